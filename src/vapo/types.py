@@ -1,0 +1,104 @@
+"""The vocabulary: every noun the library passes from room to room.
+
+A rollout grows as a tree. The trunk is a prompt with its image, the branches are the group's completions, and
+the twigs are probes hung at anchors along a branch. Data flows one way::
+
+    row -> Sample -> Rollout -> Anchor -> Probe -> Verdict -> Reward -> advantage -> loss
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A statement about an image that carries its own truth, so that text and label cannot drift apart."""
+
+    text: str
+    is_true: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question about one or several images, with its reference answer and its pool of claims."""
+
+    id: str
+    images: tuple[Image, ...]
+    question: str
+    answer: str
+    claims: tuple[Claim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One sampled completion, in tokens.
+
+    `token_texts[i]` is the text that token `completion_ids[i]` adds to the completion; special tokens and the
+    first bytes of a character that later tokens complete add "". Text and tokens therefore always agree.
+    """
+
+    sample: Sample
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    token_texts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.completion_ids) != len(self.token_texts):
+            raise ValueError(
+                f"a rollout has {len(self.completion_ids)} completion ids but {len(self.token_texts)} token texts"
+            )
+
+    @property
+    def text(self) -> str:
+        """The completion as text, without special tokens."""
+        return "".join(self.token_texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A place to look from: `index` completion tokens are kept; `depth` = index / completion length, in (0, 1]."""
+
+    index: int
+    depth: float
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A claim asked at an anchor of a rollout."""
+
+    rollout: Rollout
+    anchor: Anchor
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The policy's answer to a probe: `p_true` = P(yes) / (P(yes) + P(no)), in [0, 1]."""
+
+    probe: Probe
+    p_true: float
+
+    @property
+    def correct(self) -> bool:
+        """Whether the likelier answer is the claim's label; an exact tie counts as "no"."""
+        return (self.p_true > 0.5) == self.probe.claim.is_true
+
+    @property
+    def p_label(self) -> float:
+        """Probability given to the claim's own label, in [0, 1]."""
+        return self.p_true if self.probe.claim.is_true else 1.0 - self.p_true
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """What a completion earned. `perception` is None when nothing was probed; `total` is what is trained on."""
+
+    accuracy: float
+    format: float
+    perception: float | None
+    total: float
