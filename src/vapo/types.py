@@ -96,9 +96,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """What a completion earned. `perception` is None when nothing was probed; `total` is what is trained on."""
+    """What a completion earned.
+
+    `perception` is None when nothing was probed. `bonus` is what perception added to `total` (weighted and gated);
+    `total` is what is trained on.
+    """
 
     accuracy: float
     format: float
     perception: float | None
+    bonus: float
     total: float

@@ -1,10 +1,105 @@
 """How a claim is put to a model, and which tokens count as its answer.
 
-The question ends without a space. Tokenizers of the GPT-2 kind fold the space into the word that follows, so a
+The question ends without a space. Tokenizers of the GPT-2 kind fold a space into the word that follows it, so a
 prompt that ends in a space asks for a token sequence that the model has hardly ever seen.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vapo.errors import ConfigError, ModelError
+from vapo.models.plain_text import make_neutraliser
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 PROBE_TEMPLATE = "\n<anchor> {claim} Is this claim correct? Answer (yes/no):"
 """Text appended to a cut chain (arXiv 2509.25848, Section 4); `{claim}` is replaced by the claim's text."""
+
+YES_WORDS = (" yes", " Yes", " YES", "yes", "Yes", "YES")
+NO_WORDS = (" no", " No", " NO", "no", "No", "NO")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTokens:
+    """First tokens of the ways to write "yes" and "no"; each side's probabilities are summed."""
+
+    yes: tuple[int, ...]
+    no: tuple[int, ...]
+
+
+class ClaimQuestions:
+    """Put claims to one tokenizer's model: question tokens and answer tokens.
+
+    Args:
+        tokenizer: tokenizer of the policy.
+        template: text with one `{claim}` place; it must not end in white space.
+
+    Raises:
+        ConfigError: the template has no `{claim}` or ends in white space.
+        ModelError: the tokenizer has no token that tells "yes" from "no" after the question.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str = PROBE_TEMPLATE) -> None:
+        check_probe_template(template)
+        self._tokenizer = tokenizer
+        self._template = template
+        self._neutralise = make_neutraliser(tokenizer)
+        self._question_ids: dict[str, tuple[int, ...]] = {}
+        self.answer_tokens = find_answer_tokens(tokenizer, self._render("The picture shows a cat."))
+
+    def encode(self, claim_text: str) -> tuple[int, ...]:
+        """Return the token ids of the question about `claim_text`; no id in it is a special token."""
+        if claim_text not in self._question_ids:
+            self._question_ids[claim_text] = _encode(self._tokenizer, self._render(claim_text))
+        return self._question_ids[claim_text]
+
+    def _render(self, claim_text: str) -> str:
+        # str.replace, not str.format: a claim may hold braces.
+        return self._template.replace("{claim}", self._neutralise(claim_text.strip()))
+
+
+def check_probe_template(template: str) -> None:
+    """Raise ConfigError unless `template` can carry a claim and leaves the answer's space to the answer."""
+    if template.count("{claim}") != 1:
+        raise ConfigError(f"the probe template must contain {{claim}} exactly once, but is {template!r}")
+    if template != template.rstrip():
+        raise ConfigError(
+            f"the probe template must not end in white space, but is {template!r}: tokenizers fold the space into the "
+            "answer, so a trailing one makes the natural answer impossible; remove it"
+        )
+
+
+def find_answer_tokens(tokenizer: PreTrainedTokenizerBase, question: str) -> AnswerTokens:
+    """Find the tokens with which a model would begin "yes" or "no" right after `question`.
+
+    Each spelling is encoded behind the question; it counts if the question's own tokens stay as they are, and its
+    first token is then one the model would really emit. First tokens that both sides share (a lone space, a byte)
+    tell nothing and are left out.
+
+    Raises:
+        ModelError: no spelling of one side is left.
+    """
+    question_ids = _encode(tokenizer, question)
+
+    def first_tokens(words: tuple[str, ...]) -> set[int]:
+        found: set[int] = set()
+        for word in words:
+            ids = _encode(tokenizer, question + word)
+            if len(ids) > len(question_ids) and ids[: len(question_ids)] == question_ids:
+                found.add(ids[len(question_ids)])
+        return found
+
+    yes, no = first_tokens(YES_WORDS), first_tokens(NO_WORDS)
+    if not (yes - no and no - yes):
+        raise ModelError(
+            f"the tokenizer {type(tokenizer).__name__} has no token that tells 'yes' from 'no' after "
+            f"{question[-40:]!r}; give a probe template whose answers begin with different tokens"
+        )
+    return AnswerTokens(yes=tuple(sorted(yes - no)), no=tuple(sorted(no - yes)))
+
+
+def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer.encode(text, add_special_tokens=False))

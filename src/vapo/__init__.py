@@ -1,0 +1,53 @@
+"""Vision-Anchored Policy Optimization: train vision-language models to reason without forgetting to look."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vapo.core.perception import perception_reward
+    from vapo.data.samples import load_samples
+    from vapo.engines.trl import VAPOTrainer
+    from vapo.engines.trl_config import VAPOConfig
+    from vapo.engines.trl_rows import make_training_rows
+    from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
+
+__version__ = "0.1.0"
+
+# Looked up on first use: `import vapo` and `vapo --help` stay quick while torch and TRL take seconds to import.
+_HOMES = {
+    "Anchor": "vapo.types",
+    "Claim": "vapo.types",
+    "Probe": "vapo.types",
+    "Reward": "vapo.types",
+    "Rollout": "vapo.types",
+    "Sample": "vapo.types",
+    "VAPOConfig": "vapo.engines.trl_config",
+    "VAPOTrainer": "vapo.engines.trl",
+    "Verdict": "vapo.types",
+    "load_samples": "vapo.data.samples",
+    "make_training_rows": "vapo.engines.trl_rows",
+    "perception_reward": "vapo.core.perception",
+}
+
+__all__ = [
+    "Anchor",
+    "Claim",
+    "Probe",
+    "Reward",
+    "Rollout",
+    "Sample",
+    "VAPOConfig",
+    "VAPOTrainer",
+    "Verdict",
+    "load_samples",
+    "make_training_rows",
+    "perception_reward",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vapo' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

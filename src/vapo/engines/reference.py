@@ -1,0 +1,176 @@
+"""The reference prober: one row per probe, one forward pass per batch of rows.
+
+A row is the sampled prompt, the sampled tokens up to the anchor, and the question: token ids from end to end, never
+text that is tokenised again. It is the plainest exact way to ask, and faster backends are tested against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vapo.models.questions import PROBE_TEMPLATE, ClaimQuestions
+from vapo.models.vision import (
+    ImageFeatures,
+    ImageInputs,
+    find_feature_module,
+    find_image_token_id,
+    process_images,
+    shared_image_features,
+    token_types,
+)
+from vapo.types import Probe, Rollout, Verdict
+
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    number: int  # place among the probes; -1 for a row that only keeps ranks in step
+    prompt: int
+    ids: tuple[int, ...]
+
+
+class ReferenceProber:
+    """Score probes with a transformers model, batched, each prompt's pictures encoded once.
+
+    Args:
+        model: the policy, as the trainer calls it (wrapped or not).
+        processor: its processor.
+        template: the question, see `vapo.models.questions`.
+        max_batch_tokens: tokens in one forward pass, padding included.
+        autocast: makes the context in which the model is called.
+        agree_on_batches: given this process's number of batches, returns how many every process must run. None where
+            a forward pass is no collective. Where it is (FSDP, ZeRO-3), every batch then holds one prompt and encodes
+            its pictures itself, so that all ranks make the same calls.
+
+    Raises:
+        ModelError: the model or tokenizer cannot be probed.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        processor: ProcessorMixin,
+        *,
+        template: str = PROBE_TEMPLATE,
+        max_batch_tokens: int = 8192,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        agree_on_batches: Callable[[int], int] | None = None,
+    ) -> None:
+        self._model = model
+        self._processor = processor
+        self._questions = ClaimQuestions(processor.tokenizer, template)
+        self._max_batch_tokens = max_batch_tokens
+        self._autocast = autocast
+        self._agree_on_batches = agree_on_batches
+        self._feature_module = find_feature_module(model)
+        self._image_token_id = find_image_token_id(self._feature_module.config)
+        self._pad_token_id = processor.tokenizer.pad_token_id or 0
+        names = processor.model_input_names
+        self._token_type_name = next((n for n in ("mm_token_type_ids", "token_type_ids") if n in names), None)
+
+    def score(self, probes: Sequence[Probe], keep_in_step_with: Rollout | None = None) -> list[Verdict]:
+        """Return one verdict per probe, in order.
+
+        Args:
+            probes: any number, of any rollouts.
+            keep_in_step_with: a rollout to run when other ranks have probes and this one has none left; required
+                where `agree_on_batches` is given.
+        """
+        rollouts = [probe.rollout for probe in probes] + ([keep_in_step_with] if keep_in_step_with else [])
+        prompts: dict[tuple[int, tuple[int, ...]], int] = {}
+        for rollout in rollouts:
+            prompts.setdefault((id(rollout.sample), rollout.prompt_ids), len(prompts))
+        inputs = self._process_prompts(rollouts, prompts)
+        rows = [
+            _Row(
+                number,
+                prompts[id(probe.rollout.sample), probe.rollout.prompt_ids],
+                probe.rollout.prompt_ids
+                + probe.rollout.completion_ids[: probe.anchor.index]
+                + self._questions.encode(probe.claim.text),
+            )
+            for number, probe in enumerate(probes)
+        ]
+        batches = split_rows(rows, self._max_batch_tokens, one_prompt=self._agree_on_batches is not None)
+        if self._agree_on_batches is not None:
+            if keep_in_step_with is None:
+                raise ValueError("keep_in_step_with is required where ranks must agree on the number of batches")
+            idle = _Row(-1, len(prompts) - 1, keep_in_step_with.prompt_ids)
+            batches += [[idle]] * (self._agree_on_batches(len(batches)) - len(batches))
+        cache: dict[int, ImageFeatures] | None = {} if self._agree_on_batches is None else None
+        p_true = [0.5] * len(probes)
+        with _inference(self._model), self._autocast():
+            for batch in batches:
+                for row, p in zip(batch, self._score_batch(batch, inputs, cache), strict=True):
+                    if row.number >= 0:
+                        p_true[row.number] = p
+        return [Verdict(probe, p) for probe, p in zip(probes, p_true, strict=True)]
+
+    def _process_prompts(
+        self, rollouts: Sequence[Rollout], prompts: dict[tuple[int, tuple[int, ...]], int]
+    ) -> list[ImageInputs]:
+        device = next(self._feature_module.parameters()).device
+        first = {prompts[id(rollout.sample), rollout.prompt_ids]: rollout for rollout in reversed(rollouts)}
+        return [process_images(self._processor, first[n].sample.images).to(device) for n in range(len(prompts))]
+
+    def _score_batch(
+        self, batch: Sequence[_Row], inputs: Sequence[ImageInputs], cache: dict[int, ImageFeatures] | None
+    ) -> list[float]:
+        device = next(self._feature_module.parameters()).device
+        length = max(len(row.ids) for row in batch)
+        padding = [length - len(row.ids) for row in batch]
+        ids = [[self._pad_token_id] * pad + list(row.ids) for row, pad in zip(batch, padding, strict=True)]
+        mask = [[0] * pad + [1] * (length - pad) for pad in padding]
+        model_inputs: dict[str, Any] = {
+            "input_ids": torch.tensor(ids, device=device),
+            "attention_mask": torch.tensor(mask, device=device),
+            "pixel_values": inputs[batch[0].prompt].tensors["pixel_values"],
+        }
+        if "image_grid_thw" in inputs[batch[0].prompt].tensors:  # positions of M-RoPE families come from the grids
+            model_inputs["image_grid_thw"] = torch.cat([inputs[row.prompt].tensors["image_grid_thw"] for row in batch])
+        if self._token_type_name is not None:
+            types = [token_types(row, self._image_token_id) for row in ids]
+            model_inputs[self._token_type_name] = torch.tensor(types, device=device)
+        with shared_image_features(self._feature_module, [row.prompt for row in batch], inputs, cache):
+            logits = self._model(**model_inputs, use_cache=False, logits_to_keep=1).logits[:, -1].float()
+        answers = self._questions.answer_tokens
+        yes = logits[:, list(answers.yes)].logsumexp(-1)
+        no = logits[:, list(answers.no)].logsumexp(-1)
+        return torch.sigmoid(yes - no).tolist()
+
+
+def split_rows(rows: Sequence[_Row], max_batch_tokens: int, *, one_prompt: bool) -> list[list[_Row]]:
+    """Split rows into batches of at most `max_batch_tokens` padded tokens; a longer row gets a batch of its own.
+
+    Rows of one prompt stay together, so that its pictures' features are asked for in one stretch, and within it rows
+    of like length, so that little is padding.
+    """
+    batches: list[list[_Row]] = []
+    for row in sorted(rows, key=lambda row: (row.prompt, len(row.ids))):
+        batch = batches[-1] if batches else []
+        longest = max([len(row.ids), *(len(other.ids) for other in batch)])
+        fits = longest * (len(batch) + 1) <= max_batch_tokens
+        if batch and fits and not (one_prompt and batch[0].prompt != row.prompt):
+            batch.append(row)
+        else:
+            batches.append([row])
+    return batches
+
+
+@contextmanager
+def _inference(model: torch.nn.Module) -> Iterator[None]:
+    was_training = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in was_training.items():
+            module.training = training

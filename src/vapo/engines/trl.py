@@ -1,0 +1,322 @@
+"""GRPO training on TRL, with probes along the chain.
+
+TRL rolls out, normalises and updates. This trainer adds one reward column, what perception is worth, filled from the
+algorithm's probes after TRL has called its reward functions. It changes nothing else: with that column at 0 the
+update is TRL's own, bit for bit.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
+import torch
+from accelerate.utils import gather
+from transformers import ProcessorMixin
+from trl import GRPOTrainer
+
+from vapo.algorithms.algorithm import Algorithm
+from vapo.core.token_texts import split_into_token_texts
+from vapo.engines.dynamic_sampling import InformativeRollouts
+from vapo.engines.perception_log import PerceptionLog
+from vapo.engines.reference import ReferenceProber
+from vapo.engines.rewards import accuracy_reward, format_reward, opened_format_reward
+from vapo.engines.trl_config import VAPOConfig
+from vapo.engines.trl_rows import SampleReader, keep_text_plain
+from vapo.errors import ConfigError, DataError, ModelError
+from vapo.models.plain_text import make_neutraliser
+from vapo.models.vision import find_vision_token_ids
+from vapo.types import Probe, Rollout, Sample, Verdict
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from numpy.random import Generator
+
+TRAIN_DRAWS, EVAL_DRAWS = 0, 1
+
+
+class VAPOTrainer(GRPOTrainer):
+    """`trl.GRPOTrainer` with Vision-Anchored Policy Optimization.
+
+    Args:
+        model: as in TRL; it must be a vision-language model.
+        reward_funcs: as in TRL. None grades `\\boxed{}` answers against the column `answer`, and the format. With
+            functions of your own, the one named by `args.gate_reward` (default: the first) must return the accuracy
+            in [0, 1]; the perception reward is added to theirs.
+        args: a `VAPOConfig`.
+        train_dataset: as in TRL, with a column `claims` that lists `{text, is_true}` (or the published
+            `claim_1`, `label_1`, ...).
+        algorithm: an algorithm of your own in place of the one that `args` describes.
+        kwargs: everything else that `trl.GRPOTrainer` takes.
+
+    Raises:
+        ConfigError: an option cannot be had together with probes.
+        DataError: the algorithm needs claims and the data set has none.
+        ModelError: the model cannot be probed.
+    """
+
+    _tag_names = ["trl", "grpo", "vapo"]
+    _name = "VAPO"
+    _paper = {
+        "title": "More Thought, Less Accuracy? On the Dual Nature of Reasoning in Vision-Language Models",
+        "id": "2509.25848",
+    }
+
+    def __init__(
+        self,
+        model: Any,
+        reward_funcs: Any = None,
+        args: VAPOConfig | None = None,
+        train_dataset: Dataset | None = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        *,
+        algorithm: Algorithm | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if args is None:
+            name = model if isinstance(model, str) else model.config._name_or_path
+            args = VAPOConfig(f"{name.split('/')[-1]}-VAPO")
+        _refuse_unsupported(args, train_dataset, kwargs)
+        self.algorithm = algorithm if algorithm is not None else args.make_algorithm()
+        needs = self.algorithm.needs
+        self._sample_reader = SampleReader(_column_names(train_dataset), require_claims=needs.claims)
+        if isinstance(eval_dataset, dict):
+            for dataset in eval_dataset.values():
+                SampleReader(_column_names(dataset), require_claims=needs.claims)
+        elif eval_dataset is not None:
+            SampleReader(_column_names(eval_dataset), require_claims=needs.claims)
+
+        args = copy.copy(args)  # the caller may use it again
+        if reward_funcs is None:
+            reward_funcs = [accuracy_reward, format_reward]
+            args.reward_weights = args.reward_weights or [args.accuracy_weight, args.format_weight]
+        elif not isinstance(reward_funcs, list):
+            reward_funcs = [reward_funcs]
+        self._probing = needs.claims
+        if self._probing:
+            args.reward_weights = [*(args.reward_weights or [1.0] * len(reward_funcs)), 1.0]
+            reward_funcs = [*reward_funcs, perception_bonus]
+        self._rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
+        super().__init__(
+            model=model,
+            reward_funcs=reward_funcs,
+            args=args,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            **kwargs,
+        )
+        if not isinstance(self.processing_class, ProcessorMixin):
+            raise ModelError(
+                f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
+                "vision-language models, whose AutoProcessor handles pictures"
+            )
+        self._neutralise = make_neutraliser(self.processing_class)
+        self._adopt_think_format()
+        self._gate_column = self._find_gate_column(args.gate_reward)
+        self._never_sample_vision_tokens()
+        self._log_of_perception = PerceptionLog(self._log_metric, self._log_completion_extra, args.num_anchors)
+        self._informative = InformativeRollouts(self) if args.dynamic_sampling else None
+        if self._probing:
+            self.prober = self._make_prober()
+        self._probe_seconds = 0.0
+
+    # Rollouts ---------------------------------------------------------------------------------------------------
+
+    def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
+        if self._informative is not None and self._informative.ready is not None:
+            self._rollout = self._informative.take()
+        else:
+            self._rollout = super()._generate(prompts)
+        return self._rollout
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        inputs = [self.with_plain_text(row) for row in inputs]
+        if self._informative is None or not self.model.training:
+            return super()._generate_and_score_completions(inputs)
+        inputs = self._informative.roll_out(inputs)
+        return self._informative.leave_out_dropped(super()._generate_and_score_completions(inputs))
+
+    def with_plain_text(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the row with a prompt whose user text holds no special tokens."""
+        return {**row, "prompt": keep_text_plain(row["prompt"], self._neutralise)}
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        loss = super()._compute_loss(model, inputs)
+        return loss * inputs["loss_scale"] if "loss_scale" in inputs else loss
+
+    # Rewards ----------------------------------------------------------------------------------------------------
+
+    def _calculate_rewards(
+        self,
+        inputs: list[dict[str, Any]],
+        prompts: list[Any],
+        completions: list[Any],
+        completion_ids_list: list[list[int]],
+    ) -> torch.Tensor:
+        rewards_NF = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        if not self._probing:
+            return rewards_NF
+        first = self.accelerator.process_index * len(prompts)
+        accuracies = rewards_NF[first : first + len(prompts), self._gate_column].nan_to_num(0.0).tolist()
+        bonuses = self._perceive(inputs, completion_ids_list, accuracies, first)
+        rewards_NF[:, -1] = gather(torch.tensor(bonuses, dtype=torch.float32, device=rewards_NF.device))
+        return rewards_NF
+
+    def _perceive(
+        self, inputs: Sequence[dict[str, Any]], completion_ids: Sequence[list[int]], accuracies: list[float], first: int
+    ) -> list[float]:
+        """Probe this process's completions and return what perception adds to the reward of each."""
+        started = time.perf_counter()
+        assert self._rollout is not None
+        group_size = self.num_generations if self.model.training else self.num_generations_eval
+        rollouts: list[Rollout] = []
+        probes: list[Probe] = []
+        numbers: list[int] = []
+        samples: dict[int, Sample] = {}
+        for number, row in enumerate(inputs):
+            group, member = divmod(first + number, group_size)
+            if group not in samples:
+                samples[group] = self._sample_reader.read(row, f"row {row.get('id', first + number)}")
+            rollout = Rollout(
+                sample=samples[group],
+                prompt_ids=tuple(self._rollout[0][number]),
+                completion_ids=tuple(completion_ids[number]),
+                token_texts=split_into_token_texts(completion_ids[number], self._decode),
+            )
+            own = self.algorithm.probes(rollout, self._draws(samples[group], group, member))
+            rollouts.append(rollout)
+            probes.extend(own)
+            numbers.extend([number] * len(own))
+        by_rollout: list[list[Verdict]] = [[] for _ in rollouts]
+        for number, verdict in zip(numbers, self.prober.score(probes, rollouts[0]), strict=True):
+            by_rollout[number].append(verdict)
+        rewards = [
+            self.algorithm.reward(_in_unit_interval(accuracy, self._gate_name), 0.0, verdicts, self._progress())
+            for accuracy, verdicts in zip(accuracies, by_rollout, strict=True)
+        ]
+        self._probe_seconds += time.perf_counter() - started
+        self._log_of_perception.add(rollouts, by_rollout, rewards, tables=self.log_completions)
+        return [reward.bonus for reward in rewards]
+
+    def _draws(self, sample: Sample, group: int, member: int) -> Generator:
+        """Return the generator of one completion's anchors and claims.
+
+        Its seed is made of the run's seed and the completion's place in the run, all of which a checkpoint holds, so
+        a resumed run draws what the uninterrupted one would have drawn.
+        """
+        if self.model.training:
+            place = [TRAIN_DRAWS, self.rollout_number(), group]
+        else:
+            place = [EVAL_DRAWS, self.state.global_step, crc32(sample.id.encode())]
+        own = [] if self.algorithm.needs.shared_draws else [member]
+        return np.random.default_rng([self.args.probe_seed, *place, *own])
+
+    def rollout_number(self) -> int:
+        """Return the place of the present micro-step in the run, which a resumed run counts on from its checkpoint."""
+        accumulation = self.args.gradient_accumulation_steps
+        return self.state.global_step * accumulation + self._step % accumulation
+
+    def _progress(self) -> float:
+        return min(self.state.global_step / self.state.max_steps, 1.0) if self.state.max_steps > 0 else 0.0
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        return self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    # Set-up -----------------------------------------------------------------------------------------------------
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss = super().training_step(*args, **kwargs)
+        if self._probing and self._step % self.current_gradient_accumulation_steps == 0:
+            step_seconds = self._metrics["train"]["step_time"][-1]
+            self._metrics["train"]["perception/probe_time_share"].append(self._probe_seconds / step_seconds)
+            self._probe_seconds = 0.0
+        return loss
+
+    def _make_prober(self) -> ReferenceProber:
+        sharded = self.is_fsdp_enabled or (self.is_deepspeed_enabled and self._dist.is_zero3)
+        return ReferenceProber(
+            self.model,
+            self.processing_class,
+            template=self.args.probe_template,
+            max_batch_tokens=self.args.probe_batch_tokens,
+            autocast=self.accelerator.autocast,
+            agree_on_batches=self._most_batches if sharded else None,
+        )
+
+    def _most_batches(self, own: int) -> int:
+        return int(gather(torch.tensor([own], device=self.accelerator.device)).max())
+
+    def _find_gate_column(self, name: str | None) -> int:
+        own = self.reward_func_names[: len(self.reward_func_names) - int(self._probing)]
+        if name is not None and name not in own:
+            raise ConfigError(f"gate_reward={name!r} is none of the reward functions ({', '.join(own)})")
+        self._gate_name = name or own[0]
+        return own.index(self._gate_name)
+
+    def _adopt_think_format(self) -> None:
+        """Use the format reward that fits a chat template whose generation prompt already opens <think>."""
+        probe = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
+        rendered = self.processing_class.apply_chat_template(
+            probe, add_generation_prompt=True, tokenize=False, **self.chat_template_kwargs
+        )
+        if rendered.rstrip().endswith("<think>"):
+            self.reward_funcs = [opened_format_reward if f is format_reward else f for f in self.reward_funcs]
+
+    def _never_sample_vision_tokens(self) -> None:
+        ids = set(find_vision_token_ids(self.model.config, self._tokenizer))
+        ids |= set(self.generation_kwargs.get("suppress_tokens") or [])
+        self.generation_kwargs["suppress_tokens"] = sorted(ids)
+        self.generation_config.suppress_tokens = sorted(ids)
+
+
+def perception_bonus(completions: Sequence[Any], **_: Any) -> list[float]:
+    """Hold the place of the perception reward; the trainer fills it in once accuracies are known."""
+    return [0.0] * len(completions)
+
+
+def _refuse_unsupported(args: Any, train_dataset: Any, kwargs: dict[str, Any]) -> None:
+    if not isinstance(args, VAPOConfig):
+        raise ConfigError(f"args is a {type(args).__name__}; pass a vapo.VAPOConfig, which takes the same options")
+    for name in ("tools", "environment_factory", "rollout_func"):
+        if kwargs.get(name):
+            raise ConfigError(f"{name} cannot be combined with VAPO: probes need TRL's own single-turn rollouts")
+    if args.use_vllm:
+        raise ConfigError(
+            "use_vllm=True is not supported: TRL 1.16 sends vLLM each image token together with the image, and vLLM "
+            "expands them once more, so that the policy is shown a wrong prompt "
+            "(https://github.com/huggingface/trl/issues/6294); leave it at False"
+        )
+    if train_dataset is None:
+        raise DataError("train_dataset is missing; pass a datasets.Dataset with prompts, images and claims")
+    generate_every = args.steps_per_generation * args.num_iterations
+    accumulation = args.gradient_accumulation_steps
+    if args.save_strategy == "steps" and generate_every > accumulation:
+        period = np.lcm(generate_every, accumulation) // accumulation
+        if args.save_steps % period:
+            raise ConfigError(
+                f"save_steps={args.save_steps} falls between two generations, which come every {period} steps: a "
+                f"resumed run would roll out anew and differ; use a multiple of {period}"
+            )
+
+
+def _column_names(dataset: Any) -> list[str]:
+    """Return the names of the columns a row really has, which a transform may have changed."""
+    first = next(iter(dataset), None)
+    if first is None:
+        raise DataError("the data set is empty; it needs at least one row")
+    return list(first)
+
+
+def _in_unit_interval(accuracy: float, name: str) -> float:
+    if not 0.0 <= accuracy <= 1.0:
+        raise ConfigError(
+            f"the reward function {name!r} opens the accuracy gate and returned {accuracy}; it must return a number in "
+            "[0, 1], or name another one with gate_reward"
+        )
+    return accuracy

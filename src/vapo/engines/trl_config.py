@@ -1,0 +1,183 @@
+"""The configuration of a VAPO run on TRL: all of GRPOConfig, and the method's own options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from trl import GRPOConfig
+
+from vapo.algorithms.algorithm import Algorithm
+from vapo.algorithms.grpo import GRPO
+from vapo.algorithms.vapo import VAPO
+from vapo.core.rewards import PRESETS
+from vapo.errors import ConfigError
+from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
+
+
+@dataclass
+class VAPOConfig(GRPOConfig):
+    r"""Options of a run.
+
+    Everything that `trl.GRPOConfig` offers works and means the same. Options whose default is None take the value of
+    the preset, or without a preset TRL's own default and the paper's reward.
+
+    Source of the defaults: arXiv 2509.25848, Sections 4 and 5.
+    """
+
+    algorithm: Literal["vapo", "grpo"] = field(
+        default="vapo", metadata={"help": "'vapo' probes the chain; 'grpo' trains on answer and format alone."}
+    )
+    preset: Literal["paper", "released"] | None = field(
+        default=None,
+        metadata={
+            "help": "Fills the options left at None: 'paper' as published, 'released' with the arithmetic of the "
+            "authors' code (its bugs mended)."
+        },
+    )
+    num_anchors: int = field(default=20, metadata={"help": "K: probes per completion."})
+    late_emphasis: float = field(
+        default=1.5, metadata={"help": "beta of Eq 4: weight exp(beta * depth) of an anchor. 0 weighs all alike."}
+    )
+    perception_weight: float = field(
+        default=0.1, metadata={"help": "gamma of Eq 5. With 0 the update equals GRPO's; probes are still measured."}
+    )
+    anchor_placement: Literal["random", "uniform", "front", "back"] = field(
+        default="random", metadata={"help": "How anchors are chosen among the chain's logical boundaries."}
+    )
+    min_anchor_distance: int = field(default=1, metadata={"help": "Least number of tokens between two anchors."})
+    anchor_sharing: Literal["independent", "group"] = field(
+        default="independent",
+        metadata={
+            "help": "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt the "
+            "same claims at the same relative depths. anchor_placement and min_anchor_distance then have no effect."
+        },
+    )
+    verdict: Literal["hard", "soft"] = field(
+        default="hard", metadata={"help": "'hard' counts right answers (the paper); 'soft' averages P(label)."}
+    )
+    accuracy_gate: Literal["strict", "relaxed", "none"] | None = field(
+        default=None,
+        metadata={
+            "help": "Whom the perception reward reaches: right answers only (strict), wrong ones less and less as "
+            "training goes on (relaxed), all (none)."
+        },
+    )
+    rescale_perception: bool | None = field(
+        default=None, metadata={"help": "Use max((x - 0.5) / 0.5, 0) for x, as the published code does."}
+    )
+    accuracy_weight: float | None = field(default=None, metadata={"help": "Weight of the built-in accuracy reward."})
+    format_weight: float | None = field(default=None, metadata={"help": "Weight of the built-in format reward."})
+    gate_reward: str | None = field(
+        default=None,
+        metadata={"help": "Name of the reward function that opens the gate; default: the first one."},
+    )
+    dynamic_sampling: bool | None = field(
+        default=None,
+        metadata={"help": "Replace prompts whose completions are all right or all wrong by further prompts."},
+    )
+    max_refills: int = field(
+        default=4, metadata={"help": "Rounds of further prompts that dynamic_sampling draws for one batch."}
+    )
+    probe_template: str = field(
+        default=PROBE_TEMPLATE, metadata={"help": "Text of a probe; {claim} stands for the claim."}
+    )
+    probe_batch_tokens: int = field(
+        default=8192, metadata={"help": "Tokens in one forward pass of the prober, padding included."}
+    )
+    probe_seed: int | None = field(
+        default=None, metadata={"help": "Seed of anchors and claims; default: the run's seed."}
+    )
+    beta: float | None = field(
+        default=None, metadata={"help": "KL coefficient; 0 (TRL's default) keeps no reference model in memory."}
+    )
+    epsilon: float | None = field(default=None, metadata={"help": "Lower clip range; TRL's default is 0.2."})
+    epsilon_high: float | None = field(default=None, metadata={"help": "Upper clip range; default: epsilon."})
+    loss_type: str | None = field(default=None, metadata={"help": "See trl.GRPOConfig; TRL's default is 'dapo'."})
+
+    def __post_init__(self) -> None:
+        self._check_ranges()
+        self._fill_from_preset()
+        if self.probe_seed is None:
+            self.probe_seed = self.seed
+        super().__post_init__()
+        if self.dynamic_sampling and self.loss_type not in DYNAMIC_SAMPLING_LOSSES:
+            raise ConfigError(
+                f"dynamic_sampling cannot be combined with loss_type={self.loss_type!r}: its denominator would count "
+                f"dropped completions; use one of {', '.join(DYNAMIC_SAMPLING_LOSSES)}"
+            )
+
+    def make_algorithm(self) -> Algorithm:
+        """Return the algorithm these options describe."""
+        assert self.accuracy_weight is not None and self.format_weight is not None
+        if self.algorithm == "grpo":
+            return GRPO(accuracy_weight=self.accuracy_weight, format_weight=self.format_weight)
+        assert self.accuracy_gate is not None and self.rescale_perception is not None
+        return VAPO(
+            num_anchors=self.num_anchors,
+            late_emphasis=self.late_emphasis,
+            perception_weight=self.perception_weight,
+            placement=self.anchor_placement,
+            min_distance=self.min_anchor_distance,
+            sharing=self.anchor_sharing,
+            verdict=self.verdict,
+            gate=self.accuracy_gate,
+            rescale=self.rescale_perception,
+            accuracy_weight=self.accuracy_weight,
+            format_weight=self.format_weight,
+        )
+
+    def _fill_from_preset(self) -> None:
+        if self.preset is not None and self.preset not in PRESETS:
+            raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, but is {self.preset!r}")
+        preset = PRESETS[self.preset or "paper"]
+        values: dict[str, object] = {
+            "accuracy_gate": preset.gate,
+            "rescale_perception": preset.rescale_perception,
+            "accuracy_weight": preset.accuracy_weight,
+            "format_weight": preset.format_weight,
+        }
+        if self.preset is None:
+            values |= {name: GRPOConfig.__dataclass_fields__[name].default for name in TRL_FIELDS_OF_PRESETS}
+            values |= {"dynamic_sampling": False}
+        else:
+            values |= {
+                "beta": preset.kl_weight,
+                "epsilon": preset.clip_low,
+                "epsilon_high": preset.clip_high,
+                "loss_type": preset.loss,
+                "dynamic_sampling": preset.drop_uniform_groups,
+            }
+        for name, value in values.items():
+            if getattr(self, name) is None:
+                setattr(self, name, value)
+
+    def _check_ranges(self) -> None:
+        choices = {
+            "algorithm": ("vapo", "grpo"),
+            "anchor_placement": ("random", "uniform", "front", "back"),
+            "anchor_sharing": ("independent", "group"),
+            "verdict": ("hard", "soft"),
+            "accuracy_gate": ("strict", "relaxed", "none", None),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                names = ", ".join(str(choice) for choice in allowed if choice is not None)
+                raise ConfigError(f"{name} must be one of {names}, but is {getattr(self, name)!r}")
+        least = {
+            "num_anchors": 0,
+            "late_emphasis": 0,
+            "perception_weight": 0,
+            "min_anchor_distance": 1,
+            "max_refills": 0,
+            "probe_batch_tokens": 1,
+        }
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ConfigError(f"{name} must be at least {bound}, but is {getattr(self, name)}")
+        check_probe_template(self.probe_template)
+
+
+TRL_FIELDS_OF_PRESETS = ("beta", "epsilon", "epsilon_high", "loss_type")
+DYNAMIC_SAMPLING_LOSSES = ("dapo", "cispo", "vespo", "grpo", "dr_grpo")
+"""Losses whose denominator can be made to count kept completions alone."""

@@ -1,0 +1,191 @@
+"""What must be known of a vision-language family to put many questions to one picture.
+
+Nothing here names a family. Every family of transformers 5 keeps the id of its image token in the configuration
+and turns pictures into features in one method, `get_image_features`; that is enough. A model that lacks either is
+refused by name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vapo.errors import ModelError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase, ProcessorMixin
+
+VISION_TOKEN_ATTRIBUTES = (
+    "image_token_id",
+    "video_token_id",
+    "vision_start_token_id",
+    "vision_end_token_id",
+    "boi_token_id",
+    "eoi_token_id",
+)
+VISION_MARKERS = (
+    "<|image_pad|>",
+    "<|video_pad|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<image>",
+    "<video>",
+    "<fake_token_around_image>",
+    "<global-img>",
+    "<start_of_image>",
+    "<end_of_image>",
+    "<image_soft_token>",
+    "<img>",
+    "</img>",
+    "<IMG_CONTEXT>",
+)
+
+
+def find_image_token_id(config: PretrainedConfig) -> int:
+    """Return the id of the token whose places the image features take.
+
+    Raises:
+        ModelError: the configuration names none, so the model cannot be probed.
+    """
+    image_token_id = getattr(config, "image_token_id", None)
+    if image_token_id is None:
+        raise ModelError(
+            f"{type(config).__name__} names no image_token_id, so this model's pictures cannot be found in its "
+            "prompts; use a vision-language model of transformers 5 (Qwen2.5-VL, Qwen3-VL, LLaVA, ...)"
+        )
+    return int(image_token_id)
+
+
+def find_vision_token_ids(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Return every id that stands for, opens or closes a picture or a video, sorted.
+
+    A policy must never sample one of them: the next forward pass would look for image features that do not exist.
+    """
+    ids = {getattr(config, name, None) for name in VISION_TOKEN_ATTRIBUTES}
+    vocabulary = tokenizer.get_added_vocab()
+    ids |= {vocabulary.get(marker) for marker in VISION_MARKERS}
+    vocabulary_size = len(tokenizer)
+    return tuple(sorted(int(i) for i in ids if i is not None and 0 <= int(i) < vocabulary_size))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInputs:
+    """One prompt's pictures as the processor makes them (`pixel_values` and what goes with it)."""
+
+    tensors: Mapping[str, torch.Tensor]
+
+    def to(self, device: torch.device | str) -> ImageInputs:
+        """Return the same inputs on `device`."""
+        return ImageInputs({name: tensor.to(device) for name, tensor in self.tensors.items()})
+
+
+def process_images(processor: ProcessorMixin, images: Sequence[Image]) -> ImageInputs:
+    """Turn a prompt's pictures into tensors, once for all questions about them."""
+    encoded = processor.image_processor(images=[list(images)], return_tensors="pt")
+    return ImageInputs({name: value for name, value in encoded.items() if isinstance(value, torch.Tensor)})
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFeatures:
+    """What `get_image_features` returned for one prompt: per-image features, and those of deeper layers if any."""
+
+    output: Any
+
+
+def find_feature_module(model: torch.nn.Module) -> torch.nn.Module:
+    """Return the innermost module that turns pictures into features, below any wrapper (PEFT, DDP, FSDP).
+
+    Raises:
+        ModelError: there is none.
+    """
+    modules = [module for module in model.modules() if hasattr(module, "get_image_features")]
+    if not modules:
+        raise ModelError(
+            f"{type(model).__name__} has no get_image_features, so it is no vision-language model that can be probed; "
+            "use a model class such as Qwen2_5_VLForConditionalGeneration or LlavaForConditionalGeneration"
+        )
+    return modules[-1]
+
+
+@contextmanager
+def shared_image_features(
+    module: torch.nn.Module,
+    rows: Sequence[int],
+    inputs: Sequence[ImageInputs],
+    cache: dict[int, ImageFeatures] | None,
+) -> Iterator[None]:
+    """Make `module` encode each distinct picture once and hand its features to every row that shows it.
+
+    Args:
+        module: what `find_feature_module` returned.
+        rows: for each row of the batch, the number of its prompt; shape (batch,).
+        inputs: for each prompt number, its pictures.
+        cache: features by prompt number, filled here and read again by later batches; None encodes anew each time.
+    """
+    encode = module.get_image_features
+
+    def features_of(prompt: int, kwargs: dict[str, Any]) -> ImageFeatures:
+        if cache is not None and prompt in cache:
+            return cache[prompt]
+        own = {**kwargs, **inputs[prompt].tensors}
+        features = ImageFeatures(encode(**_accepted(encode, own)))
+        if cache is not None:
+            cache[prompt] = features
+        return features
+
+    def get_image_features(*_args: Any, **kwargs: Any) -> Any:
+        distinct = {prompt: features_of(prompt, kwargs) for prompt in dict.fromkeys(rows)}
+        return _join_features([distinct[prompt].output for prompt in rows])
+
+    with _replaced_method(module, "get_image_features", get_image_features):
+        yield
+
+
+@contextmanager
+def _replaced_method(instance: object, name: str, method: Callable[..., Any]) -> Iterator[None]:
+    own = vars(instance)
+    before = own.get(name)  # an instance rarely has one of its own, but another tool may have put it there
+    own[name] = method
+    try:
+        yield
+    finally:
+        if before is None:
+            del own[name]
+        else:
+            own[name] = before
+
+
+def _accepted(encode: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(encode).parameters
+    return {
+        name: value
+        for name, value in kwargs.items()
+        if name in parameters and (value is not None or name == "pixel_values")
+    } | ({"return_dict": True} if "return_dict" in kwargs else {})
+
+
+def _join_features(outputs: Sequence[Any]) -> Any:
+    joined = type(outputs[0])()
+    joined["pooler_output"] = _concatenate([output.pooler_output for output in outputs])
+    deeper = [getattr(output, "deepstack_features", None) for output in outputs]
+    if deeper[0] is not None:
+        joined["deepstack_features"] = [torch.cat(layer) for layer in zip(*deeper, strict=True)]
+    return joined
+
+
+def _concatenate(pooled: Sequence[Any]) -> Any:
+    if isinstance(pooled[0], torch.Tensor):
+        return torch.cat(list(pooled))
+    return [image for images in pooled for image in images]
+
+
+def token_types(ids: Iterable[int], image_token_id: int) -> list[int]:
+    """Return 1 for image tokens and 0 for text: what `mm_token_type_ids` and `token_type_ids` hold."""
+    return [int(i == image_token_id) for i in ids]
