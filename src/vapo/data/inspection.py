@@ -1,0 +1,207 @@
+"""Look through a data set and tell what is in it: counts, sizes, lengths, and all that is wrong with it."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vapo.data.checks import Progress, RowProblem, check_pictures, check_texts
+from vapo.data.columns import DEFAULT_COLUMNS, Columns
+from vapo.data.pictures import MAX_PIXELS, PicturePolicy, open_picture
+from vapo.data.prompts import build_messages
+from vapo.data.row_reader import Draft, RowReader
+from vapo.data.samples import prepare_reader
+from vapo.types import Sample
+
+AnswerKind = Literal["number", "multiple choice", "text"]
+
+_CHOICE = re.compile(r"\(?[A-Ja-j]\)?[.:]?")
+_NUMBER = re.compile(r"[-+]?(\d[\d,]*(\.\d+)?|\.\d+)([eE][-+]?\d+)?(/\d+(\.\d+)?)?")
+_FRACTION = re.compile(r"[-+]?\\[dt]?frac\{?-?\d+\}?\{?-?\d+\}?")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The least, the middle and the greatest of some numbers."""
+
+    least: float
+    median: float
+    greatest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a data set holds. Spreads are over good rows, and None where there is none.
+
+    `widths` and `heights` are in pixels, upright; `question_characters` in characters; `prompt_tokens` counts the
+    rendered prompt with its images under a processor, over `prompts_measured` rows. `true_claims` of `claims` are
+    true. `claims_per_row` and `images_per_row` count rows by their number of claims and images.
+    """
+
+    source: str
+    rows: int
+    good_rows: int
+    images: int
+    widths: Spread | None
+    heights: Spread | None
+    images_per_row: dict[int, int]
+    claims: int
+    true_claims: int
+    claims_per_row: dict[int, int]
+    answer_kinds: dict[str, int]
+    question_characters: Spread | None
+    prompt_tokens: Spread | None
+    prompts_measured: int
+    problems: tuple[RowProblem, ...]
+
+
+def inspect_samples(
+    source: object,
+    *,
+    split: str | None = "train",
+    columns: Columns = DEFAULT_COLUMNS,
+    require_claims: bool = False,
+    image_folder: str | Path | None = None,
+    allow_urls: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    limit: int | None = None,
+    processor: Any = None,
+    system_prompt: str | None = None,
+    neutralise: Callable[[str], str] | None = None,
+    max_prompts: int = 200,
+    progress: Progress | None = None,
+) -> Inspection:
+    """Look at every row of a data set, however many of them are bad.
+
+    Args:
+        source, split, columns, require_claims, image_folder, allow_urls, max_pixels, limit: as for `load_samples`.
+        processor: a `transformers` processor; with it, prompts are rendered and their tokens counted.
+        system_prompt, neutralise: as for `build_messages`, for those prompts.
+        max_prompts: how many prompts to render at most, evenly spread over the good rows; each needs its images
+            processed.
+        progress: called with (rows checked, rows in all) while images are checked.
+
+    Returns:
+        The inspection, with every problem in `problems`: those of the data set first, then those of rows in order.
+
+    Raises:
+        DataError: the source cannot be opened at all, or has no such split.
+        ConfigError: `limit` or `max_pixels` is out of its range.
+    """
+    policy = PicturePolicy(allow_urls, max_pixels)
+    reader, count = prepare_reader(
+        source, split=split, columns=columns, require_claims=require_claims, image_folder=image_folder, limit=limit
+    )
+    name = reader.rows.source
+    general = [RowProblem(None, "the data set", problem) for problem in reader.layout.problems if count]
+    if count == 0:
+        general.append(RowProblem(None, "the data set", "it is empty: it has no rows"))
+    facts: dict[int, _Facts] = {}
+    problems: list[RowProblem] = []
+    for index, outcome in check_texts(reader, count):
+        if isinstance(outcome, RowProblem):
+            problems.append(outcome)
+        else:
+            facts[index] = _note_facts(outcome)
+    sizes: list[tuple[int, int]] = []
+    for index, outcome in check_pictures(reader, policy, list(facts), progress):
+        if isinstance(outcome, RowProblem):
+            problems.append(outcome)
+            del facts[index]
+        else:
+            sizes += outcome
+    if count and sum(problem.no_image for problem in problems) == count:
+        general.append(RowProblem(None, "the data set", "no row has an image to look at"))
+        problems = []
+    problems.sort(key=lambda problem: problem.row or 0)
+    good = list(facts.values())
+    tokens: list[int] = []
+    if processor is not None:
+        for index in _pick_evenly(list(facts), max_prompts):
+            tokens.append(_count_tokens(reader, policy, index, processor, system_prompt, neutralise))
+    return Inspection(
+        source=name,
+        rows=count,
+        good_rows=len(good),
+        images=len(sizes),
+        widths=_spread([width for width, _ in sizes]),
+        heights=_spread([height for _, height in sizes]),
+        images_per_row=_count([fact.images for fact in good]),
+        claims=sum(fact.claims for fact in good),
+        true_claims=sum(fact.true_claims for fact in good),
+        claims_per_row=_count([fact.claims for fact in good]),
+        answer_kinds=dict(Counter(fact.answer_kind for fact in good).most_common()),
+        question_characters=_spread([fact.question_characters for fact in good]),
+        prompt_tokens=_spread(tokens),
+        prompts_measured=len(tokens),
+        problems=(*general, *problems),
+    )
+
+
+def classify_answer(answer: str) -> AnswerKind:
+    """Tell a number, a letter of a choice, and other text apart; dollar signs, a box and a percent sign are ignored.
+
+    Args:
+        answer: the reference answer.
+    """
+    bare = answer.strip().strip("$").strip()
+    if bare.startswith("\\boxed{") and bare.endswith("}"):
+        bare = bare[len("\\boxed{") : -1].strip()
+    if _CHOICE.fullmatch(bare):
+        return "multiple choice"
+    bare = bare.removesuffix("%").removesuffix("\\").strip()
+    return "number" if _NUMBER.fullmatch(bare) or _FRACTION.fullmatch(bare) else "text"
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    images: int
+    claims: int
+    true_claims: int
+    answer_kind: AnswerKind
+    question_characters: int
+
+
+def _note_facts(draft: Draft) -> _Facts:
+    return _Facts(
+        images=len(draft.images),
+        claims=len(draft.claims),
+        true_claims=sum(claim.is_true for claim in draft.claims),
+        answer_kind=classify_answer(draft.answer),
+        question_characters=len(draft.question),
+    )
+
+
+def _count_tokens(
+    reader: RowReader,
+    policy: PicturePolicy,
+    index: int,
+    processor: Any,
+    system_prompt: str | None,
+    neutralise: Callable[[str], str] | None,
+) -> int:
+    draft, folder = reader.read(index), reader.find_folder(index)
+    images = tuple(open_picture(image, folder, policy) for image in draft.images)
+    sample = Sample(draft.id, images, draft.question, draft.answer)
+    messages = build_messages(sample, system_prompt, neutralise)
+    text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    return len(processor(images=[list(images)], text=[text])["input_ids"][0])
+
+
+def _pick_evenly(indices: Sequence[int], most: int) -> list[int]:
+    if len(indices) <= most:
+        return list(indices)
+    return [indices[number * len(indices) // most] for number in range(most)]
+
+
+def _spread(numbers: Sequence[float]) -> Spread | None:
+    return Spread(min(numbers), statistics.median(numbers), max(numbers)) if numbers else None
+
+
+def _count(numbers: Sequence[int]) -> dict[int, int]:
+    return dict(sorted(Counter(numbers).items()))

@@ -1,0 +1,67 @@
+"""Write an inspection as a table that is read in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vapo.data.inspection import Inspection, Spread
+
+
+def format_inspection(inspection: Inspection, max_problems: int | None = None) -> str:
+    """Write an inspection as lines of text, problems last.
+
+    Args:
+        inspection: what was found.
+        max_problems: how many problems to spell out; None for all of them.
+    """
+    lines = [f"{label:<20} {value}" for label, value in _list_facts(inspection)]
+    problems = inspection.problems
+    if problems:
+        lines += ["", f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"]
+        lines += [f"  {problem}" for problem in problems[:max_problems]]
+        if max_problems is not None and len(problems) > max_problems:
+            lines.append(f"  and {len(problems) - max_problems} more")
+        lines.append("Fix the rows, or leave them out with --on-bad-row skip.")
+    else:
+        lines += ["", "no problems"]
+    return "\n".join(lines)
+
+
+def _list_facts(inspection: Inspection) -> list[tuple[str, str]]:
+    spread = "least / median / greatest"
+    facts = [
+        ("data", inspection.source),
+        ("rows", f"{inspection.rows} ({inspection.good_rows} good)"),
+        ("images", str(inspection.images)),
+        ("images per row", _write_counts(inspection.images_per_row, "row")),
+        ("image width", f"{_write_spread(inspection.widths)} pixels ({spread})"),
+        ("image height", f"{_write_spread(inspection.heights)} pixels"),
+        ("question length", f"{_write_spread(inspection.question_characters)} characters"),
+        ("answers", ", ".join(f"{number} {kind}" for kind, number in inspection.answer_kinds.items()) or "none"),
+        ("claims", _write_claims(inspection)),
+        ("claims per row", _write_counts(inspection.claims_per_row, "row")),
+    ]
+    if inspection.prompt_tokens is not None:
+        over = f"over {inspection.prompts_measured} prompts"
+        facts.append(("prompt length", f"{_write_spread(inspection.prompt_tokens)} tokens, {over}"))
+    return facts
+
+
+def _write_claims(inspection: Inspection) -> str:
+    if inspection.claims == 0:
+        return "none"
+    true = inspection.true_claims
+    wrong = inspection.claims - true
+    return f"{inspection.claims}: {true} CORRECT ({true / inspection.claims:.1%}), {wrong} WRONG"
+
+
+def _write_spread(spread: Spread | None) -> str:
+    if spread is None:
+        return "-"
+    return f"{spread.least:g} / {spread.median:g} / {spread.greatest:g}"
+
+
+def _write_counts(counts: Mapping[int, int], noun: str) -> str:
+    parts = [f"{number} in {rows} {noun}{'s' if rows != 1 else ''}" for number, rows in counts.items()]
+    shown = ", ".join(parts[:6])
+    return f"{shown} and {len(parts) - 6} more counts" if len(parts) > 6 else shown or "-"

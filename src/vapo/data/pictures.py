@@ -1,0 +1,185 @@
+"""Open an image in any of the forms a row can hold it in, and bring it to upright RGB.
+
+Only raster formats are opened: Pillow's reader for EPS, for one, starts another program.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from PIL import Image, ImageOps
+
+from vapo.data.picture_files import Folder, download_picture, find_picture, is_url
+from vapo.errors import ConfigError, DataError
+
+MAX_PIXELS = 50_000_000
+PILLOW_MAX_PIXELS = 2 * 89_478_485
+"""Above this, Pillow itself refuses to open an image."""
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO")
+
+_ORIENTATION = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class PicturePolicy:
+    """What may be opened: from where, and how large (`max_pixels` = width x height)."""
+
+    allow_urls: bool = False
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_pixels <= PILLOW_MAX_PIXELS:
+            raise ConfigError(f"max_pixels is {self.max_pixels}; it must be between 1 and {PILLOW_MAX_PIXELS}")
+
+
+def open_picture(value: object, folder: Folder | None, policy: PicturePolicy) -> Image.Image:
+    """Open an image, decode it, turn it upright as its EXIF orientation says, and convert it to RGB.
+
+    What is transparent becomes white. 16-bit grey is scaled from 0..65535 to 0..255. Of an animation, the first
+    frame is taken.
+
+    Args:
+        value: a PIL image, encoded bytes, a path or URL, or a dict of `bytes` and `path`.
+        folder: where paths lead; None refuses them.
+        policy: what may be opened.
+
+    Raises:
+        DataError: the image is null, truncated, too large, not an image, or not where it may be.
+    """
+    image = _open_lazily(value, folder, policy)
+    with nullcontext() if image is value else image:
+        _load(image)
+        try:
+            return _convert(ImageOps.exif_transpose(image))
+        except DataError:
+            raise
+        except Exception as error:  # Pillow raises nearly anything on broken EXIF and odd modes
+            raise DataError(f"image cannot be converted to RGB: {_say(error)}") from error
+
+
+def measure_picture(value: object, folder: Folder | None, policy: PicturePolicy) -> tuple[int, int]:
+    """Check that an image can be decoded to its last byte, and tell its upright size; nothing is kept.
+
+    A JPEG is decoded at an eighth of its size, which reads all of its data at about a third of the cost.
+
+    Args:
+        value: as for `open_picture`.
+        folder: where paths lead; None refuses them.
+        policy: what may be opened.
+
+    Returns:
+        (width, height) in pixels.
+
+    Raises:
+        DataError: as for `open_picture`.
+    """
+    image = _open_lazily(value, folder, policy)
+    with nullcontext() if image is value else image:
+        width, height = image.size
+        if image.mode == "F":
+            raise DataError(_FLOATS)
+        sideways = _read_orientation(image) in _SIDEWAYS
+        if image is not value:  # a draft changes the image itself, and this one may be the caller's
+            image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+        _load(image)
+    return (height, width) if sideways else (width, height)
+
+
+_FLOATS = "image has floating-point pixels (mode F), whose range is anybody's guess; save it as 8-bit RGB"
+
+
+def _open_lazily(value: object, folder: Folder | None, policy: PicturePolicy) -> Image.Image:
+    image = value if isinstance(value, Image.Image) else _open_encoded(_locate(value, folder, policy))
+    width, height = image.size
+    if width * height > policy.max_pixels:
+        raise DataError(
+            f"image is {width} x {height} = {width * height} pixels, more than the {policy.max_pixels} allowed "
+            "(a decompression bomb?); shrink it or raise max_pixels"
+        )
+    if width * height == 0:
+        raise DataError(f"image is {width} x {height}: it has no pixels")
+    return image
+
+
+def _locate(value: object, folder: Folder | None, policy: PicturePolicy) -> bytes | Path:
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[str, Any]", value)
+        value = fields.get("bytes") if fields.get("bytes") is not None else fields.get("path")
+    if value is None:
+        raise DataError("image is null")
+    if isinstance(value, bytes | bytearray):
+        if not value:
+            raise DataError("image has no bytes")
+        return bytes(value)
+    if isinstance(value, str | Path):
+        if not str(value):
+            raise DataError("image path is empty")
+        if is_url(str(value)):
+            return download_picture(str(value), policy.allow_urls)
+        return find_picture(str(value), folder)
+    raise DataError(f"image is a {type(value).__name__}; give a PIL image, bytes, or a path")
+
+
+def _open_encoded(content: bytes | Path) -> Image.Image:
+    name = f"image {content.name!r}" if isinstance(content, Path) else "image"
+    stream = io.BytesIO(content) if isinstance(content, bytes) else content
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels decides, not Pillow
+            return Image.open(stream, formats=_known_formats())
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name} is a decompression bomb: {error}") from error
+    except Image.UnidentifiedImageError as error:
+        raise DataError(f"{name} is not an image, or not one of {', '.join(FORMATS)}") from error
+    except Exception as error:  # Pillow's readers raise nearly anything on a broken header
+        raise DataError(f"{name} cannot be opened: {_say(error)}") from error
+
+
+def _known_formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _load(image: Image.Image) -> None:
+    try:
+        image.load()
+    except Exception as error:  # Pillow's decoders raise nearly anything on broken data
+        raise DataError(f"image is truncated or broken: {_say(error)}") from error
+
+
+def _read_orientation(image: Image.Image) -> int | None:
+    try:
+        return image.getexif().get(_ORIENTATION)
+    except Exception as error:  # as above
+        raise DataError(f"image has broken EXIF data: {_say(error)}") from error
+
+
+def _convert(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise DataError(_FLOATS)
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _convert_deep(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    return image.convert("RGB") if image.mode != "RGB" else image.copy()
+
+
+def _convert_deep(image: Image.Image) -> Image.Image:
+    import numpy as np
+
+    grey = np.asarray(image).astype(np.int64)
+    if grey.min() < 0 or grey.max() > 0xFFFF:
+        raise DataError("image has 32-bit pixels outside 0..65535; save it as 8-bit RGB")
+    return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
+
+
+def _say(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,100 @@
+"""Read what a row means, without decoding its images: the step between a raw row and a `Sample`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from vapo.data.claim_columns import read_claims
+from vapo.data.columns import Layout
+from vapo.data.picture_files import Folder
+from vapo.data.prompts import split_question
+from vapo.data.rows import Rows
+from vapo.data.texts import read_text
+from vapo.errors import DataError
+from vapo.types import Claim
+
+
+class NoImageError(DataError):
+    """A row has no image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A sample whose images are still as the row holds them."""
+
+    id: str
+    images: tuple[object, ...]
+    question: str
+    answer: str
+    claims: tuple[Claim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowReader:
+    """Reads the rows of one source.
+
+    `folder` overrides where image paths lead; None leaves that to the source.
+    `require_claims` makes an empty pool of claims an error.
+    """
+
+    rows: Rows
+    layout: Layout
+    folder: Folder | None
+    require_claims: bool
+
+    def read(self, index: int) -> Draft:
+        """Read row `index`; the message of what is raised does not say which row it was.
+
+        Raises:
+            NoImageError: there is no image.
+            DataError: a field is missing, empty, or of the wrong kind.
+        """
+        row = self.rows.read(index)
+        images = read_images(row, self.layout)
+        if not images:
+            raise NoImageError(f"{self.layout.images} is empty, and rows without an image cannot be mixed with others")
+        question = _read_field(row, self.layout.question)
+        split_question(question, len(images))
+        claims = read_claims(row, self.layout)
+        if self.require_claims and not claims:
+            raise DataError("there are no claims about the image, and this algorithm trains on them")
+        name = f"row-{index}" if self.layout.id is None else _read_field(row, self.layout.id, numbers=True)
+        return Draft(name, images, question, _read_field(row, self.layout.answer, numbers=True), claims)
+
+    def find_folder(self, index: int) -> Folder | None:
+        """Where the image paths of row `index` lead."""
+        return self.folder if self.folder is not None else self.rows.folder(index)
+
+
+def read_images(row: Mapping[str, Any], layout: Layout) -> tuple[object, ...]:
+    """Read the images of a row, encoded as they are; a row without any gives an empty tuple.
+
+    Args:
+        row: the row, by column.
+        layout: where images stand.
+
+    Raises:
+        DataError: one image of several is null.
+    """
+    value: object = row.get(layout.images) if layout.images is not None else None
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        return (value,)
+    images = tuple(cast("list[object]", value))
+    for position, image in enumerate(images):
+        if image is None or _is_hollow(image):
+            raise DataError(f"image {position + 1} of {len(images)} in {layout.images} is null")
+    return images
+
+
+def _is_hollow(image: object) -> bool:
+    return isinstance(image, Mapping) and not any(
+        cast("Mapping[str, object]", image).get(name) for name in ("bytes", "path")
+    )
+
+
+def _read_field(row: Mapping[str, Any], column: str | None, numbers: bool = False) -> str:
+    return "" if column is None else read_text(row.get(column), column, numbers)

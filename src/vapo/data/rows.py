@@ -1,0 +1,102 @@
+"""Rows as they stand in a source, before anything is known of what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from vapo.data.picture_files import Folder
+from vapo.data.untyped import import_untyped
+
+
+class Rows(Protocol):
+    """A table that is read row by row; rows are counted from 0."""
+
+    @property
+    def source(self) -> str:
+        """The name of the table, for messages."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Mapping[str, Any]:
+        """Read one row; images stay encoded. Raises DataError where the row itself is broken."""
+        ...
+
+    def folder(self, index: int) -> Folder | None:
+        """Where image paths of this row lead; None where paths have no meaning."""
+        ...
+
+    def locate(self, index: int) -> str:
+        """Say where a row stands, for messages: `row 17`, or `row 17 (train.jsonl, line 18)`."""
+        ...
+
+    def keep(self, columns: Sequence[str]) -> Rows:
+        """Read only these columns from now on."""
+        ...
+
+
+class ListRows:
+    """Rows that are held in memory as a list of dicts."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self.source = "the rows given"
+        self.columns = tuple(dict.fromkeys(name for row in rows for name in row))
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, index: int) -> Mapping[str, Any]:
+        return self._rows[index]
+
+    def folder(self, index: int) -> Folder | None:
+        return None
+
+    def locate(self, index: int) -> str:
+        return f"row {index}"
+
+    def keep(self, columns: Sequence[str]) -> ListRows:
+        return self
+
+
+class DatasetRows:
+    """Rows of a `datasets.Dataset`, whose images are handed on as their encoded bytes."""
+
+    def __init__(self, dataset: Any, source: str, folder: Folder | None = None) -> None:
+        self.source = source
+        self.columns: tuple[str, ...] = tuple(dataset.column_names)
+        self._dataset = _leave_images_encoded(dataset)
+        self._folder = folder
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def read(self, index: int) -> Mapping[str, Any]:
+        return self._dataset[index]
+
+    def folder(self, index: int) -> Folder | None:
+        return self._folder
+
+    def locate(self, index: int) -> str:
+        return f"row {index}"
+
+    def keep(self, columns: Sequence[str]) -> DatasetRows:
+        return DatasetRows(self._dataset.select_columns(list(columns)), self.source, self._folder)
+
+
+def _leave_images_encoded(dataset: Any) -> Any:
+    datasets = import_untyped("datasets")
+    encoded = datasets.Image(decode=False)
+    dataset = dataset.with_format(None)
+    for name, feature in dataset.features.items():
+        if isinstance(feature, datasets.Image):
+            dataset = dataset.cast_column(name, encoded)
+        elif isinstance(feature, datasets.List | datasets.LargeList) and isinstance(feature.feature, datasets.Image):
+            dataset = dataset.cast_column(name, type(feature)(encoded))
+    return dataset

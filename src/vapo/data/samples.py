@@ -1,0 +1,182 @@
+"""Load a data set as samples: checked as a whole before the first is used, decoded one by one as they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, overload
+
+from vapo.data.checks import Progress, RowProblem, check_pictures, check_texts, list_problems
+from vapo.data.columns import DEFAULT_COLUMNS, Columns, match_columns
+from vapo.data.picture_files import Folder
+from vapo.data.pictures import MAX_PIXELS, PicturePolicy, open_picture
+from vapo.data.row_reader import RowReader
+from vapo.data.sources import open_rows
+from vapo.errors import ConfigError, DataError
+from vapo.types import Sample
+
+_REMEDY = "fix the row or pass --on-bad-row skip"
+
+
+class Samples(Sequence[Sample]):
+    """The usable rows of a data set, as samples. Images are decoded when a sample is asked for, and not kept.
+
+    A slice is again `Samples`. `skipped` tells which rows were left out and why; `source` is the data's name.
+    It can be pickled, for workers that load data, if its source can.
+    """
+
+    def __init__(
+        self,
+        reader: RowReader,
+        policy: PicturePolicy,
+        row_numbers: Sequence[int],
+        skipped: tuple[RowProblem, ...] = (),
+    ) -> None:
+        self.source = reader.rows.source
+        self.skipped = skipped
+        self._reader = reader
+        self._policy = policy
+        self._row_numbers = row_numbers
+
+    def __len__(self) -> int:
+        return len(self._row_numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Samples: ...
+    def __getitem__(self, index: int | slice) -> Sample | Samples:
+        if isinstance(index, slice):
+            return Samples(self._reader, self._policy, self._row_numbers[index], self.skipped)
+        return self._load(self._row_numbers[index])
+
+    def __iter__(self) -> Iterator[Sample]:
+        return map(self._load, self._row_numbers)
+
+    def __repr__(self) -> str:
+        return f"Samples({self.source!r}, {len(self)} samples, {len(self.skipped)} rows skipped)"
+
+    @property
+    def row_numbers(self) -> Sequence[int]:
+        """The row that each sample comes from, counted from 0."""
+        return self._row_numbers
+
+    def _load(self, row: int) -> Sample:
+        try:
+            draft = self._reader.read(row)
+            folder = self._reader.find_folder(row)
+            images = tuple(open_picture(image, folder, self._policy) for image in draft.images)
+        except DataError as error:
+            raise DataError(f"{self.source}, {self._reader.rows.locate(row)}: {error}") from error
+        return Sample(draft.id, images, draft.question, draft.answer, draft.claims)
+
+
+def load_samples(
+    source: object,
+    *,
+    split: str | None = "train",
+    columns: Columns = DEFAULT_COLUMNS,
+    on_bad_row: Literal["error", "skip"] = "error",
+    require_claims: bool = False,
+    image_folder: str | Path | None = None,
+    allow_urls: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Samples:
+    """Load a data set and check every row of it.
+
+    Args:
+        source: what to load; see `open_rows` for all that it may be.
+        split: the part to load; None for the only one there is.
+        columns: which column holds what.
+        on_bad_row: whether a row that cannot be used is an error or is left out and listed in `Samples.skipped`.
+        require_claims: whether data without claims, and a row without, are errors.
+        image_folder: where image paths start, and what none may leave. None: the folder of the data file.
+        allow_urls: whether images may be fetched from the web. They are fetched anew each time they are used.
+        max_pixels: the largest image, width x height.
+        limit: how many rows to look at, from the first; None for all.
+        progress: called with (rows checked, rows in all) while images are checked.
+
+    Returns:
+        The samples, at least one.
+
+    Raises:
+        DataError: the source cannot be opened, a column is missing, rows are bad, no row has an image, or nothing is
+            left. The message names the first rows and what is wrong with them.
+        ConfigError: `on_bad_row`, `limit` or `max_pixels` is out of its range.
+    """
+    if on_bad_row not in ("error", "skip"):
+        raise ConfigError(f"on_bad_row is {on_bad_row!r}; it must be 'error' or 'skip'")
+    policy = PicturePolicy(allow_urls, max_pixels)
+    reader, count = prepare_reader(
+        source, split=split, columns=columns, require_claims=require_claims, image_folder=image_folder, limit=limit
+    )
+    rows, layout = reader.rows, reader.layout
+    if count == 0:
+        raise DataError(f"{rows.source} is empty: it has no rows")
+    if layout.problems:
+        raise DataError(f"{rows.source}: {'; '.join(layout.problems)}")
+
+    problems: list[RowProblem] = []
+    readable: list[int] = []
+    for index, outcome in check_texts(reader, count):
+        if isinstance(outcome, RowProblem):
+            problems.append(outcome)
+        else:
+            readable.append(index)
+    _refuse_text_only(problems, count, rows.source)
+    if on_bad_row == "error" and problems:
+        raise DataError(f"{rows.source}, {list_problems(problems)}; {_REMEDY}")
+
+    usable: list[int] = []
+    for index, outcome in check_pictures(reader, policy, readable, progress):
+        if not isinstance(outcome, RowProblem):
+            usable.append(index)
+        elif on_bad_row == "error":
+            raise DataError(f"{rows.source}, {outcome}; {_REMEDY}")
+        else:
+            problems.append(outcome)
+    problems.sort(key=lambda problem: problem.row or 0)
+    if not usable:
+        raise DataError(f"{rows.source}: no row can be used; {list_problems(problems)}")
+    return Samples(reader, policy, usable, tuple(problems))
+
+
+def prepare_reader(
+    source: object,
+    *,
+    split: str | None,
+    columns: Columns,
+    require_claims: bool,
+    image_folder: str | Path | None,
+    limit: int | None,
+) -> tuple[RowReader, int]:
+    """Open a source and match its columns, without looking at any row.
+
+    Args: as for `load_samples`.
+
+    Returns:
+        The reader, whose `layout.problems` may say that columns are missing, and how many rows to look at.
+
+    Raises:
+        DataError: the source or `image_folder` cannot be opened.
+        ConfigError: `limit` is not positive.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit is {limit}; it must be at least 1, or None for all rows")
+    folder = None
+    if image_folder is not None:
+        path = Path(image_folder).expanduser()
+        if not path.is_dir():
+            raise DataError(f"image_folder {path} is not a folder")
+        folder = Folder(path, path)
+    rows = open_rows(source, split)
+    layout = match_columns(columns, rows.columns, require_claims)
+    count = len(rows) if limit is None else min(limit, len(rows))
+    return RowReader(rows.keep(layout.used), layout, folder, require_claims), count
+
+
+def _refuse_text_only(problems: Sequence[RowProblem], count: int, source: str) -> None:
+    if sum(problem.no_image for problem in problems) == count:
+        raise DataError(f"{source}: none of the {count} rows has an image to look at; this needs images in every row")

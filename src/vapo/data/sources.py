@@ -1,0 +1,150 @@
+"""Find the rows behind what a user calls a data set: a name, a folder, a file, or an object in memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from vapo.data.folders import find_parts
+from vapo.data.json_lines import JsonLinesRows
+from vapo.data.picture_files import Folder
+from vapo.data.rows import DatasetRows, ListRows, Rows
+from vapo.data.untyped import import_untyped
+from vapo.errors import DataError
+
+Part = TypeVar("Part")
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_MARKS_OF_SAVED = ("dataset_dict.json", "state.json")
+
+
+def open_rows(source: object, split: str | None = "train") -> Rows:
+    """Open a data set without reading its images.
+
+    Args:
+        source: the name of a data set on the Hugging Face hub; a folder that `save_to_disk` wrote, or that holds
+            Parquet or JSON Lines files; such a file; a `datasets.Dataset` or `DatasetDict`; or a list of dicts.
+        split: which part to read; None for the only one there is. A single file is the part `train`.
+
+    Raises:
+        DataError: there is nothing of that name, it cannot be read, or it has no such split.
+    """
+    if isinstance(source, str | Path):
+        path = Path(source).expanduser()
+        if path.is_dir():
+            return _open_folder(path, split)
+        if path.exists():
+            return _open_file(path, split)
+        return _open_hub(str(source), split)
+    if isinstance(source, Sequence):
+        _choose_split({"train": None}, split, "a list of rows")
+        return ListRows(cast("Sequence[Mapping[str, Any]]", source))
+    return _open_object(source, split)
+
+
+def _open_object(source: object, split: str | None) -> Rows:
+    datasets = import_untyped("datasets")
+    if isinstance(source, datasets.DatasetDict):
+        dataset = _choose_split(cast("Mapping[str, Any]", source), split, "the DatasetDict given")
+    else:
+        dataset = cast("Any", source)
+    if not isinstance(dataset, datasets.Dataset):
+        raise DataError(
+            f"data of type {type(source).__name__} cannot be read by row; give a datasets.Dataset (not a streaming "
+            "one), a list of dicts, or the name of a file, a folder or a data set on the hub"
+        )
+    if dataset is source:
+        _check_only_split(dataset, split, "the Dataset given")
+    if dataset.format["type"] == "custom":
+        raise DataError("the Dataset given has a transform, which would be lost; apply it with .map() first")
+    return DatasetRows(dataset, "the Dataset given")
+
+
+def _open_file(path: Path, split: str | None) -> Rows:
+    _choose_split({"train": None}, split, f"the file {path}")
+    if path.suffix == ".parquet":
+        return _open_parquet([path], path.parent, str(path))
+    if path.suffix == ".jsonl":
+        return JsonLinesRows([path], path.parent, str(path))
+    raise DataError(
+        f"{path} has the unknown extension {path.suffix!r}; a data file ends in .parquet or .jsonl "
+        "(one JSON object per line)"
+    )
+
+
+def _open_folder(path: Path, split: str | None) -> Rows:
+    if any((path / mark).is_file() for mark in _MARKS_OF_SAVED):
+        return _open_saved(path, split)
+    parts = find_parts(path)
+    files = _choose_split(parts, split, f"the folder {path}")
+    if files[0].suffix == ".parquet":
+        return _open_parquet(files, path, str(path))
+    return JsonLinesRows(files, path, str(path))
+
+
+def _open_saved(path: Path, split: str | None) -> Rows:
+    datasets = import_untyped("datasets")
+    try:
+        saved = datasets.load_from_disk(str(path))
+    except Exception as error:  # Arrow's and datasets' errors have no common base
+        raise DataError(f"the folder {path} cannot be read: {_say(error)}") from error
+    if isinstance(saved, datasets.DatasetDict):
+        saved = _choose_split(cast("Mapping[str, Any]", saved), split, f"the folder {path}")
+    else:
+        _check_only_split(saved, split, f"the folder {path}")
+    return DatasetRows(saved, str(path), Folder(path, path))
+
+
+def _open_parquet(files: Sequence[Path], root: Path, source: str) -> Rows:
+    """Open Parquet files; `datasets` converts them once to Arrow in its cache, for reading rows in any order."""
+    parquet, datasets = import_untyped("pyarrow.parquet"), import_untyped("datasets")
+    for file in files:
+        try:
+            parquet.read_metadata(file)
+        except Exception as error:  # Arrow's errors are OSError and ValueError and its own
+            raise DataError(f"{file} cannot be read as Parquet: {_say(error)}") from error
+    try:
+        dataset = datasets.Dataset.from_parquet([str(file) for file in files])
+    except Exception as error:  # as above
+        raise DataError(f"{source} cannot be read as Parquet: {_say(error)}") from error
+    return DatasetRows(dataset, source, Folder(files[0].parent, root))
+
+
+def _open_hub(name: str, split: str | None) -> Rows:
+    if not _HUB_NAME.fullmatch(name) or name.endswith((".parquet", ".jsonl", ".json", ".csv")):
+        raise DataError(f"there is no file or folder {name}; check the path (a name on the hub reads OWNER/NAME)")
+    datasets, constants = import_untyped("datasets"), import_untyped("huggingface_hub.constants")
+    try:
+        names: list[str] = datasets.get_dataset_split_names(name)
+        chosen = _choose_split({name: name for name in names}, split, f"the data set {name}")
+        dataset = datasets.load_dataset(name, split=chosen)
+    except DataError:
+        raise
+    except Exception as error:  # network, permission and format errors have no common base
+        raise DataError(
+            f"there is no file or folder {name}, and as a data set on the Hugging Face hub it cannot be loaded: "
+            f"{_say(error)}"
+        ) from error
+    cache = Path(constants.HF_HUB_CACHE) / f"datasets--{name.replace('/', '--')}"
+    return DatasetRows(dataset, name, Folder(cache, cache))
+
+
+def _check_only_split(dataset: Any, split: str | None, source: str) -> None:
+    own = str(dataset.split or "train")
+    _choose_split(dict.fromkeys([own, "train"]), split or own, source)
+
+
+def _choose_split(parts: Mapping[str, Part], split: str | None, source: str) -> Part:
+    names = ", ".join(parts)
+    if split is None and len(parts) > 1:
+        raise DataError(f"{source} has the splits {names}; choose one with split (--split)")
+    chosen = split if split is not None else next(iter(parts), "train")
+    if chosen not in parts:
+        raise DataError(f"{source} has no split {chosen!r}; it has {names}")
+    return parts[chosen]
+
+
+def _say(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vapo.data import format_inspection, inspect_samples
+from vapo.data.inspection import Spread, classify_answer
+from vapo.errors import DataError
+
+MakeRow = Callable[..., dict[str, Any]]
+
+
+@pytest.mark.parametrize("answer", ["3", "-4.5", "$12$", "1,000", "50%", "50\\%", "\\frac{1}{2}", "3/4", "\\boxed{7}"])
+def test_numbers(answer: str) -> None:
+    assert classify_answer(answer) == "number"
+
+
+@pytest.mark.parametrize("answer", ["A", "(B)", "c", "D.", "\\boxed{E}"])
+def test_choices(answer: str) -> None:
+    assert classify_answer(answer) == "multiple choice"
+
+
+@pytest.mark.parametrize("answer", ["a temple", "x = 3", "12 cm", "Yes", "Z"])
+def test_texts(answer: str) -> None:
+    assert classify_answer(answer) == "text"
+
+
+def test_what_is_there_is_counted(make_row: MakeRow, photo: Any) -> None:
+    large = photo.resize((200, 40))
+    rows = [make_row(), make_row(images=[photo, large], answer="3"), make_row(claims=[], answer="B")]
+    found = inspect_samples(rows)
+    assert (found.rows, found.good_rows, found.images) == (3, 3, 4)
+    assert found.widths == Spread(96, 96, 200)
+    assert found.heights == Spread(40, 64, 64)
+    assert found.images_per_row == {1: 2, 2: 1}
+    assert (found.claims, found.true_claims, found.claims_per_row) == (4, 2, {0: 1, 2: 2})
+    assert found.answer_kinds == {"text": 1, "number": 1, "multiple choice": 1}
+    assert found.question_characters == Spread(13, 13, 13)
+    assert found.problems == ()
+
+
+def test_every_problem_is_found(make_row: MakeRow) -> None:
+    rows = [
+        make_row(problem=None),
+        make_row(),
+        make_row(images=[b"no image"]),
+        make_row(images=[]),
+        make_row(claims=[{"text": "a", "is_true": "MAYBE"}]),
+    ]
+    found = inspect_samples(rows)
+    assert (found.rows, found.good_rows) == (5, 1)
+    assert [problem.row for problem in found.problems] == [0, 2, 3, 4]
+    table = format_inspection(found)
+    assert "4 problems" in table
+    assert "row 4: label 'MAYBE' is neither CORRECT nor WRONG" in table
+    assert format_inspection(found, max_problems=1).count("  row ") == 1
+
+
+def test_missing_columns_do_not_stop_the_search(make_row: MakeRow) -> None:
+    rows = [{name: value for name, value in make_row().items() if name not in ("answer", "claims")}]
+    found = inspect_samples([*rows, {**rows[0], "problem": ""}], require_claims=True)
+    reasons = [str(problem) for problem in found.problems]
+    assert len(reasons) == 4
+    assert reasons[0].startswith("the data set: there are no claims")
+    assert reasons[1].startswith("the data set: there is no column 'answer'")
+    assert reasons[3] == "row 1: problem is empty"
+
+
+def test_data_without_images_or_rows_is_one_problem(make_row: MakeRow) -> None:
+    (problem,) = inspect_samples([make_row(images=None)] * 3).problems
+    assert str(problem) == "the data set: no row has an image to look at"
+    (problem,) = inspect_samples([]).problems
+    assert str(problem) == "the data set: it is empty: it has no rows"
+    assert "problem" in format_inspection(inspect_samples([]))
+
+
+def test_a_source_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        inspect_samples(tmp_path)
+
+
+class CharacterProcessor:
+    """Counts ten tokens for an image and one for each character."""
+
+    def apply_chat_template(self, messages: list[dict[str, Any]], **options: Any) -> str:
+        parts = [part for message in messages for part in message["content"]]
+        return "".join("I" if part["type"] == "image" else part["text"] for part in parts)
+
+    def __call__(self, images: list[list[Any]], text: list[str]) -> dict[str, list[list[int]]]:
+        assert text[0].count("I") == len(images[0])
+        return {"input_ids": [[0] * (len(text[0]) + 9 * len(images[0]))]}
+
+
+def test_prompts_are_measured_under_a_processor(make_row: MakeRow) -> None:
+    rows = [make_row(problem="x" * number) for number in range(1, 11)]
+    found = inspect_samples(rows, processor=CharacterProcessor(), system_prompt="abc")
+    assert found.prompt_tokens == Spread(14, 18.5, 23)
+    assert inspect_samples(rows, processor=CharacterProcessor(), max_prompts=3).prompts_measured == 3
+    assert "14 / 18.5 / 23 tokens, over 10 prompts" in format_inspection(found)
+
+
+def test_the_table_is_readable(make_row: MakeRow) -> None:
+    assert format_inspection(inspect_samples([make_row(), make_row(answer="5")])).splitlines() == [
+        "data                 the rows given",
+        "rows                 2 (2 good)",
+        "images               2",
+        "images per row       1 in 2 rows",
+        "image width          96 / 96 / 96 pixels (least / median / greatest)",
+        "image height         64 / 64 / 64 pixels",
+        "question length      13 / 13 / 13 characters",
+        "answers              1 text, 1 number",
+        "claims               4: 2 CORRECT (50.0%), 2 WRONG",
+        "claims per row       2 in 2 rows",
+        "",
+        "no problems",
+    ]

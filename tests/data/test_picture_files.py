@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from vapo.data.picture_files import Folder, download_picture, find_picture, is_url
+from vapo.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """A data folder with one file in it, one beside it, and links."""
+    data = tmp_path / "data"
+    (data / "sub").mkdir(parents=True)
+    (data / "inside.png").write_bytes(b"in")
+    (tmp_path / "outside.png").write_bytes(b"out")
+    (data / "link.png").symlink_to(tmp_path / "outside.png")
+    (data / "parent").symlink_to(tmp_path)
+    (data / "good-link.png").symlink_to(data / "inside.png")
+    return Folder(data, data)
+
+
+def test_paths_inside_the_folder_are_found(folder: Folder) -> None:
+    inside = (folder.root / "inside.png").resolve()
+    for path in ("inside.png", "./sub/../inside.png", str(inside), "good-link.png"):
+        assert find_picture(path, folder) == inside
+
+
+@pytest.mark.parametrize(
+    "path", ["../outside.png", "link.png", "parent/outside.png", "/etc/hostname", "sub/../../outside.png"]
+)
+def test_a_path_that_leaves_the_folder_is_refused(folder: Folder, path: str) -> None:
+    with pytest.raises(DataError, match=r"leads out of the data folder .* image_folder"):
+        find_picture(path, folder)
+
+
+@pytest.mark.parametrize("path", ["none.png", "sub", "."])
+def test_what_is_no_file_is_refused(folder: Folder, path: str) -> None:
+    with pytest.raises(DataError, match="is not a file in"):
+        find_picture(path, folder)
+
+
+@pytest.mark.parametrize("path", ["a\0b.png", "a" * 5000])
+def test_an_impossible_path_is_refused(folder: Folder, path: str) -> None:
+    with pytest.raises(DataError, match="cannot be followed"):
+        find_picture(path, folder)
+
+
+def test_relative_paths_start_from_the_base(folder: Folder) -> None:
+    deeper = Folder(folder.root / "sub", folder.root)
+    assert find_picture("../inside.png", deeper).name == "inside.png"
+    with pytest.raises(DataError, match="leads out"):
+        find_picture("../../outside.png", deeper)
+
+
+def test_data_without_a_folder_has_no_paths() -> None:
+    with pytest.raises(DataError, match="this data has no folder; name one with image_folder"):
+        find_picture("a.png", None)
+
+
+def test_urls_are_known_from_paths() -> None:
+    assert is_url("https://example.org/a.png")
+    assert is_url("file:///etc/passwd")
+    assert not is_url("a/b.png")
+    assert not is_url("C:/a.png")
+
+
+def test_a_url_is_refused_unless_allowed() -> None:
+    with pytest.raises(DataError, match=r"is a URL; download it into the data folder, or pass --allow-urls"):
+        download_picture("https://example.org/a.png", allow_urls=False)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/a.png", "s3://bucket/a.png"])
+def test_only_web_addresses_are_fetched(url: str) -> None:
+    with pytest.raises(DataError, match="only http:// and https://"):
+        download_picture(url, allow_urls=True)
+
+
+class _Pictures(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/a.png" else 404)
+        self.end_headers()
+        self.wfile.write(b"picture")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Pictures) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_an_allowed_url_is_fetched(server: str) -> None:
+    assert download_picture(f"{server}/a.png", allow_urls=True) == b"picture"
+
+
+def test_a_failed_download_says_so(server: str) -> None:
+    with pytest.raises(DataError, match="could not be fetched: HTTP Error 404"):
+        download_picture(f"{server}/b.png", allow_urls=True)
+
+
+def test_a_huge_download_is_cut_off(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vapo.data.picture_files.MAX_DOWNLOAD_BYTES", 3)
+    with pytest.raises(DataError, match="has more than"):
+        download_picture(f"{server}/a.png", allow_urls=True)

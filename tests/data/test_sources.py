@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset, DatasetDict, IterableDataset, NamedSplit
+
+from vapo.data.sources import open_rows
+from vapo.errors import DataError
+
+ROWS = [{"n": 1}, {"n": 2}, {"n": 3}]
+
+
+def write(kind: str, folder: Path) -> object:
+    dataset = Dataset.from_list(ROWS)
+    if kind == "object":
+        return dataset
+    if kind == "dict of splits":
+        return DatasetDict(train=dataset, test=dataset.select([0]))
+    if kind == "list":
+        return ROWS
+    if kind == "saved":
+        dataset.save_to_disk(folder / "saved")
+        return folder / "saved"
+    if kind == "saved splits":
+        DatasetDict(train=dataset, test=dataset.select([0])).save_to_disk(folder / "saved")
+        return str(folder / "saved")
+    suffix = "parquet" if "parquet" in kind else "jsonl"
+    save: Callable[[Path], Any] = dataset.to_parquet if suffix == "parquet" else dataset.to_json
+    (folder / "data").mkdir()
+    save(folder / "data" / f"train.{suffix}")
+    return folder / "data" if "folder" in kind else folder / "data" / f"train.{suffix}"
+
+
+KINDS = ["object", "dict of splits", "list", "saved", "saved splits", "parquet", "parquet folder", "jsonl"]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "jsonl folder"])
+def test_every_kind_of_source_gives_the_same_rows(kind: str, tmp_path: Path) -> None:
+    rows = open_rows(write(kind, tmp_path))
+    assert rows.columns == ("n",)
+    assert [rows.keep(["n"]).read(index) for index in range(len(rows))] == ROWS
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "jsonl folder"])
+def test_a_split_that_is_not_there_lists_those_that_are(kind: str, tmp_path: Path) -> None:
+    names = "train, test" if "splits" in kind else "train"
+    with pytest.raises(DataError, match=f"has no split 'validation'; it has {names}$"):
+        open_rows(write(kind, tmp_path), "validation")
+
+
+def test_other_splits_can_be_chosen(tmp_path: Path) -> None:
+    assert len(open_rows(write("dict of splits", tmp_path), "test")) == 1
+    assert len(open_rows(write("saved splits", tmp_path), "test")) == 1
+    (tmp_path / "test.jsonl").write_text('{"n": 1}\n')
+    (tmp_path / "train.jsonl").write_text("")
+    assert len(open_rows(tmp_path, "test")) == 1
+
+
+def test_no_split_means_the_only_one(tmp_path: Path) -> None:
+    assert len(open_rows(write("jsonl", tmp_path), None)) == 3
+    assert len(open_rows(Dataset.from_list(ROWS, split=NamedSplit("test")), None)) == 3
+    with pytest.raises(DataError, match="has the splits train, test; choose one"):
+        open_rows(write("dict of splits", tmp_path), None)
+
+
+def test_paths_start_from_the_file_and_end_at_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "metadata.jsonl").write_text('{"file_name": "a.png"}\n')
+    folder = open_rows(tmp_path).folder(0)
+    assert folder is not None
+    assert (folder.base, folder.root) == (tmp_path / "train", tmp_path)
+    assert open_rows(Dataset.from_list(ROWS)).folder(0) is None
+
+
+def test_an_unknown_extension_names_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n\n1\n")
+    with pytest.raises(DataError, match=r"a\.csv has the unknown extension '\.csv'; .* \.parquet or \.jsonl"):
+        open_rows(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("name", ["data/none.parquet", "./none", "/none/at/all", "a/b/c"])
+def test_a_path_to_nothing_is_not_looked_for_on_the_hub(name: str) -> None:
+    with pytest.raises(DataError, match="there is no file or folder"):
+        open_rows(name)
+
+
+def test_a_hub_name_that_cannot_be_loaded_says_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> list[str]:
+        raise ConnectionError("no network\nand more")
+
+    monkeypatch.setattr("datasets.get_dataset_split_names", fail)
+    with pytest.raises(DataError, match=r"no file or folder owner/name, .* hub it cannot be loaded: no network$"):
+        open_rows("owner/name")
+
+
+def test_a_hub_data_set_is_loaded_by_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.get_dataset_split_names", lambda name: ["train", "test"])
+    monkeypatch.setattr(
+        "datasets.load_dataset", lambda name, split: Dataset.from_list(ROWS if split == "test" else [])
+    )
+    rows = open_rows("owner/name", "test")
+    assert (rows.source, len(rows)) == ("owner/name", 3)
+    folder = rows.folder(0)
+    assert folder is not None
+    assert folder.root.name == "datasets--owner--name"
+    with pytest.raises(DataError, match="has no split 'dev'; it has train, test"):
+        open_rows("owner/name", "dev")
+
+
+def test_a_truncated_parquet_file_is_named(tmp_path: Path) -> None:
+    path = Path(str(write("parquet", tmp_path)))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"train\.parquet cannot be read as Parquet: "):
+        open_rows(path)
+
+
+def test_a_broken_saved_folder_is_named(tmp_path: Path) -> None:
+    folder = Path(str(write("saved", tmp_path)))
+    next(folder.glob("*.arrow")).unlink()
+    with pytest.raises(DataError, match="saved cannot be read: "):
+        open_rows(folder)
+
+
+def test_what_cannot_be_read_by_row_is_refused() -> None:
+    streaming = IterableDataset.from_generator(lambda: iter(ROWS))
+    for source in (streaming, 5, None):
+        with pytest.raises(DataError, match="cannot be read by row"):
+            open_rows(source)
+
+
+def test_a_transform_is_not_lost_in_silence() -> None:
+    transformed = Dataset.from_list(ROWS).with_transform(lambda batch: batch)
+    with pytest.raises(DataError, match=r"has a transform, .* apply it with \.map\(\)"):
+        open_rows(transformed)
