@@ -149,6 +149,33 @@ def shared_image_features(
 
 
 @contextmanager
+def told_images_per_row(module: torch.nn.Module, images_per_row: Sequence[int] | None) -> Iterator[None]:
+    """Tell a family that treats rows of several pictures differently (LLaVA-OneVision) which rows those are.
+
+    TRL 1.16 does so while sampling but not in its own forward passes, which then fail on such rows.
+
+    Args:
+        module: what `find_feature_module` returned.
+        images_per_row: pictures of each row, over all the calls made inside the context in order.
+    """
+    encode = module.get_image_features
+    asks = "batch_num_images" in inspect.signature(encode).parameters
+    if not asks or images_per_row is None or max(images_per_row, default=0) < 2:
+        yield
+        return
+    ahead = iter(images_per_row)
+
+    def get_image_features(pixel_values: torch.Tensor, image_sizes: torch.Tensor, **kwargs: Any) -> Any:
+        counts: list[int] = []
+        while sum(counts) < len(image_sizes):
+            counts.append(next(ahead))
+        return encode(pixel_values, image_sizes, **{**kwargs, "batch_num_images": torch.tensor(counts)})
+
+    with _replaced_method(module, "get_image_features", get_image_features):
+        yield
+
+
+@contextmanager
 def _replaced_method(instance: object, name: str, method: Callable[..., Any]) -> Iterator[None]:
     own = vars(instance)
     before = own.get(name)  # an instance rarely has one of its own, but another tool may have put it there
