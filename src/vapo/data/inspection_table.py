@@ -21,7 +21,8 @@ def format_inspection(inspection: Inspection, max_problems: int | None = None) -
         lines += [f"  {problem}" for problem in problems[:max_problems]]
         if max_problems is not None and len(problems) > max_problems:
             lines.append(f"  and {len(problems) - max_problems} more")
-        lines.append("Fix the rows, or leave them out with --on-bad-row skip.")
+        if any(problem.row is not None for problem in problems):
+            lines.append("Fix the rows, or leave them out with --on-bad-row skip.")
     else:
         lines += ["", "no problems"]
     return "\n".join(lines)

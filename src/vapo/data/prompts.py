@@ -7,14 +7,13 @@ fill in the pictures, in order.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from vapo.errors import DataError
 from vapo.types import Sample
 
-_PLACE = re.compile(r"\s*<image>\s*")
+PLACE = "<image>"
 
 
 def build_messages(
@@ -52,7 +51,7 @@ def build_messages(
 
 
 def split_question(question: str, num_images: int) -> list[str | None]:
-    """Split a question at its `<image>` places; white space around a place is dropped.
+    """Split a question at its `<image>` places, and leave the text between them as it is.
 
     Args:
         question: the question.
@@ -64,14 +63,14 @@ def split_question(question: str, num_images: int) -> list[str | None]:
     Raises:
         DataError: there are places, but not as many as images.
     """
-    pieces = _PLACE.split(question)
+    pieces = question.split(PLACE)
     num_places = len(pieces) - 1
     if num_places == 0:
         return [*[None] * num_images, question]
     if num_places != num_images:
         more, fewer = ("places", "images") if num_places > num_images else ("images", "places")
         raise DataError(
-            f"there are more {more} than {fewer}: {num_images} image(s), but <image> stands {num_places} time(s) in "
+            f"there are more {more} than {fewer}: {num_images} image(s), but {PLACE} stands {num_places} time(s) in "
             "the question; write it once for each image, or not at all"
         )
     woven: list[str | None] = [pieces[0]]

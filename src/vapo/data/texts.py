@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from vapo.errors import DataError
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_text(value: object, field: str, numbers: bool = False) -> str:
@@ -24,6 +28,6 @@ def read_text(value: object, field: str, numbers: bool = False) -> str:
         raise DataError(f"{field} is a {type(value).__name__}, not text")
     if not value.strip():
         raise DataError(f"{field} is empty")
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if _SURROGATE.search(value):
         raise DataError(f"{field} holds half of a character (a lone surrogate), which cannot be encoded")
     return value
