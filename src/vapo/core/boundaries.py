@@ -1,0 +1,123 @@
+"""Where a thought ends: the logical boundaries of a chain, in tokens."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
+
+_OPEN, _CLOSE = "<think>", "</think>"
+
+_CLOSERS = "\"'”’»)\\]}*_`$」』）】》〉〕"  # noqa: RUF001
+_SEPARATOR = re.compile(
+    r"(?P<mark>[.,!?:;…。，、！？：；．｡､،؟؛।]+|[\r\n\u2028\u2029]+)"  # noqa: RUF001
+    rf"(?P<closers>(?:\\[)\]]|[{_CLOSERS}])*)(?P<space>\s*)"
+)
+_FULL_WIDTH = "…。，、！？：；．｡､،؟؛।"  # noqa: RUF001
+_IN_NUMBERS = "，．："  # noqa: RUF001
+_LINE_BREAK = re.compile(r"[\r\n\u2028\u2029]")
+
+_LIST_MARKER = re.compile(r"(?:^|[\r\n])[ \t]*(?:[-*+>][ \t]+)?[(*_]*(?:\d{1,3}|[A-Za-z])$")
+_DOTTED = re.compile(r"(?<![^\W\d_])(?:[^\W\d_]\.)+[^\W\d_]$")
+_INITIAL = re.compile(r"(?<!\w)[A-Z]$")
+_ALWAYS_SHORT = re.compile(r"(?<!\w)(?:cf|vs|viz|approx|resp|et al)$", re.IGNORECASE)
+_SHORT_BEFORE_NUMBER = re.compile(r"(?<!\w)(?:figs?|eqs?|secs?|ch|no|nos|vol|pp?|tab|thm|ex)$", re.IGNORECASE)
+_SHORT_BEFORE_NAME = re.compile(r"(?<!\w)(?:Dr|Mr|Mrs|Ms|Prof|St|Mt|Sgt|Capt|Gen|Rev|Hon)$")
+_LOOK_BACK = 32  # characters; longer than anything the patterns above match
+
+
+def find_thinking_part(token_texts: Sequence[str]) -> tuple[int, int]:
+    """Find the tokens of the thinking part.
+
+    It begins behind `<think>` if the completion has one (else at its start, the prompt having opened it) and ends
+    before the first `</think>` (else at the end of the chain).
+
+    Args:
+        token_texts: what each completion token adds to the text.
+
+    Returns:
+        (start, stop): the thinking part is `token_texts[start:stop]`; tokens that share text with a tag are outside.
+    """
+    text = "".join(token_texts)
+    start, stop = _find_thinking_characters(text)
+    ends = list(accumulate(map(len, token_texts)))
+    first = bisect_left(ends, start) + 1 if start else 0
+    last = bisect_left(ends, stop + 1) if stop < len(text) else len(token_texts)
+    return min(first, last), last
+
+
+def find_boundaries(token_texts: Sequence[str]) -> tuple[int, ...]:
+    """Find where the thinking part can be cut at a logical boundary.
+
+    A boundary lies behind a comma, period, exclamation or question mark, colon, semicolon (or their full-width
+    forms) or a line break, and behind quotes and brackets closing there. It must be the end of a token: a token
+    that merges the mark with what follows it ("." + "The") leaves none. Marks inside numbers, abbreviations,
+    initials, file names, list numbers and LaTeX spaces are none: 3.14, 1,000, 12:30, e.g., Fig. 3, J. Smith, a.png.
+    Each thought has one boundary, the first clean one, so "." and a line break after it count once.
+
+    Args:
+        token_texts: what each completion token adds to the text.
+
+    Returns:
+        Numbers of tokens kept, each in 1 .. len(token_texts), ascending; () if there is no boundary.
+
+    Source: arXiv 2509.25848, Section 3.1.
+    """
+    text = "".join(token_texts)
+    start, stop = _find_thinking_characters(text)
+    thinking = text[start:stop]
+    ends = list(accumulate(map(len, token_texts)))
+    boundaries: list[int] = []
+    said_something = False  # since the last boundary
+    read = 0
+    for separator in _SEPARATOR.finditer(thinking):
+        said_something = said_something or any(map(str.isalnum, thinking[read : separator.start()]))
+        read = separator.end()
+        if not (said_something and _ends_thought(thinking, separator)):
+            continue
+        # Behind the closers if tokens allow it, else right behind the mark.
+        for place in (separator.end("closers"), separator.end("mark")):
+            token = bisect_left(ends, start + place)
+            if ends[token] <= start + separator.end():
+                boundaries.append(token + 1)
+                said_something = False
+                break
+    return tuple(boundaries)
+
+
+def _find_thinking_characters(text: str) -> tuple[int, int]:
+    stop = text.find(_CLOSE)
+    stop = len(text) if stop < 0 else stop
+    opened = text.find(_OPEN, 0, stop)
+    return (0 if opened < 0 else opened + len(_OPEN)), stop
+
+
+def _ends_thought(text: str, separator: re.Match[str]) -> bool:
+    """Tell whether a separator ends a thought rather than standing inside a number, a name or an abbreviation."""
+    mark, space = separator["mark"], separator["space"]
+    if _LINE_BREAK.match(mark):
+        return True
+    before = text[max(0, separator.start() - _LOOK_BACK) : separator.start()]
+    following = text[separator.end() : separator.end() + 1]
+    closed_by_space = bool(space) or not following
+    if mark[-1] in _FULL_WIDTH:
+        return closed_by_space or mark not in _IN_NUMBERS or not (before[-1:].isdigit() and following.isdigit())
+    if not closed_by_space and not _is_wide(following):
+        return False  # 3.14, 1,000, 12:30, a.png, https://, ?q=
+    if before.endswith("\\") and not before.endswith("\\\\"):
+        return False  # LaTeX spaces: \, \; \: \!
+    if mark not in (".", ".,") or not following or _LINE_BREAK.search(space):
+        return True
+    # The look-back may begin inside a line; only the true start of the text counts as the start of a line.
+    line = before if len(before) < _LOOK_BACK else " " + before
+    if _DOTTED.search(before) or _ALWAYS_SHORT.search(before) or (mark == "." and _LIST_MARKER.search(line)):
+        return False
+    if _SHORT_BEFORE_NUMBER.search(before):
+        return not text[separator.end() : separator.end() + 4].lstrip("(\\$[")[:1].isdigit()
+    return not (following.isupper() and (_SHORT_BEFORE_NAME.search(before) or _INITIAL.search(before)))
+
+
+def _is_wide(character: str) -> bool:
+    """Tell whether a character belongs to a script or to signs that follow punctuation without a space."""
+    return ord(character) >= 0x2E80

@@ -1,0 +1,157 @@
+# ruff: noqa: RUF001
+"""Boundaries of worked examples, written with a bar where the chain may be cut."""
+
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vapo.core.boundaries import find_boundaries, find_thinking_part
+from vapo.core.token_texts import split_into_token_texts
+
+
+def cut(token_texts: list[str]) -> list[str]:
+    """The kept prefixes."""
+    return ["".join(token_texts[:index]) for index in find_boundaries(token_texts)]
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "One,| two.| Three!| Four?| Five:| six;| seven\n| eight",
+        "three dots...| and on",
+        "What?!| No",
+        "a sum of 3.14 and 1,000 at 12:30 is 5.|",
+        "see a.png or https://x.org/a?b=c;d or x.y.z for more.|",
+        "shapes, e.g. a circle, i.e., round".replace("shapes,", "shapes,|").replace("circle,", "circle,|"),
+        "in Fig. 3 and Eq. (2),| p. 7,| and Dr. Smith with J. Smith vs. Mrs. Jones.|",
+        "Is it? no.| But what of No. 5?|".replace("it?", "it?|"),
+        "at 5 p.m. we met in the U.S. office,| twice.|",
+        "list:|\n1. first\n|2. second\n|A. third\n|- b. fourth",
+        'He said "stop."| Then "go",| then (left).| **Done.**| End',
+        "x\\, y\\; z,| w \\(a + b.\\)| so",
+        "三个圆，|十二个方块。|所以！|对吗？|是；|答案：|15、|16。|",
+        "at 12：30 sharp",
+        "great!|😀 and 对,|我们",
+        "\n\n, . the first words,|\n\n. and the next",
+        "no boundary at all",
+        "",
+        "...!?\n",
+    ],
+)
+def test_boundaries_of_characters(marked):
+    """With one token per character every boundary is reachable."""
+    text = marked.replace("|", "")
+    prefixes = ["".join(marked.split("|")[: i + 1]) for i in range(marked.count("|"))]
+    assert cut(list(text)) == prefixes
+
+
+@pytest.mark.parametrize(
+    ("token_texts", "indices"),
+    [
+        (["Yes", ".The", " end", "."], (4,)),  # merged with what follows: no clean cut
+        (["a", ",b"], ()),
+        (["So", ".\n\n", "Next"], (2,)),
+        (["He", ' said "', "yes", ',"', " then"], (4,)),
+        (["So", ".", " ", "\n", "\n\n", "Next", "."], (2, 7)),  # what trails belongs to the same boundary
+        (["So", ".", '"', " Next"], (3,)),  # closing quotes belong to what they close
+        (["So", ".", '" Next', "."], (2, 4)),
+        (["3", ".", "14", " is", " pi", "."], (6,)),
+        (["e", ".", "g", ".", " this", ","], (6,)),
+        (["a", ".", "png"], ()),
+        (["3", "."], (2,)),  # cut off there: nothing says that the number went on
+        (["", "Yes", "", ",", "", " no"], (4,)),
+        ([","], ()),
+        ([], ()),
+        ([""], ()),
+    ],
+)
+def test_boundaries_of_tokens(token_texts, indices):
+    assert find_boundaries(token_texts) == indices
+
+
+@pytest.mark.parametrize(
+    ("token_texts", "part", "indices"),
+    [
+        (["<think>", "A", ",", " b", ".", "</think>", " C", ".", " D", "."], (1, 5), (3, 5)),
+        (["A", ",", " b", ".", "</think>", " C", "."], (0, 4), (2, 4)),
+        (["<", "think", ">\n", "A", ",", " b", ".\n", "</", "think", ">", "C", "."], (3, 7), (5, 7)),
+        (["Well", ",", "<think>", "A", ",", " b"], (3, 6), (5,)),
+        (["A", ",", " b", ".</", "think", ">"], (0, 3), (2,)),  # the token that ends the part holds its last mark
+        (["A", ".", "</think>", "B", ".", "</think>"], (0, 2), (2,)),  # the first one ends it
+        (["</think>", "B", "."], (0, 0), ()),
+        (["<think>", "</think>", "B", "."], (1, 1), ()),
+        (["</think>", "<think>", "B", "."], (0, 0), ()),
+        (["A", ",", " <thi", "nk"], (0, 4), (2,)),
+        ([], (0, 0), ()),
+    ],
+)
+def test_thinking_part(token_texts, part, indices):
+    assert find_thinking_part(token_texts) == part
+    assert find_boundaries(token_texts) == indices
+
+
+def test_merged_opening_tag():
+    assert find_thinking_part(["<think></think>", "B"]) == (0, 0)
+
+
+relaxed = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+chains = st.lists(
+    st.sampled_from(
+        [
+            "<think>",
+            "</think>",
+            "one",
+            " two",
+            ",",
+            ".",
+            "\n",
+            "3.14",
+            " 1,000",
+            "。",
+            "圆",
+            "😀",
+            "🧮",
+            "!",
+            ": ",
+            "”",
+        ]
+    ),
+    max_size=30,
+).map("".join)
+
+
+ENDS_AT_MARK = re.compile(r"""[.,!?:;…。，、！？：；．｡､،؟؛।\r\n\u2028\u2029][\s"'”’»)\\\]}*_`$」』）】》〉〕]*\Z""")
+
+
+def check(ids, tok):
+    token_texts = split_into_token_texts(ids, tok.decode)
+    boundaries = find_boundaries(token_texts)
+    start, stop = find_thinking_part(token_texts)
+    assert list(boundaries) == sorted(set(boundaries))
+    assert 0 <= start <= stop <= len(ids)
+    for index in boundaries:
+        prefix = "".join(token_texts[:index])
+        assert tok.decode(ids[:index]) == prefix  # the cut is one of characters too
+        assert ENDS_AT_MARK.search(prefix)
+        assert "</think>" not in prefix
+        assert start < index <= stop
+
+
+@relaxed
+@given(data=st.data())
+def test_random_tokens(tok, data):
+    check(data.draw(st.lists(st.integers(0, tok.size - 1), max_size=80)), tok)
+
+
+@relaxed
+@given(text=chains)
+def test_random_chains(tok, text):
+    check(tok.encode(text), tok)
+
+
+def test_long_chains_of_marks_alone():
+    """Neither of these is quadratic; a quadratic search would be felt here."""
+    for text in (". " * 20_000, "1," * 20_000, "a" + '"' * 40_000, "fig. " * 10_000, "\n " * 20_000):
+        find_boundaries(list(text))
