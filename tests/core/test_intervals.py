@@ -1,0 +1,51 @@
+"""Intervals: a published value, the edges, and the promised coverage."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vapo.core.intervals import bootstrap_mean_interval, wilson_interval
+
+
+def test_wilson_by_hand():
+    # 8 of 10, z = 1.959964, z^2 = 3.841459. Scale 1.3841459; centre (0.8 + 0.1920729) / scale = 0.716740;
+    # half = 1.959964 * sqrt(0.016 + 0.0096036) / scale = 0.313616 / scale = 0.226578.
+    assert wilson_interval(8, 10) == pytest.approx((0.490162, 0.943318), abs=1e-5)
+    # 0 of n: the upper bound is z^2 / (n + z^2) = 3.841459 / 13.841459 = 0.277533.
+    assert wilson_interval(0, 10) == pytest.approx((0.0, 0.277533), abs=1e-6)
+    assert wilson_interval(10, 10) == pytest.approx((0.722467, 1.0), abs=1e-6)
+
+
+@given(st.integers(1, 10**6), st.data(), st.floats(0.01, 0.999))
+def test_wilson_holds_the_rate(trials, data, confidence):
+    successes = data.draw(st.integers(0, trials))
+    low, high = wilson_interval(successes, trials, confidence)
+    assert 0 <= low <= successes / trials <= high <= 1
+    mirrored = wilson_interval(trials - successes, trials, confidence)
+    assert (1 - mirrored[1], 1 - mirrored[0]) == pytest.approx((low, high), abs=1e-9)
+
+
+def test_bootstrap():
+    rng = np.random.default_rng(0)
+    values = rng.normal(3.0, 1.0, size=400)
+    low, high = bootstrap_mean_interval(values, np.random.default_rng(1), resamples=2000)
+    # The standard error is 1 / sqrt(400) = 0.05, so 95 % is about +-0.098.
+    assert (high - low) / 2 == pytest.approx(0.098, abs=0.012)
+    assert low < values.mean() < high
+    assert (low, high) == bootstrap_mean_interval(values, np.random.default_rng(1), resamples=2000)
+    assert bootstrap_mean_interval([0.5], rng, resamples=10) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "confidence"), [(0, 0, 0.95), (3, 2, 0.95), (-1, 2, 0.95), (1, 2, 1.0)]
+)
+def test_wilson_refusals(successes, trials, confidence):
+    with pytest.raises(ValueError, match=r"at least one trial|is impossible|between 0 and 1"):
+        wilson_interval(successes, trials, confidence)
+
+
+@pytest.mark.parametrize("values", [[], [[1.0]], [float("nan")], [1.0, float("inf")]])
+def test_bootstrap_refusals(values):
+    with pytest.raises(ValueError, match=r"at least one value|not finite"):
+        bootstrap_mean_interval(values, np.random.default_rng(0))
