@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001
 """Text and tokens agree, whatever the tokens."""
 
 from collections.abc import Sequence
