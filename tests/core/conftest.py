@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001
 """Small tokenizers of the two kinds that vision-language models use, trained on the spot."""
 
 import json

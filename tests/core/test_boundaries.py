@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001
 """Boundaries of worked examples, written with a bar where the chain may be cut."""
 
 import re

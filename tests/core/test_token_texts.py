@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001
 """Text and tokens agree, whatever the tokens."""
 
 from collections.abc import Sequence

@@ -9,13 +9,13 @@ from itertools import accumulate
 
 _OPEN, _CLOSE = "<think>", "</think>"
 
-_CLOSERS = "\"'”’»)\\]}*_`$」』）】》〉〕"  # noqa: RUF001
+_CLOSERS = "\"'”’»)\\]}*_`$」』）】》〉〕"
 _SEPARATOR = re.compile(
-    r"(?P<mark>[.,!?:;…。，、！？：；．｡､،؟؛।]+|[\r\n\u2028\u2029]+)"  # noqa: RUF001
+    r"(?P<mark>[.,!?:;…。，、！？：；．｡､،؟؛।]+|[\r\n\u2028\u2029]+)"
     rf"(?P<closers>(?:\\[)\]]|[{_CLOSERS}])*)(?P<space>\s*)"
 )
-_FULL_WIDTH = "…。，、！？：；．｡､،؟؛।"  # noqa: RUF001
-_IN_NUMBERS = "，．："  # noqa: RUF001
+_FULL_WIDTH = "…。，、！？：；．｡､،؟؛।"
+_IN_NUMBERS = "，．："
 _LINE_BREAK = re.compile(r"[\r\n\u2028\u2029]")
 
 _LIST_MARKER = re.compile(r"(?:^|[\r\n])[ \t]*(?:[-*+>][ \t]+)?[(*_]*(?:\d{1,3}|[A-Za-z])$")
