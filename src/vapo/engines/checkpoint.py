@@ -1,0 +1,223 @@
+"""Open a checkpoint as a policy: a vision-language model and its processor, from a folder or from the hub.
+
+A checkpoint that cannot be used is refused before its weights are read, with what is wrong and what is near. Weights
+come from safetensors only: other formats run code when they are opened.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+
+from vapo.errors import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+_ADAPTER = "adapter_config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A model that sees and writes, and the processor that prepares what it reads.
+
+    `model` is a `transformers` model with a language head, possibly wrapped by peft; `name` is what reports call it.
+    """
+
+    model: Any
+    processor: Any
+    name: str = "unnamed model"
+
+
+def load_policy(
+    path_or_name: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    trust_remote_code: bool = False,
+) -> Policy:
+    """Load a checkpoint for evaluation: model in eval mode, tokenizer padding on the left.
+
+    Args:
+        path_or_name: a checkpoint folder, a folder with a LoRA adapter (its base model is loaded with it, through
+            peft), or a name on the hub.
+        device: a torch device; "auto" is the first CUDA device if there is one, else the CPU.
+        dtype: "float32", "bfloat16" or "float16"; "auto" is float32 on the CPU and bfloat16 elsewhere.
+        trust_remote_code: whether code that comes with the checkpoint may run.
+
+    Raises:
+        ConfigError: the device or dtype is unknown.
+        ModelError: there is no such checkpoint, or it lacks something: a configuration of a vision-language model,
+            safetensors weights for all of its parameters, a processor that handles pictures, a chat template.
+    """
+    where, to = _choose_device(device), dtype
+    if dtype == "auto":
+        to = "float32" if where.type == "cpu" else "bfloat16"
+    if to not in _DTYPES:
+        raise ConfigError(f"dtype is {dtype!r}; it must be 'auto' or one of {', '.join(_DTYPES)}")
+    name = str(path_or_name)
+    folder = find_folder(path_or_name)
+    if folder is not None and (folder / _ADAPTER).is_file():
+        model, processor = _load_adapter(folder, _DTYPES[to], trust_remote_code)
+    else:
+        if folder is not None:
+            _check_folder(folder)
+        source = str(folder or name)
+        model = _load_model(source, _DTYPES[to], trust_remote_code)
+        processor = _load_processor(source, trust_remote_code)
+    return Policy(model.to(where).eval(), processor, name)
+
+
+def find_folder(path_or_name: str | Path) -> Path | None:
+    """Return the local folder that is meant, or None for a name on the hub.
+
+    Raises:
+        ModelError: it can only be a folder, and there is none.
+    """
+    text = str(path_or_name)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(f"{text} is a file; give the checkpoint's folder")
+    # A name on the hub has at most one slash, and no folder of ours before it.
+    looks_like_path = isinstance(path_or_name, Path) or not _HUB_NAME.fullmatch(text) or text.startswith(".")
+    if looks_like_path or (path.parent != Path() and path.parent.is_dir()):
+        raise ModelError(f"there is no folder {text}{_tell_checkpoints_near(path.parent)}; check the path")
+    return None
+
+
+def _tell_checkpoints_near(folder: Path) -> str:
+    if not folder.is_dir():
+        return f" (nor {folder})"
+    names = sorted((p.name for p in folder.glob("checkpoint-*") if p.is_dir()), key=lambda n: (len(n), n))
+    return f"; {folder} has {', '.join(names)}" if names else ""
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        inside = sorted((p.name for p in folder.glob("checkpoint-*") if p.is_dir()), key=lambda n: (len(n), n))
+        hint = f"it holds {', '.join(inside)}: give one of them" if inside else "give the folder of a saved model"
+        raise ModelError(f"{folder} has no config.json, so it is no checkpoint; {hint}")
+    if not any(folder.glob("*.safetensors")):
+        others = sorted(p.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in folder.glob(kind))
+        found = f" but {', '.join(others[:3])}, which can run code when opened" if others else ""
+        raise ModelError(
+            f"{folder} has no weights in safetensors{found}; save the model with save_pretrained, which writes them"
+        )
+
+
+def _load_model(source: str, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+    from transformers import AutoConfig, AutoModelForImageTextToText
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+    with _told_as_model_errors(source):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
+    own_code = trust_remote_code and "AutoModelForImageTextToText" in getattr(config, "auto_map", {})
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and not own_code:
+        raise ModelError(
+            f"{source} is a {config.model_type!r} model, which transformers does not know as one that reads pictures "
+            "and writes text; use a vision-language model such as Qwen2.5-VL, Qwen3-VL or LLaVA"
+        )
+    with _told_as_model_errors(source):
+        model, loading = AutoModelForImageTextToText.from_pretrained(
+            source,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+    # transformers fills what is missing with random numbers and goes on.
+    lacking = sorted({*loading["missing_keys"], *(str(key[0]) for key in loading["mismatched_keys"])})
+    if lacking:
+        raise ModelError(
+            f"{source} lacks weights for {len(lacking)} parameters of its own configuration, or has them in another "
+            f"shape: {', '.join(lacking[:3])}{', ...' if len(lacking) > 3 else ''}; save the whole model again"
+        )
+    return model
+
+
+def _load_processor(source: str, trust_remote_code: bool) -> ProcessorMixin:
+    from transformers import AutoProcessor
+
+    with _told_as_model_errors(source):
+        processor = AutoProcessor.from_pretrained(source, trust_remote_code=trust_remote_code)
+    if not hasattr(processor, "image_processor"):
+        raise ModelError(
+            f"{source} comes with a {type(processor).__name__} that cannot prepare pictures; save the model's "
+            "processor into the folder too (processor.save_pretrained)"
+        )
+    if not (getattr(processor, "chat_template", None) or processor.tokenizer.chat_template):
+        raise ModelError(
+            f"{source} has no chat template, so questions cannot be put to it; use the instruct version of the model, "
+            "or save a template with its processor"
+        )
+    processor.tokenizer.padding_side = "left"
+    if processor.tokenizer.pad_token is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+    return processor
+
+
+def _load_adapter(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, ProcessorMixin]:
+    try:
+        from peft import PeftConfig, PeftModel
+    except ImportError as error:
+        raise ModelError(f"{folder} holds an adapter, which peft opens; pip install 'vapo[peft]'") from error
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ModelError(f"{folder} holds an adapter without adapter_model.safetensors; save it again with peft")
+    with _told_as_model_errors(str(folder)):
+        config = PeftConfig.from_pretrained(str(folder))
+    if config.is_prompt_learning:
+        raise ModelError(f"{folder} holds a {config.peft_type} adapter, which adds virtual tokens; use a LoRA adapter")
+    base_name = str(config.base_model_name_or_path)
+    try:
+        base_folder = find_folder(base_name)
+        if base_folder is not None:
+            _check_folder(base_folder)
+        base = str(base_folder or base_name)
+        model = _load_model(base, dtype, trust_remote_code)
+    except ModelError as error:
+        raise ModelError(f"the base model of the adapter in {folder} cannot be loaded: {error}") from error
+    with _told_as_model_errors(str(folder)):
+        adapted = PeftModel.from_pretrained(model, str(folder))
+    own = any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json"))
+    return adapted, _load_processor(str(folder) if own else base, trust_remote_code)
+
+
+@contextmanager
+def _told_as_model_errors(source: str) -> Iterator[None]:
+    """Turn what loading raises for a checkpoint that is incomplete or damaged into a sentence."""
+    try:
+        yield
+    except ImportError as error:
+        raise ModelError(f"{source} needs a package that is missing: {_first_line(error)}") from error
+    except (OSError, SafetensorError, json.JSONDecodeError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{source} cannot be loaded: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _choose_device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"device is {device!r}; it must be 'auto', 'cpu' or such as 'cuda:0'") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device is {device!r}, but torch sees no CUDA device here; use 'cpu' or 'auto'")
+    return chosen

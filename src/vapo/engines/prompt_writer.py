@@ -1,0 +1,71 @@
+"""A sample as a prompt of one policy: the same conversation, and so the same tokens, as in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from trl.data_utils import prepare_multimodal_messages
+
+from vapo.data.prompts import build_messages
+from vapo.engines.checkpoint import Policy
+from vapo.errors import ModelError
+from vapo.models.plain_text import make_neutraliser
+from vapo.models.vision import ImageInputs
+from vapo.types import Sample
+
+_NOT_OF_IMAGES = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A sample's question as the model reads it: token ids with the places of its pictures, and the pictures."""
+
+    sample: Sample
+    ids: tuple[int, ...]
+    images: ImageInputs
+
+
+class PromptWriter:
+    """Write samples as prompts of one policy, as the trainer writes them.
+
+    Args:
+        policy: the model and its processor.
+        system_prompt: text of a system message; None for none.
+    """
+
+    def __init__(self, policy: Policy, system_prompt: str | None = None) -> None:
+        self._processor = policy.processor
+        self._system_prompt = system_prompt
+        self._neutralise = make_neutraliser(policy.processor)
+        text_config = policy.model.config.get_text_config()
+        self._context_tokens: int | None = getattr(text_config, "max_position_embeddings", None)
+
+    def write(self, sample: Sample, *, room_for: int = 0) -> Prompt:
+        """Return the prompt of a sample.
+
+        Args:
+            sample: the sample; its question's text cannot become special tokens.
+            room_for: completion tokens that the model's context must still hold.
+
+        Raises:
+            DataError: the question's `<image>` places do not fit its images.
+            ModelError: the context is too short.
+        """
+        messages = build_messages(sample, self._system_prompt, self._neutralise)
+        encoded = self._processor.apply_chat_template(
+            [prepare_multimodal_messages(messages, list(sample.images))],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+        ids = tuple(encoded["input_ids"][0].tolist())
+        if self._context_tokens is not None and len(ids) + room_for > self._context_tokens:
+            raise ModelError(
+                f"sample {sample.id!r}: its prompt has {len(ids)} tokens (pictures included), and with {room_for} "
+                f"completion tokens it exceeds the model's context of {self._context_tokens}; use smaller pictures or "
+                "lower max_completion_tokens"
+            )
+        tensors = {k: v for k, v in encoded.items() if isinstance(v, torch.Tensor) and k not in _NOT_OF_IMAGES}
+        return Prompt(sample, ids, ImageInputs(tensors))
