@@ -10,13 +10,14 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 import torch
 from accelerate.utils import gather
-from transformers import ProcessorMixin
+from transformers import PreTrainedModel, ProcessorMixin
 from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
@@ -244,6 +245,25 @@ class VAPOTrainer(GRPOTrainer):
             self._metrics["train"]["perception/probe_time_share"].append(self._probe_seconds / step_seconds)
             self._probe_seconds = 0.0
         return loss
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        # transformers 5.17 saves some families (LLaVA, LLaVA-OneVision, Qwen2.5-VL) under the names of older releases
+        # and reads them back without translating: a resumed run would go on from the base weights, with a warning.
+        # from_pretrained translates.
+        model = model if model is not None else self.model
+        whole = isinstance(model, PreTrainedModel) and not self.is_fsdp_enabled and not self.is_deepspeed_enabled
+        if not whole or not list(Path(resume_from_checkpoint).glob("model*.safetensors")):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        saved = type(model).from_pretrained(resume_from_checkpoint, dtype=model.dtype, use_safetensors=True)
+        model.load_state_dict(saved.state_dict())
+
+    def _load_best_model(self) -> None:
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_best_model()
+        else:
+            assert self.state.best_model_checkpoint is not None
+            self._load_from_checkpoint(self.state.best_model_checkpoint)
 
     def _make_prober(self) -> ReferenceProber:
         sharded = self.is_fsdp_enabled or (self.is_deepspeed_enabled and self._dist.is_zero3)
