@@ -65,7 +65,9 @@ def test_adapter_whose_base_is_gone(folder, tmp_path):
 
 
 def test_adapter_of_virtual_tokens(folder, tmp_path):
-    config = PromptTuningConfig(num_virtual_tokens=2, num_layers=2, token_dim=32, num_attention_heads=4)
+    config = PromptTuningConfig(
+        task_type="CAUSAL_LM", num_virtual_tokens=2, num_layers=2, token_dim=32, num_attention_heads=4
+    )
     get_peft_model(load_policy(folder).model, config).save_pretrained(tmp_path / "a")
     with pytest.raises(ModelError, match="virtual tokens"):
         load_policy(tmp_path / "a")
@@ -113,7 +115,7 @@ def test_text_only_model(tmp_path):
             vocab_size=8,
         )
     ).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="'qwen2' model.*vision-language"):
+    with pytest.raises(ModelError, match=r"'qwen2' model.*vision-language"):
         load_policy(tmp_path)
 
 
@@ -147,7 +149,7 @@ def test_incomplete_weights_are_never_filled_with_random_numbers(folder, damage)
     else:
         weights[name] = weights[name][:3].contiguous()
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ModelError, match=r"lacks weights for 1 .*up_proj|cannot be loaded.*"):
+    with pytest.raises(ModelError, match=r"lacks weights for 1 .*up_proj"):
         load_policy(folder)
 
 
@@ -168,14 +170,14 @@ def test_no_processor(folder):
     for file in folder.iterdir():
         if file.name not in ("config.json", "generation_config.json", "model.safetensors"):
             file.unlink()
-    with pytest.raises(ModelError, match="cannot be loaded|processor"):
+    with pytest.raises(ModelError, match=r"cannot be loaded|processor"):
         load_policy(folder)
 
 
 def test_tokenizer_without_picture_processor(folder):
     for name in ("processor_config.json", "preprocessor_config.json"):
         (folder / name).unlink(missing_ok=True)
-    with pytest.raises(ModelError, match="cannot prepare pictures|cannot be loaded"):
+    with pytest.raises(ModelError, match=r"cannot prepare pictures|cannot be loaded"):
         load_policy(folder)
 
 
@@ -201,3 +203,9 @@ def test_code_of_a_checkpoint_does_not_run_unasked(folder):
     (folder / "code.py").write_text("raise SystemExit('ran')")
     with pytest.raises(ModelError):
         load_policy(folder)
+
+
+def test_name_that_the_hub_does_not_give(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match=r"nobody/no-such-model cannot be loaded"):
+        load_policy("nobody/no-such-model")

@@ -153,7 +153,9 @@ def test_completions_keep_their_end_token_and_tell_when_cut_off(llava, samples):
     bias = torch.zeros(llava.model.config.text_config.vocab_size)
     bias[eos_ids[0]] = 3.0
     handle = llava.model.lm_head.register_forward_hook(lambda _m, _i, logits: logits + bias)
-    rollouts = [r for own in sample_completions(llava, samples, num_completions=8, max_completion_tokens=9) for r in own]
+    rollouts = [
+        r for own in sample_completions(llava, samples, num_completions=8, max_completion_tokens=9) for r in own
+    ]
     handle.remove()
     ends = [is_finished(rollout, eos_ids) for rollout in rollouts]
     assert {True, False} == set(ends)

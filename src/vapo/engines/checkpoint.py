@@ -100,14 +100,19 @@ def find_folder(path_or_name: str | Path) -> Path | None:
 def _tell_checkpoints_near(folder: Path) -> str:
     if not folder.is_dir():
         return f" (nor {folder})"
-    names = sorted((p.name for p in folder.glob("checkpoint-*") if p.is_dir()), key=lambda n: (len(n), n))
-    return f"; {folder} has {', '.join(names)}" if names else ""
+    names = _list_checkpoints(folder)
+    return f"; {folder} has {names}" if names else ""
+
+
+def _list_checkpoints(folder: Path) -> str:
+    names = (path.name for path in folder.glob("checkpoint-*") if path.is_dir())
+    return ", ".join(sorted(names, key=lambda name: (len(name), name)))
 
 
 def _check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
-        inside = sorted((p.name for p in folder.glob("checkpoint-*") if p.is_dir()), key=lambda n: (len(n), n))
-        hint = f"it holds {', '.join(inside)}: give one of them" if inside else "give the folder of a saved model"
+        inside = _list_checkpoints(folder)
+        hint = f"it holds {inside}: give one of them" if inside else "give the folder of a saved model"
         raise ModelError(f"{folder} has no config.json, so it is no checkpoint; {hint}")
     if not any(folder.glob("*.safetensors")):
         others = sorted(p.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in folder.glob(kind))
@@ -130,14 +135,16 @@ def _load_model(source: str, dtype: torch.dtype, trust_remote_code: bool) -> Any
             "and writes text; use a vision-language model such as Qwen2.5-VL, Qwen3-VL or LLaVA"
         )
     with _told_as_model_errors(source):
-        model, loading = AutoModelForImageTextToText.from_pretrained(
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
             source,
             config=config,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # named below, where transformers only points at a table
         )
+    model, loading = loaded
     # transformers fills what is missing with random numbers and goes on.
     lacking = sorted({*loading["missing_keys"], *(str(key[0]) for key in loading["mismatched_keys"])})
     if lacking:

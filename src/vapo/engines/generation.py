@@ -129,8 +129,8 @@ class _Draws(LogitsProcessor):
         if top_p < 1:
             self._warpers.append(TopPLogitsWarper(top_p))
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        warped = self._warpers(input_ids, scores.float())  # type: ignore[arg-type]
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        warped = self._warpers(input_ids, scores.float())
         # float64: in float32 the sum over a large vocabulary loses the rare tokens.
         cumulative = warped.double().softmax(-1).cumsum(-1)
         luck = self._luck[:, self._step, None].to(scores.device)
@@ -161,7 +161,7 @@ def _generate(
     }
     for name in ("mm_token_type_ids", "token_type_ids"):
         if name in policy.processor.model_input_names:
-            types = [token_types(row, find_image_token_id(module.config)) for row in ids]
+            types = [token_types(row, find_image_token_id(model.config)) for row in ids]
             inputs[name] = torch.tensor(types, device=device)
     distinct = list(dict.fromkeys(map(id, prompts)))
     pictures = {id(prompt): prompt.images.to(device) for prompt in prompts}
