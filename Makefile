@@ -1,0 +1,88 @@
+# The one task runner. `make demo` shows what vapo does, `make check` is what CI runs; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := .ci/constraints.txt
+TORCH := $(shell sed -n '/^torch==/p' $(CONSTRAINTS))
+TORCHVISION := $(shell sed -n '/^torchvision==/p' $(CONSTRAINTS))
+SHIM := $(CURDIR)/tests/torchvision_on_cpu:$(abspath $(VENV))/torchvision
+
+# Tests reach for no model hub. Each worker computes on one thread, so that workers do not fight over cores.
+TEST_ENV := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check lint format types test docs nightly lab constraints clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.ready ## train the lab's small model for a few steps; print what it sees before and after
+	$(BIN)/vapo demo
+
+check: lint types docs test ## everything CI runs
+
+lint: $(VENV)/.ready-dev ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.ready-dev ## mend style and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.ready-dev ## check types: strict on floors 0 to 2, standard above
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# Two calls, because the processors of some families import torchvision, whose wheel is built for CUDA: beside a CPU
+# build of torch it imports only with the shim in tests/torchvision_on_cpu. Both run even if the first one fails.
+define run_tests
+@status=0; set -x; \
+$(TEST_ENV) $(PYTEST) -m "not torchvision and $(1)" || status=1; \
+$(TEST_ENV) PYTHONPATH=$(SHIM) $(PYTEST) -m "torchvision and $(1)" || status=1; \
+exit $$status
+endef
+
+test: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests, but for those that take minutes or need a GPU
+	$(call run_tests,not slow and not gpu)
+
+docs: $(VENV)/.ready-dev ## build the site; broken links are errors
+	$(BIN)/mkdocs build --strict --quiet --site-dir site
+
+nightly: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests that take minutes
+	$(call run_tests,slow and not gpu)
+
+lab: $(VENV)/.ready ## make the lab's data, tokenizer and checkpoint anew, in runs/lab
+	$(BIN)/vapo lab build --output-dir runs/lab
+
+constraints: ## resolve anew what CI tests, and write it to .ci/constraints.txt
+	PYTHON=$(PYTHON) .ci/resolve
+
+clean: ## remove the environment and what was built
+	rm -rf $(VENV) site build dist
+
+# The environment. A marker file is written last, so that an interrupted installation is taken up again, and one that
+# is older than pyproject.toml or the constraints is brought up to date.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "vapo needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." \
+	"Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.made pyproject.toml $(CONSTRAINTS)
+	@echo "Installing vapo into $(VENV): about 2 GB with a CPU build of torch, and a few minutes."
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	@echo "Installing the development tools into $(VENV)."
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@touch $@
+
+# Beside the environment, not in it: transformers would find it there and fail to import it.
+$(VENV)/torchvision/.ready: $(VENV)/.made $(CONSTRAINTS)
+	rm -rf $(VENV)/torchvision
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/torchvision $(TORCHVISION)
+	@touch $@
