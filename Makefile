@@ -53,7 +53,7 @@ nightly: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests that tak
 	$(call run_tests,slow and not gpu)
 
 lab: $(VENV)/.ready ## make the lab's data, tokenizer and checkpoint anew, in runs/lab
-	$(BIN)/vapo lab build --output-dir runs/lab
+	$(BIN)/vapo lab build --out runs/lab
 
 constraints: ## resolve anew what CI tests, and write it to .ci/constraints.txt
 	PYTHON=$(PYTHON) .ci/resolve
