@@ -12,6 +12,7 @@ _SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing", "eval", "evaluation"),
+    "heldout": ("heldout", "holdout"),
 }
 
 
@@ -19,7 +20,7 @@ def find_parts(folder: Path) -> dict[str, list[Path]]:
     """Sort the Parquet or JSON Lines files of a folder by split.
 
     Files lie in the folder or one folder below. A file belongs to the split whose name (`train`, `validation`,
-    `test`, or a usual short form) is a word of its path, and to `train` where there is none.
+    `test`, `heldout`, or a usual other form) is a word of its path, and to `train` where there is none.
 
     Args:
         folder: the folder.

@@ -74,7 +74,7 @@ def load_policy(
             _check_folder(folder)
         source = str(folder or name)
         model = _load_model(source, _DTYPES[to], trust_remote_code)
-        processor = _load_processor(source, trust_remote_code)
+        processor = load_processor(source, trust_remote_code)
     return Policy(model.to(where).eval(), processor, name)
 
 
@@ -155,7 +155,8 @@ def _load_model(source: str, dtype: torch.dtype, trust_remote_code: bool) -> Any
     return model
 
 
-def _load_processor(source: str, trust_remote_code: bool) -> ProcessorMixin:
+def load_processor(source: str, trust_remote_code: bool = False) -> ProcessorMixin:
+    """Load the processor of a checkpoint. Raises ModelError if it has none that handles pictures and a chat."""
     from transformers import AutoProcessor
 
     with _told_as_model_errors(source):
@@ -199,7 +200,7 @@ def _load_adapter(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> 
     with _told_as_model_errors(str(folder)):
         adapted = PeftModel.from_pretrained(model, str(folder))
     own = any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json"))
-    return adapted, _load_processor(str(folder) if own else base, trust_remote_code)
+    return adapted, load_processor(str(folder) if own else base, trust_remote_code)
 
 
 @contextmanager

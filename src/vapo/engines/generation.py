@@ -26,7 +26,7 @@ from transformers import (
 from vapo.core.token_texts import split_into_token_texts
 from vapo.engines.checkpoint import Policy
 from vapo.engines.prompt_writer import Prompt, PromptWriter
-from vapo.engines.reference import _inference
+from vapo.engines.reference import inference
 from vapo.errors import ConfigError, ModelError
 from vapo.models.vision import (
     find_feature_module,
@@ -180,7 +180,7 @@ def _generate(
     )
     generator = _find_generator(model)
     processors = LogitsProcessorList([draw] if draw is not None else [])
-    with _inference(model), _own_settings(generator, config), shared_image_features(module, rows, images, None):
+    with inference(model), _own_settings(generator, config), shared_image_features(module, rows, images, None):
         out = generator.generate(**inputs, generation_config=config, logits_processor=processors)
     return [_cut_behind_end(row, eos_ids) for row in out[:, length:].tolist()]
 

@@ -106,7 +106,7 @@ class ReferenceProber:
             batches += [[idle]] * (self._agree_on_batches(len(batches)) - len(batches))
         cache: dict[int, ImageFeatures] | None = {} if self._agree_on_batches is None else None
         p_true = [0.5] * len(probes)
-        with _inference(self._model), self._autocast():
+        with inference(self._model), self._autocast():
             for batch in batches:
                 for row, p in zip(batch, self._score_batch(batch, inputs, cache), strict=True):
                     if row.number >= 0:
@@ -165,7 +165,7 @@ def split_rows(rows: Sequence[_Row], max_batch_tokens: int, *, one_prompt: bool)
 
 
 @contextmanager
-def _inference(model: torch.nn.Module) -> Iterator[None]:
+def inference(model: torch.nn.Module) -> Iterator[None]:
     was_training = {module: module.training for module in model.modules()}
     model.eval()
     try:

@@ -288,6 +288,13 @@ class VAPOTrainer(GRPOTrainer):
 
     def _adopt_think_format(self) -> None:
         """Use the format reward that fits a chat template whose generation prompt already opens <think>."""
+        hidden = {"<think>", "</think>"} & set(self._tokenizer.all_special_tokens)
+        if format_reward in self.reward_funcs and hidden:
+            raise ModelError(
+                f"the tokenizer treats {' and '.join(sorted(hidden))} as special, so decoding drops them and no "
+                "completion could earn the format reward; make them ordinary added tokens (special=False), or pass "
+                "reward functions of your own"
+            )
         probe = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
         rendered = self.processing_class.apply_chat_template(
             probe, add_generation_prompt=True, tokenize=False, **self.chat_template_kwargs

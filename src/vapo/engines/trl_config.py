@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from trl import GRPOConfig
 
 from vapo.algorithms.algorithm import Algorithm
@@ -98,6 +99,7 @@ class VAPOConfig(GRPOConfig):
     def __post_init__(self) -> None:
         self._check_ranges()
         self._fill_from_preset()
+        self._fit_to_machine()
         if self.probe_seed is None:
             self.probe_seed = self.seed
         super().__post_init__()
@@ -151,6 +153,13 @@ class VAPOConfig(GRPOConfig):
         for name, value in values.items():
             if getattr(self, name) is None:
                 setattr(self, name, value)
+
+    def _fit_to_machine(self) -> None:
+        # TRL asks for bfloat16 and a GPU unless told otherwise; on a machine without one that is an error.
+        if not torch.accelerator.is_available():
+            self.use_cpu = True
+        if self.use_cpu and self.bf16 is None:
+            self.bf16 = False
 
     def _check_ranges(self) -> None:
         choices = {

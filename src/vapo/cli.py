@@ -1,0 +1,293 @@
+"""The command line: parse, call, print. Whatever is slow to import is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from vapo.errors import VapoError
+
+if TYPE_CHECKING:
+    from vapo.data.columns import Columns
+
+Command = Callable[[argparse.Namespace], int]
+RAW = argparse.RawDescriptionHelpFormatter
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Say what is wrong in one sentence, with where to look, and exit with status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 done, 1 refused with a reason, 2 misused, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if words[:1] == ["train"]:  # TRL's own parser reads this command's options
+            return train(words[1:])
+        options = build_parser().parse_args(words)
+        command: Command = options.command
+        return command(options)
+    except VapoError as error:
+        print(f"vapo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nvapo: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands; `vapo train` is listed here and parsed by TRL's parser."""
+    parser = Parser(
+        prog="vapo",
+        description="Train vision-language models to reason without forgetting to look, and see whether they do.",
+        epilog="example: vapo demo\nThe word 'lab' stands for the shipped model or data wherever one is asked for.",
+        formatter_class=RAW,
+    )
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_train(commands)
+    add_evaluate(commands)
+    add_demo(commands)
+    add_data(commands)
+    add_lab(commands)
+    return parser
+
+
+class ShowVersion(argparse.Action):
+    """Print the version; looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from vapo import __version__
+
+        parser.exit(message=f"vapo {__version__}\n")
+
+
+def add_train(commands: argparse._SubParsersAction[Parser]) -> None:
+    commands.add_parser("train", help="train a model with VAPO or GRPO", add_help=False)
+
+
+def train(arguments: Sequence[str]) -> int:
+    from vapo.engines.trl_options import parse_run
+    from vapo.engines.trl_run import train as run
+    from vapo.lab.shipped import resolve_data, resolve_model
+
+    options = parse_run(arguments)
+    options.model.model_name_or_path = resolve_model(options.model.model_name_or_path)
+    options.data.data = resolve_data(options.data.data)
+    finished = run(options)
+    print(f"{finished.steps} steps done ({finished.new_steps} of them now); the policy is in {finished.folder}")
+    return 0
+
+
+def add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a model's answers, and its perception by depth of the chain",
+        description="Answer a data set's questions and report accuracy and perception by depth, with intervals.",
+        epilog="example: vapo evaluate lab --data lab --split heldout --limit 100 --out runs/eval",
+        formatter_class=RAW,
+    )
+    parser.add_argument("model", help="checkpoint folder, name on the Hugging Face hub, or 'lab'")
+    add_data_options(parser, split="heldout")
+    parser.add_argument("--out", type=Path, help="folder for evaluation.json and rows.jsonl; resumable")
+    parser.add_argument("--num-completions", type=int, default=0, metavar="N", help="also report avg@N (default: 0)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of those N completions (default: 1.0)")
+    parser.add_argument("--max-completion-tokens", type=int, default=512, help="longest completion (default: 512)")
+    parser.add_argument("--num-anchors", type=int, default=8, help="probes per chain; 0 leaves them out (default: 8)")
+    parser.add_argument("--batch-size", type=int, default=16, help="completions generated together (default: 16)")
+    parser.add_argument("--seed", type=int, default=0, help="of sampling, anchors and claims (default: 0)")
+    parser.add_argument("--system-prompt", help="text put before every question")
+    parser.add_argument("--device", default="auto", help="torch device (default: a GPU if there is one)")
+    parser.add_argument("--dtype", default="auto", help="float32, bfloat16 or float16 (default: by device)")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the checkpoint")
+    parser.set_defaults(command=evaluate)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    from vapo.data.samples import load_samples
+    from vapo.diagnosis.evaluation import evaluate as measure
+    from vapo.diagnosis.report import format_evaluation
+    from vapo.engines.checkpoint import load_policy
+    from vapo.lab.shipped import resolve_data, resolve_model
+
+    samples = load_samples(
+        resolve_data(options.data),
+        split=options.split,
+        columns=read_columns(options),
+        on_bad_row=options.on_bad_row,
+        image_folder=options.image_folder,
+        allow_urls=options.allow_urls,
+        limit=options.limit,
+        progress=show_progress("checking pictures"),
+    )
+    policy = load_policy(
+        resolve_model(options.model),
+        device=options.device,
+        dtype=options.dtype,
+        trust_remote_code=options.trust_remote_code,
+    )
+    evaluation = measure(
+        policy,
+        samples,
+        out=options.out,
+        num_completions=options.num_completions,
+        temperature=options.temperature,
+        max_completion_tokens=options.max_completion_tokens,
+        num_anchors=options.num_anchors,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        system_prompt=options.system_prompt,
+        on_progress=show_progress("answering"),
+    )
+    print(format_evaluation(evaluation))
+    return 0
+
+
+def add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="a short VAPO run on the lab model: accuracy and perception before and after",
+        description="Train the shipped lab model with VAPO for some minutes on a CPU and show what changed.",
+        epilog="example: vapo demo --out runs/demo",
+        formatter_class=RAW,
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the run (default: runs/demo)")
+    parser.add_argument("--steps", type=int, default=60, help="training steps (default: 60)")
+    parser.add_argument("--questions", type=int, default=200, help="held-out questions asked (default: 200)")
+    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    parser.set_defaults(command=demo)
+
+
+def demo(options: argparse.Namespace) -> int:
+    from vapo.lab.demo import format_demo, run_demo
+
+    result = run_demo(
+        options.out,
+        steps=options.steps,
+        questions=options.questions,
+        seed=options.seed,
+        on_progress=show_progress,
+    )
+    print(format_demo(result))
+    return 0
+
+
+def add_data(commands: argparse._SubParsersAction[Parser]) -> None:
+    group = commands.add_parser("data", help="look at data sets").add_subparsers(required=True, metavar="COMMAND")
+    parser = group.add_parser(
+        "inspect",
+        help="what a data set holds, and every problem with its row",
+        description="Print counts, sizes, claims and lengths of a data set, and every problem with its row number.",
+        epilog="example: vapo data inspect lab --split heldout --processor lab",
+        formatter_class=RAW,
+    )
+    add_data_options(parser, split="train", positional=True)
+    parser.add_argument("--processor", metavar="MODEL", help="count prompt tokens under this model's processor")
+    parser.add_argument("--system-prompt", help="text put before every question")
+    parser.add_argument("--require-claims", action="store_true", help="count rows without claims as problems")
+    parser.set_defaults(command=inspect)
+
+
+def inspect(options: argparse.Namespace) -> int:
+    from vapo.data.inspection import inspect_samples
+    from vapo.data.inspection_table import format_inspection
+    from vapo.lab.shipped import resolve_data, resolve_model
+
+    processor = neutralise = None
+    if options.processor:
+        from vapo.engines.checkpoint import load_processor
+        from vapo.models.plain_text import make_neutraliser
+
+        processor = load_processor(resolve_model(options.processor))
+        neutralise = make_neutraliser(processor)
+    inspection = inspect_samples(
+        resolve_data(options.data),
+        split=options.split,
+        columns=read_columns(options),
+        require_claims=options.require_claims,
+        image_folder=options.image_folder,
+        allow_urls=options.allow_urls,
+        limit=options.limit,
+        processor=processor,
+        system_prompt=options.system_prompt,
+        neutralise=neutralise,
+        progress=show_progress("checking pictures"),
+    )
+    print(format_inspection(inspection))
+    return 1 if inspection.problems and options.on_bad_row == "error" else 0
+
+
+def add_lab(commands: argparse._SubParsersAction[Parser]) -> None:
+    group = commands.add_parser("lab", help="the small real world").add_subparsers(required=True, metavar="COMMAND")
+    parser = group.add_parser(
+        "build",
+        help="make the lab's data set, tokenizer and cold-started checkpoint",
+        description="Make the lab from a seed: pictures of real handwritten digits, questions, claims with exact truth, "
+        "and a small vision-language model that has learned to read them.",
+        epilog="example: vapo lab build --out runs/lab",
+        formatter_class=RAW,
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/lab"), help="folder to write (default: runs/lab)")
+    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    parser.add_argument("--train-rows", type=int, default=2000, help="(default: 2000)")
+    parser.add_argument("--heldout-rows", type=int, default=500, help="(default: 500)")
+    parser.set_defaults(command=build)
+
+
+def build(options: argparse.Namespace) -> int:
+    from vapo.lab.build import build_lab
+
+    lab = build_lab(options.out, seed=options.seed, train_rows=options.train_rows, heldout_rows=options.heldout_rows)
+    print(f"checkpoint: {lab.checkpoint}\ntraining data: {lab.train}\nheld-out data: {lab.heldout}")
+    if lab.ability is not None:
+        print(lab.ability)
+    return 0
+
+
+def add_data_options(parser: Parser, *, split: str, positional: bool = False) -> None:
+    name, extra = ("data", {}) if positional else ("--data", {"required": True})
+    parser.add_argument(name, help="data set on the hub, folder, parquet or JSONL file, or 'lab'", **extra)
+    parser.add_argument("--split", default=split, help=f"(default: {split})")
+    for role, default in (("question", "problem"), ("answer", "answer"), ("images", "images"), ("claims", "claims")):
+        parser.add_argument(f"--{role}-column", default=default, metavar="NAME", help=f"(default: {default})")
+    parser.add_argument("--image-folder", type=Path, help="folder that image paths are relative to")
+    parser.add_argument("--on-bad-row", choices=("error", "skip"), default="error", help="(default: error)")
+    parser.add_argument("--allow-urls", action="store_true", help="fetch images from the web")
+    parser.add_argument("--limit", type=int, metavar="N", help="the first N rows only")
+
+
+def read_columns(options: argparse.Namespace) -> Columns:
+    from vapo.data.columns import Columns
+
+    return Columns(
+        question=options.question_column,
+        answer=options.answer_column,
+        images=options.images_column,
+        claims=options.claims_column,
+    )
+
+
+def show_progress(what: str) -> Callable[[int, int], None]:
+    """Return a callback that shows how far `what` is, as one line on the terminal's error stream."""
+    from tqdm import tqdm
+
+    bar = tqdm(desc=what, total=0, leave=False, disable=not sys.stderr.isatty())
+
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return show
+
+
+if __name__ == "__main__":
+    sys.exit(main())

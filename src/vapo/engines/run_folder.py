@@ -1,0 +1,134 @@
+"""A run's folder: what was run, with what, and where it stands, so that the same command goes on from there."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from vapo.errors import ConfigError
+
+SETTINGS, VERSIONS, METRICS, POLICY_SAVED = "settings.json", "versions.json", "metrics.jsonl", "finished"
+PACKAGES = ("vapo", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "math-verify", "tokenizers")
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: made if it does not exist.
+        num_processes: how many processes train; a complete checkpoint holds the random state of each.
+    """
+
+    def __init__(self, path: str | Path, num_processes: int = 1) -> None:
+        self.path = Path(path)
+        self._num_processes = num_processes
+
+    def open(self, settings: Mapping[str, Any]) -> None:
+        """Record the settings and versions of a new run, or check that an old one had the same settings.
+
+        Raises:
+            ConfigError: the folder holds a run with other settings, each of which is named.
+        """
+        settings = json.loads(json.dumps(settings, default=str))
+        file = self.path / SETTINGS
+        if file.exists():
+            before = json.loads(file.read_text(encoding="utf-8"))
+            changed = [name for name in sorted(before | settings) if before.get(name) != settings.get(name)]
+            if changed:
+                listed = ", ".join(f"{name} was {before.get(name)!r}, is {settings.get(name)!r}" for name in changed)
+                raise ConfigError(
+                    f"{self.path} holds a run with other settings ({listed}); choose another --output_dir, or delete "
+                    "that folder to start anew"
+                )
+        else:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(self.path / VERSIONS, json.dumps(list_versions(), indent=2) + "\n")
+
+    def find_checkpoint(self) -> Path | None:
+        """Return the last complete checkpoint. One whose writing was cut off is not complete and is passed over."""
+        numbered = [
+            (int(folder.name.removeprefix("checkpoint-")), folder)
+            for folder in self.path.glob("checkpoint-*")
+            if folder.name.removeprefix("checkpoint-").isdigit()
+        ]
+        return next((folder for _, folder in sorted(numbered, reverse=True) if self._is_complete(folder)), None)
+
+    def has_all_steps(self, checkpoint: Path) -> bool:
+        """Whether the run had made its last step at `checkpoint`."""
+        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        return state["global_step"] >= state["max_steps"]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the policy in this folder is the finished one."""
+        return (self.path / POLICY_SAVED).exists()
+
+    def mark_finished(self) -> None:
+        """Record that the policy in this folder is the finished one."""
+        write_atomically(self.path / POLICY_SAVED, "")
+
+    def remove_checkpoints_after(self, checkpoint: Path | None) -> None:
+        """Remove what an interrupted run left behind `checkpoint`: unfinished checkpoints and later metrics."""
+        last_step = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
+        for folder in self.path.glob("checkpoint-*"):
+            number = folder.name.removeprefix("checkpoint-")
+            if number.isdigit() and int(number) > last_step:
+                shutil.rmtree(folder)
+        file = self.path / METRICS
+        if file.exists():
+            kept = [line for line in file.read_text(encoding="utf-8").splitlines() if _step_of(line) <= last_step]
+            write_atomically(file, "".join(line + "\n" for line in kept))
+
+    def _is_complete(self, folder: Path) -> bool:
+        # transformers writes the state last on the main process; the random states of others may come later still.
+        try:
+            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return len(list(folder.glob("rng_state*.pth"))) >= self._num_processes
+
+
+class MetricsFile(TrainerCallback):
+    """Append every logged entry to `metrics.jsonl` in the run's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / METRICS
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if state.is_world_process_zero and logs:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+
+
+def list_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages a run depends on."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Write a file so that a reader, or a later run, finds the old text or the new, never a part."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(file)
+
+
+def _step_of(line: str) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except ValueError:  # the line that was being written when the run was cut off
+        return 2**62

@@ -1,0 +1,61 @@
+"""The lab that comes with the package: a cold-started checkpoint, and a data set made on demand from a fixed seed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from vapo.errors import ModelError
+
+from .dataset import write_dataset
+from .world import Split
+
+SHIPPED_SEED = 0
+"""Seed of the data set that the word `lab` stands for."""
+
+SHIPPED_ROWS: dict[Split, int] = {"train": 2000, "heldout": 500}
+
+_SOURCES = ("marks", "world", "questions", "claims", "curriculum", "dataset")
+
+
+def shipped_checkpoint() -> Path:
+    """Return the folder of the checkpoint in the package. Raises ModelError if the package came without it."""
+    folder = Path(__file__).parent / "checkpoint"
+    if not (folder / "model.safetensors").is_file():
+        raise ModelError(f"no lab checkpoint in {folder}; make one with `vapo lab build` or reinstall vapo")
+    return folder
+
+
+def shipped_data(split: Split) -> Path:
+    """Return the parquet file of a split, made on first use in the user's cache (about 15 s for "train").
+
+    The folder's name is a digest of the lab's sources and the seed: a new version never reads old data.
+    Set XDG_CACHE_HOME to keep it elsewhere.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = cache / "vapo" / f"lab-{digest_sources()}" / f"{split}.parquet"
+    if not path.is_file():
+        write_dataset(path, split, seed=SHIPPED_SEED, rows=SHIPPED_ROWS[split])
+    return path
+
+
+def digest_sources() -> str:
+    """Return 16 hexadecimal digits that change whenever the shipped data could."""
+    digest = hashlib.sha256(f"{SHIPPED_SEED} {sorted(SHIPPED_ROWS.items())}".encode())
+    for name in _SOURCES:
+        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def resolve_model(name: str | None) -> str | None:
+    """Return the shipped checkpoint's folder for the word `lab`, and any other name as it is."""
+    return str(shipped_checkpoint()) if name == "lab" else name
+
+
+def resolve_data(name: str | None) -> str | None:
+    """Return the folder of the shipped splits for the word `lab`, and any other name as it is."""
+    if name != "lab":
+        return name
+    splits = [shipped_data(split) for split in SHIPPED_ROWS]
+    return str(splits[0].parent)
