@@ -1,0 +1,137 @@
+"""The order of lessons: first what a cell shows, then whether a claim is right, all the while how to reason.
+
+How probes are placed is part of the world. Two in five hang at depth 0, straight after the question. The others
+hang at the i-th boundary of the chain with a probability that falls as exp(-i / 2), so that late boundaries are
+hardly ever seen: a model that comes out of the cold start knows how to be asked early in a chain, and may forget
+the picture along it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vapo.models.questions import PROBE_TEMPLATE
+
+from .claims import make_claims
+from .lessons import JUDGING, SAYING, TELLING, Branch, Lesson
+from .questions import KINDS, ask
+from .world import CELL, Grid, draw_scene, paint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+GRIDS = ((2, 2), (2, 3), (3, 2), (3, 3))
+"""Sizes of grids, rows by columns, that fit the default canvas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """What a lesson holds: number of careful and hasty chains, of dictations, and of probes on each chain."""
+
+    careful: int = 1
+    hasty: int = 1
+    dictations: int = 0
+    readings: int = 1
+    probes: int = 4
+
+
+class Teacher:
+    """Writes lessons in the tokens of one tokenizer.
+
+    Args:
+        tokenizer: the lab's tokenizer.
+        canvas: side of the pictures in pixels.
+        grids: (rows, columns) pairs to draw from in equal parts.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, *, canvas: int, grids: tuple[tuple[int, int], ...] = GRIDS
+    ) -> None:
+        self.canvas = canvas
+        self.grids = grids
+        image_tokens = (canvas // CELL) ** 2
+        backend = tokenizer.backend_tokenizer
+        self.pad_id = tokenizer.pad_token_id
+        self.end_id = tokenizer.eos_token_id
+
+        @lru_cache(maxsize=100_000)
+        def encode(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+            encoding = backend.encode(text, add_special_tokens=False)
+            return tuple(encoding.ids), tuple(end for _, end in encoding.offsets)
+
+        self._encode = encode
+        self._trunk = list(
+            encode("<|im_start|>user\n<|vision_start|>" + "<|image_pad|>" * image_tokens + "<|vision_end|>")[0]
+        )
+        self._yes, self._no = encode(" yes")[0][0], encode(" no")[0][0]
+
+    def write_lesson(self, rng: np.random.Generator, mixture: Mixture) -> Lesson:
+        """Write one lesson about a newly drawn picture of the training digits."""
+        rows, columns = self.grids[rng.integers(len(self.grids))]
+        scene = draw_scene(rng, rows, columns, "practice")
+        branches = [Branch(self._trunk, None, 0)]
+        for kind in ["list"] * mixture.dictations + ["read"] * mixture.readings:
+            self._add_chain(rng, branches, scene.grid, kind, careful=True)
+        chains = [True] * mixture.careful + [False] * mixture.hasty
+        grown = [
+            self._add_chain(rng, branches, scene.grid, KINDS[rng.integers(len(KINDS))], careful=careful)
+            for careful in chains
+        ]
+        if mixture.probes:
+            claims = iter(make_claims(rng, scene.grid))
+            for question, chain, boundaries in grown:
+                for _ in range(mixture.probes):
+                    claim = next(claims)
+                    place = draw_boundary(rng, len(boundaries))
+                    parent, kept = (
+                        (question, len(branches[question].ids)) if place == 0 else (chain, boundaries[place - 1])
+                    )
+                    self._add_probe(branches, parent, kept, claim.text, claim.is_true)
+        return Lesson(paint(scene, self.canvas), branches)
+
+    def _add_chain(
+        self, rng: np.random.Generator, branches: list[Branch], grid: Grid, kind: str, *, careful: bool
+    ) -> tuple[int, int, list[int]]:
+        question = ask(rng, grid, kind)
+        asked, _ = self._encode(question.text + "<|im_end|>\n<|im_start|>assistant\n")
+        branches.append(Branch(list(asked), 0, len(self._trunk)))
+        text = question.careful() if careful else question.hasty(rng)
+        ids, ends = self._encode(text + "<|im_end|>")
+        targets = [(index, SAYING, 1.0 if careful else 0.3) for index in range(len(ids))]
+        if kind == "list":
+            read = [target for target in targets[:-1] if text[ends[target[0]] - 1].isdigit()]
+            targets = read[: grid.rows * grid.columns]
+        branches.append(Branch(list(ids), len(branches) - 1, len(asked), targets))
+        stops = boundary_ends(text)
+        return len(branches) - 2, len(branches) - 1, [index + 1 for index, end in enumerate(ends) if end in stops]
+
+    def _add_probe(self, branches: list[Branch], parent: int, kept: int, claim: str, is_true: bool) -> None:
+        ids, ends = self._encode(PROBE_TEMPLATE.format(claim=claim))
+        branch = Branch([*ids, self._yes if is_true else self._no], parent, kept, [(len(ids), JUDGING, 1.0)])
+        if is_true:
+            first = PROBE_TEMPLATE.index("{claim}")
+            last = first + len(claim)
+            branch.targets += [(index, TELLING, 1.0) for index, end in enumerate(ends) if first < end <= last]
+        branches.append(branch)
+
+
+def boundary_ends(text: str) -> set[int]:
+    """Return the character positions after each separator of the thinking part that a space or its end follows."""
+    end = text.index("</think>")
+    return {
+        place + 1
+        for place, character in enumerate(text[:end])
+        if character in ",.:" and (place + 1 == end or text[place + 1] == " ")
+    }
+
+
+def draw_boundary(rng: np.random.Generator, boundaries: int) -> int:
+    """Draw where a probe hangs: 0 for straight after the question (2 in 5), else the i-th boundary, early mostly."""
+    if boundaries == 0 or rng.random() < 0.4:
+        return 0
+    weights = np.exp(-np.arange(boundaries) / 2)
+    return int(rng.choice(boundaries, p=weights / weights.sum())) + 1
