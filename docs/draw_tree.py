@@ -101,7 +101,8 @@ def draw_digit(pixels: np.ndarray, x: int, y: int, size: int) -> list[str]:
     parts: list[str] = []
     for tone in range(1, 5):
         squares = "".join(
-            f"M{x + column * size} {y + row * size}h{size}v{size}h-{size}z" for row, column in np.argwhere(tones == tone)
+            f"M{x + column * size} {y + row * size}h{size}v{size}h-{size}z"
+            for row, column in np.argwhere(tones == tone)
         )
         parts.append(f'<path d="{squares}" fill-opacity="{tone / 4}"/>')
     return parts
