@@ -37,6 +37,8 @@ from vapo.models.vision import (
 )
 from vapo.types import Rollout, Sample
 
+_COMPLETION_DRAWS = 1  # keeps these generators apart from others with the same seed
+
 
 def sample_completions(
     policy: Policy,
@@ -141,7 +143,7 @@ class _Draws(LogitsProcessor):
 
 
 def _draw_luck(sample: Sample, member: int, seed: int, count: int) -> np.ndarray:
-    return np.random.default_rng([seed, crc32(sample.id.encode()), member]).random(count)
+    return np.random.default_rng([_COMPLETION_DRAWS, seed, crc32(sample.id.encode()), member]).random(count)
 
 
 @torch.no_grad()

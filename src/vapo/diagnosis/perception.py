@@ -1,0 +1,110 @@
+"""How well a policy sees before and along its chains: claims judged right, by depth, with intervals.
+
+Every number is a mean over questions of the question's own mean: probes of one chain depend on each other, so the
+question is what is counted and what the intervals are resampled over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vapo.diagnosis.estimates import Estimate, estimate_mean
+from vapo.diagnosis.question_rows import AskedClaim, QuestionRow
+from vapo.engines.perception_log import NUM_QUARTERS, depth_quarter
+
+_Pick = Callable[[QuestionRow], Sequence[AskedClaim]]
+
+
+@dataclass(frozen=True, slots=True)
+class PerceptionAt:
+    """Perception at one stretch of the chain.
+
+    Attributes:
+        where: the stretch, in words.
+        num_claims: claims asked there, of all questions.
+        accuracy: share of claims judged right; None if none was asked there.
+        p_label: probability given to the claim's own label; None likewise.
+    """
+
+    where: str
+    num_claims: int
+    accuracy: Estimate | None
+    p_label: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Perception:
+    """Perception of a policy over a data set.
+
+    Attributes:
+        before: right behind the prompt, the claims that `along` asks later.
+        quarters: quarters of the chain, the last being its end.
+        along: the whole chain.
+        last_minus_before: accuracy in the last quarter less that before the chain, over the questions that have
+            both, in [-1, 1]; negative where the chain loses sight. None if no question has both.
+        num_without_claims: questions that could not be asked.
+        num_missing_anchors: probes that chains with few boundaries had no place for.
+    """
+
+    before: PerceptionAt
+    quarters: tuple[PerceptionAt, ...]
+    along: PerceptionAt
+    last_minus_before: Estimate | None
+    num_without_claims: int
+    num_missing_anchors: int
+
+
+def summarise_perception(rows: Sequence[QuestionRow], *, num_anchors: int, seed: int) -> Perception | None:
+    """Sum up the verdicts of all questions.
+
+    Args:
+        rows: the questions.
+        num_anchors: probes asked for per chain; 0 means that nothing was probed.
+        seed: of the intervals' resampling.
+
+    Returns:
+        None if nothing was probed or no question has claims.
+    """
+    asked = [row for row in rows if row.has_claims]
+    if num_anchors == 0 or not asked:
+        return None
+
+    def look_at(where: str, pick: _Pick) -> PerceptionAt:
+        picked = [claims for row in asked if (claims := pick(row))]
+        return PerceptionAt(
+            where=where,
+            num_claims=sum(map(len, picked)),
+            accuracy=_estimate(list(map(_accuracy, picked)), seed, f"accuracy {where}"),
+            p_label=_estimate([_mean([c.p_label for c in claims]) for claims in picked], seed, f"P(label) {where}"),
+        )
+
+    paired = [(row.before, last) for row in asked if (last := _in_quarter(row, NUM_QUARTERS))]
+    changes = [_accuracy(last) - _accuracy(before) for before, last in paired]
+    return Perception(
+        before=look_at("before the chain", lambda row: row.before),
+        quarters=tuple(
+            look_at(f"quarter {quarter} of {NUM_QUARTERS}", lambda row, quarter=quarter: _in_quarter(row, quarter))
+            for quarter in range(1, NUM_QUARTERS + 1)
+        ),
+        along=look_at("along the chain", lambda row: row.along),
+        last_minus_before=_estimate(changes, seed, "last minus before"),
+        num_without_claims=len(rows) - len(asked),
+        num_missing_anchors=num_anchors * len(asked) - sum(len(row.along) for row in asked),
+    )
+
+
+def _in_quarter(row: QuestionRow, quarter: int) -> list[AskedClaim]:
+    return [claim for claim in row.along if depth_quarter(claim.depth) == quarter]
+
+
+def _estimate(values: Sequence[float], seed: int, name: str) -> Estimate | None:
+    return estimate_mean(values, seed=seed, name=name) if values else None
+
+
+def _accuracy(claims: Sequence[AskedClaim]) -> float:
+    return _mean([float(claim.correct) for claim in claims])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

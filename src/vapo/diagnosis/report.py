@@ -1,0 +1,91 @@
+"""An evaluation as text that reads well in a terminal."""
+
+from __future__ import annotations
+
+from vapo.diagnosis.estimates import Estimate
+from vapo.diagnosis.perception import Perception, PerceptionAt
+from vapo.diagnosis.summary import Evaluation
+
+_NAME, _NUMBER, _INTERVAL = 28, 9, 17
+
+
+def format_evaluation(evaluation: Evaluation) -> str:
+    """Return a table of all numbers with their 95 % intervals, and notes on what was left out."""
+    settings = evaluation.settings
+    count = len(evaluation.rows)
+    lines = [
+        f"{evaluation.model} on {evaluation.data}: {_count(count, 'question')}",
+        "",
+        f"{'':{_NAME}}{'':>{_NUMBER}}{'95 % interval':>{_INTERVAL}}",
+        _line("accuracy, greedy", evaluation.accuracy),
+    ]
+    if evaluation.average is not None:
+        name = f"accuracy, avg@{settings['num_completions']} at T = {settings['temperature']:g}"
+        lines.append(_line(name, evaluation.average))
+    lines += [
+        _line("wrong", evaluation.wrong),
+        _line("no answer in \\boxed{}", evaluation.unanswered),
+        _line("response format kept", evaluation.format_rate),
+        _line(f"cut off at {settings['max_completion_tokens']} tokens", evaluation.truncated),
+        _line("completion length, tokens", evaluation.num_tokens, scale=1),
+        "",
+    ]
+    if evaluation.perception is not None:
+        lines += [*_format_perception(evaluation.perception), ""]
+    return "\n".join([*lines, *_notes(evaluation)]).rstrip()
+
+
+def _format_perception(perception: Perception) -> list[str]:
+    lines = [
+        f"{'claims judged right':{_NAME}}{'':>{_NUMBER}}{'95 % interval':>{_INTERVAL}}{'P(label)':>10}{'claims':>8}"
+        f"{'questions':>11}"
+    ]
+    for part in (perception.before, *perception.quarters, perception.along):
+        lines.append(_line(part.where, part.accuracy) + _tail(part))
+    change = perception.last_minus_before
+    if change is not None:
+        lines.append(_line("last quarter - before", change, sign=True))
+    return lines
+
+
+def _tail(part: PerceptionAt) -> str:
+    if part.p_label is None:
+        return f"{'':>10}{0:>8}{0:>11}"
+    return f"{100 * part.p_label.value:>8.1f} %{part.num_claims:>8}{part.p_label.num_questions:>11}"
+
+
+def _line(name: str, estimate: Estimate | None, *, scale: float = 100, sign: bool = False) -> str:
+    if estimate is None:
+        return f"{name:{_NAME}}{'-':>{_NUMBER}}{'':{_INTERVAL}}"
+    unit = " %" if scale == 100 else "  "
+    form = "+.1f" if sign else ".1f"
+    value = f"{scale * estimate.value:{form}}{unit}"
+    interval = "not from one"
+    if estimate.low is not None and estimate.high is not None:
+        interval = f"{scale * estimate.low:{form}} to {scale * estimate.high:{form}}"
+    return f"{name:{_NAME}}{value:>{_NUMBER}}{interval:>{_INTERVAL}}"
+
+
+def _notes(evaluation: Evaluation) -> list[str]:
+    settings, perception = evaluation.settings, evaluation.perception
+    notes: list[str] = []
+    if evaluation.num_skipped_rows:
+        notes.append(f"{_count(evaluation.num_skipped_rows, 'row')} of the data could not be used and was left out.")
+    if settings["num_anchors"] == 0:
+        notes.append("Perception was not measured (num_anchors = 0).")
+    elif perception is None:
+        notes.append("Perception was left out: the data has no claims.")
+    else:
+        if perception.num_without_claims:
+            notes.append(f"{_count(perception.num_without_claims, 'question')} had no claims to ask.")
+        if perception.num_missing_anchors:
+            asked = settings["num_anchors"] * (len(evaluation.rows) - perception.num_without_claims)
+            notes.append(
+                f"{perception.num_missing_anchors} of {asked} anchors had no logical boundary left in their chain."
+            )
+        notes.append("Perception is averaged per question first; its intervals are resampled over questions.")
+    return notes
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

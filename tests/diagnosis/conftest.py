@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import pytest
+from engines.prober_contract import make_sample
+from tiny_models import build_tiny
+
+from vapo.engines.checkpoint import Policy
+
+
+class ChainWriter:
+    """Make a random model write given chains greedily, so that there is something to grade and to probe."""
+
+    def __init__(self, policy: Policy, chains: dict[str, str]) -> None:
+        self._tokenizer = policy.processor.tokenizer
+        self._chains = {tuple(self._encode(question)): self._encode(chain) for question, chain in chains.items()}
+        self._start = self._encode("<|im_start|>assistant\n")
+        self.rows: list[list[int]] = []
+        policy.model.register_forward_pre_hook(self._listen, with_kwargs=True)
+        policy.model.lm_head.register_forward_hook(self._speak)
+
+    def _encode(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text, add_special_tokens=False)
+
+    def _listen(self, _module, _args, kwargs) -> None:
+        if kwargs.get("pixel_values") is not None:
+            self.rows = kwargs["input_ids"].tolist()
+            self._step = 0
+        else:
+            self._step += 1
+
+    def _speak(self, _module, _args, logits):
+        for row, ids in enumerate(self.rows):
+            if ids[-len(self._start) :] != self._start:
+                continue  # a probe
+            for question, chain in self._chains.items():
+                if any(tuple(ids[k : k + len(question)]) == question for k in range(len(ids))):
+                    token = chain[self._step] if self._step < len(chain) else self._tokenizer.eos_token_id
+                    logits[row, -1, token] += 1000
+        return logits
+
+
+QUESTIONS = {
+    "What is in row one?": "<think>I see a 3, then a 5. The sum is 8.</think> \\boxed{8}",
+    "Which digit is left?": "<think>One digit: 4. It is left, I think.</think> \\boxed{4}",
+    "How many digits are there?": "<think>There are two, no, three; I cannot tell.</think> No answer",
+}
+ANSWERS = ("8", "5", "3")  # right, wrong, not answered
+
+
+@pytest.fixture
+def samples():
+    from dataclasses import replace
+
+    return [
+        replace(make_sample(f"q{number}"), question=question, answer=answer)
+        for number, (question, answer) in enumerate(zip(QUESTIONS, ANSWERS, strict=True))
+    ]
+
+
+@pytest.fixture(scope="session")
+def policy():
+    """A random LLaVA that writes `QUESTIONS`' chains when it is asked."""
+    policy = Policy(*build_tiny("llava"), name="writer")
+    ChainWriter(policy, QUESTIONS)
+    return policy
