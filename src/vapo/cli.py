@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from vapo import __version__
 from vapo.errors import VapoError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def build_parser() -> Parser:
         epilog="example: vapo demo\nThe word 'lab' stands for the shipped model or data wherever one is asked for.",
         formatter_class=RAW,
     )
-    parser.add_argument("--version", action=ShowVersion, nargs=0, help="print the version and exit")
+    parser.add_argument("--version", action="version", version=f"vapo {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_train(commands)
     add_evaluate(commands)
@@ -58,15 +59,6 @@ def build_parser() -> Parser:
     add_data(commands)
     add_lab(commands)
     return parser
-
-
-class ShowVersion(argparse.Action):
-    """Print the version; looked up only when asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from vapo import __version__
-
-        parser.exit(message=f"vapo {__version__}\n")
 
 
 def add_train(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -82,7 +74,8 @@ def train(arguments: Sequence[str]) -> int:
     options.model.model_name_or_path = resolve_model(options.model.model_name_or_path)
     options.data.data = resolve_data(options.data.data)
     finished = run(options)
-    print(f"{finished.steps} steps done ({finished.new_steps} of them now); the policy is in {finished.folder}")
+    if options.training.process_index == 0:
+        print(f"{finished.steps} steps done ({finished.new_steps} of them now); the policy is in {finished.folder}")
     return 0
 
 

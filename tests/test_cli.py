@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vapo
+from vapo.cli import build_parser, main
+
+COMMANDS = [["train"], ["evaluate"], ["demo"], ["data", "inspect"], ["lab", "build"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_help_shows_an_example(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--help"])
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"vapo {' '.join(command)}" in shown and "example:" in shown
+
+
+def test_help_lists_every_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(command[0] in shown for command in COMMANDS)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"vapo {vapo.__version__}\n"
+
+
+def test_help_imports_nothing_heavy():
+    """`vapo --help` answers at once because torch, transformers, TRL, datasets and numpy stay out of it."""
+    code = (
+        "import sys; from vapo.cli import build_parser; build_parser().format_help();"
+        "print([m for m in ('torch', 'transformers', 'trl', 'datasets', 'numpy', 'PIL', 'tqdm') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_cli_holds_no_logic():
+    """Functions of the command line parse, call and print: no loops over data, no arithmetic."""
+    tree = ast.parse(Path(build_parser.__code__.co_filename).read_text())
+    arithmetic = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div | ast.Pow | ast.Mod)
+    ]
+    assert arithmetic == [] and not [node for node in ast.walk(tree) if isinstance(node, ast.While)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["evalute"], "invalid choice: 'evalute'"),
+        (["evaluate", "lab"], "the following arguments are required: --data"),
+        (["data", "inspect", "lab", "--limit", "many"], "invalid int value: 'many'"),
+    ],
+)
+def test_misuse_is_one_sentence(words, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    shown = capsys.readouterr().err
+    assert stopped.value.code == 2 and message in shown and len(shown.strip().splitlines()) == 1
+
+
+def test_refusals_have_no_traceback(tmp_path, capsys):
+    assert main(["data", "inspect", str(tmp_path / "nothing.parquet")]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("vapo: ") and "Traceback" not in shown
+
+
+def test_public_names_resolve():
+    for name in vapo.__all__:
+        assert getattr(vapo, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        vapo.nothing
