@@ -82,4 +82,4 @@ def test_public_names_resolve():
     for name in vapo.__all__:
         assert getattr(vapo, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        vapo.nothing
+        _ = vapo.nothing

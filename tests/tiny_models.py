@@ -84,8 +84,14 @@ def _text(**extra: object) -> dict[str, object]:
 
 
 def build_llava():
-    from transformers import CLIPImageProcessor, CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration
-    from transformers import LlavaProcessor, Qwen2Config
+    from transformers import (
+        CLIPImageProcessor,
+        CLIPVisionConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+        Qwen2Config,
+    )
 
     vision = CLIPVisionConfig(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14
@@ -111,9 +117,15 @@ def build_llava():
 
 
 def build_llava_onevision():
-    from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
-    from transformers import LlavaOnevisionImageProcessor, LlavaOnevisionProcessor, LlavaOnevisionVideoProcessor
-    from transformers import Qwen2Config, SiglipVisionConfig
+    from transformers import (
+        LlavaOnevisionConfig,
+        LlavaOnevisionForConditionalGeneration,
+        LlavaOnevisionImageProcessor,
+        LlavaOnevisionProcessor,
+        LlavaOnevisionVideoProcessor,
+        Qwen2Config,
+        SiglipVisionConfig,
+    )
 
     ids = _ids()
     vision = SiglipVisionConfig(
@@ -130,9 +142,7 @@ def build_llava_onevision():
         tie_word_embeddings=True,
     )
     processor = LlavaOnevisionProcessor(
-        image_processor=LlavaOnevisionImageProcessor(
-            size={"height": 28, "width": 28}, image_grid_pinpoints=pinpoints
-        ),
+        image_processor=LlavaOnevisionImageProcessor(size={"height": 28, "width": 28}, image_grid_pinpoints=pinpoints),
         tokenizer=tiny_tokenizer(),
         video_processor=LlavaOnevisionVideoProcessor(size={"height": 28, "width": 28}),
         num_image_tokens=4,
@@ -163,9 +173,7 @@ def build_qwen2_5_vl():
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
     config = Qwen2_5_VLConfig(
-        text_config=_text(
-            rope_parameters={"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
-        ),
+        text_config=_text(rope_parameters={"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}),
         vision_config={
             "depth": 2,
             "hidden_size": 32,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -71,8 +72,7 @@ def train(arguments: Sequence[str]) -> int:
     from vapo.lab.shipped import resolve_data, resolve_model
 
     options = parse_run(arguments)
-    options.model.model_name_or_path = resolve_model(options.model.model_name_or_path)
-    options.data.data = resolve_data(options.data.data)
+    options = replace(options, model_name=resolve_model(options.model_name), source=resolve_data(options.source))
     finished = run(options)
     if options.training.process_index == 0:
         print(f"{finished.steps} steps done ({finished.new_steps} of them now); the policy is in {finished.folder}")
@@ -222,8 +222,8 @@ def add_lab(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = group.add_parser(
         "build",
         help="make the lab's data set, tokenizer and cold-started checkpoint",
-        description="Make the lab from a seed: pictures of real handwritten digits, questions, claims with exact truth, "
-        "and a small vision-language model that has learned to read them.",
+        description="Make the lab from a seed: pictures of real handwritten digits, questions, claims with exact "
+        "truth, and a small vision-language model that has learned to read them.",
         epilog="example: vapo lab build --out runs/lab",
         formatter_class=RAW,
     )
@@ -245,8 +245,11 @@ def build(options: argparse.Namespace) -> int:
 
 
 def add_data_options(parser: Parser, *, split: str, positional: bool = False) -> None:
-    name, extra = ("data", {}) if positional else ("--data", {"required": True})
-    parser.add_argument(name, help="data set on the hub, folder, parquet or JSONL file, or 'lab'", **extra)
+    data_help = "data set on the hub, folder, parquet or JSONL file, or 'lab'"
+    if positional:
+        parser.add_argument("data", help=data_help)
+    else:
+        parser.add_argument("--data", required=True, help=data_help)
     parser.add_argument("--split", default=split, help=f"(default: {split})")
     for role, default in (("question", "problem"), ("answer", "answer"), ("images", "images"), ("claims", "claims")):
         parser.add_argument(f"--{role}-column", default=default, metavar="NAME", help=f"(default: {default})")

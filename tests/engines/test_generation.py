@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from engines.prober_contract import make_sample
+from peft import LoraConfig, get_peft_model
 from tiny_models import BUILDERS, NEEDS_TORCHVISION, build_tiny
 
 from vapo.engines.checkpoint import Policy
@@ -21,8 +22,13 @@ FAMILIES = [
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def policy(request):
-    return Policy(*build_tiny(request.param), name="tiny")
+def family(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def policy(family):
+    return Policy(*build_tiny(family), name="tiny")
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +185,23 @@ def test_text_and_tokens_agree_and_samples_are_kept(llava, samples):
         assert own[0].sample is sample
         decoded = llava.processor.tokenizer.decode(own[0].completion_ids, skip_special_tokens=True)
         assert own[0].text == decoded
+
+
+def test_adapter_speaks_as_the_merged_model(samples):
+    model, processor = build_tiny("llava")
+    plain = complete(Policy(model, processor), samples, temperature=0)
+    config = LoraConfig(target_modules=["q_proj", "v_proj"], r=8, lora_alpha=64, init_lora_weights=False)
+    adapted = get_peft_model(model, config).eval()
+    policy = Policy(adapted, processor)
+    spoken = complete(policy, samples, temperature=0)
+    assert spoken != plain
+    assert spoken == complete(Policy(adapted.merge_and_unload(), processor), samples, temperature=0)
+
+
+def test_half_precision(family, samples):
+    model, processor = build_tiny(family)
+    for own in complete(Policy(model.bfloat16(), processor), samples, num_completions=2):
+        assert all(own)
 
 
 def test_progress(llava, samples):

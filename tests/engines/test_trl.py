@@ -221,14 +221,13 @@ class TestDynamicSampling:
             trainer.model.train()
             torch.manual_seed(3)
             if trainer._informative is not None:
-                monkeypatch.setattr(trainer._informative, "_draw_rows", lambda groups, n: {i: rows[-1] for i in range(8)})
+                same_again = {place: rows[-1] for place in range(8)}
+                monkeypatch.setattr(trainer._informative, "_draw_rows", lambda groups, number: same_again)
             inputs = trainer._generate_and_score_completions(rows)
             return trainer, inputs
 
         rows = make_rows()
-        trainer, inputs = loss_of(
-            [rows[0]] * 4 + [rows[1]] * 4, per_device_train_batch_size=8, dynamic_sampling=True
-        )
+        trainer, inputs = loss_of([rows[0]] * 4 + [rows[1]] * 4, per_device_train_batch_size=8, dynamic_sampling=True)
         assert trainer._metrics["train"]["dynamic_sampling/unfilled_share"] == [0.5]
         loss = trainer._compute_loss(trainer.model, inputs)
         alone = {
@@ -311,7 +310,7 @@ class TestEngineOptions:
 
 class TestBadInput:
     def test_no_claims(self, make_trainer):
-        with pytest.raises(DataError, match="no claims.*prompt, images, answer, id.*algorithm='grpo'"):
+        with pytest.raises(DataError, match=r"no claims.*prompt, images, answer, id.*algorithm='grpo'"):
             make_trainer(rows=make_rows().remove_columns("claims"))
 
     def test_a_row_without_claims(self, make_trainer):
@@ -320,8 +319,10 @@ class TestBadInput:
             make_trainer(rows=rows).train()
 
     def test_published_columns_are_read_as_they_are(self, make_trainer):
-        rows = make_rows().remove_columns("claims").map(
-            lambda row: {"claim_1": "a cat", "label_1": "CORRECT", "claim_2": "a dog", "label_2": "WRONG"}
+        rows = (
+            make_rows()
+            .remove_columns("claims")
+            .map(lambda row: {"claim_1": "a cat", "label_1": "CORRECT", "claim_2": "a dog", "label_2": "WRONG"})
         )
         trainer = make_trainer(rows=rows, max_steps=1)
         trainer.prober = PerfectPerceiver()
@@ -409,7 +410,8 @@ def test_trl_log_probability_method_takes_what_we_pass():
 
 def test_trl_attributes_we_lean_on_exist(make_trainer):
     trainer = make_trainer()
-    for name in ("_step", "_metrics", "_tokenizer", "_dist", "generation_config", "generation_kwargs", "is_fsdp_enabled"):
+    leaned_on = ["_step", "_metrics", "_tokenizer", "_dist", "generation_config", "generation_kwargs"]
+    for name in [*leaned_on, "is_fsdp_enabled", "is_deepspeed_enabled", "chat_template_kwargs", "reward_weights"]:
         assert hasattr(trainer, name), name
     assert isinstance(trainer._dist.is_zero3, bool)
     assert Path(inspect.getfile(GRPOTrainer)).name == "grpo_trainer.py"

@@ -53,7 +53,8 @@ def world(tmp_path_factory) -> Path:
 
 
 def command(world: Path, out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "vapo", "train", "--config", str(world / "run.yaml"), "--output_dir", str(out), *more]
+    words = ["train", "--config", str(world / "run.yaml"), "--output_dir", str(out)]
+    return [sys.executable, "-m", "vapo", *words, *more]
 
 
 def environment() -> dict[str, str]:

@@ -104,5 +104,5 @@ def draw_claims(pool: Sequence[Claim], count: int, rng: Generator) -> list[Claim
         raise ValueError("the sample has no claims to draw from; attach claims to every row or train with GRPO")
     drawn: list[Claim] = []
     while len(drawn) < count:
-        drawn.extend(pool[i] for i in rng.permutation(len(pool)))
+        drawn.extend(pool[int(number)] for number in rng.permutation(len(pool)))
     return drawn[:count]

@@ -6,10 +6,10 @@ text that is tokenised again. It is the plainest exact way to ask, and faster ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -24,9 +24,6 @@ from vapo.models.vision import (
     token_types,
 )
 from vapo.types import Probe, Rollout, Verdict
-
-if TYPE_CHECKING:
-    from transformers import ProcessorMixin
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class ReferenceProber:
     def __init__(
         self,
         model: torch.nn.Module,
-        processor: ProcessorMixin,
+        processor: Any,
         *,
         template: str = PROBE_TEMPLATE,
         max_batch_tokens: int = 8192,
@@ -165,7 +162,7 @@ def split_rows(rows: Sequence[_Row], max_batch_tokens: int, *, one_prompt: bool)
 
 
 @contextmanager
-def inference(model: torch.nn.Module) -> Iterator[None]:
+def inference(model: torch.nn.Module) -> Generator[None]:
     was_training = {module: module.training for module in model.modules()}
     model.eval()
     try:

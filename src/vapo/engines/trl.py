@@ -60,9 +60,9 @@ class VAPOTrainer(GRPOTrainer):
         ModelError: the model cannot be probed.
     """
 
-    _tag_names = ["trl", "grpo", "vapo"]
+    _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
     _name = "VAPO"
-    _paper = {
+    _paper = {  # noqa: RUF012
         "title": "More Thought, Less Accuracy? On the Dual Nature of Reasoning in Vision-Language Models",
         "id": "2509.25848",
     }
@@ -177,7 +177,11 @@ class VAPOTrainer(GRPOTrainer):
         return rewards_NF
 
     def _perceive(
-        self, inputs: Sequence[dict[str, Any]], completion_ids: Sequence[list[int]], accuracies: list[float], first: int
+        self,
+        inputs: Sequence[dict[str, Any]],
+        completion_ids: Sequence[list[int]],
+        accuracies: Sequence[float],
+        first: int,
     ) -> list[float]:
         """Probe this process's completions and return what perception adds to the reward of each."""
         started = time.perf_counter()
@@ -350,7 +354,7 @@ def _column_names(dataset: Any) -> list[str]:
 def _in_unit_interval(accuracy: float, name: str) -> float:
     if not 0.0 <= accuracy <= 1.0:
         raise ConfigError(
-            f"the reward function {name!r} opens the accuracy gate and returned {accuracy}; it must return a number in "
-            "[0, 1], or name another one with gate_reward"
+            f"the reward function {name!r} opens the accuracy gate and returned {accuracy}; it must return a number "
+            "in [0, 1], or name another one with gate_reward"
         )
     return accuracy

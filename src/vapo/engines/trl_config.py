@@ -50,8 +50,8 @@ class VAPOConfig(GRPOConfig):
     anchor_sharing: Literal["independent", "group"] = field(
         default="independent",
         metadata={
-            "help": "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt the "
-            "same claims at the same relative depths. anchor_placement and min_anchor_distance then have no effect."
+            "help": "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt "
+            "the same claims at the same relative depths; anchor_placement and min_anchor_distance then have no effect."
         },
     )
     verdict: Literal["hard", "soft"] = field(

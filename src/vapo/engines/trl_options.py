@@ -51,7 +51,7 @@ class DataOptions:
     id_column: str | None = field(default=DEFAULT_COLUMNS.id, metadata={"help": "Column that names rows."})
     image_folder: str | None = field(default=None, metadata={"help": "Folder that image paths are relative to."})
     system_prompt: str | None = field(default=None, metadata={"help": "Text put before every question."})
-    on_bad_row: Literal["error", "skip"] = field(default="error", metadata={"help": "What to do with an unusable row."})
+    on_bad_row: Literal["error", "skip"] = field(default="error", metadata={"help": "What a bad row leads to."})
     allow_urls: bool = field(default=False, metadata={"help": "Fetch images from the web."})
     max_pixels: int = field(default=MAX_PIXELS, metadata={"help": "Largest image accepted, in pixels."})
     limit: int | None = field(default=None, metadata={"help": "Use the first rows only."})
@@ -70,8 +70,10 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """All options of one run."""
+    """All options of one run: which model, on which data, and how."""
 
+    model_name: str
+    source: str
     data: DataOptions
     training: VAPOConfig
     model: ModelConfig
@@ -95,10 +97,11 @@ def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
         data, training, model = parser.parse_args_and_config(arguments)
     except (ArgumentError, ValueError, TypeError) as error:
         raise ConfigError(f"{prog}: {error}") from error
-    for value, name in ((model.model_name_or_path, "model_name_or_path"), (data.data, "data")):
+    model_name, source = model.model_name_or_path, data.data
+    for value, name in ((model_name, "model_name_or_path"), (source, "data")):
         if not value:
             raise ConfigError(f"{name} is missing; pass --{name} (the word 'lab' stands for the shipped one)")
-    return RunOptions(data, training, model)
+    return RunOptions(str(model_name), str(source), data, training, model)
 
 
 def _check_config(arguments: Sequence[str], known: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from trl import get_peft_config, get_quantization_config
 from vapo.data.samples import Samples, load_samples
 from vapo.engines.run_folder import MetricsFile, RunFolder
 from vapo.engines.trl import VAPOTrainer
-from vapo.engines.trl_options import DataOptions, RunOptions
+from vapo.engines.trl_options import RunOptions
 from vapo.engines.trl_rows import make_training_rows
 from vapo.errors import ModelError
 
@@ -39,10 +39,10 @@ def train(options: RunOptions) -> FinishedRun:
     """
     training = options.training
     needs_claims = training.make_algorithm().needs.claims
-    samples = load_split(options.data, options.data.data_split, require_claims=needs_claims)
+    samples = load_split(options, options.data.data_split, require_claims=needs_claims)
     eval_rows = None
     if options.data.eval_split is not None:
-        eval_samples = load_split(options.data, options.data.eval_split, require_claims=needs_claims)
+        eval_samples = load_split(options, options.data.eval_split, require_claims=needs_claims)
         eval_rows = make_training_rows(eval_samples, system_prompt=options.data.system_prompt)
 
     folder = RunFolder(training.output_dir, training.world_size)
@@ -52,8 +52,9 @@ def train(options: RunOptions) -> FinishedRun:
     done = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
     if folder.is_finished:
         return FinishedRun(folder.path, done, 0)
+    prepare_loading(options)
     trainer = VAPOTrainer(
-        load_model_argument(options),
+        options.model_name,
         args=training,
         train_dataset=make_training_rows(samples, system_prompt=options.data.system_prompt),
         eval_dataset=eval_rows,
@@ -79,10 +80,11 @@ def train(options: RunOptions) -> FinishedRun:
     return FinishedRun(folder.path, steps, steps - done)
 
 
-def load_split(data: DataOptions, split: str, *, require_claims: bool) -> Samples:
+def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samples:
     """Load one split of the data the options name."""
+    data = options.data
     return load_samples(
-        data.data,
+        options.source,
         split=split,
         columns=data.columns,
         on_bad_row=data.on_bad_row,
@@ -97,29 +99,33 @@ def load_split(data: DataOptions, split: str, *, require_claims: bool) -> Sample
 def describe(options: RunOptions) -> dict[str, Any]:
     """Return all settings that a run's result depends on."""
     training = {name: value for name, value in options.training.to_dict().items() if name not in NOT_SETTINGS}
-    return {**asdict(options.data), **training, **asdict(options.model)}
+    return {
+        **asdict(options.data),
+        **training,
+        **asdict(options.model),
+        "model_name_or_path": options.model_name,
+        "data": options.source,
+    }
 
 
-def load_model_argument(options: RunOptions) -> str:
-    """Return the model's name after a look at its configuration, and fill in how TRL shall load it.
+def prepare_loading(options: RunOptions) -> None:
+    """Look at the model's configuration, and tell TRL how to load the weights.
 
     Raises:
         ModelError: there is no such model.
     """
     model, training = options.model, options.training
-    name = model.model_name_or_path
-    assert name is not None
     try:
         AutoConfig.from_pretrained(
-            name, revision=model.model_revision, trust_remote_code=training.trust_remote_code
+            options.model_name, revision=model.model_revision, trust_remote_code=training.trust_remote_code
         )
     except (OSError, ValueError) as error:
-        raise ModelError(f"the model {name!r} cannot be loaded: {error}") from error
+        raise ModelError(f"the model {options.model_name!r} cannot be loaded: {error}") from error
+    given = training.model_init_kwargs
     training.model_init_kwargs = {
         "revision": model.model_revision,
         "attn_implementation": model.attn_implementation,
         "dtype": model.dtype,
         "use_safetensors": True,
-        **(training.model_init_kwargs or {}),
+        **(given if isinstance(given, dict) else {}),
     }
-    return name

@@ -48,12 +48,12 @@ def digest_sources() -> str:
     return digest.hexdigest()[:16]
 
 
-def resolve_model(name: str | None) -> str | None:
+def resolve_model(name: str) -> str:
     """Return the shipped checkpoint's folder for the word `lab`, and any other name as it is."""
     return str(shipped_checkpoint()) if name == "lab" else name
 
 
-def resolve_data(name: str | None) -> str | None:
+def resolve_data(name: str) -> str:
     """Return the folder of the shipped splits for the word `lab`, and any other name as it is."""
     if name != "lab":
         return name

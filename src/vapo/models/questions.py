@@ -7,13 +7,10 @@ prompt that ends in a space asks for a token sequence that the model has hardly 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from vapo.errors import ConfigError, ModelError
 from vapo.models.plain_text import make_neutraliser
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 PROBE_TEMPLATE = "\n<anchor> {claim} Is this claim correct? Answer (yes/no):"
 """Text appended to a cut chain (arXiv 2509.25848, Section 4); `{claim}` is replaced by the claim's text."""
@@ -34,7 +31,7 @@ class ClaimQuestions:
     """Put claims to one tokenizer's model: question tokens and answer tokens.
 
     Args:
-        tokenizer: tokenizer of the policy.
+        tokenizer: the policy's `transformers` tokenizer.
         template: text with one `{claim}` place; it must not end in white space.
 
     Raises:
@@ -42,7 +39,7 @@ class ClaimQuestions:
         ModelError: the tokenizer has no token that tells "yes" from "no" after the question.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str = PROBE_TEMPLATE) -> None:
+    def __init__(self, tokenizer: Any, template: str = PROBE_TEMPLATE) -> None:
         check_probe_template(template)
         self._tokenizer = tokenizer
         self._template = template
@@ -72,7 +69,7 @@ def check_probe_template(template: str) -> None:
         )
 
 
-def find_answer_tokens(tokenizer: PreTrainedTokenizerBase, question: str) -> AnswerTokens:
+def find_answer_tokens(tokenizer: Any, question: str) -> AnswerTokens:
     """Find the tokens with which a model would begin "yes" or "no" right after `question`.
 
     Each spelling is encoded behind the question; it counts if the question's own tokens stay as they are, and its
@@ -101,5 +98,5 @@ def find_answer_tokens(tokenizer: PreTrainedTokenizerBase, question: str) -> Ans
     return AnswerTokens(yes=tuple(sorted(yes - no)), no=tuple(sorted(no - yes)))
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+def _encode(tokenizer: Any, text: str) -> tuple[int, ...]:
     return tuple(tokenizer.encode(text, add_special_tokens=False))

@@ -8,7 +8,7 @@ refused by name.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ from vapo.errors import ModelError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase, ProcessorMixin
 
 VISION_TOKEN_ATTRIBUTES = (
     "image_token_id",
@@ -48,7 +47,7 @@ VISION_MARKERS = (
 )
 
 
-def find_image_token_id(config: PretrainedConfig) -> int:
+def find_image_token_id(config: Any) -> int:
     """Return the id of the token whose places the image features take.
 
     Raises:
@@ -63,7 +62,7 @@ def find_image_token_id(config: PretrainedConfig) -> int:
     return int(image_token_id)
 
 
-def find_vision_token_ids(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+def find_vision_token_ids(config: Any, tokenizer: Any) -> tuple[int, ...]:
     """Return every id that stands for, opens or closes a picture or a video, sorted.
 
     A policy must never sample one of them: the next forward pass would look for image features that do not exist.
@@ -86,7 +85,7 @@ class ImageInputs:
         return ImageInputs({name: tensor.to(device) for name, tensor in self.tensors.items()})
 
 
-def process_images(processor: ProcessorMixin, images: Sequence[Image]) -> ImageInputs:
+def process_images(processor: Any, images: Sequence[Image]) -> ImageInputs:
     """Turn a prompt's pictures into tensors, once for all questions about them."""
     encoded = processor.image_processor(images=[list(images)], return_tensors="pt")
     return ImageInputs({name: value for name, value in encoded.items() if isinstance(value, torch.Tensor)})
@@ -99,7 +98,7 @@ class ImageFeatures:
     output: Any
 
 
-def find_feature_module(model: torch.nn.Module) -> torch.nn.Module:
+def find_feature_module(model: torch.nn.Module) -> Any:
     """Return the innermost module that turns pictures into features, below any wrapper (PEFT, DDP, FSDP).
 
     Raises:
@@ -116,11 +115,11 @@ def find_feature_module(model: torch.nn.Module) -> torch.nn.Module:
 
 @contextmanager
 def shared_image_features(
-    module: torch.nn.Module,
+    module: Any,
     rows: Sequence[int],
     inputs: Sequence[ImageInputs],
     cache: dict[int, ImageFeatures] | None,
-) -> Iterator[None]:
+) -> Generator[None]:
     """Make `module` encode each distinct picture once and hand its features to every row that shows it.
 
     Args:
@@ -149,7 +148,7 @@ def shared_image_features(
 
 
 @contextmanager
-def told_images_per_row(module: torch.nn.Module, images_per_row: Sequence[int] | None) -> Iterator[None]:
+def told_images_per_row(module: Any, images_per_row: Sequence[int] | None) -> Generator[None]:
     """Tell a family that treats rows of several pictures differently (LLaVA-OneVision) which rows those are.
 
     TRL 1.16 does so while sampling but not in its own forward passes, which then fail on such rows.
@@ -176,7 +175,7 @@ def told_images_per_row(module: torch.nn.Module, images_per_row: Sequence[int] |
 
 
 @contextmanager
-def _replaced_method(instance: object, name: str, method: Callable[..., Any]) -> Iterator[None]:
+def _replaced_method(instance: object, name: str, method: Callable[..., Any]) -> Generator[None]:
     own = vars(instance)
     before = own.get(name)  # an instance rarely has one of its own, but another tool may have put it there
     own[name] = method
