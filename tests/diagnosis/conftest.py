@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from engines.prober_contract import make_sample
 from tiny_models import build_tiny
@@ -47,10 +49,13 @@ QUESTIONS = {
 ANSWERS = ("8", "5", "3")  # right, wrong, not answered
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr("vapo.diagnosis.estimates.RESAMPLES", 200)
+
+
 @pytest.fixture
 def samples():
-    from dataclasses import replace
-
     return [
         replace(make_sample(f"q{number}"), question=question, answer=answer)
         for number, (question, answer) in enumerate(zip(QUESTIONS, ANSWERS, strict=True))

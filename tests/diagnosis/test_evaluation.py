@@ -12,11 +12,11 @@ from vapo.diagnosis.report import format_evaluation
 from vapo.engines.checkpoint import Policy
 from vapo.engines.generation import sample_completions
 from vapo.engines.reference import ReferenceProber
-from vapo.errors import ConfigError, DataError, VapoError
+from vapo.errors import ConfigError, DataError, ModelError, VapoError
 
 
 def run(policy, samples, **options):
-    return evaluate(policy, samples, **{"max_completion_tokens": 64, "num_anchors": 3, **options})
+    return evaluate(policy, samples, **{"max_completion_tokens": 40, "num_anchors": 3, **options})
 
 
 def test_counts_right_wrong_and_missing_answers_apart(policy, samples):
@@ -48,7 +48,7 @@ def all_estimates(plain):
     "family", ["llava", *(pytest.param(family, marks=pytest.mark.torchvision) for family in NEEDS_TORCHVISION)]
 )
 def test_every_number_lies_in_its_range_and_interval(family, samples):
-    evaluation = run(Policy(*build_tiny(family)), samples, num_completions=2, max_completion_tokens=40)
+    evaluation = run(Policy(*build_tiny(family)), samples, num_completions=2, max_completion_tokens=20)
     plain = evaluation.to_json()
     estimates = list(all_estimates(plain))
     assert len(estimates) >= 8 and evaluation.average is not None
@@ -143,7 +143,7 @@ def test_one_question_has_no_bootstrap_interval(policy, samples):
     evaluation = run(policy, samples[:1])
     assert evaluation.num_tokens.low is None
     assert evaluation.accuracy.low is not None and evaluation.accuracy.low < 0.5  # Wilson's is honest
-    assert "not from one" in format_evaluation(evaluation)
+    assert "one question" in format_evaluation(evaluation)
 
 
 def test_progress(policy, samples):
@@ -215,6 +215,12 @@ class TestOut:
     def test_more_questions_reuse_the_finished_ones(self, policy, samples, tmp_path):
         run(policy, samples[:1], out=tmp_path)
         assert run(policy, samples, out=tmp_path).rows == run(policy, samples).rows
+
+    def test_an_error_keeps_what_was_finished(self, policy, samples, tmp_path):
+        endless = replace(samples[2], question="What is in row one? " * 300)
+        with pytest.raises(ModelError, match=r"'q2'.*context"):
+            run(policy, [*samples[:2], endless], out=tmp_path, batch_size=1)
+        assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 2
 
     def test_other_settings_are_refused(self, policy, samples, tmp_path):
         run(policy, samples, out=tmp_path)

@@ -43,7 +43,7 @@ def samples():
 
 
 def complete(policy, samples, **options):
-    options = {"max_completion_tokens": 12, **options}
+    options = {"max_completion_tokens": 8, **options}
     return [[r.completion_ids for r in own] for own in sample_completions(policy, samples, **options)]
 
 
@@ -84,7 +84,7 @@ def test_greedy_completions_equal_one_plain_forward_per_token(policy, samples, b
     assert complete(policy, samples, temperature=0, max_completion_tokens=6, batch_size=batch_size) == expected
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 5, 64])
+@pytest.mark.parametrize("batch_size", [2, 5])
 def test_sampled_completions_do_not_depend_on_the_batch(policy, samples, batch_size):
     together = complete(policy, samples, num_completions=3, seed=7)
     assert complete(policy, samples, num_completions=3, seed=7, batch_size=batch_size) == together

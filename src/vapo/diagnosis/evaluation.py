@@ -128,6 +128,7 @@ def evaluate(
     order: list[str] = []
     for start in range(0, len(samples), batch_size):
         chunk: dict[str, Sample] = {}
+        # A batch is answered as a whole or not at all: its rows then equal an uninterrupted run's to the last bit.
         for number in range(start, min(start + batch_size, len(samples))):
             sample = samples[number]
             if not sample.answer.strip():
@@ -136,9 +137,8 @@ def evaluate(
                 )
             digest = digest_sample(sample)
             order.append(digest)
-            if digest not in done:
-                chunk[digest] = sample
-        rows = list(answer(chunk)) if chunk else []
+            chunk[digest] = sample
+        rows = list(answer(chunk)) if not chunk.keys() <= done.keys() else []
         if log is not None and rows:
             log.append(rows)
         done.update({row.digest: row for row in rows})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vapo.diagnosis.estimates import Estimate, estimate_mean
+from vapo.diagnosis.estimates import Estimate, estimate_mean, estimate_share
 from vapo.diagnosis.question_rows import AskedClaim, QuestionRow
 from vapo.engines.perception_log import NUM_QUARTERS, depth_quarter
 
@@ -70,13 +70,16 @@ def summarise_perception(rows: Sequence[QuestionRow], *, num_anchors: int, seed:
     if num_anchors == 0 or not asked:
         return None
 
+    def share(what: str, where: str, values: Sequence[float]) -> Estimate | None:
+        return estimate_share(values, seed=seed, name=f"{what} {where}") if values else None
+
     def look_at(where: str, pick: _Pick) -> PerceptionAt:
         picked = [claims for row in asked if (claims := pick(row))]
         return PerceptionAt(
             where=where,
             num_claims=sum(map(len, picked)),
-            accuracy=_estimate(list(map(_accuracy, picked)), seed, f"accuracy {where}"),
-            p_label=_estimate([_mean([c.p_label for c in claims]) for claims in picked], seed, f"P(label) {where}"),
+            accuracy=share("accuracy", where, list(map(_accuracy, picked))),
+            p_label=share("P(label)", where, [_mean([claim.p_label for claim in claims]) for claims in picked]),
         )
 
     paired = [(row.before, last) for row in asked if (last := _in_quarter(row, NUM_QUARTERS))]
@@ -88,7 +91,7 @@ def summarise_perception(rows: Sequence[QuestionRow], *, num_anchors: int, seed:
             for quarter in range(1, NUM_QUARTERS + 1)
         ),
         along=look_at("along the chain", lambda row: row.along),
-        last_minus_before=_estimate(changes, seed, "last minus before"),
+        last_minus_before=estimate_mean(changes, seed=seed, name="last minus before") if changes else None,
         num_without_claims=len(rows) - len(asked),
         num_missing_anchors=num_anchors * len(asked) - sum(len(row.along) for row in asked),
     )
@@ -96,10 +99,6 @@ def summarise_perception(rows: Sequence[QuestionRow], *, num_anchors: int, seed:
 
 def _in_quarter(row: QuestionRow, quarter: int) -> list[AskedClaim]:
     return [claim for claim in row.along if depth_quarter(claim.depth) == quarter]
-
-
-def _estimate(values: Sequence[float], seed: int, name: str) -> Estimate | None:
-    return estimate_mean(values, seed=seed, name=name) if values else None
 
 
 def _accuracy(claims: Sequence[AskedClaim]) -> float:

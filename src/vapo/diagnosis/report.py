@@ -17,14 +17,14 @@ def format_evaluation(evaluation: Evaluation) -> str:
         f"{evaluation.model} on {evaluation.data}: {_count(count, 'question')}",
         "",
         f"{'':{_NAME}}{'':>{_NUMBER}}{'95 % interval':>{_INTERVAL}}",
-        _line("accuracy, greedy", evaluation.accuracy),
+        _line("right answers, greedy", evaluation.accuracy),
+        _line("wrong answers", evaluation.wrong),
+        _line("no answer in \\boxed{}", evaluation.unanswered),
     ]
     if evaluation.average is not None:
-        name = f"accuracy, avg@{settings['num_completions']} at T = {settings['temperature']:g}"
+        name = f"avg@{settings['num_completions']} at temperature {settings['temperature']:g}"
         lines.append(_line(name, evaluation.average))
     lines += [
-        _line("wrong", evaluation.wrong),
-        _line("no answer in \\boxed{}", evaluation.unanswered),
         _line("response format kept", evaluation.format_rate),
         _line(f"cut off at {settings['max_completion_tokens']} tokens", evaluation.truncated),
         _line("completion length, tokens", evaluation.num_tokens, scale=1),
@@ -60,7 +60,7 @@ def _line(name: str, estimate: Estimate | None, *, scale: float = 100, sign: boo
     unit = " %" if scale == 100 else "  "
     form = "+.1f" if sign else ".1f"
     value = f"{scale * estimate.value:{form}}{unit}"
-    interval = "not from one"
+    interval = "all alike" if estimate.num_questions > 1 else "one question"
     if estimate.low is not None and estimate.high is not None:
         interval = f"{scale * estimate.low:{form}} to {scale * estimate.high:{form}}"
     return f"{name:{_NAME}}{value:>{_NUMBER}}{interval:>{_INTERVAL}}"

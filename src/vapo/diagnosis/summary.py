@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vapo.diagnosis.estimates import Estimate, estimate_mean, estimate_rate
+from vapo.diagnosis.estimates import Estimate, estimate_mean, estimate_rate, estimate_share
 from vapo.diagnosis.perception import Perception, summarise_perception
 from vapo.diagnosis.question_rows import QuestionRow
 
@@ -60,7 +60,7 @@ def summarise(
     average = None
     if settings["num_completions"]:
         means = [sum(row.sampled_right) / len(row.sampled_right) for row in rows]
-        average = estimate_mean(means, seed=seed, name="avg@n")
+        average = estimate_share(means, seed=seed, name="avg@n")
     return Evaluation(
         model=model,
         data=data,
