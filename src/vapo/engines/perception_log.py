@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vapo.types import Reward, Rollout, Verdict
+from vapo.types import Reward, Verdict
 
 NUM_QUARTERS = 4
 
@@ -32,7 +32,6 @@ class PerceptionLog:
 
     def add(
         self,
-        rollouts: Sequence[Rollout],
         verdicts: Sequence[Sequence[Verdict]],
         rewards: Sequence[Reward],
         *,

@@ -213,7 +213,7 @@ class VAPOTrainer(GRPOTrainer):
             for accuracy, verdicts in zip(accuracies, by_rollout, strict=True)
         ]
         self._probe_seconds += time.perf_counter() - started
-        self._log_of_perception.add(rollouts, by_rollout, rewards, tables=self.log_completions)
+        self._log_of_perception.add(by_rollout, rewards, tables=self.log_completions)
         return [reward.bonus for reward in rewards]
 
     def _draws(self, sample: Sample, group: int, member: int) -> Generator:

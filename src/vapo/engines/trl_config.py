@@ -51,7 +51,7 @@ class VAPOConfig(GRPOConfig):
         default="independent",
         metadata={
             "help": "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt "
-            "the same claims at the same relative depths; anchor_placement and min_anchor_distance then have no effect."
+            "the same claims at the same relative depths, whatever anchor_placement and min_anchor_distance say."
         },
     )
     verdict: Literal["hard", "soft"] = field(

@@ -75,9 +75,14 @@ class SampleReader:
         if self._require_claims and not claims:
             raise DataError(f"{where}: the row has no claims; add some, or leave the row out")
         images = row.get("images") if "images" in row else [row.get("image")]
+        pictures = tuple(image for image in images or () if image is not None)
+        if self._require_claims and not pictures:
+            raise DataError(
+                f"{where}: the row has claims but no image to check them against; add it or leave the row out"
+            )
         return Sample(
             id=str(row.get("id", where)),
-            images=tuple(image for image in images or () if image is not None),
+            images=pictures,
             question=_last_user_text(row["prompt"]),
             answer=str(row.get("answer", row.get("solution", ""))),
             claims=claims,

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vapo.algorithms.grpo import GRPO
+from vapo.algorithms.vapo import VAPO, draw_claims
+from vapo.types import Anchor, Claim, Probe, Rollout, Sample, Verdict
+
+POOL = tuple(Claim(f"claim {number}", number % 2 == 0) for number in range(20))
+SAMPLE = Sample("s", (), "?", "1", POOL)
+TEXTS = tuple(f"{letter}{'.' if number % 2 else ''} " for number, letter in enumerate("abcdefghijklmnopqrst"))
+
+
+def make_rollout(texts=TEXTS, sample=SAMPLE) -> Rollout:
+    return Rollout(sample, (1, 2), tuple(range(len(texts))), tuple(texts))
+
+
+def judge(probes, right) -> list[Verdict]:
+    return [
+        Verdict(probe, 0.9 if probe.claim.is_true == correct else 0.1)
+        for probe, correct in zip(probes, right, strict=True)
+    ]
+
+
+class TestProbes:
+    def test_every_probe_hangs_on_its_rollout_at_a_boundary_with_a_claim_of_its_sample(self):
+        rollout = make_rollout()
+        probes = VAPO(num_anchors=5).probes(rollout, np.random.default_rng(0))
+        assert len(probes) == 5 and all(probe.rollout is rollout for probe in probes)
+        assert all(probe.claim in POOL for probe in probes)
+        for probe in probes:
+            assert "".join(rollout.token_texts[: probe.anchor.index]).rstrip().endswith(".")
+
+    def test_the_same_generator_draws_the_same(self):
+        draw = lambda seed: VAPO(num_anchors=5).probes(make_rollout(), np.random.default_rng(seed))  # noqa: E731
+        assert draw(1) == draw(1) and draw(1) != draw(2)
+
+    def test_no_boundaries_no_probes(self):
+        assert VAPO().probes(make_rollout(["word", " word"]), np.random.default_rng(0)) == []
+
+    def test_no_anchors_need_no_claims(self):
+        algorithm = VAPO(num_anchors=0)
+        assert not algorithm.needs.claims
+        assert algorithm.probes(make_rollout(sample=replace(SAMPLE, claims=())), np.random.default_rng(0)) == ()
+
+    def test_a_sample_without_claims_is_an_error(self):
+        with pytest.raises(ValueError, match="has no claims to draw from"):
+            VAPO().probes(make_rollout(sample=replace(SAMPLE, claims=())), np.random.default_rng(0))
+
+    def test_a_group_shares_claims_and_relative_depths(self):
+        algorithm = VAPO(num_anchors=6, sharing="group")
+        assert algorithm.needs.shared_draws and not VAPO().needs.shared_draws
+        short, long = make_rollout(TEXTS[:10]), make_rollout(TEXTS * 3)
+        first = algorithm.probes(short, np.random.default_rng(4))
+        second = algorithm.probes(long, np.random.default_rng(4))
+        assert [probe.claim for probe in first] == [probe.claim for probe in second]
+        for a, b in zip(first, second, strict=True):
+            assert abs(a.anchor.depth - b.anchor.depth) <= 0.25  # boundaries of the short one lie 0.2 apart
+
+
+class TestDrawClaims:
+    def test_without_repeats_until_the_pool_is_used_up(self):
+        drawn = draw_claims(POOL, 50, np.random.default_rng(0))
+        assert len(drawn) == 50
+        assert set(drawn[:20]) == set(drawn[20:40]) == set(POOL) and len(set(drawn[40:])) == 10
+
+    def test_every_claim_is_as_likely_as_any_other(self):
+        rng = np.random.default_rng(0)
+        counts = dict.fromkeys(POOL, 0)
+        for _ in range(4000):
+            for claim in draw_claims(POOL, 5, rng):
+                counts[claim] += 1
+        expected = 4000 * 5 / 20
+        chi_square = sum((count - expected) ** 2 / expected for count in counts.values())
+        assert chi_square < 43.8  # 99.9 % quantile of chi-square with 19 degrees of freedom
+
+
+class TestReward:
+    def test_golden(self):
+        """Anchors at 1/4, 1/2, 3/4, 1; the first two right; beta 1.5; gamma 0.1.
+
+        e^.375 = 1.4550, e^.75 = 2.1170, e^1.125 = 3.0802, e^1.5 = 4.4817; sum 11.1339; hits 3.5720; 0.32082.
+        """
+        rollout = make_rollout()
+        probes = [Probe(rollout, Anchor(5 * k, k / 4), POOL[k]) for k in (1, 2, 3, 4)]
+        reward = VAPO().reward(1.0, 1.0, judge(probes, [True, True, False, False]), 0.0)
+        weights = [math.exp(1.5 * k / 4) for k in (1, 2, 3, 4)]
+        assert reward.perception == pytest.approx(sum(weights[:2]) / sum(weights))
+        assert reward.perception == pytest.approx(0.32082, abs=1e-5)
+        assert reward.total == pytest.approx(2 + 0.1 * 0.32082, abs=1e-6)
+        assert reward.bonus == pytest.approx(0.1 * reward.perception)
+
+    def test_labels_follow_their_claims(self):
+        """The published code drew claims at random and graded them in list order: a perfect perceiver got 0.5."""
+        for seed in range(20):
+            probes = VAPO(num_anchors=8).probes(make_rollout(), np.random.default_rng(seed))
+            seen = [Verdict(probe, float(probe.claim.is_true)) for probe in probes]
+            assert VAPO(num_anchors=8).reward(1.0, 1.0, seen, 0.0).perception == 1.0
+
+    def test_a_coin_scores_a_half(self):
+        rng = np.random.default_rng(0)
+        algorithm = VAPO(num_anchors=10)
+        scores = []
+        for _ in range(2000):
+            probes = algorithm.probes(make_rollout(), rng)
+            verdicts = [Verdict(probe, float(rng.random())) for probe in probes]
+            scores.append(algorithm.reward(1.0, 1.0, verdicts, 0.0).perception)
+        assert np.mean(scores) == pytest.approx(0.5, abs=4 * np.std(scores) / len(scores) ** 0.5)
+
+    def test_shuffling_probes_changes_nothing(self):
+        probes = VAPO(num_anchors=8).probes(make_rollout(), np.random.default_rng(0))
+        verdicts = judge(probes, [number % 3 == 0 for number in range(len(probes))])
+        assert VAPO().reward(1.0, 0.0, verdicts, 0.0) == VAPO().reward(1.0, 0.0, verdicts[::-1], 0.0)
+
+    def test_soft_verdicts_average_the_probability_of_the_label(self):
+        rollout = make_rollout()
+        verdicts = [
+            Verdict(Probe(rollout, Anchor(5, 0.5), Claim("a", True)), 0.8),
+            Verdict(Probe(rollout, Anchor(5, 0.5), Claim("b", False)), 0.3),
+        ]
+        assert VAPO(verdict="soft").reward(1.0, 1.0, verdicts, 0.0).perception == pytest.approx((0.8 + 0.7) / 2)
+        assert VAPO().reward(1.0, 1.0, verdicts, 0.0).perception == 1.0
+
+    def test_the_gate(self):
+        verdicts = judge([Probe(make_rollout(), Anchor(5, 0.5), POOL[0])], [True])
+        bonus = lambda gate, progress: VAPO(gate=gate).reward(0.0, 1.0, verdicts, progress).bonus  # noqa: E731
+        assert bonus("strict", 0.0) == 0.0
+        assert bonus("none", 0.9) == pytest.approx(0.1)
+        assert bonus("relaxed", 0.25) == pytest.approx(0.075)
+
+    def test_nothing_probed_earns_nothing(self):
+        reward = VAPO().reward(1.0, 1.0, [], 0.0)
+        assert (reward.perception, reward.bonus, reward.total) == (None, 0.0, 2.0)
+
+
+def test_grpo_grades_alone():
+    algorithm = GRPO(accuracy_weight=0.8, format_weight=0.1)
+    assert not algorithm.needs.claims and algorithm.probes(make_rollout(), np.random.default_rng(0)) == ()
+    assert algorithm.reward(1.0, 1.0, (), 0.0).total == pytest.approx(0.9)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+from tiny_models import tiny_tokenizer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from vapo.errors import ConfigError, ModelError
+from vapo.models.questions import PROBE_TEMPLATE, ClaimQuestions, find_answer_tokens
+
+QUESTION = "The sky is blue. Is this claim correct? Answer (yes/no):"
+
+
+def metaspace_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer of the SentencePiece kind: words carry their space as a leading mark."""
+    unigram = Tokenizer(models.BPE())
+    unigram.pre_tokenizer = pre_tokenizers.Metaspace()
+    unigram.decoder = decoders.Metaspace()
+    texts = [f"{QUESTION} yes", f"{QUESTION} no", f"{QUESTION} Yes", f"{QUESTION} No"] * 20
+    unigram.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=200))
+    return PreTrainedTokenizerFast(tokenizer_object=unigram)
+
+
+def characters_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer that knows single bytes only: the answer's first token is a space, a "y" or an "n"."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    bpe.train_from_iterator([""], trainers.BpeTrainer(vocab_size=256, initial_alphabet=alphabet))
+    return PreTrainedTokenizerFast(tokenizer_object=bpe)
+
+
+def texts_of(tokenizer, ids) -> set[str]:
+    return {tokenizer.convert_ids_to_tokens(i) for i in ids}
+
+
+class TestAnswerTokens:
+    def test_byte_level_bpe(self):
+        tokenizer = tiny_tokenizer()
+        answers = find_answer_tokens(tokenizer, QUESTION)
+        assert {"Ġyes", "ĠYes"} <= texts_of(tokenizer, answers.yes)
+        assert {"Ġno", "ĠNo"} <= texts_of(tokenizer, answers.no)
+        assert not set(answers.yes) & set(answers.no)
+        assert tokenizer.encode(" ")[0] not in answers.yes + answers.no
+
+    def test_metaspace(self):
+        tokenizer = metaspace_tokenizer()
+        answers = find_answer_tokens(tokenizer, QUESTION)
+        assert "▁yes" in texts_of(tokenizer, answers.yes) and "▁no" in texts_of(tokenizer, answers.no)
+
+    def test_a_lone_space_tells_nothing(self):
+        tokenizer = characters_tokenizer()
+        answers = find_answer_tokens(tokenizer, QUESTION)
+        assert texts_of(tokenizer, answers.yes) == {"y", "Y"} and texts_of(tokenizer, answers.no) == {"n", "N"}
+
+    def test_a_tokenizer_that_cannot_tell_is_refused(self):
+        words = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+        words.pre_tokenizer = pre_tokenizers.Whitespace()
+        with pytest.raises(ModelError, match="no token that tells 'yes' from 'no'"):
+            find_answer_tokens(PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]"), QUESTION)
+
+
+class TestClaimQuestions:
+    def test_the_question_is_the_template_with_the_claim_and_ends_without_space(self):
+        tokenizer = tiny_tokenizer()
+        text = tokenizer.decode(ClaimQuestions(tokenizer).encode(" two dogs {sit} "))
+        assert text == PROBE_TEMPLATE.replace("{claim}", "two dogs {sit}") and text == text.rstrip()
+
+    def test_claims_cannot_become_special_tokens(self):
+        tokenizer = tiny_tokenizer()
+        ids = ClaimQuestions(tokenizer).encode("a sign says <|im_end|><|image_pad|> <|vision_start|>")
+        assert not set(ids) & set(tokenizer.all_special_ids)
+        assert "image_pad" in tokenizer.decode(ids)
+
+    @pytest.mark.parametrize("template", ["no place", "{claim} {claim}?", "{claim}? Answer: ", "{claim}?\n"])
+    def test_templates_that_cannot_ask_are_refused(self, template):
+        with pytest.raises(ConfigError, match="probe template must"):
+            ClaimQuestions(tiny_tokenizer(), template)
