@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vapo.core.boundaries import find_boundaries
 from vapo.models.questions import PROBE_TEMPLATE
 
 from .claims import claim_kind, make_claims
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 _ANSWER = re.compile(r"<think>.*</think>\\boxed\{(.*)\}", re.DOTALL)
-_SEPARATORS = (",", ".", ":")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def _judge_claims(
             images=photograph(scene, canvas), text=write_prompt(processor, question.text), return_tensors="pt"
         )
         prompt = inputs["input_ids"][0].tolist()
-        boundaries = find_boundaries(tokenizer, completion)
+        boundaries = find_boundaries([tokenizer.decode([token]) for token in completion])
         for claim in make_claims(rng, scene.grid):
             probe = tokenizer.encode(PROBE_TEMPLATE.format(claim=claim.text))
             places = [0, int(rng.choice(boundaries))] if boundaries else [0]
@@ -195,13 +195,6 @@ def _judge_claims(
     for (place, name), yes, truth in zip(names, said_yes, truths, strict=True):
         found[place][name].append(yes == truth)
     return found["start"], found["late"]
-
-
-def find_boundaries(tokenizer: Any, completion: Sequence[int]) -> list[int]:
-    """Return how many tokens are kept at each comma, period or colon of the thinking part of a lab's chain."""
-    texts = [tokenizer.decode([token]) for token in completion]
-    end = texts.index("</think>") if "</think>" in texts else len(texts)
-    return [index + 1 for index in range(end) if texts[index].endswith(_SEPARATORS)]
 
 
 def _say_yes(

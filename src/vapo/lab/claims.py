@@ -36,21 +36,23 @@ def claim_kind(text: str) -> str:
     raise ValueError(f"not a claim of the lab: {text!r}")
 
 
-def make_claims(rng: np.random.Generator, grid: Grid, *, number: int = 20) -> tuple[Claim, ...]:
+def make_claims(
+    rng: np.random.Generator, grid: Grid, *, number: int = 20, kinds: tuple[str, ...] = CLAIM_KINDS
+) -> tuple[Claim, ...]:
     """Make `number` different claims about a grid, half of them right, kinds in equal parts, in random order.
 
-    Where a grid does not hold enough claims of a kind, claims about cells take their place.
+    Where a grid does not hold enough claims of a kind, claims of the other kinds take their place.
     Raises ValueError if `number` is odd or more than the grid can give.
     """
     if number < 2 or number % 2:
         raise ValueError(f"{number} claims cannot be half right and half wrong; ask for an even number")
-    pools = {kind: _possible_claims(rng, grid, kind) for kind in CLAIM_KINDS}
+    pools = {kind: _possible_claims(rng, grid, kind) for kind in kinds}
     chosen: list[Claim] = []
     for is_true in (True, False):
         texts: list[str] = []
         while len(texts) < number // 2:
             added = False
-            for kind in CLAIM_KINDS:
+            for kind in kinds:
                 if pools[kind][is_true] and len(texts) < number // 2:
                     texts.append(pools[kind][is_true].pop())
                     added = True

@@ -43,15 +43,16 @@ class Stage:
 class Plan:
     """How long and on what the cold start trains. The defaults made the shipped checkpoint."""
 
-    sight_steps: int = 300
-    steps: int = 1000
+    sight_steps: int = 600
+    steps: int = 1100
     lessons: int = 16
     learning_rate: float = 2e-3
     warmup_steps: int = 40
     telling: float = 0.5
     grids: tuple[tuple[int, int], ...] = GRIDS
     stages: tuple[Stage, ...] = (
-        Stage(0.3, Mixture(careful=1, hasty=0, dictations=2, readings=1, probes=3)),
+        Stage(0.25, Mixture(careful=0, hasty=0, dictations=2, readings=0, probes=0)),
+        Stage(0.45, Mixture(careful=1, hasty=0, dictations=1, readings=1, probes=6)),
         Stage(1.0, Mixture(careful=1, hasty=1, dictations=0, readings=1, probes=4)),
     )
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vapo.core.boundaries import find_boundaries
 from vapo.models.questions import PROBE_TEMPLATE
 
-from .claims import make_claims
+from .claims import CLAIM_KINDS, make_claims
 from .lessons import JUDGING, SAYING, TELLING, Branch, Lesson
 from .questions import KINDS, ask
 from .world import CELL, Grid, draw_scene, paint
@@ -30,13 +31,20 @@ GRIDS = ((2, 2), (2, 3), (3, 2), (3, 3))
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """What a lesson holds: number of careful and hasty chains, of dictations, and of probes on each chain."""
+    """What a lesson holds.
+
+    `careful` and `hasty` chains, `readings` of a single cell, `dictations` of all cells and `additions` (of bare
+    numbers) are counted per picture; `probes` is how many claims, of the `claims` kinds, are put to each chain and
+    each reading.
+    """
 
     careful: int = 1
     hasty: int = 1
     dictations: int = 0
+    additions: int = 0
     readings: int = 1
     probes: int = 4
+    claims: tuple[str, ...] = CLAIM_KINDS
 
 
 class Teacher:
@@ -74,15 +82,15 @@ class Teacher:
         rows, columns = self.grids[rng.integers(len(self.grids))]
         scene = draw_scene(rng, rows, columns, "practice")
         branches = [Branch(self._trunk, None, 0)]
-        for kind in ["list"] * mixture.dictations + ["read"] * mixture.readings:
+        for kind in ["list"] * mixture.dictations + ["add"] * mixture.additions:
             self._add_chain(rng, branches, scene.grid, kind, careful=True)
-        chains = [True] * mixture.careful + [False] * mixture.hasty
-        grown = [
-            self._add_chain(rng, branches, scene.grid, KINDS[rng.integers(len(KINDS))], careful=careful)
-            for careful in chains
-        ]
+        exercises = [("read", True)] * mixture.readings
+        exercises += [(str(rng.choice(KINDS)), True) for _ in range(mixture.careful)]
+        exercises += [(str(rng.choice(KINDS)), False) for _ in range(mixture.hasty)]
+        grown = [self._add_chain(rng, branches, scene.grid, kind, careful=careful) for kind, careful in exercises]
         if mixture.probes:
-            claims = iter(make_claims(rng, scene.grid))
+            number = mixture.probes * len(grown)
+            claims = iter(make_claims(rng, scene.grid, number=number + number % 2, kinds=mixture.claims))
             for question, chain, boundaries in grown:
                 for _ in range(mixture.probes):
                     claim = next(claims)
@@ -106,8 +114,8 @@ class Teacher:
             read = [target for target in targets[:-1] if text[ends[target[0]] - 1].isdigit()]
             targets = read[: grid.rows * grid.columns]
         branches.append(Branch(list(ids), len(branches) - 1, len(asked), targets))
-        stops = boundary_ends(text)
-        return len(branches) - 2, len(branches) - 1, [index + 1 for index, end in enumerate(ends) if end in stops]
+        pieces = [text[start:end] for start, end in zip((0, *ends), ends[:-1], strict=False)]
+        return len(branches) - 2, len(branches) - 1, list(find_boundaries(pieces))
 
     def _add_probe(self, branches: list[Branch], parent: int, kept: int, claim: str, is_true: bool) -> None:
         ids, ends = self._encode(PROBE_TEMPLATE.format(claim=claim))
@@ -117,16 +125,6 @@ class Teacher:
             last = first + len(claim)
             branch.targets += [(index, TELLING, 1.0) for index, end in enumerate(ends) if first < end <= last]
         branches.append(branch)
-
-
-def boundary_ends(text: str) -> set[int]:
-    """Return the character positions after each separator of the thinking part that a space or its end follows."""
-    end = text.index("</think>")
-    return {
-        place + 1
-        for place, character in enumerate(text[:end])
-        if character in ",.:" and (place + 1 == end or text[place + 1] == " ")
-    }
 
 
 def draw_boundary(rng: np.random.Generator, boundaries: int) -> int:

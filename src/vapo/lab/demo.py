@@ -102,7 +102,8 @@ def format_demo(demo: Demo) -> str:
             lines.append(_row(f"  {was.where}", was.accuracy, now.accuracy))
     lines += [
         _row("completion length, tokens", demo.before.num_tokens, demo.after.num_tokens, scale=1),
-        "", f"the trained policy is in {demo.folder / 'train'}",
+        "",
+        f"the trained policy is in {demo.folder / 'train'}",
     ]
     return "\n".join(lines)
 

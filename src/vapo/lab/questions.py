@@ -15,7 +15,7 @@ from .marks import cell_name, column_mark, row_mark
 from .world import Grid
 
 KINDS = ("sum", "count", "largest", "compare", "path")
-"""Kinds of question in the data set. "read" and "list" are exercises of the cold start only."""
+"""Kinds of question in the data set. "read", "list" and "add" are exercises of the cold start only."""
 
 _MUSINGS = (
     "This looks easy.",
@@ -63,6 +63,7 @@ def ask(rng: np.random.Generator, grid: Grid, kind: str) -> Question:
         "path": _ask_path,
         "read": _ask_read,
         "list": _ask_list,
+        "add": _ask_add,
     }[kind](rng, grid)
 
 
@@ -166,3 +167,9 @@ def _ask_list(rng: np.random.Generator, grid: Grid) -> Question:
     total = str(len(cells))
     readings = ", ".join(f"{cell_name(row, column)}{grid.digits[row][column]}" for row, column in cells)
     return Question("list", "Read the cells in any order.", total, f"{readings}.", (total,))
+
+
+def _ask_add(rng: np.random.Generator, grid: Grid) -> Question:
+    digits = [int(digit) for digit in rng.integers(0, 10, size=4)]
+    numbers = ", ".join(str(digit) for digit in digits)
+    return Question("add", f"Add {numbers}.", str(sum(digits)), f"Then {_add_up(digits)}.", _plausible_sums(4))

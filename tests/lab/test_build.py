@@ -1,0 +1,85 @@
+"""The build with a toy's plan: it goes through, and stopped and called again it ends where it would have."""
+
+import io
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vapo.errors import DataError
+from vapo.lab.build import ProgressLine, build_lab
+from vapo.lab.cold_start import Plan, Stage
+from vapo.lab.curriculum import Mixture
+from vapo.lab.model import ModelSize
+
+SIZE = ModelSize(vision_width=16, vision_layers=1, text_width=32, text_mlp=32, text_layers=1, heads=2)
+PLAN = Plan(
+    sight_steps=2,
+    steps=6,
+    lessons=2,
+    stages=(
+        Stage(0.5, Mixture(careful=0, hasty=0, dictations=1, readings=1, probes=2, claims=("cell",))),
+        Stage(1.0, Mixture(additions=1, probes=2)),
+    ),
+)
+
+
+class Interrupted(Exception):
+    pass
+
+
+class StopAt(ProgressLine):
+    def __call__(self, stage: str, step: int, steps: int, loss: float) -> None:
+        if stage == "cold start" and step == 4:
+            raise Interrupted
+        super().__call__(stage, step, steps, loss)
+
+
+def build(folder, report=None, **changes):
+    return build_lab(
+        folder,
+        train_rows=6,
+        heldout_rows=4,
+        size=SIZE,
+        plan=PLAN,
+        measure=False,
+        save_every_seconds=0,
+        report=report or ProgressLine(stream=io.StringIO()),
+        **changes,
+    )
+
+
+def test_an_interrupted_build_ends_as_one_that_was_not(tmp_path):
+    whole = build(tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        build(tmp_path / "cut", StopAt(stream=io.StringIO()))
+    assert torch.load(tmp_path / "cut" / "cold_start.pt", weights_only=True)["step"] == 3
+    cut = build(tmp_path / "cut")
+    one, two = (load_file(lab.checkpoint / "model.safetensors") for lab in (whole, cut))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert whole.train.read_bytes() == cut.train.read_bytes()
+    assert whole.heldout.read_bytes() == cut.heldout.read_bytes()
+    assert not (tmp_path / "cut" / "cold_start.pt").exists()
+
+
+def test_a_state_of_another_seed_is_refused(tmp_path):
+    with pytest.raises(Interrupted):
+        build(tmp_path, StopAt(stream=io.StringIO()))
+    with pytest.raises(DataError, match="another seed or plan"):
+        build(tmp_path, seed=1)
+
+
+def test_progress_names_stage_step_loss_and_time_left():
+    stream = io.StringIO()
+    line = ProgressLine(stream=stream)
+    for step in range(1, 41):
+        line("cold start", step, 40, 2.0)
+    assert "cold start: step 40/40, loss 2.000, 0 min 00 s left" in stream.getvalue()
+
+
+def test_the_default_plan_covers_every_step():
+    plan = Plan()
+    assert [plan.mixture_at(step) for step in (0, plan.steps - 1)] == [plan.stages[0].mixture, plan.stages[-1].mixture]
+    rates = [plan.rate_at(step) for step in range(plan.steps)]
+    assert max(rates) <= plan.learning_rate
+    assert rates[-1] < 0.05 * plan.learning_rate

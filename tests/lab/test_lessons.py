@@ -1,0 +1,110 @@
+"""A packed lesson is the same to the model as each of its paths alone: the real single-turn format."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vapo.core.boundaries import find_boundaries
+from vapo.lab.ability import write_prompt
+from vapo.lab.cold_start import read_lessons
+from vapo.lab.curriculum import Mixture, Teacher, draw_boundary
+from vapo.lab.lessons import JUDGING, SAYING, Branch, Lesson, pack_lessons
+from vapo.lab.model import ModelSize, build_model
+from vapo.lab.sight import scale_pixels
+from vapo.lab.tokens import build_processor, train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def world():
+    tokenizer = train_tokenizer(seed=0)
+    model = build_model(ModelSize(vision_width=32, vision_layers=1, text_width=32, text_layers=2), tokenizer, seed=0)
+    return tokenizer, model.eval(), Teacher(tokenizer, canvas=64)
+
+
+def path_to(lesson: Lesson, index: int) -> list[int]:
+    branch = lesson.branches[index]
+    if branch.parent is None:
+        return branch.ids
+    return path_to(lesson, branch.parent)[: length_before(lesson, branch)] + branch.ids
+
+
+def length_before(lesson: Lesson, branch: Branch) -> int:
+    parent = lesson.branches[branch.parent]
+    return branch.kept + (0 if parent.parent is None else length_before(lesson, parent))
+
+
+def test_a_packed_lesson_predicts_as_each_path_alone(world):
+    _, model, teacher = world
+    rng = np.random.default_rng(0)
+    lessons = [teacher.write_lesson(rng, Mixture(dictations=1)) for _ in range(2)]
+    batch = pack_lessons(lessons, pad_id=teacher.pad_id)
+    with torch.inference_mode():
+        packed = read_lessons(model, batch).log_softmax(-1)
+        place = 0
+        for lesson in lessons:
+            pixels = scale_pixels(lesson.pixels[None])
+            for index, branch in enumerate(lesson.branches):
+                if not branch.targets:
+                    continue
+                ids = path_to(lesson, index)
+                alone = model(input_ids=torch.tensor([ids]), pixel_values=pixels).logits[0].log_softmax(-1)
+                before = len(ids) - len(branch.ids)
+                for target, _, _ in branch.targets:
+                    assert batch.wanted[place] == ids[before + target]
+                    torch.testing.assert_close(packed[place], alone[before + target - 1], atol=2e-5, rtol=0)
+                    place += 1
+        assert place == len(batch.wanted)
+
+
+def test_a_lesson_is_written_in_the_format_of_use(world):
+    tokenizer, _, teacher = world
+    processor = build_processor(tokenizer, canvas=64)
+    lesson = teacher.write_lesson(np.random.default_rng(1), Mixture(readings=0))
+    chain = next(index for index, branch in enumerate(lesson.branches) if (0, SAYING, 1.0) in branch.targets)
+    text = tokenizer.decode(path_to(lesson, chain))
+    question = text.split("<|vision_end|>")[1].split("<|im_end|>")[0]
+    inputs = processor(images=Image.fromarray(lesson.pixels), text=write_prompt(processor, question))
+    prompt = list(inputs["input_ids"][0])
+    assert path_to(lesson, chain)[: len(prompt)] == prompt
+    assert text.endswith("}<|im_end|>")
+    np.testing.assert_array_equal(inputs["pixel_values"][0], scale_pixels(lesson.pixels[None])[0].numpy())
+
+
+def test_probes_hang_on_boundaries_and_are_tokenised_apart(world):
+    tokenizer, _, teacher = world
+    lesson = teacher.write_lesson(np.random.default_rng(2), Mixture(probes=6))
+    probes = [branch for branch in lesson.branches if any(group == JUDGING for _, group, _ in branch.targets)]
+    assert len(probes) == 12
+    for probe in probes:
+        text = tokenizer.decode(probe.ids[:-1])
+        assert text.startswith("\n<anchor> ")
+        assert probe.ids[:-1] == tokenizer.encode(text)
+        assert tokenizer.decode(probe.ids[-1:]) in (" yes", " no")
+        parent = lesson.branches[probe.parent]
+        if parent.targets:
+            pieces = [tokenizer.decode([token]) for token in parent.ids[:-1]]
+            assert probe.kept in find_boundaries(pieces)
+        else:
+            assert probe.kept == len(parent.ids), "depth 0 is straight after the question"
+
+
+def test_most_probes_hang_early():
+    rng = np.random.default_rng(0)
+    drawn = np.array([draw_boundary(rng, 8) for _ in range(4000)])
+    assert np.mean(drawn == 0) == pytest.approx(0.4, abs=0.03)
+    assert np.mean(drawn > 4) < 0.1
+    assert draw_boundary(rng, 0) == 0
+
+
+def test_the_same_seed_writes_the_same_lesson(world):
+    _, _, teacher = world
+    one, two = (teacher.write_lesson(np.random.default_rng(9), Mixture()) for _ in range(2))
+    assert one.branches == two.branches
+    np.testing.assert_array_equal(one.pixels, two.pixels)
+
+
+def test_the_first_token_of_a_trunk_cannot_be_predicted():
+    lesson = Lesson(np.zeros((16, 16, 3), np.uint8), [Branch([1, 2], None, 0, [(0, SAYING, 1.0)])])
+    with pytest.raises(ValueError, match="trunk"):
+        pack_lessons([lesson], pad_id=0)
