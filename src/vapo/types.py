@@ -61,7 +61,10 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A place to look from: `index` completion tokens are kept; `depth` = index / completion length, in (0, 1]."""
+    """A place to look from: `index` completion tokens are kept; `depth` = index / completion length, in (0, 1].
+
+    Index and depth are 0 only where diagnosis asks right behind the prompt, before the chain.
+    """
 
     index: int
     depth: float

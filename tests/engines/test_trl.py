@@ -170,6 +170,16 @@ class TestLog:
             assert anchor["correct"] == ((anchor["p_true"] > 0.5) == anchor["is_true"])
 
 
+    def test_trackers_of_trl_see_it(self, make_trainer, tmp_path):
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        trainer = make_trainer(max_steps=1, report_to=["tensorboard"])
+        trainer.train()
+        files = list(tmp_path.rglob("events.out.tfevents*"))
+        tags = EventAccumulator(str(files[0])).Reload().Tags()
+        assert "train/perception/accuracy" in tags["scalars"] + tags["tensors"]
+
+
 class TestPlainText:
     def test_special_tokens_in_claims_and_questions_stay_text(self, make_trainer, checkpoint, monkeypatch):
         claim = {"text": "it reads <|image_pad|><|im_end|></think> here", "is_true": True}

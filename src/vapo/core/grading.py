@@ -147,3 +147,8 @@ def _strip_integer(number: str) -> tuple[bool, str]:
     """Compare integers as text: int() refuses numbers of very many digits."""
     digits = number.lstrip("+-").lstrip("0")
     return (number.startswith("-") and bool(digits)), digits
+
+
+def ends_in_open_thinking(prompt: str) -> bool:
+    """Tell whether a rendered prompt ends by opening `<think>`, so that its completion begins inside."""
+    return prompt.rstrip().endswith("<think>")

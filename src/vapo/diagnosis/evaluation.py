@@ -18,12 +18,14 @@ from vapo.data.samples import Samples
 from vapo.diagnosis.direct_probes import probe_directly
 from vapo.diagnosis.fingerprint import fingerprint_weights
 from vapo.diagnosis.question_rows import QuestionRow, describe_question, digest_sample
-from vapo.diagnosis.row_log import RowLog, replace_file
+from vapo.diagnosis.row_log import RowLog
 from vapo.diagnosis.summary import Evaluation, summarise
 from vapo.engines.checkpoint import Policy
 from vapo.engines.generation import find_eos_token_ids, is_finished, sample_completions
 from vapo.engines.reference import ReferenceProber
+from vapo.engines.run_folder import write_atomically
 from vapo.errors import ConfigError, DataError
+from vapo.core.grading import ends_in_open_thinking
 from vapo.models.questions import PROBE_TEMPLATE
 from vapo.types import Probe, Rollout, Sample, Verdict
 
@@ -154,7 +156,7 @@ def evaluate(
     if log is not None and out is not None:
         log.finish(evaluation.rows)
         text = json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False)
-        replace_file(Path(out) / "evaluation.json", text + "\n")
+        write_atomically(Path(out) / "evaluation.json", text + "\n")
     return evaluation
 
 
@@ -175,7 +177,7 @@ def _split_verdicts(verdicts: Sequence[Verdict]) -> tuple[list[Verdict], list[Ve
 
 
 def _opens_thinking(policy: Policy, rollout: Rollout) -> bool:
-    return policy.processor.tokenizer.decode(rollout.prompt_ids[-16:]).rstrip().endswith("<think>")
+    return ends_in_open_thinking(policy.processor.tokenizer.decode(rollout.prompt_ids[-16:]))
 
 
 def _describe_model(policy: Policy) -> dict[str, Any]:

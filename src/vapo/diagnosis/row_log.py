@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vapo.diagnosis.question_rows import QuestionRow
+from vapo.engines.run_folder import write_atomically
 from vapo.errors import ConfigError, DataError
 
 _SETTINGS, _ROWS = "settings.json", "rows.jsonl"
@@ -53,7 +54,7 @@ class RowLog:
 
     def finish(self, rows: Iterable[QuestionRow]) -> None:
         """Leave exactly these rows, in this order."""
-        replace_file(self._path, "".join(_write_line(row) for row in rows))
+        write_atomically(self._path, "".join(_write_line(row) for row in rows))
 
     def _adopt_settings(self, settings: dict[str, Any]) -> None:
         path = self._folder / _SETTINGS
@@ -69,7 +70,7 @@ class RowLog:
         elif self._path.exists():
             raise ConfigError(f"{self._path} is there without {_SETTINGS}; give another folder, or delete the file")
         else:
-            replace_file(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+            write_atomically(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
 
     def _read(self) -> list[QuestionRow]:
         if not self._path.is_file():
@@ -85,16 +86,6 @@ class RowLog:
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(f"{self._path}, line {number} is no finished row; delete the line") from error
         return rows
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a text file so that it is always either the old one or the new one, whole."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    with unfinished.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
 
 
 def _write_line(row: QuestionRow) -> str:

@@ -35,7 +35,7 @@ class InformativeRollouts:
     def __init__(self, trainer: VAPOTrainer) -> None:
         if isinstance(trainer.train_dataset, IterableDataset):
             raise ConfigError("dynamic_sampling needs a data set with random access; streaming has none")
-        gate = trainer.reward_funcs[trainer._gate_column]
+        gate: Any = trainer.reward_funcs[trainer._gate_column]
         if isinstance(gate, torch.nn.Module) or inspect.iscoroutinefunction(gate):
             raise ConfigError(f"dynamic_sampling needs a plain function as accuracy reward, not {type(gate).__name__}")
         entropy_bonus = trainer.args.entropy_coef != 0 or trainer.args.use_adaptive_entropy
@@ -93,13 +93,14 @@ class InformativeRollouts:
         """Take groups that could not be replaced out of the loss: advantage, tokens and denominator."""
         device = output["completion_mask"].device
         kept = torch.tensor(self._kept, device=device)
-        if bool(gather(kept).all()):
+        everyone: Any = gather(kept)
+        if bool(everyone.all()):
             return output
         output["advantages"] = output["advantages"] * kept
         output["completion_mask"] = output["completion_mask"] * kept.unsqueeze(1)
-        output["num_items_in_batch"] = gather(output["completion_mask"].sum()).sum()
+        num_tokens: Any = gather(output["completion_mask"].sum())
+        output["num_items_in_batch"] = num_tokens.sum()
         if self._trainer.loss_type in ("grpo", "dr_grpo"):  # these divide by rows, dropped ones included
-            everyone = gather(kept)
             output["loss_scale"] = everyone.numel() / everyone.sum().clamp(min=1)
         return output
 
@@ -125,7 +126,7 @@ class InformativeRollouts:
         return [0.0 if grade is None else float(grade) for grade in grades]
 
     def _find_uninformative(self, accuracies: list[float]) -> list[int]:
-        everyone = gather(torch.tensor(accuracies, device=self._trainer.accelerator.device))
+        everyone: Any = gather(torch.tensor(accuracies, device=self._trainer.accelerator.device))
         groups = everyone.view(-1, self._trainer.num_generations).tolist()
         informative = set(informative_groups(groups))
         return [group for group in range(len(groups)) if group not in informative]
@@ -145,16 +146,18 @@ class InformativeRollouts:
 
     def _pad(self, places: list[int]) -> list[int]:
         """Repeat places until every process has as many, for generation is a collective call."""
-        own = torch.tensor([len(places)], device=self._trainer.accelerator.device)
-        return (places or [0]) + [(places or [0])[0]] * (int(gather(own).max()) - max(len(places), 1))
+        counts: Any = gather(torch.tensor([len(places)], device=self._trainer.accelerator.device))
+        own = places or [0]
+        return own + own[:1] * (int(counts.max()) - len(own))
 
     def _draw_rows(self, groups: list[int], round_number: int) -> dict[int, dict[str, Any]]:
         """Return a further prompt's row for every local place; all processes draw the same prompts for the groups."""
         trainer = self._trainer
         rng = np.random.default_rng([trainer.args.seed, REFILL_DRAWS, trainer.rollout_number(), round_number])
-        size = len(trainer.train_dataset)
+        data: Any = trainer.train_dataset
+        size = len(data)
         numbers = rng.choice(size, size=len(groups), replace=len(groups) > size)
-        drawn = [trainer.with_plain_text(trainer.train_dataset[int(number)]) for number in numbers]
+        drawn = [trainer.with_plain_text(data[int(number)]) for number in numbers]
         prompts = dict(zip(groups, drawn, strict=True))
         fallback = prompts[groups[0]]
         return {place: prompts.get(self._group_of(place), fallback) for place in range(self._rows_per_process())}

@@ -123,7 +123,10 @@ def list_versions() -> dict[str, str]:
 def write_atomically(file: Path, text: str) -> None:
     """Write a file so that a reader, or a later run, finds the old text or the new, never a part."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
+    with draft.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
     draft.replace(file)
 
 

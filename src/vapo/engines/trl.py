@@ -8,6 +8,7 @@ update is TRL's own, bit for bit.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +22,11 @@ from transformers import PreTrainedModel, ProcessorMixin
 from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
+from vapo.core.grading import ends_in_open_thinking
 from vapo.core.token_texts import split_into_token_texts
 from vapo.engines.dynamic_sampling import InformativeRollouts
 from vapo.engines.perception_log import PerceptionLog
+from vapo.engines.prober import Prober
 from vapo.engines.reference import ReferenceProber
 from vapo.engines.rewards import accuracy_reward, format_reward, opened_format_reward
 from vapo.engines.trl_config import VAPOConfig
@@ -51,7 +54,8 @@ class VAPOTrainer(GRPOTrainer):
         args: a `VAPOConfig`.
         train_dataset: as in TRL, with a column `claims` that lists `{text, is_true}` (or the published
             `claim_1`, `label_1`, ...).
-        algorithm: an algorithm of your own in place of the one that `args` describes.
+        algorithm: an algorithm of your own in place of the one that `args` describes. TRL adds up the reward
+            functions by their weights, and to that the `bonus` of the algorithm's reward.
         kwargs: everything else that `trl.GRPOTrainer` takes.
 
     Raises:
@@ -59,6 +63,13 @@ class VAPOTrainer(GRPOTrainer):
         DataError: the algorithm needs claims and the data set has none.
         ModelError: the model cannot be probed.
     """
+
+    # TRL and transformers declare these more widely than they are here.
+    args: Any
+    model: Any
+    processing_class: Any
+    num_generations: int
+    num_generations_eval: int
 
     _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
     _name = "VAPO"
@@ -85,23 +96,24 @@ class VAPOTrainer(GRPOTrainer):
         _refuse_unsupported(args, train_dataset, kwargs)
         self.algorithm = algorithm if algorithm is not None else args.make_algorithm()
         needs = self.algorithm.needs
-        self._sample_reader = SampleReader(_column_names(train_dataset), require_claims=needs.claims)
-        if isinstance(eval_dataset, dict):
-            for dataset in eval_dataset.values():
-                SampleReader(_column_names(dataset), require_claims=needs.claims)
-        elif eval_dataset is not None:
-            SampleReader(_column_names(eval_dataset), require_claims=needs.claims)
+        self._sample_reader = SampleReader(require_claims=needs.claims)
+        eval_datasets = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
+        for dataset in (train_dataset, *eval_datasets):
+            if dataset is not None:
+                self._sample_reader.check_columns(_column_names(dataset))
 
         args = copy.copy(args)  # the caller may use it again
+        given_weights: list[Any] | None = args.reward_weights
         if reward_funcs is None:
             reward_funcs = [accuracy_reward, format_reward]
-            args.reward_weights = args.reward_weights or [args.accuracy_weight, args.format_weight]
+            given_weights = given_weights or [args.accuracy_weight, args.format_weight]
         elif not isinstance(reward_funcs, list):
             reward_funcs = [reward_funcs]
         self._probing = needs.claims
         if self._probing:
-            args.reward_weights = [*(args.reward_weights or [1.0] * len(reward_funcs)), 1.0]
+            given_weights = [*(given_weights or [1.0] * len(reward_funcs)), 1.0]
             reward_funcs = [*reward_funcs, perception_bonus]
+        args.reward_weights = given_weights
         self._rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
         super().__init__(
             model=model,
@@ -123,8 +135,7 @@ class VAPOTrainer(GRPOTrainer):
         self._never_sample_vision_tokens()
         self._log_of_perception = PerceptionLog(self._log_metric, self._log_completion_extra, args.num_anchors)
         self._informative = InformativeRollouts(self) if args.dynamic_sampling else None
-        if self._probing:
-            self.prober = self._make_prober()
+        self.prober: Prober | None = self._make_prober() if self._probing else None
         self._probe_seconds = 0.0
 
     # Rollouts ---------------------------------------------------------------------------------------------------
@@ -185,7 +196,7 @@ class VAPOTrainer(GRPOTrainer):
     ) -> list[float]:
         """Probe this process's completions and return what perception adds to the reward of each."""
         started = time.perf_counter()
-        assert self._rollout is not None
+        assert self._rollout is not None and self.prober is not None
         group_size = self.num_generations if self.model.training else self.num_generations_eval
         rollouts: list[Rollout] = []
         probes: list[Probe] = []
@@ -238,7 +249,7 @@ class VAPOTrainer(GRPOTrainer):
         return min(self.state.global_step / self.state.max_steps, 1.0) if self.state.max_steps > 0 else 0.0
 
     def _decode(self, ids: Sequence[int]) -> str:
-        return self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     # Set-up -----------------------------------------------------------------------------------------------------
 
@@ -276,12 +287,13 @@ class VAPOTrainer(GRPOTrainer):
             self.processing_class,
             template=self.args.probe_template,
             max_batch_tokens=self.args.probe_batch_tokens,
-            autocast=self.accelerator.autocast,
+            autocast=lambda: self.accelerator.autocast(),
             agree_on_batches=self._most_batches if sharded else None,
         )
 
     def _most_batches(self, own: int) -> int:
-        return int(gather(torch.tensor([own], device=self.accelerator.device)).max())
+        everyone: Any = gather(torch.tensor([own], device=self.accelerator.device))
+        return int(everyone.max())
 
     def _find_gate_column(self, name: str | None) -> int:
         own = self.reward_func_names[: len(self.reward_func_names) - int(self._probing)]
@@ -300,10 +312,11 @@ class VAPOTrainer(GRPOTrainer):
                 "reward functions of your own"
             )
         probe = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
+        options: Any = self.chat_template_kwargs
         rendered = self.processing_class.apply_chat_template(
-            probe, add_generation_prompt=True, tokenize=False, **self.chat_template_kwargs
+            probe, add_generation_prompt=True, tokenize=False, **options
         )
-        if rendered.rstrip().endswith("<think>"):
+        if ends_in_open_thinking(rendered):
             self.reward_funcs = [opened_format_reward if f is format_reward else f for f in self.reward_funcs]
 
     def _never_sample_vision_tokens(self) -> None:
@@ -332,10 +345,11 @@ def _refuse_unsupported(args: Any, train_dataset: Any, kwargs: dict[str, Any]) -
         )
     if train_dataset is None:
         raise DataError("train_dataset is missing; pass a datasets.Dataset with prompts, images and claims")
+    assert args.steps_per_generation is not None
     generate_every = args.steps_per_generation * args.num_iterations
     accumulation = args.gradient_accumulation_steps
     if args.save_strategy == "steps" and generate_every > accumulation:
-        period = np.lcm(generate_every, accumulation) // accumulation
+        period = math.lcm(generate_every, accumulation) // accumulation
         if args.save_steps % period:
             raise ConfigError(
                 f"save_steps={args.save_steps} falls between two generations, which come every {period} steps: a "

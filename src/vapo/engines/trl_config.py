@@ -89,12 +89,17 @@ class VAPOConfig(GRPOConfig):
     probe_seed: int | None = field(
         default=None, metadata={"help": "Seed of anchors and claims; default: the run's seed."}
     )
-    beta: float | None = field(
+    # None until __post_init__, which fills in the preset's value or TRL's; never None behind it.
+    beta: float | None = field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default=None, metadata={"help": "KL coefficient; 0 (TRL's default) keeps no reference model in memory."}
     )
-    epsilon: float | None = field(default=None, metadata={"help": "Lower clip range; TRL's default is 0.2."})
+    epsilon: float | None = field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default=None, metadata={"help": "Lower clip range; TRL's default is 0.2."}
+    )
     epsilon_high: float | None = field(default=None, metadata={"help": "Upper clip range; default: epsilon."})
-    loss_type: str | None = field(default=None, metadata={"help": "See trl.GRPOConfig; TRL's default is 'dapo'."})
+    loss_type: str | None = field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default=None, metadata={"help": "See trl.GRPOConfig; TRL's default is 'dapo'."}
+    )
 
     def __post_init__(self) -> None:
         self._check_ranges()

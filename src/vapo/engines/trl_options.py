@@ -86,7 +86,8 @@ def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
         ConfigError: the file cannot be read, an option is unknown (the nearest right one is named), a value cannot be
             converted, or the model or the data is missing.
     """
-    parser = TrlParser((DataOptions, VAPOConfig, ModelConfig), prog=prog, epilog=EXAMPLE, exit_on_error=False)
+    classes: Any = (DataOptions, VAPOConfig, ModelConfig)
+    parser = TrlParser(classes, prog=prog, epilog=EXAMPLE, exit_on_error=False)
     parser.formatter_class = _KeepExample
     known = sorted({action.dest for action in parser._actions} - {"help"})
     arguments = list(arguments)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from vapo.data.claim_columns import read_claims
-from vapo.data.columns import Columns, Layout, match_columns
+from vapo.data.columns import DEFAULT_COLUMNS, match_columns
 from vapo.data.prompts import build_messages
 from vapo.errors import DataError
 from vapo.types import Sample
@@ -43,20 +44,19 @@ def make_training_rows(
 
 
 class SampleReader:
-    """Read samples out of the rows of a TRL data set.
+    """Read samples out of rows as TRL has them.
 
     Args:
-        columns: names of the columns of the data set.
-        require_claims: whether rows without claims are refused.
-
-    Raises:
-        DataError: claims are required and no column holds them.
+        require_claims: whether data without claims, and a row without, are refused.
     """
 
-    def __init__(self, columns: Sequence[str], *, require_claims: bool) -> None:
-        self._layout: Layout = match_columns(Columns(), columns)
+    def __init__(self, *, require_claims: bool) -> None:
         self._require_claims = require_claims
-        if require_claims and not self._layout.has_claims:
+        self._match = lru_cache(lambda columns: match_columns(DEFAULT_COLUMNS, columns))
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Raise DataError if claims are required and no column holds any."""
+        if self._require_claims and not self._match(tuple(columns)).has_claims:
             raise DataError(
                 f"the data set has no claims, and VAPO trains on them: its columns are {', '.join(columns)}; add a "
                 "column 'claims' that lists {text, is_true} (or claim_1 .. with label_1 ..), or set algorithm='grpo'"
@@ -69,7 +69,7 @@ class SampleReader:
             DataError: a claim is malformed, or claims are required and the row has none.
         """
         try:
-            claims = read_claims(row, self._layout)
+            claims = read_claims(row, self._match(tuple(row)))
         except DataError as error:
             raise DataError(f"{where}: {error}") from error
         if self._require_claims and not claims:

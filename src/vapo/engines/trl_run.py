@@ -45,7 +45,7 @@ def train(options: RunOptions) -> FinishedRun:
         eval_samples = load_split(options, options.data.eval_split, require_claims=needs_claims)
         eval_rows = make_training_rows(eval_samples, system_prompt=options.data.system_prompt)
 
-    folder = RunFolder(training.output_dir, training.world_size)
+    folder = RunFolder(str(training.output_dir), training.world_size)
     if training.process_index == 0:
         folder.open(describe(options))
     checkpoint = folder.find_checkpoint()

@@ -2,7 +2,8 @@
 
 Five kinds. A wrong claim takes what a glance could confuse: a neighbour's digit, a digit of another line, a count
 that is off by one, a comparison the wrong way round. Wording gives nothing away: within a kind, right and wrong
-claims use the same words, and counts claim the same numbers.
+claims use the same words, and counts claim the same numbers. The digit comes last in the sentence: a reader knows
+what to expect there before it is named, which a small model learns much sooner than to look for a digit's places.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ CLAIM_KINDS = ("cell", "presence", "position", "count", "comparison")
 
 _PATTERNS = {
     "cell": re.compile(r"Cell [A-F][U-Z] shows a \d\."),
-    "presence": re.compile(r"There is a \d in the grid\."),
-    "position": re.compile(r"There is a \d in (row [U-Z]|column [A-F])\."),
+    "presence": re.compile(r"The grid shows a \d\."),
+    "position": re.compile(r"(Row [U-Z]|Column [A-F]) shows a \d\."),
     "count": re.compile(r"Exactly \d cells? shows? a \d\."),
     "comparison": re.compile(r"[A-F][U-Z] is larger than [A-F][U-Z]\."),
 }
@@ -97,7 +98,7 @@ def _about_cells(rng: np.random.Generator, grid: Grid) -> dict[bool, list[str]]:
 
 def _about_presence(rng: np.random.Generator, grid: Grid) -> dict[bool, list[str]]:
     present = set(grid.flat())
-    texts = {digit: f"There is a {digit} in the grid." for digit in range(10)}
+    texts = {digit: f"The grid shows a {digit}." for digit in range(10)}
     return {
         True: _shuffled(rng, [texts[digit] for digit in range(10) if digit in present]),
         False: _shuffled(rng, [texts[digit] for digit in range(10) if digit not in present]),
@@ -105,16 +106,16 @@ def _about_presence(rng: np.random.Generator, grid: Grid) -> dict[bool, list[str
 
 
 def _about_position(rng: np.random.Generator, grid: Grid) -> dict[bool, list[str]]:
-    lines = [(f"row {row_mark(row)}", set(grid.digits[row])) for row in range(grid.rows)]
+    lines = [(f"Row {row_mark(row)}", set(grid.digits[row])) for row in range(grid.rows)]
     lines += [
-        (f"column {column_mark(column)}", {line[column] for line in grid.digits}) for column in range(grid.columns)
+        (f"Column {column_mark(column)}", {line[column] for line in grid.digits}) for column in range(grid.columns)
     ]
     right: list[str] = []
     near: list[str] = []
     far: list[str] = []
     for line, digits in lines:
         for digit in range(10):
-            text = f"There is a {digit} in {line}."
+            text = f"{line} shows a {digit}."
             (right if digit in digits else near if digit in grid.flat() else far).append(text)
     return {True: _shuffled(rng, right), False: _shuffled(rng, far) + _shuffled(rng, near)}
 

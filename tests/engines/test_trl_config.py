@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+from trl import GRPOConfig
+
+from vapo import VAPOConfig
+from vapo.algorithms.grpo import GRPO
+from vapo.algorithms.vapo import VAPO
+from vapo.core.rewards import PRESETS
+
+
+def make(tmp_path, **options) -> VAPOConfig:
+    return VAPOConfig(str(tmp_path), num_generations=2, per_device_train_batch_size=2, **options)
+
+
+def test_without_a_preset_trl_keeps_its_defaults_and_the_reward_is_the_papers(tmp_path):
+    config, stock = make(tmp_path), GRPOConfig(str(tmp_path), use_cpu=True, bf16=False)
+    for name in ("beta", "epsilon", "epsilon_high", "loss_type"):
+        assert getattr(config, name) == getattr(stock, name), name
+    assert config.make_algorithm() == VAPO()
+    assert not config.dynamic_sampling
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_fills_what_was_left_open_and_nothing_else(tmp_path, name):
+    preset = PRESETS[name]
+    config = make(tmp_path, preset=name)
+    assert (config.beta, config.epsilon, config.epsilon_high) == (preset.kl_weight, preset.clip_low, preset.clip_high)
+    assert (config.loss_type, config.dynamic_sampling) == (preset.loss, preset.drop_uniform_groups)
+    algorithm = config.make_algorithm()
+    assert isinstance(algorithm, VAPO)
+    assert (algorithm.gate, algorithm.rescale) == (preset.gate, preset.rescale_perception)
+    assert (algorithm.accuracy_weight, algorithm.format_weight) == (preset.accuracy_weight, preset.format_weight)
+    # Both readings agree on these two, so their defaults can be plain numbers.
+    assert (algorithm.perception_weight, algorithm.late_emphasis) == (preset.perception_weight, preset.late_emphasis)
+    own = make(tmp_path, preset=name, beta=0.5, accuracy_weight=0.3, dynamic_sampling=False)
+    assert (own.beta, own.accuracy_weight, own.dynamic_sampling) == (0.5, 0.3, False)
+
+
+def test_grpo_needs_no_claims(tmp_path):
+    algorithm = make(tmp_path, algorithm="grpo").make_algorithm()
+    assert isinstance(algorithm, GRPO) and not algorithm.needs.claims
+
+
+def test_probe_seed_follows_the_run(tmp_path):
+    assert make(tmp_path, seed=5).probe_seed == 5 and make(tmp_path, seed=5, probe_seed=6).probe_seed == 6
+
+
+def test_every_option_of_trl_is_there():
+    assert {field.name for field in fields(GRPOConfig)} <= {field.name for field in fields(VAPOConfig)}
