@@ -65,8 +65,16 @@ def test_an_interrupted_build_ends_as_one_that_was_not(tmp_path):
 def test_a_state_of_another_seed_is_refused(tmp_path):
     with pytest.raises(Interrupted):
         build(tmp_path, StopAt(stream=io.StringIO()))
-    with pytest.raises(DataError, match="another seed or plan"):
+    with pytest.raises(DataError, match="another seed"):
         build(tmp_path, seed=1)
+
+
+def test_a_finished_build_is_returned_as_it_is(tmp_path):
+    lab = build(tmp_path)
+    made = (lab.checkpoint / "model.safetensors").stat().st_mtime_ns
+    again = build(tmp_path)
+    assert again == lab
+    assert (lab.checkpoint / "model.safetensors").stat().st_mtime_ns == made
 
 
 def test_progress_names_stage_step_loss_and_time_left():

@@ -17,12 +17,12 @@ def judge(text: str, digits: tuple[tuple[int, ...], ...]) -> bool:
     every = [digit for line in digits for digit in line]
     if found := re.fullmatch(r"Cell (..) shows a (\d)\.", text):
         return at(found[1]) == int(found[2])
-    if found := re.fullmatch(r"There is a (\d) in the grid\.", text):
+    if found := re.fullmatch(r"The grid shows a (\d)\.", text):
         return int(found[1]) in every
-    if found := re.fullmatch(r"There is a (\d) in row (.)\.", text):
-        return int(found[1]) in digits["UVWXYZ".index(found[2])]
-    if found := re.fullmatch(r"There is a (\d) in column (.)\.", text):
-        return int(found[1]) in [line["ABCDEF".index(found[2])] for line in digits]
+    if found := re.fullmatch(r"Row (.) shows a (\d)\.", text):
+        return int(found[2]) in digits["UVWXYZ".index(found[1])]
+    if found := re.fullmatch(r"Column (.) shows a (\d)\.", text):
+        return int(found[2]) in [line["ABCDEF".index(found[1])] for line in digits]
     if found := re.fullmatch(r"Exactly (\d) cells? shows? a (\d)\.", text):
         return every.count(int(found[2])) == int(found[1])
     found = re.fullmatch(r"(..) is larger than (..)\.", text)
