@@ -31,7 +31,7 @@ class Lab:
 
 @dataclass(slots=True)
 class ProgressLine:
-    """One line of progress for each stage on a stream: step, loss, time left. Redrawn at most twice a second."""
+    """Step, loss and time left on a stream: a line redrawn on a terminal, twenty lines a stage elsewhere."""
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     _stage: str = ""
@@ -46,14 +46,13 @@ class ProgressLine:
         if stage != self._stage:
             self._stage, self._started, self._first, self._loss = stage, now, step - 1, loss
         self._loss += 0.05 * (loss - self._loss)
-        if step < steps and now - self._drawn < 0.5:
+        live = self.stream.isatty()
+        if step < steps and (now - self._drawn < 0.5 if live else step % max(1, steps // 20)):
             return
         self._drawn = now
         left = (now - self._started) / (step - self._first) * (steps - step)
-        line = f"{stage}: step {step}/{steps}, loss {self._loss:.3f}, {left / 60:.0f} min {left % 60:02.0f} s left"
-        ending = "\n" if step == steps else "\r" if self.stream.isatty() else "\n"
-        if step == steps or self.stream.isatty() or step % max(1, steps // 20) == 0:
-            print(f"{line:<79}", end=ending, file=self.stream, flush=True)
+        line = f"{stage}: step {step}/{steps}, loss {self._loss:.3f}, {left // 60:.0f} min {left % 60:02.0f} s left"
+        print(f"{line:<79}", end="\r" if live and step < steps else "\n", file=self.stream, flush=True)
 
 
 def build_lab(

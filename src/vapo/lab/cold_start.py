@@ -43,17 +43,18 @@ class Plan:
     """How long and on what the cold start trains. The defaults made the shipped checkpoint."""
 
     sight_steps: int = 600
-    steps: int = 1500
-    lessons: int = 16
+    steps: int = 2050
+    lessons: int = 12
     learning_rate: float = 2e-3
     warmup_steps: int = 40
     telling: float = 0.4
     grids: tuple[tuple[int, int], ...] = GRIDS
     stages: tuple[Stage, ...] = (
-        Stage(0.1, Mixture(careful=0, hasty=0, dictations=2, readings=0, probes=0)),
-        Stage(0.24, Mixture(careful=0, hasty=0, probes=8, claims=("cell",))),
-        Stage(0.64, Mixture(careful=0, hasty=0, probes=10)),
-        Stage(1.0, Mixture(careful=1, hasty=1, additions=1, probes=4)),
+        Stage(0.08, Mixture(careful=0, hasty=0, dictations=2, readings=0, probes=0)),
+        Stage(0.19, Mixture(careful=0, hasty=0, probes=8, claims=("cell",))),
+        Stage(0.41, Mixture(careful=0, hasty=0, probes=9, claims=("cell", "position", "presence"))),
+        Stage(0.56, Mixture(careful=0, hasty=0, probes=10)),
+        Stage(1.0, Mixture(careful=1, hasty=1, additions=1, readings=0, probes=4)),
     )
 
     def mixture_at(self, step: int) -> Mixture:

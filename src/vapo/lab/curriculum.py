@@ -109,7 +109,7 @@ class Teacher:
         branches.append(Branch(list(asked), 0, len(self._trunk)))
         text = question.careful() if careful else question.hasty(rng)
         ids, ends = self._encode(text + "<|im_end|>")
-        targets = [(index, SAYING, 1.0 if careful else 0.3) for index in range(len(ids))]
+        targets = [(index, SAYING, 1.0) for index in range(len(ids))]
         if kind == "list":
             read = [target for target in targets[:-1] if text[ends[target[0]] - 1].isdigit()]
             targets = read[: grid.rows * grid.columns]

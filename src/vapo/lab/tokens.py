@@ -40,11 +40,11 @@ CHAT_TEMPLATE = (
 _EXTRA_TEXT = "user\n assistant\n system\n yes no Yes No YES NO A B C D E F U V W X Y Z =? - ( ) \\boxed{ }"
 
 
-def write_corpus(*, seed: int, scenes: int = 400) -> list[str]:
+def write_corpus(*, seed: int, scenes: int = 150) -> list[str]:
     """Write the text the tokenizer is trained on: questions, chains of both kinds, and claims put as probes."""
     rng = np.random.default_rng([seed, 1])
     names = [cell_name(row, column) for row in range(MAX_LINES) for column in range(MAX_LINES)]
-    corpus = [_EXTRA_TEXT] * 100 + [name + " " + name for name in names] * 400
+    corpus = [_EXTRA_TEXT] * 40 + [name + " " + name for name in names] * 150
     for _ in range(scenes):
         rows, columns = (int(side) for side in rng.integers(2, 5, size=2))
         grid = draw_scene(rng, rows, columns, "train").grid
