@@ -6,6 +6,7 @@ from collections import defaultdict
 import pytest
 
 from vapo.engines.perception_log import PerceptionLog, depth_quarter
+from vapo.engines.perception_scorer import ScoredRollout
 from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
 
 ROLLOUT = Rollout(Sample("s", (), "?", "1"), (1,), (1, 2, 3, 4), ("a,", " b,", " c,", " d."))
@@ -25,7 +26,8 @@ def test_what_is_reported():
         Verdict(Probe(ROLLOUT, Anchor(1, 0.25), claim), 0.9),
     ]
     rewards = [Reward(1.0, 0.0, 0.4, 0.04, 1.04), Reward(0.0, 0.0, None, 0.0, 0.0)]
-    log.add([verdicts, []], rewards, tables=True)
+    scored = [ScoredRollout(ROLLOUT, tuple(verdicts), rewards[0]), ScoredRollout(ROLLOUT, (), rewards[1])]
+    log.add(scored, tables=True)
     assert seen == {
         "perception/gate_open": [1.0, 0.0],
         "perception/anchors_without_boundary": [0.5, 1.0],

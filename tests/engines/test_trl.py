@@ -169,7 +169,6 @@ class TestLog:
             assert anchor["before"].rstrip()[-1] in ",.!?;:" and anchor["is_true"] == truth[anchor["claim"]]
             assert anchor["correct"] == ((anchor["p_true"] > 0.5) == anchor["is_true"])
 
-
     def test_trackers_of_trl_see_it(self, make_trainer, tmp_path):
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vapo.types import Reward, Verdict
+from vapo.engines.perception_scorer import ScoredRollout
+from vapo.types import Verdict
 
 NUM_QUARTERS = 4
 
@@ -30,26 +31,20 @@ class PerceptionLog:
         self._log_extra = log_extra
         self._num_anchors = num_anchors
 
-    def add(
-        self,
-        verdicts: Sequence[Sequence[Verdict]],
-        rewards: Sequence[Reward],
-        *,
-        tables: bool,
-    ) -> None:
+    def add(self, scored: Sequence[ScoredRollout], *, tables: bool) -> None:
         """Report one batch; `tables` adds each completion's anchors, claims and verdicts to the sample table."""
-        for own, reward in zip(verdicts, rewards, strict=True):
-            self._log_metric("perception/gate_open", float(reward.accuracy == 1))
+        for own in scored:
+            self._log_metric("perception/gate_open", float(own.reward.accuracy == 1))
             if self._num_anchors:
-                self._log_metric("perception/anchors_without_boundary", 1 - len(own) / self._num_anchors)
-            if reward.perception is not None:
-                self._log_metric("perception/reward", reward.perception)
-            for verdict in own:
+                self._log_metric("perception/anchors_without_boundary", 1 - len(own.verdicts) / self._num_anchors)
+            if own.reward.perception is not None:
+                self._log_metric("perception/reward", own.reward.perception)
+            for verdict in own.verdicts:
                 self._log_metric("perception/accuracy", float(verdict.correct))
                 quarter = depth_quarter(verdict.probe.anchor.depth)
                 self._log_metric(f"perception/accuracy_quarter_{quarter}", float(verdict.correct))
         if tables:
-            self._log_extra("anchors", [describe_verdicts(own) for own in verdicts])
+            self._log_extra("anchors", [describe_verdicts(own.verdicts) for own in scored])
 
 
 def depth_quarter(depth: float) -> int:

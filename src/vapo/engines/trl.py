@@ -8,7 +8,6 @@ update is TRL's own, bit for bit.
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,15 +25,17 @@ from vapo.core.grading import ends_in_open_thinking
 from vapo.core.token_texts import split_into_token_texts
 from vapo.engines.dynamic_sampling import InformativeRollouts
 from vapo.engines.perception_log import PerceptionLog
+from vapo.engines.perception_scorer import score_perception
 from vapo.engines.prober import Prober
 from vapo.engines.reference import ReferenceProber
 from vapo.engines.rewards import accuracy_reward, format_reward, opened_format_reward
+from vapo.engines.trl_checks import check_accuracy, check_arguments, list_columns
 from vapo.engines.trl_config import VAPOConfig
 from vapo.engines.trl_rows import SampleReader, keep_text_plain
-from vapo.errors import ConfigError, DataError, ModelError
+from vapo.errors import ConfigError, ModelError
 from vapo.models.plain_text import make_neutraliser
 from vapo.models.vision import find_feature_module, find_vision_token_ids, told_images_per_row
-from vapo.types import Probe, Rollout, Sample, Verdict
+from vapo.types import Rollout, Sample
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -93,14 +94,14 @@ class VAPOTrainer(GRPOTrainer):
         if args is None:
             name = model if isinstance(model, str) else model.config._name_or_path
             args = VAPOConfig(f"{name.split('/')[-1]}-VAPO")
-        _refuse_unsupported(args, train_dataset, kwargs)
+        check_arguments(args, train_dataset, kwargs)
         self.algorithm = algorithm if algorithm is not None else args.make_algorithm()
         needs = self.algorithm.needs
         self._sample_reader = SampleReader(require_claims=needs.claims)
         eval_datasets = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
         for dataset in (train_dataset, *eval_datasets):
             if dataset is not None:
-                self._sample_reader.check_columns(_column_names(dataset))
+                self._sample_reader.check_columns(list_columns(dataset))
 
         args = copy.copy(args)  # the caller may use it again
         given_weights: list[Any] | None = args.reward_weights
@@ -109,8 +110,8 @@ class VAPOTrainer(GRPOTrainer):
             given_weights = given_weights or [args.accuracy_weight, args.format_weight]
         elif not isinstance(reward_funcs, list):
             reward_funcs = [reward_funcs]
-        self._probing = needs.claims
-        if self._probing:
+        probing = needs.claims
+        if probing:
             given_weights = [*(given_weights or [1.0] * len(reward_funcs)), 1.0]
             reward_funcs = [*reward_funcs, perception_bonus]
         args.reward_weights = given_weights
@@ -131,11 +132,11 @@ class VAPOTrainer(GRPOTrainer):
             )
         self._neutralise = make_neutraliser(self.processing_class)
         self._adopt_think_format()
-        self._gate_column = self._find_gate_column(args.gate_reward)
+        self._gate_column = self._find_gate_column(args.gate_reward, probing)
         self._never_sample_vision_tokens()
         self._log_of_perception = PerceptionLog(self._log_metric, self._log_completion_extra, args.num_anchors)
         self._informative = InformativeRollouts(self) if args.dynamic_sampling else None
-        self.prober: Prober | None = self._make_prober() if self._probing else None
+        self.prober: Prober | None = self._make_prober() if probing else None
         self._probe_seconds = 0.0
 
     # Rollouts ---------------------------------------------------------------------------------------------------
@@ -179,53 +180,45 @@ class VAPOTrainer(GRPOTrainer):
         completion_ids_list: list[list[int]],
     ) -> torch.Tensor:
         rewards_NF = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        if not self._probing:
+        if self.prober is None:
             return rewards_NF
+        started = time.perf_counter()
         first = self.accelerator.process_index * len(prompts)
-        accuracies = rewards_NF[first : first + len(prompts), self._gate_column].nan_to_num(0.0).tolist()
-        bonuses = self._perceive(inputs, completion_ids_list, accuracies, first)
-        rewards_NF[:, -1] = gather(torch.tensor(bonuses, dtype=torch.float32, device=rewards_NF.device))
+        rollouts, generators = self._read_rollouts(inputs, completion_ids_list, first)
+        graded = rewards_NF[first : first + len(prompts), self._gate_column].tolist()
+        accuracies = [check_accuracy(accuracy, self.reward_func_names[self._gate_column]) for accuracy in graded]
+        scored = score_perception(
+            self.algorithm, self.prober, rollouts, accuracies, generators, self._training_progress()
+        )
+        self._probe_seconds += time.perf_counter() - started
+        self._log_of_perception.add(scored, tables=self.log_completions)
+        bonuses = torch.tensor([own.reward.bonus for own in scored], device=rewards_NF.device)
+        rewards_NF[:, -1] = gather(bonuses)
         return rewards_NF
 
-    def _perceive(
-        self,
-        inputs: Sequence[dict[str, Any]],
-        completion_ids: Sequence[list[int]],
-        accuracies: Sequence[float],
-        first: int,
-    ) -> list[float]:
-        """Probe this process's completions and return what perception adds to the reward of each."""
-        started = time.perf_counter()
-        assert self._rollout is not None and self.prober is not None
+    def _read_rollouts(
+        self, inputs: Sequence[dict[str, Any]], completion_ids: Sequence[list[int]], first: int
+    ) -> tuple[list[Rollout], list[Generator]]:
+        """Return this process's rollouts, and for each the generator that its anchors and claims are drawn from.
+
+        Args:
+            inputs: rows of the data set, one per completion; the completions of a group follow each other.
+            completion_ids: what was sampled.
+            first: place of the first of them among the completions of all processes.
+        """
+        assert self._rollout is not None
         group_size = self.num_generations if self.model.training else self.num_generations_eval
         rollouts: list[Rollout] = []
-        probes: list[Probe] = []
-        numbers: list[int] = []
+        generators: list[Generator] = []
         samples: dict[int, Sample] = {}
-        for number, row in enumerate(inputs):
+        for number, (row, ids, prompt_ids) in enumerate(zip(inputs, completion_ids, self._rollout[0], strict=True)):
             group, member = divmod(first + number, group_size)
             if group not in samples:
                 samples[group] = self._sample_reader.read(row, f"row {row.get('id', first + number)}")
-            rollout = Rollout(
-                sample=samples[group],
-                prompt_ids=tuple(self._rollout[0][number]),
-                completion_ids=tuple(completion_ids[number]),
-                token_texts=split_into_token_texts(completion_ids[number], self._decode),
-            )
-            own = self.algorithm.probes(rollout, self._draws(samples[group], group, member))
-            rollouts.append(rollout)
-            probes.extend(own)
-            numbers.extend([number] * len(own))
-        by_rollout: list[list[Verdict]] = [[] for _ in rollouts]
-        for number, verdict in zip(numbers, self.prober.score(probes, rollouts[0]), strict=True):
-            by_rollout[number].append(verdict)
-        rewards = [
-            self.algorithm.reward(_in_unit_interval(accuracy, self._gate_name), 0.0, verdicts, self._progress())
-            for accuracy, verdicts in zip(accuracies, by_rollout, strict=True)
-        ]
-        self._probe_seconds += time.perf_counter() - started
-        self._log_of_perception.add(by_rollout, rewards, tables=self.log_completions)
-        return [reward.bonus for reward in rewards]
+            texts = split_into_token_texts(ids, self._decode)
+            rollouts.append(Rollout(samples[group], tuple(prompt_ids), tuple(ids), texts))
+            generators.append(self._draws(samples[group], group, member))
+        return rollouts, generators
 
     def _draws(self, sample: Sample, group: int, member: int) -> Generator:
         """Return the generator of one completion's anchors and claims.
@@ -245,7 +238,7 @@ class VAPOTrainer(GRPOTrainer):
         accumulation = self.args.gradient_accumulation_steps
         return self.state.global_step * accumulation + self._step % accumulation
 
-    def _progress(self) -> float:
+    def _training_progress(self) -> float:
         return min(self.state.global_step / self.state.max_steps, 1.0) if self.state.max_steps > 0 else 0.0
 
     def _decode(self, ids: Sequence[int]) -> str:
@@ -255,7 +248,7 @@ class VAPOTrainer(GRPOTrainer):
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss = super().training_step(*args, **kwargs)
-        if self._probing and self._step % self.current_gradient_accumulation_steps == 0:
+        if self.prober is not None and self._step % self.current_gradient_accumulation_steps == 0:
             step_seconds = self._metrics["train"]["step_time"][-1]
             self._metrics["train"]["perception/probe_time_share"].append(self._probe_seconds / step_seconds)
             self._probe_seconds = 0.0
@@ -295,12 +288,11 @@ class VAPOTrainer(GRPOTrainer):
         everyone: Any = gather(torch.tensor([own], device=self.accelerator.device))
         return int(everyone.max())
 
-    def _find_gate_column(self, name: str | None) -> int:
-        own = self.reward_func_names[: len(self.reward_func_names) - int(self._probing)]
+    def _find_gate_column(self, name: str | None, probing: bool) -> int:
+        own = self.reward_func_names[:-1] if probing else self.reward_func_names
         if name is not None and name not in own:
             raise ConfigError(f"gate_reward={name!r} is none of the reward functions ({', '.join(own)})")
-        self._gate_name = name or own[0]
-        return own.index(self._gate_name)
+        return own.index(name) if name is not None else 0
 
     def _adopt_think_format(self) -> None:
         """Use the format reward that fits a chat template whose generation prompt already opens <think>."""
@@ -329,46 +321,3 @@ class VAPOTrainer(GRPOTrainer):
 def perception_bonus(completions: Sequence[Any], **_: Any) -> list[float]:
     """Hold the place of the perception reward; the trainer fills it in once accuracies are known."""
     return [0.0] * len(completions)
-
-
-def _refuse_unsupported(args: Any, train_dataset: Any, kwargs: dict[str, Any]) -> None:
-    if not isinstance(args, VAPOConfig):
-        raise ConfigError(f"args is a {type(args).__name__}; pass a vapo.VAPOConfig, which takes the same options")
-    for name in ("tools", "environment_factory", "rollout_func"):
-        if kwargs.get(name):
-            raise ConfigError(f"{name} cannot be combined with VAPO: probes need TRL's own single-turn rollouts")
-    if args.use_vllm:
-        raise ConfigError(
-            "use_vllm=True is not supported: TRL 1.16 sends vLLM each image token together with the image, and vLLM "
-            "expands them once more, so that the policy is shown a wrong prompt "
-            "(https://github.com/huggingface/trl/issues/6294); leave it at False"
-        )
-    if train_dataset is None:
-        raise DataError("train_dataset is missing; pass a datasets.Dataset with prompts, images and claims")
-    assert args.steps_per_generation is not None
-    generate_every = args.steps_per_generation * args.num_iterations
-    accumulation = args.gradient_accumulation_steps
-    if args.save_strategy == "steps" and generate_every > accumulation:
-        period = math.lcm(generate_every, accumulation) // accumulation
-        if args.save_steps % period:
-            raise ConfigError(
-                f"save_steps={args.save_steps} falls between two generations, which come every {period} steps: a "
-                f"resumed run would roll out anew and differ; use a multiple of {period}"
-            )
-
-
-def _column_names(dataset: Any) -> list[str]:
-    """Return the names of the columns a row really has, which a transform may have changed."""
-    first = next(iter(dataset), None)
-    if first is None:
-        raise DataError("the data set is empty; it needs at least one row")
-    return list(first)
-
-
-def _in_unit_interval(accuracy: float, name: str) -> float:
-    if not 0.0 <= accuracy <= 1.0:
-        raise ConfigError(
-            f"the reward function {name!r} opens the accuracy gate and returned {accuracy}; it must return a number "
-            "in [0, 1], or name another one with gate_reward"
-        )
-    return accuracy
