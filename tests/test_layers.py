@@ -13,7 +13,6 @@ FLOORS = {
     "errors": 0,
     "core": 1,
     "algorithms": 2,
-    "claims": 2,
     "data": 2,
     "models": 2,
     "engines": 3,
@@ -47,7 +46,7 @@ def find_wrong_imports(room: str, code: str, package: tuple[str, ...]) -> list[s
         if parts[0] == "vapo" and len(parts) > 1 and parts[1] in FLOORS:
             if parts[1] != room and FLOORS[parts[1]] >= FLOORS[room]:
                 wrong.append(name)
-        elif parts[0] in ENGINES and room not in ("engines", "lab", "diagnosis", "cli"):
+        elif parts[0] in ENGINES and room != "engines":
             wrong.append(name)
     return wrong
 
