@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from vapo.lab.claims import CLAIM_KINDS, claim_kind, make_claims
-from vapo.lab.curriculum import GRIDS
-from vapo.lab.world import Grid, draw_scene
+from vapo.lab.world import GRIDS, Grid, draw_scene
 
 
 def judge(text: str, digits: tuple[tuple[int, ...], ...]) -> bool:

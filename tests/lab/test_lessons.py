@@ -73,7 +73,7 @@ def test_a_lesson_is_written_in_the_format_of_use(world):
 
 def test_probes_hang_on_boundaries_and_are_tokenised_apart(world):
     tokenizer, _, teacher = world
-    lesson = teacher.write_lesson(np.random.default_rng(2), Mixture(probes=6))
+    lesson = teacher.write_lesson(np.random.default_rng(2), Mixture(probes=6, readings=0))
     probes = [branch for branch in lesson.branches if any(group == JUDGING for _, group, _ in branch.targets)]
     assert len(probes) == 12
     for probe in probes:

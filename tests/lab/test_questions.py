@@ -5,9 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from vapo.lab.curriculum import GRIDS
 from vapo.lab.questions import KINDS, ask
-from vapo.lab.world import draw_scene
+from vapo.lab.world import GRIDS, draw_scene
 
 MOVES = {"right": (0, 1), "left": (0, -1), "down": (1, 0), "up": (-1, 0)}
 

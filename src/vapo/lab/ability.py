@@ -14,14 +14,13 @@ from vapo.core.boundaries import find_boundaries
 from vapo.models.questions import PROBE_TEMPLATE
 
 from .claims import claim_kind, make_claims
-from .curriculum import GRIDS
+from .model import LabModel, LabProcessor, LabTokenizer
 from .questions import KINDS, Question, ask
-from .world import Scene, Split, draw_scene, photograph
+from .world import GRIDS, Scene, Split, draw_scene, photograph
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
-    from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 _ANSWER = re.compile(r"<think>.*</think>\\boxed\{(.*)\}", re.DOTALL)
 
@@ -55,8 +54,8 @@ class Ability:
 
 
 def measure_ability(
-    model: LlavaForConditionalGeneration,
-    processor: LlavaProcessor,
+    model: LabModel,
+    processor: LabProcessor,
     *,
     seed: int = 0,
     split: Split = "heldout",
@@ -109,15 +108,15 @@ def measure_ability(
     )
 
 
-def write_prompt(processor: LlavaProcessor, question: str) -> str:
+def write_prompt(processor: LabProcessor, question: str) -> str:
     """Return the chat prompt for one picture and a question, ready for the assistant to speak."""
     content = [{"type": "image"}, {"type": "text", "text": question}]
     return processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
 
 
 def complete(
-    model: LlavaForConditionalGeneration,
-    processor: LlavaProcessor,
+    model: LabModel,
+    processor: LabProcessor,
     pictures: Sequence[Image],
     questions: Sequence[str],
     temperature: float,
@@ -144,7 +143,7 @@ def complete(
 
 
 def _share_right(
-    processor: LlavaProcessor, cases: list[tuple[Scene, Question]], completions: list[list[int]]
+    processor: LabProcessor, cases: list[tuple[Scene, Question]], completions: list[list[int]]
 ) -> dict[str, float]:
     right: dict[str, list[bool]] = defaultdict(list)
     for (_, question), ids in zip(cases, completions, strict=True):
@@ -161,8 +160,8 @@ def _means(verdicts: dict[str, list[bool]]) -> dict[str, float]:
 
 
 def _judge_claims(
-    model: LlavaForConditionalGeneration,
-    processor: LlavaProcessor,
+    model: LabModel,
+    processor: LabProcessor,
     rng: np.random.Generator,
     cases: list[tuple[Scene, Question]],
     completions: list[list[int]],
@@ -198,8 +197,8 @@ def _judge_claims(
 
 
 def _say_yes(
-    model: LlavaForConditionalGeneration,
-    tokenizer: Any,
+    model: LabModel,
+    tokenizer: LabTokenizer,
     rows: list[list[int]],
     pictures: list[torch.Tensor],
     batch_size: int,

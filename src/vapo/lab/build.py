@@ -17,6 +17,7 @@ from .cold_start import Plan, run_cold_start
 from .dataset import write_dataset
 from .model import ModelSize, build_model
 from .tokens import build_processor, train_tokenizer
+from .world import Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ def build_lab(
         ability = None if before["ability"] is None else Ability(**before["ability"])
         return Lab(checkpoint, train, heldout, ability)
     _write_note(folder, note)
-    for path, split, rows in ((train, "train", train_rows), (heldout, "heldout", heldout_rows)):
+    parts: list[tuple[Path, Split, int]] = [(train, "train", train_rows), (heldout, "heldout", heldout_rows)]
+    for path, split, rows in parts:
         if not path.exists():
             write_dataset(
                 path,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +19,11 @@ from torch.nn import functional
 
 from vapo.errors import DataError
 
-from .curriculum import GRIDS, Mixture, Teacher
+from .curriculum import Mixture, Teacher
 from .lessons import JUDGING, SAYING, TELLING, Batch, pack_lessons
-from .sight import scale_pixels, teach_sight
-
-if TYPE_CHECKING:
-    from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
+from .model import LabModel, LabTokenizer
+from .sight import scale_pixels, see_pictures, teach_sight
+from .world import GRIDS
 
 Report = Callable[[str, int, int, float], None]
 """Called as report(stage, step, steps, loss) after each step."""
@@ -68,8 +67,8 @@ class Plan:
 
 
 def run_cold_start(
-    model: LlavaForConditionalGeneration,
-    tokenizer: PreTrainedTokenizerBase,
+    model: LabModel,
+    tokenizer: LabTokenizer,
     *,
     canvas: int,
     seed: int,
@@ -131,13 +130,13 @@ def run_cold_start(
     model.eval()
 
 
-def read_lessons(model: LlavaForConditionalGeneration, batch: Batch) -> torch.Tensor:
+def read_lessons(model: LabModel, batch: Batch) -> torch.Tensor:
     """Return the logits [N, vocabulary] from which each wanted word of a batch is predicted."""
     device = model.device
     ids = torch.from_numpy(batch.ids).to(device)
     embedded = model.get_input_embeddings()(ids)
     with torch.no_grad():
-        pictures = torch.cat(model.get_image_features(scale_pixels(batch.pixels, device)).pooler_output)
+        pictures = see_pictures(model, scale_pixels(batch.pixels, device))
     embedded = embedded.masked_scatter((ids == model.config.image_token_id)[..., None], pictures)
     states = model.model.language_model(
         inputs_embeds=embedded,
@@ -148,7 +147,7 @@ def read_lessons(model: LlavaForConditionalGeneration, batch: Batch) -> torch.Te
     return model.lm_head(states.flatten(0, 1)[torch.from_numpy(batch.source).to(device)])
 
 
-def weigh_losses(model: LlavaForConditionalGeneration, batch: Batch, *, telling: float) -> torch.Tensor:
+def weigh_losses(model: LabModel, batch: Batch, *, telling: float) -> torch.Tensor:
     """Return the loss: the mean over words said, plus twice that over verdicts, plus `telling` times over claims."""
     device = model.device
     losses = functional.cross_entropy(
@@ -164,7 +163,7 @@ def weigh_losses(model: LlavaForConditionalGeneration, batch: Batch, *, telling:
     return total
 
 
-def _text_parameters(model: LlavaForConditionalGeneration) -> Iterator[tuple[str, torch.nn.Parameter]]:
+def _text_parameters(model: LabModel) -> Iterator[tuple[str, torch.nn.Parameter]]:
     """Yield what the lessons train. Eyes stay as they are: trained along, they lost in the first hundred steps what
     they had learned, and reading a cell took more than five times as long to come."""
     for name, parameter in model.named_parameters():

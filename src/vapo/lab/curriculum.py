@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,14 +18,9 @@ from vapo.models.questions import PROBE_TEMPLATE
 
 from .claims import CLAIM_KINDS, make_claims
 from .lessons import JUDGING, SAYING, TELLING, Branch, Lesson
+from .model import LabTokenizer
 from .questions import KINDS, ask
-from .world import CELL, Grid, draw_scene, paint
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-GRIDS = ((2, 2), (2, 3), (3, 2), (3, 3))
-"""Sizes of grids, rows by columns, that fit the default canvas."""
+from .world import CELL, GRIDS, Grid, draw_scene, paint
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +50,7 @@ class Teacher:
         grids: (rows, columns) pairs to draw from in equal parts.
     """
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, *, canvas: int, grids: tuple[tuple[int, int], ...] = GRIDS
-    ) -> None:
+    def __init__(self, tokenizer: LabTokenizer, *, canvas: int, grids: tuple[tuple[int, int], ...] = GRIDS) -> None:
         self.canvas = canvas
         self.grids = grids
         image_tokens = (canvas // CELL) ** 2

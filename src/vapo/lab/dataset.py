@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from .claims import make_claims
-from .curriculum import GRIDS
 from .questions import KINDS, ask
-from .world import Split, draw_scene, photograph
+from .world import GRIDS, Split, draw_scene, photograph
 
 _STREAM_OF_SPLIT: dict[Split, int] = {"train": 11, "heldout": 12}
 

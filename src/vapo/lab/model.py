@@ -7,12 +7,18 @@ patch of the tower is one cell of the grid, so a picture of 3 x 3 digits with it
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from .world import CELL
 
-if TYPE_CHECKING:
-    from transformers import LlavaConfig, LlavaForConditionalGeneration, PreTrainedTokenizerBase
+LabModel = Any
+"""A `LlavaForConditionalGeneration`. What transformers says of its own classes is too loose to check against."""
+
+LabTokenizer = Any
+"""A `Qwen2Tokenizer`."""
+
+LabProcessor = Any
+"""A `LlavaProcessor`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +39,12 @@ class ModelSize:
     sliding_window: int | None = None
 
 
-def describe_model(size: ModelSize, tokenizer: PreTrainedTokenizerBase) -> LlavaConfig:
+def describe_model(size: ModelSize, tokenizer: LabTokenizer) -> Any:
     """Return the configuration of a model of a size for a tokenizer made by `train_tokenizer`."""
-    from transformers import LlavaConfig, Qwen2Config, SiglipVisionConfig
+    import transformers
 
-    vision = SiglipVisionConfig(
+    classes: Any = transformers
+    vision = classes.SiglipVisionConfig(
         hidden_size=size.vision_width,
         intermediate_size=2 * size.vision_width,
         num_hidden_layers=size.vision_layers,
@@ -47,7 +54,7 @@ def describe_model(size: ModelSize, tokenizer: PreTrainedTokenizerBase) -> Llava
         vision_use_head=False,
     )
     end, pad = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
-    text = Qwen2Config(
+    text = classes.Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=size.text_width,
         intermediate_size=size.text_mlp,
@@ -64,7 +71,7 @@ def describe_model(size: ModelSize, tokenizer: PreTrainedTokenizerBase) -> Llava
         eos_token_id=end,
         pad_token_id=pad,
     )
-    return LlavaConfig(
+    return classes.LlavaConfig(
         vision_config=vision,
         text_config=text,
         image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
@@ -76,7 +83,7 @@ def describe_model(size: ModelSize, tokenizer: PreTrainedTokenizerBase) -> Llava
     )
 
 
-def build_model(size: ModelSize, tokenizer: PreTrainedTokenizerBase, *, seed: int) -> LlavaForConditionalGeneration:
+def build_model(size: ModelSize, tokenizer: LabTokenizer, *, seed: int) -> LabModel:
     """Build the model with random weights drawn from `seed`; the global random state of torch is left as it was."""
     import torch
     from transformers import GenerationConfig, LlavaForConditionalGeneration

@@ -8,17 +8,14 @@ tower sees is written in the language it will be read in.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from .marks import MAX_LINES, cell_name, column_mark, row_mark
+from .model import LabModel, LabTokenizer
 from .world import CELL, Scene, draw_scene, paint
-
-if TYPE_CHECKING:
-    from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
 _SHARPNESS = 4.0
 
@@ -27,6 +24,11 @@ def scale_pixels(pixels: np.ndarray, device: torch.device | None = None) -> torc
     """Turn uint8 [B, H, W, 3] into the float32 [B, 3, H, W] in -1..1 that the lab's processor makes of a picture."""
     scaled = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
     return (scaled - 0.5) / 0.5
+
+
+def see_pictures(model: LabModel, pixels: torch.Tensor) -> torch.Tensor:
+    """Return the projected image tokens [B, patches, width] of pixels [B, 3, H, W]."""
+    return torch.stack(list(model.get_image_features(pixels).pooler_output))
 
 
 def label_patches(scene: Scene, canvas: int) -> np.ndarray:
@@ -38,7 +40,7 @@ def label_patches(scene: Scene, canvas: int) -> np.ndarray:
     return labels.reshape(-1, 4)
 
 
-def list_words(tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+def list_words(tokenizer: LabTokenizer) -> list[list[int]]:
     """Return the tokens that name what `label_patches` numbers: digits, cells, rows, columns."""
     lines = range(MAX_LINES)
     named = (
@@ -51,8 +53,8 @@ def list_words(tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
 
 
 def teach_sight(
-    model: LlavaForConditionalGeneration,
-    tokenizer: PreTrainedTokenizerBase,
+    model: LabModel,
+    tokenizer: LabTokenizer,
     *,
     canvas: int,
     grids: tuple[tuple[int, int], ...],
@@ -77,7 +79,7 @@ def teach_sight(
         scenes = [draw_scene(rng, *grids[rng.integers(len(grids))], "practice") for _ in range(pictures)]
         pixels = np.stack([paint(scene, canvas) for scene in scenes])
         labels = torch.from_numpy(np.concatenate([label_patches(scene, canvas) for scene in scenes]))
-        seen = torch.cat(model.get_image_features(scale_pixels(pixels)).pooler_output).flatten(0, -2)
+        seen = see_pictures(model, scale_pixels(pixels)).flatten(0, 1)
         loss = seen.new_zeros(())
         for kind, words in enumerate(vocabularies):
             loss = loss + functional.cross_entropy(_SHARPNESS * seen @ words.T, labels[:, kind])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -22,6 +22,9 @@ which only the cold start sees."""
 
 CELL = 16
 """Side of a cell, and of a patch, in pixels."""
+
+GRIDS = ((2, 2), (2, 3), (3, 2), (3, 3))
+"""Sizes of grids, rows by columns, that fit the default canvas of 64 pixels."""
 
 _DIGIT = 13
 _SPLIT_SEED = 20260329
@@ -85,7 +88,7 @@ def load_handwriting(split: Split) -> Handwriting:
     """Load one split of the digits; four fifths are "train", the rest "heldout", the same share of every digit."""
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
+    digits: Any = load_digits()
     rng = np.random.default_rng(_SPLIT_SEED)
     chosen: list[np.ndarray] = []
     for digit in range(10):
