@@ -2,11 +2,15 @@ import numpy as np
 import pytest
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from vapo.lab.ability import write_prompt
 from vapo.lab.model import ModelSize, build_model
 from vapo.lab.tokens import SPECIAL_TOKENS, THINK_TOKENS, build_processor, train_tokenizer
 from vapo.lab.world import draw_scene, paint, photograph
 from vapo.models.questions import PROBE_TEMPLATE
+
+
+def write_prompt(processor, question: str) -> str:
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    return processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,7 @@ def test_saved_model_and_processor_open_as_any_other(tokenizer, tmp_path):
     scene = draw_scene(np.random.default_rng(0), 3, 3, "train")
     inputs = processor(
         images=[photograph(scene, 64)] * 2,
-        text=[write_prompt(processor, "Short?"), write_prompt(processor, "What is the sum of row U?")],
+        text=[write_prompt(processor, text) for text in ("Short?", "What is the sum of row U?")],
         padding=True,
         return_tensors="pt",
     )

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vapo.core.boundaries import find_boundaries
-from vapo.models.questions import PROBE_TEMPLATE
+from vapo.algorithms.vapo import VAPO
+from vapo.core.grading import grade_answer
+from vapo.diagnosis.direct_probes import probe_directly
+from vapo.engines.checkpoint import Policy
+from vapo.engines.generation import sample_completions
+from vapo.engines.perception_log import depth_quarter
+from vapo.engines.reference import ReferenceProber
+from vapo.types import Rollout, Sample
 
 from .claims import claim_kind, make_claims
-from .model import LabModel, LabProcessor, LabTokenizer
-from .questions import KINDS, Question, ask
-from .world import GRIDS, Scene, Split, draw_scene, photograph
+from .model import LabModel, LabProcessor
+from .questions import KINDS, ask
+from .world import GRIDS, Split, draw_scene, photograph
 
-if TYPE_CHECKING:
-    import torch
-    from PIL.Image import Image
-
-_ANSWER = re.compile(r"<think>.*</think>\\boxed\{(.*)\}", re.DOTALL)
+MAX_COMPLETION_TOKENS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,161 +68,73 @@ def measure_ability(
     """Measure a model on newly drawn pictures of a split; the same seed gives the same pictures and samples."""
     rng = np.random.default_rng([seed, 21])
     canvas = processor.image_processor.crop_size["height"]
-    was_training = model.training
-    model.eval()
+    policy = Policy(model, processor, "lab")
 
-    def draw(kind: str) -> tuple[Scene, Question]:
+    def draw(number: int, kind: str) -> Sample:
         scene = draw_scene(rng, *grids[rng.integers(len(grids))], split)
-        return scene, ask(rng, scene.grid, kind)
+        question = ask(rng, scene.grid, kind)
+        claims = make_claims(rng, scene.grid)
+        return Sample(f"{kind}-{number}", (photograph(scene, canvas),), question.text, question.answer, claims)
 
-    def put(cases: list[tuple[Scene, Question]], *, temperature: float) -> list[list[int]]:
-        completions: list[list[int]] = []
-        for start in range(0, len(cases), batch_size):
-            some = cases[start : start + batch_size]
-            pictures = [photograph(scene, canvas) for scene, _ in some]
-            completions += complete(
-                model, processor, pictures, [question.text for _, question in some], temperature, seed + start
-            )
-        return completions
+    def answer(samples: Sequence[Sample], temperature: float) -> list[Rollout]:
+        completions = sample_completions(
+            policy,
+            samples,
+            max_completion_tokens=MAX_COMPLETION_TOKENS,
+            temperature=temperature,
+            seed=seed,
+            batch_size=batch_size,
+        )
+        return [own[0] for own in completions]
 
-    reading_cases = [draw("read") for _ in range(readings)]
-    reading = _share_right(processor, reading_cases, put(reading_cases, temperature=0))
-    cases = [draw(KINDS[number % len(KINDS)]) for number in range(answers)]
-    greedy, sampled = put(cases, temperature=0), put(cases, temperature=1)
-    claims, late = _judge_claims(model, processor, rng, cases[:claim_scenes], sampled, canvas, batch_size)
-    model.train(was_training)
-    late_total = sum(len(verdicts) for verdicts in late.values())
+    singles = [draw(number, "read") for number in range(readings)]
+    samples = [draw(number, KINDS[number % len(KINDS)]) for number in range(answers)]
+    read, greedy, sampled = answer(singles, 0), answer(samples, 0), answer(samples, 1)
+    at_start, along = _judge_claims(policy, sampled[:claim_scenes], seed)
     return Ability(
-        reading=reading["read"],
-        claims=_means(claims),
-        late_claims=_means(late),
-        greedy=_share_right(processor, cases, greedy),
-        sampled=_share_right(processor, cases, sampled),
-        chain_tokens=float(np.mean([len(ids) for ids in sampled])),
+        reading=_share_right(read)["all"],
+        claims=_means(at_start),
+        late_claims=_means(along),
+        greedy=_share_right(greedy),
+        sampled=_share_right(sampled),
+        chain_tokens=float(np.mean([len(rollout.completion_ids) for rollout in sampled])),
         counts={
             "reading": readings,
-            "claims": sum(len(verdicts) for verdicts in claims.values()),
-            "late_claims": late_total,
+            "claims": sum(map(len, at_start.values())),
+            "late_claims": sum(map(len, along.values())),
             "answers": answers,
         },
     )
 
 
-def write_prompt(processor: LabProcessor, question: str) -> str:
-    """Return the chat prompt for one picture and a question, ready for the assistant to speak."""
-    content = [{"type": "image"}, {"type": "text", "text": question}]
-    return processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-
-
-def complete(
-    model: LabModel,
-    processor: LabProcessor,
-    pictures: Sequence[Image],
-    questions: Sequence[str],
-    temperature: float,
-    seed: int,
-    max_tokens: int = 128,
-) -> list[list[int]]:
-    """Let the model answer each question about its picture; return completion ids without end and padding.
-
-    Temperature 0 is greedy. The global random state of torch is left as it was.
-    """
-    import torch
-
-    prompts = [write_prompt(processor, question) for question in questions]
-    inputs = processor(images=list(pictures), text=prompts, padding=True, return_tensors="pt").to(model.device)
-    how: dict[str, Any] = {"do_sample": False}
-    if temperature > 0:
-        how = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    with torch.random.fork_rng(devices=[]), torch.inference_mode():
-        torch.manual_seed(seed)
-        ids = model.generate(**inputs, max_new_tokens=max_tokens, **how)
-    end = processor.tokenizer.eos_token_id
-    completions = ids[:, inputs["input_ids"].shape[1] :].tolist()
-    return [row[: row.index(end)] if end in row else row for row in completions]
-
-
-def _share_right(
-    processor: LabProcessor, cases: list[tuple[Scene, Question]], completions: list[list[int]]
-) -> dict[str, float]:
+def _share_right(rollouts: Sequence[Rollout]) -> dict[str, float]:
     right: dict[str, list[bool]] = defaultdict(list)
-    for (_, question), ids in zip(cases, completions, strict=True):
-        found = _ANSWER.fullmatch(processor.tokenizer.decode(ids))
-        right[question.kind].append(found is not None and found.group(1) == question.answer)
-    shares = _means(right)
-    if len(right) > 1:
-        shares["all"] = float(np.mean([verdict for verdicts in right.values() for verdict in verdicts]))
-    return shares
+    for rollout in rollouts:
+        verdict = grade_answer(rollout.text, rollout.sample.answer) == 1
+        right[rollout.sample.id.split("-")[0]].append(verdict)
+    return {**_means(right), "all": float(np.mean([verdict for own in right.values() for verdict in own]))}
 
 
-def _means(verdicts: dict[str, list[bool]]) -> dict[str, float]:
+def _means(verdicts: Mapping[str, Sequence[bool]]) -> dict[str, float]:
     return {name: float(np.mean(verdicts[name])) for name in sorted(verdicts)}
 
 
 def _judge_claims(
-    model: LabModel,
-    processor: LabProcessor,
-    rng: np.random.Generator,
-    cases: list[tuple[Scene, Question]],
-    completions: list[list[int]],
-    canvas: int,
-    batch_size: int,
+    policy: Policy, rollouts: Sequence[Rollout], seed: int
 ) -> tuple[dict[str, list[bool]], dict[str, list[bool]]]:
-    """Ask each picture's claims right after the question, and once more at random boundaries of the chain."""
-    tokenizer = processor.tokenizer
-    names: list[tuple[str, str]] = []
-    rows: list[list[int]] = []
-    pictures: list[torch.Tensor] = []
-    truths: list[bool] = []
-    for (scene, question), completion in zip(cases, completions, strict=False):
-        inputs = processor(
-            images=photograph(scene, canvas), text=write_prompt(processor, question.text), return_tensors="pt"
-        )
-        prompt = inputs["input_ids"][0].tolist()
-        boundaries = find_boundaries([tokenizer.decode([token]) for token in completion])
-        for claim in make_claims(rng, scene.grid):
-            probe = tokenizer.encode(PROBE_TEMPLATE.format(claim=claim.text))
-            places = [0, int(rng.choice(boundaries))] if boundaries else [0]
-            for kept in places:
-                quarter = f"quarter {min(4, 1 + 4 * kept // len(completion))}" if completion else ""
-                names.append(("start", claim_kind(claim.text)) if kept == 0 else ("late", quarter))
-                rows.append(prompt + completion[:kept] + probe)
-                pictures.append(inputs["pixel_values"][0])
-                truths.append(claim.is_true)
-    said_yes = _say_yes(model, tokenizer, rows, pictures, batch_size)
-    found: dict[str, dict[str, list[bool]]] = {"start": defaultdict(list), "late": defaultdict(list)}
-    for (place, name), yes, truth in zip(names, said_yes, truths, strict=True):
-        found[place][name].append(yes == truth)
-    return found["start"], found["late"]
-
-
-def _say_yes(
-    model: LabModel,
-    tokenizer: LabTokenizer,
-    rows: list[list[int]],
-    pictures: list[torch.Tensor],
-    batch_size: int,
-) -> list[bool]:
-    import torch
-
-    yes, no = tokenizer.encode(" yes")[0], tokenizer.encode(" no")[0]
-    answers = [False] * len(rows)
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
-    for start in range(0, len(order), batch_size):
-        some = order[start : start + batch_size]
-        length = max(len(rows[index]) for index in some)
-        ids = torch.full((len(some), length), tokenizer.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for place, index in enumerate(some):
-            ids[place, length - len(rows[index]) :] = torch.tensor(rows[index])
-            mask[place, length - len(rows[index]) :] = 1
-        with torch.inference_mode():
-            logits = model(
-                input_ids=ids.to(model.device),
-                attention_mask=mask.to(model.device),
-                pixel_values=torch.stack([pictures[index] for index in some]).to(model.device),
-                logits_to_keep=1,
-            ).logits[:, -1]
-        for index, likelier in zip(some, (logits[:, yes] > logits[:, no]).tolist(), strict=True):
-            answers[index] = likelier
-    return answers
+    """Ask each picture's claims right after the question, by kind, and along the chain, by quarter of its depth."""
+    prober = ReferenceProber(policy.model, policy.processor)
+    algorithm = VAPO(num_anchors=20, sharing="group")  # as many probes for short chains as for long ones
+    first = [probe for rollout in rollouts for probe in probe_directly(rollout, rollout.sample.claims)]
+    later = [
+        probe
+        for number, rollout in enumerate(rollouts)
+        for probe in algorithm.probes(rollout, np.random.default_rng([seed, 22, number]))
+    ]
+    at_start: dict[str, list[bool]] = defaultdict(list)
+    along: dict[str, list[bool]] = defaultdict(list)
+    for verdict in prober.score(first):
+        at_start[claim_kind(verdict.probe.claim.text)].append(verdict.correct)
+    for verdict in prober.score(later):
+        along[f"quarter {depth_quarter(verdict.probe.anchor.depth)}"].append(verdict.correct)
+    return at_start, along
