@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from functools import wraps
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,7 +59,9 @@ class TestReferenceProber(ProberContract):
         probes = make_probes([rollout])
         plain = ReferenceProber(model, processor).score(probes)
         handle = model.register_forward_hook(lambda *_: forwards.append(1))
-        in_step = ReferenceProber(model, processor, max_batch_tokens=150, agree_on_batches=lambda own: own + 3)
+        in_step = ReferenceProber(
+            model, processor, max_batch_tokens=150, agree_on_batches=lambda own: own + 3, collective=True
+        )
         own = len(split_rows([], 150, one_prompt=True))
         assert in_step.score([], rollout) == [] and len(forwards) == own + 3
         verdicts = in_step.score(probes, rollout)
@@ -63,3 +69,18 @@ class TestReferenceProber(ProberContract):
         with pytest.raises(ValueError, match="keep_in_step_with"):
             in_step.score(probes)
         handle.remove()
+
+
+def test_two_real_processes_with_uneven_probes_make_as_many_forwards():
+    tests = Path(__file__).parents[1]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29512"]
+    environment = {**os.environ, "PYTHONPATH": str(tests), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*launch, str(tests / "engines" / "uneven_ranks.py")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "rank 0 made" in done.stdout and "rank 1 made" in done.stdout

@@ -42,9 +42,10 @@ class ReferenceProber:
         template: the question, see `vapo.models.questions`.
         max_batch_tokens: tokens in one forward pass, padding included.
         autocast: makes the context in which the model is called.
-        agree_on_batches: given this process's number of batches, returns how many every process must run. None where
-            a forward pass is no collective. Where it is (FSDP, ZeRO-3), every batch then holds one prompt and encodes
-            its pictures itself, so that all ranks make the same calls.
+        agree_on_batches: given this process's number of batches, returns how many every process must run; None where
+            there is one process.
+        collective: whether a forward pass is a collective call, as with FSDP and ZeRO-3. Every batch then holds one
+            prompt and encodes its pictures itself, so that all ranks make the same calls inside a pass too.
 
     Raises:
         ModelError: the model or tokenizer cannot be probed.
@@ -59,6 +60,7 @@ class ReferenceProber:
         max_batch_tokens: int = 8192,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
         agree_on_batches: Callable[[int], int] | None = None,
+        collective: bool = False,
     ) -> None:
         self._model = model
         self._processor = processor
@@ -66,6 +68,7 @@ class ReferenceProber:
         self._max_batch_tokens = max_batch_tokens
         self._autocast = autocast
         self._agree_on_batches = agree_on_batches
+        self._collective = collective
         self._feature_module = find_feature_module(model)
         self._image_token_id = find_image_token_id(self._feature_module.config)
         self._pad_token_id = processor.tokenizer.pad_token_id or 0
@@ -95,13 +98,13 @@ class ReferenceProber:
             )
             for number, probe in enumerate(probes)
         ]
-        batches = split_rows(rows, self._max_batch_tokens, one_prompt=self._agree_on_batches is not None)
+        batches = split_rows(rows, self._max_batch_tokens, one_prompt=self._collective)
         if self._agree_on_batches is not None:
             if keep_in_step_with is None:
                 raise ValueError("keep_in_step_with is required where ranks must agree on the number of batches")
             idle = _Row(-1, len(prompts) - 1, keep_in_step_with.prompt_ids)
             batches += [[idle]] * (self._agree_on_batches(len(batches)) - len(batches))
-        cache: dict[int, ImageFeatures] | None = {} if self._agree_on_batches is None else None
+        cache: dict[int, ImageFeatures] | None = None if self._collective else {}
         p_true = [0.5] * len(probes)
         with inference(self._model), self._autocast():
             for batch in batches:

@@ -281,7 +281,8 @@ class VAPOTrainer(GRPOTrainer):
             template=self.args.probe_template,
             max_batch_tokens=self.args.probe_batch_tokens,
             autocast=lambda: self.accelerator.autocast(),
-            agree_on_batches=self._most_batches if sharded else None,
+            agree_on_batches=self._most_batches if self.accelerator.num_processes > 1 else None,
+            collective=sharded,
         )
 
     def _most_batches(self, own: int) -> int:
