@@ -78,6 +78,13 @@ def test_refusals_have_no_traceback(tmp_path, capsys):
     assert shown.startswith("vapo: ") and "Traceback" not in shown
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["evaluate", "lab", "--data", "lab", "--limit", "1", "--out", str(tmp_path / "file" / "out")]) == 1
+    shown = capsys.readouterr().err
+    assert str(tmp_path / "file") in shown and "Traceback" not in shown
+
+
 def test_public_names_resolve():
     for name in vapo.__all__:
         assert getattr(vapo, name) is not None

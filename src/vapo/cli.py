@@ -39,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VapoError as error:
         print(f"vapo: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"vapo: {error.filename}: {error.strerror}; choose another place or mend this one", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nvapo: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return INTERRUPTED
