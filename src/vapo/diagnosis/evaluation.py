@@ -14,6 +14,7 @@ import torch
 
 import vapo
 from vapo.algorithms.vapo import VAPO, draw_claims
+from vapo.core.grading import ends_in_open_thinking
 from vapo.data.samples import Samples
 from vapo.diagnosis.direct_probes import probe_directly
 from vapo.diagnosis.fingerprint import fingerprint_weights
@@ -25,7 +26,6 @@ from vapo.engines.generation import find_eos_token_ids, is_finished, sample_comp
 from vapo.engines.reference import ReferenceProber
 from vapo.engines.run_folder import write_atomically
 from vapo.errors import ConfigError, DataError
-from vapo.core.grading import ends_in_open_thinking
 from vapo.models.questions import PROBE_TEMPLATE
 from vapo.types import Probe, Rollout, Sample, Verdict
 
