@@ -6,7 +6,6 @@ import torch
 from PIL import Image
 
 from vapo.core.boundaries import find_boundaries
-from vapo.lab.ability import write_prompt
 from vapo.lab.cold_start import read_lessons
 from vapo.lab.curriculum import Mixture, Teacher, draw_boundary
 from vapo.lab.lessons import JUDGING, SAYING, Branch, Lesson, pack_lessons
@@ -64,7 +63,9 @@ def test_a_lesson_is_written_in_the_format_of_use(world):
     chain = next(index for index, branch in enumerate(lesson.branches) if (0, SAYING, 1.0) in branch.targets)
     text = tokenizer.decode(path_to(lesson, chain))
     question = text.split("<|vision_end|>")[1].split("<|im_end|>")[0]
-    inputs = processor(images=Image.fromarray(lesson.pixels), text=write_prompt(processor, question))
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    text_of_prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    inputs = processor(images=Image.fromarray(lesson.pixels), text=text_of_prompt)
     prompt = list(inputs["input_ids"][0])
     assert path_to(lesson, chain)[: len(prompt)] == prompt
     assert text.endswith("}<|im_end|>")

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from vapo.errors import DataError
 
+from .claims import CLAIM_KINDS
 from .curriculum import Mixture, Teacher
 from .lessons import JUDGING, SAYING, TELLING, Batch, pack_lessons
 from .model import LabModel, LabTokenizer
@@ -42,18 +43,18 @@ class Plan:
     """How long and on what the cold start trains. The defaults made the shipped checkpoint."""
 
     sight_steps: int = 600
-    steps: int = 2050
-    lessons: int = 12
-    learning_rate: float = 2e-3
+    steps: int = 1550
+    lessons: int = 16
+    learning_rate: float = 1.5e-3
     warmup_steps: int = 40
     telling: float = 0.4
     grids: tuple[tuple[int, int], ...] = GRIDS
     stages: tuple[Stage, ...] = (
-        Stage(0.08, Mixture(careful=0, hasty=0, dictations=2, readings=0, probes=0)),
-        Stage(0.19, Mixture(careful=0, hasty=0, probes=8, claims=("cell",))),
-        Stage(0.41, Mixture(careful=0, hasty=0, probes=9, claims=("cell", "position", "presence"))),
-        Stage(0.56, Mixture(careful=0, hasty=0, probes=10)),
-        Stage(1.0, Mixture(careful=1, hasty=1, additions=1, readings=0, probes=4)),
+        Stage(0.12, Mixture(careful=0, hasty=0, dictations=2, readings=0, probes=0)),
+        Stage(0.25, Mixture(careful=0, hasty=0, probes=8, claims=("comparison", "cell"))),
+        Stage(0.37, Mixture(careful=0, hasty=0, probes=9, claims=("cell", "position", "presence"))),
+        Stage(0.61, Mixture(careful=0, hasty=0, probes=10, claims=(*CLAIM_KINDS, "position", "count"))),
+        Stage(1.0, Mixture(additions=1, readings=1, probes=3, claims=(*CLAIM_KINDS, "position", "count"))),
     )
 
     def mixture_at(self, step: int) -> Mixture:

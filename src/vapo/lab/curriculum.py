@@ -1,4 +1,4 @@
-"""The order of lessons: first what a cell shows, then whether a claim is right, all the while how to reason.
+"""What lessons hold: first what cells show, then whether claims are right, kind after kind, then how to reason.
 
 How probes are placed is part of the world. Two in five hang at depth 0, straight after the question. The others
 hang at the i-th boundary of the chain with a probability that falls as exp(-i / 2), so that late boundaries are
@@ -27,9 +27,9 @@ from .world import CELL, GRIDS, Grid, draw_scene, paint
 class Mixture:
     """What a lesson holds.
 
-    `careful` and `hasty` chains, `readings` of a single cell, `dictations` of all cells and `additions` (of bare
-    numbers) are counted per picture; `probes` is how many claims, of the `claims` kinds, are put to each chain and
-    each reading.
+    `careful` and `hasty` chains, `readings` of a single cell, `dictations` of all cells and lines and `additions` of
+    bare numbers are counted per picture; `probes` is how many claims are put to each chain and each reading; a kind
+    named twice in `claims` comes twice as often.
     """
 
     careful: int = 1
@@ -104,7 +104,7 @@ class Teacher:
         targets = [(index, SAYING, 1.0) for index in range(len(ids))]
         if kind == "list":
             read = [target for target in targets[:-1] if text[ends[target[0]] - 1].isdigit()]
-            targets = read[: grid.rows * grid.columns]
+            targets = read[: -len(question.answer)]
         branches.append(Branch(list(ids), len(branches) - 1, len(asked), targets))
         pieces = [text[start:end] for start, end in zip((0, *ends), ends[:-1], strict=False)]
         return len(branches) - 2, len(branches) - 1, list(find_boundaries(pieces))

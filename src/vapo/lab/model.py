@@ -84,7 +84,11 @@ def describe_model(size: ModelSize, tokenizer: LabTokenizer) -> Any:
 
 
 def build_model(size: ModelSize, tokenizer: LabTokenizer, *, seed: int) -> LabModel:
-    """Build the model with random weights drawn from `seed`; the global random state of torch is left as it was."""
+    """Build the model with random weights drawn from `seed`; the global random state of torch is left as it was.
+
+    Keys begin equal to queries, so that at first a token looks at what resembles it. The tower is taught to write
+    in the text model's word vectors (`teach_sight`), and a cell is found by its name, a digit by its like, at once.
+    """
     import torch
     from transformers import GenerationConfig, LlavaForConditionalGeneration
 
@@ -92,6 +96,9 @@ def build_model(size: ModelSize, tokenizer: LabTokenizer, *, seed: int) -> LabMo
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlavaForConditionalGeneration(config)
+    with torch.no_grad():
+        for layer in model.model.language_model.layers:
+            layer.self_attn.k_proj.weight.copy_(layer.self_attn.q_proj.weight)
     model.generation_config = GenerationConfig(
         eos_token_id=config.text_config.eos_token_id, pad_token_id=config.text_config.pad_token_id, do_sample=False
     )

@@ -163,10 +163,17 @@ def _ask_read(rng: np.random.Generator, grid: Grid) -> Question:
 
 
 def _ask_list(rng: np.random.Generator, grid: Grid) -> Question:
-    cells = [grid.cells[index] for index in rng.permutation(len(grid.cells))]
-    total = str(len(cells))
-    readings = ", ".join(f"{cell_name(row, column)}{grid.digits[row][column]}" for row, column in cells)
-    return Question("list", "Read the cells in any order.", total, f"{readings}.", (total,))
+    """Name every cell, and every line twice, in random order, each followed by its digit, or by one of its digits."""
+    readings = [f"{cell_name(row, column)}{grid.digits[row][column]}" for row, column in grid.cells]
+    for _ in range(2):
+        readings += [f"{row_mark(row)}{rng.choice(grid.digits[row])}" for row in range(grid.rows)]
+        readings += [
+            f"{column_mark(column)}{rng.choice([line[column] for line in grid.digits])}"
+            for column in range(grid.columns)
+        ]
+    chain = ", ".join(readings[index] for index in rng.permutation(len(readings)))
+    total = str(len(readings))
+    return Question("list", "Read cells and lines in any order.", total, f"{chain}.", (total,))
 
 
 def _ask_add(rng: np.random.Generator, grid: Grid) -> Question:
