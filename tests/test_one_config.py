@@ -19,7 +19,7 @@ CONFIG = {
     "num_generations": 4,
     "per_device_train_batch_size": 8,
     "num_anchors": 4,
-    "max_completion_length": 64,
+    "max_completion_length": 96,
     "learning_rate": 1e-5,
     "max_steps": 2,
     "logging_steps": 1,
@@ -37,7 +37,7 @@ def train(folder, *more: str) -> list[dict]:
 def test_the_lab_model(tmp_path):
     entries = train(tmp_path)
     assert len(entries) == 2 and all(0 < entry["perception/accuracy"] <= 1 for entry in entries)
-    assert all(entry["rewards/format_reward/mean"] > 0.9 for entry in entries)
+    assert all(entry["rewards/format_reward/mean"] > 0.7 for entry in entries)
 
 
 @pytest.mark.torchvision
