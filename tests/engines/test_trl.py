@@ -302,6 +302,13 @@ class TestEngineOptions:
         assert changed and all("lora" in name for name in changed)
         assert (tmp_path / "checkpoint-3" / "adapter_model.safetensors").exists()
 
+    def test_freeze_vision_trains_the_language_model_alone(self, make_trainer):
+        trainer = make_trainer(freeze_vision=True)
+        before = parameters_of(trainer)
+        trainer.train()
+        changed = {name for name, value in parameters_of(trainer).items() if not torch.equal(value, before[name])}
+        assert changed and all("language_model" in name for name in changed)
+
     def test_bf16_and_gradient_checkpointing(self, make_trainer):
         trainer = make_trainer(bf16=True, gradient_checkpointing=True, max_steps=2)
         trainer.train()

@@ -34,7 +34,7 @@ from vapo.engines.trl_config import VAPOConfig
 from vapo.engines.trl_rows import SampleReader, keep_text_plain
 from vapo.errors import ConfigError, ModelError
 from vapo.models.plain_text import make_neutraliser
-from vapo.models.vision import find_feature_module, find_vision_token_ids, told_images_per_row
+from vapo.models.vision import find_feature_module, find_vision_token_ids, freeze_vision, told_images_per_row
 from vapo.types import Rollout, Sample
 
 if TYPE_CHECKING:
@@ -130,6 +130,8 @@ class VAPOTrainer(GRPOTrainer):
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
                 "vision-language models, whose AutoProcessor handles pictures"
             )
+        if args.freeze_vision:
+            freeze_vision(self.model)
         self._neutralise = make_neutraliser(self.processing_class)
         self._adopt_think_format()
         self._gate_column = self._find_gate_column(args.gate_reward, probing)

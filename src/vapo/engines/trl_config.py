@@ -80,6 +80,10 @@ class VAPOConfig(GRPOConfig):
     max_refills: int = field(
         default=4, metadata={"help": "Rounds of further prompts that dynamic_sampling draws for one batch."}
     )
+    freeze_vision: bool = field(
+        default=False,
+        metadata={"help": "Train the language model alone; vision tower and projector stay as they are."},
+    )
     probe_template: str = field(
         default=PROBE_TEMPLATE, metadata={"help": "Text of a probe; {claim} stands for the claim."}
     )

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 MAX_COMPLETION_TOKENS = 96
 RUN = {
-    "learning_rate": 2e-4,
+    "learning_rate": 5e-5,
     "lr_scheduler_type": "constant",
     "per_device_train_batch_size": 64,
     "num_generations": 8,
     "num_anchors": 4,
     "max_completion_length": MAX_COMPLETION_TOKENS,
+    "freeze_vision": True,
     "gradient_checkpointing": False,
     "logging_steps": 1,
     "save_steps": 20,

@@ -113,6 +113,24 @@ def find_feature_module(model: torch.nn.Module) -> Any:
     return modules[-1]
 
 
+def freeze_vision(model: torch.nn.Module) -> int:
+    """Take everything outside the language model out of training; return how many parameters that are.
+
+    Raises:
+        ModelError: the model does not say which part of it is the language model.
+    """
+    module = find_feature_module(model)
+    if not hasattr(module, "language_model"):
+        raise ModelError(
+            f"{type(module).__name__} has no language_model, so its vision part cannot be told; train it too"
+        )
+    language = {id(parameter) for parameter in module.language_model.parameters()}
+    vision = [parameter for parameter in module.parameters() if id(parameter) not in language]
+    for parameter in vision:
+        parameter.requires_grad_(False)
+    return sum(parameter.numel() for parameter in vision)
+
+
 @contextmanager
 def shared_image_features(
     module: Any,
