@@ -157,7 +157,7 @@ def add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
         formatter_class=RAW,
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder of the run (default: runs/demo)")
-    parser.add_argument("--steps", type=int, default=60, help="training steps (default: 60)")
+    parser.add_argument("--steps", type=int, default=40, help="training steps (default: 40)")
     parser.add_argument("--questions", type=int, default=200, help="held-out questions asked (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
     parser.set_defaults(command=demo)

@@ -27,6 +27,7 @@ RUN = {
     "num_anchors": 4,
     "max_completion_length": MAX_COMPLETION_TOKENS,
     "freeze_vision": True,
+    "temperature": 0.6,
     "gradient_checkpointing": False,
     "logging_steps": 1,
     "save_steps": 20,
