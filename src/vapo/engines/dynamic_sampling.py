@@ -17,6 +17,7 @@ from trl import GRPOTrainer
 from trl.data_utils import prepare_multimodal_messages
 
 from vapo.core.advantages import informative_groups
+from vapo.engines.trl_rows import list_images
 from vapo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class InformativeRollouts:
         return output
 
     def _generate(self, rows: list[dict[str, Any]]) -> tuple[Any, ...]:
-        prompts = [prepare_multimodal_messages(row["prompt"], images=_images_of(row)) for row in rows]
+        prompts = [prepare_multimodal_messages(row["prompt"], images=list_images(row)) for row in rows]
         outputs = GRPOTrainer._generate(self._trainer, prompts)
         return tuple(list(column) if isinstance(column, list) else column for column in outputs)
 
@@ -161,7 +162,3 @@ class InformativeRollouts:
         prompts = dict(zip(groups, drawn, strict=True))
         fallback = prompts[groups[0]]
         return {place: prompts.get(self._group_of(place), fallback) for place in range(self._rows_per_process())}
-
-
-def _images_of(row: dict[str, Any]) -> list[Any]:
-    return row["images"] if "images" in row else [row["image"]]

@@ -74,8 +74,7 @@ class SampleReader:
             raise DataError(f"{where}: {error}") from error
         if self._require_claims and not claims:
             raise DataError(f"{where}: the row has no claims; add some, or leave the row out")
-        images = row.get("images") if "images" in row else [row.get("image")]
-        pictures = tuple(image for image in images or () if image is not None)
+        pictures = tuple(list_images(row))
         if self._require_claims and not pictures:
             raise DataError(
                 f"{where}: the row has claims but no image to check them against; add it or leave the row out"
@@ -87,6 +86,12 @@ class SampleReader:
             answer=str(row.get("answer", row.get("solution", ""))),
             claims=claims,
         )
+
+
+def list_images(row: Mapping[str, Any]) -> list[Any]:
+    """Return the pictures of a row, from its column `images` or `image`."""
+    images = row["images"] if "images" in row else [row.get("image")]
+    return [image for image in images or () if image is not None]
 
 
 def keep_text_plain(prompt: Any, neutralise: Callable[[str], str]) -> Any:
