@@ -45,6 +45,7 @@ def train(options: RunOptions) -> FinishedRun:
         eval_samples = load_split(options, options.data.eval_split, require_claims=needs_claims)
         eval_rows = make_training_rows(eval_samples, system_prompt=options.data.system_prompt)
 
+    prepare_loading(options)  # before the folder is opened: a mistyped name must not be held against the next try
     folder = RunFolder(str(training.output_dir), training.world_size)
     if training.process_index == 0:
         folder.open(describe(options))
@@ -52,7 +53,6 @@ def train(options: RunOptions) -> FinishedRun:
     done = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
     if folder.is_finished:
         return FinishedRun(folder.path, done, 0)
-    prepare_loading(options)
     trainer = VAPOTrainer(
         options.model_name,
         args=training,
