@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from vapo.models.questions import PROBE_TEMPLATE, find_answer_tokens
+from vapo.models.vision import TOKEN_TYPE_INPUTS
 from vapo.types import Anchor, Claim, Probe, Rollout, Sample
 
 
@@ -20,13 +24,27 @@ def make_sample(name: str, size: tuple[int, int] = (56, 42), num_images: int = 1
     return Sample(id=name, images=images, question="What is it?", answer="1", claims=claims)
 
 
-def make_rollout(processor, sample: Sample, completion: str) -> Rollout:
+def encode_prompt(processor, sample: Sample):
     content = [{"type": "image", "image": image} for image in sample.images]
     messages = [{"role": "user", "content": [*content, {"type": "text", "text": sample.question}]}]
-    prompt = processor.apply_chat_template([messages], add_generation_prompt=True, tokenize=True, return_dict=True)
+    return processor.apply_chat_template(
+        [messages], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+    )
+
+
+def extend_prompt(prompt, ids: Sequence[int]) -> dict[str, torch.Tensor]:
+    """The processor's tensors with text behind: one more id each, seen, and no part of a picture."""
+    behind = {"input_ids": torch.tensor([ids], dtype=torch.long)}
+    behind["attention_mask"] = torch.ones_like(behind["input_ids"])
+    behind |= {name: torch.zeros_like(behind["input_ids"]) for name in TOKEN_TYPE_INPUTS}
+    return {k: torch.cat([v, behind[k].to(v.dtype)], dim=1) if k in behind else v for k, v in prompt.items()}
+
+
+def make_rollout(processor, sample: Sample, completion: str) -> Rollout:
+    prompt_ids = encode_prompt(processor, sample)["input_ids"][0].tolist()
     completion_ids = processor.tokenizer.encode(completion, add_special_tokens=False)
     texts = [processor.tokenizer.decode([i]) for i in completion_ids]
-    return Rollout(sample, tuple(prompt["input_ids"][0]), tuple(completion_ids), tuple(texts))
+    return Rollout(sample, tuple(prompt_ids), tuple(completion_ids), tuple(texts))
 
 
 def make_probes(rollouts: list[Rollout]) -> list[Probe]:
@@ -43,16 +61,12 @@ def ask_plainly(model, processor, probe: Probe) -> float:
     tokenizer = processor.tokenizer
     question = PROBE_TEMPLATE.replace("{claim}", probe.claim.text)
     ids = [
-        *probe.rollout.prompt_ids,
         *probe.rollout.completion_ids[: probe.anchor.index],
         *tokenizer.encode(question, add_special_tokens=False),
     ]
-    pictures = processor.image_processor(images=[list(probe.rollout.sample.images)], return_tensors="pt")
-    inputs = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
-    if "mm_token_type_ids" in processor.model_input_names:
-        inputs["mm_token_type_ids"] = (inputs["input_ids"] == model.config.image_token_id).long()
+    inputs = extend_prompt(encode_prompt(processor, probe.rollout.sample), ids)
     with torch.no_grad():
-        logits = model(**inputs, **pictures).logits[0, -1].float()
+        logits = model(**inputs).logits[0, -1].float()
     answers = find_answer_tokens(tokenizer, question)
     probabilities = logits.softmax(-1)
     yes, no = probabilities[list(answers.yes)].sum(), probabilities[list(answers.no)].sum()
@@ -76,6 +90,14 @@ class ProberContract:
 
     def test_several_pictures_in_one_prompt(self, model, processor, prober):
         probes = make_probes([make_rollout(processor, make_sample("pair", num_images=2), "Two, I think.")])
+        expected = [ask_plainly(model, processor, probe) for probe in probes]
+        np.testing.assert_allclose([v.p_true for v in prober.score(probes)], expected, atol=1e-5)
+
+    def test_pictures_of_different_sizes_in_one_prompt(self, model, processor, prober):
+        few, many = make_sample("few", (28, 56)), make_sample("many", num_images=3)
+        images = (many.images[0], many.images[1].resize((56, 20)), many.images[2].resize((20, 84)))
+        samples = (few, replace(many, images=images))
+        probes = make_probes([make_rollout(processor, sample, "Three, I think.") for sample in samples])
         expected = [ask_plainly(model, processor, probe) for probe in probes]
         np.testing.assert_allclose([v.p_true for v in prober.score(probes)], expected, atol=1e-5)
 

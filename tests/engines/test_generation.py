@@ -6,7 +6,7 @@ from functools import wraps
 import numpy as np
 import pytest
 import torch
-from engines.prober_contract import make_sample
+from engines.prober_contract import encode_prompt, extend_prompt, make_sample
 from peft import LoraConfig, get_peft_model
 from tiny_models import BUILDERS, NEEDS_TORCHVISION, build_tiny
 
@@ -50,31 +50,14 @@ def complete(policy, samples, **options):
 def generate_plainly(policy, sample, max_tokens: int) -> tuple[int, ...]:
     """The definition: one row, the processor's own tensors, no cache, the likeliest allowed token each time."""
     tokenizer = policy.processor.tokenizer
-    content = [*({"type": "image", "image": i} for i in sample.images), {"type": "text", "text": sample.question}]
-    inputs = policy.processor.apply_chat_template(
-        [{"role": "user", "content": content}],
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-    )
+    prompt = encode_prompt(policy.processor, sample)
     never = list(find_vision_token_ids(policy.model.config, tokenizer))
-    pictures = {k: v for k, v in inputs.items() if k not in ("input_ids", "attention_mask", "mm_token_type_ids")}
-    ids = inputs["input_ids"]
     completion: list[int] = []
     while len(completion) < max_tokens and tokenizer.eos_token_id not in completion:
-        types = {"mm_token_type_ids": (ids == policy.model.config.image_token_id).long()}
         with torch.no_grad():
-            logits = policy.model(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                use_cache=False,
-                **pictures,
-                **(types if "mm_token_type_ids" in policy.processor.model_input_names else {}),
-            ).logits[0, -1]
+            logits = policy.model(**extend_prompt(prompt, completion), use_cache=False).logits[0, -1]
         logits[never] = -torch.inf
         completion.append(int(logits.argmax()))
-        ids = torch.cat([ids, torch.tensor([[completion[-1]]])], dim=1)
     return tuple(completion)
 
 

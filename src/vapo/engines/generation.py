@@ -31,6 +31,7 @@ from vapo.errors import ConfigError, ModelError
 from vapo.models.vision import (
     find_feature_module,
     find_image_token_id,
+    find_token_type_name,
     find_vision_token_ids,
     shared_image_features,
     token_types,
@@ -161,10 +162,10 @@ def _generate(
         "input_ids": torch.tensor(ids, device=device),
         "attention_mask": torch.tensor(mask, device=device),
     }
-    for name in ("mm_token_type_ids", "token_type_ids"):
-        if name in policy.processor.model_input_names:
-            types = [token_types(row, find_image_token_id(model.config)) for row in ids]
-            inputs[name] = torch.tensor(types, device=device)
+    token_type_name = find_token_type_name(module, policy.processor)
+    if token_type_name is not None:
+        types = [token_types(row, find_image_token_id(model.config)) for row in ids]
+        inputs[token_type_name] = torch.tensor(types, device=device)
     distinct = list(dict.fromkeys(map(id, prompts)))
     pictures = {id(prompt): prompt.images.to(device) for prompt in prompts}
     rows = [distinct.index(id(prompt)) for prompt in prompts]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from trl.data_utils import prepare_multimodal_messages
 
 from vapo.data.prompts import build_messages
 from vapo.engines.checkpoint import Policy
 from vapo.errors import ModelError
 from vapo.models.plain_text import make_neutraliser
-from vapo.models.vision import ImageInputs
+from vapo.models.vision import ImageInputs, take_image_inputs
 from vapo.types import Sample
-
-_NOT_OF_IMAGES = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +64,4 @@ class PromptWriter:
                 f"completion tokens it exceeds the model's context of {self._context_tokens}; use smaller pictures or "
                 "lower max_completion_tokens"
             )
-        tensors = {k: v for k, v in encoded.items() if isinstance(v, torch.Tensor) and k not in _NOT_OF_IMAGES}
-        return Prompt(sample, ids, ImageInputs(tensors))
+        return Prompt(sample, ids, take_image_inputs(encoded))

@@ -19,6 +19,7 @@ from vapo.models.vision import (
     ImageInputs,
     find_feature_module,
     find_image_token_id,
+    find_token_type_name,
     process_images,
     shared_image_features,
     token_types,
@@ -72,8 +73,7 @@ class ReferenceProber:
         self._feature_module = find_feature_module(model)
         self._image_token_id = find_image_token_id(self._feature_module.config)
         self._pad_token_id = processor.tokenizer.pad_token_id or 0
-        names = processor.model_input_names
-        self._token_type_name = next((n for n in ("mm_token_type_ids", "token_type_ids") if n in names), None)
+        self._token_type_name = find_token_type_name(self._feature_module, processor)
 
     def score(self, probes: Sequence[Probe], keep_in_step_with: Rollout | None = None) -> list[Verdict]:
         """Return one verdict per probe, in order.

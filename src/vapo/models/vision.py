@@ -46,6 +46,9 @@ VISION_MARKERS = (
     "<IMG_CONTEXT>",
 )
 
+TOKEN_TYPE_INPUTS = ("mm_token_type_ids", "token_type_ids")
+TEXT_INPUTS = ("input_ids", "attention_mask", *TOKEN_TYPE_INPUTS)
+
 
 def find_image_token_id(config: Any) -> int:
     """Return the id of the token whose places the image features take.
@@ -86,9 +89,36 @@ class ImageInputs:
 
 
 def process_images(processor: Any, images: Sequence[Image]) -> ImageInputs:
-    """Turn a prompt's pictures into tensors, once for all questions about them."""
-    encoded = processor.image_processor(images=[list(images)], return_tensors="pt")
-    return ImageInputs({name: value for name, value in encoded.items() if isinstance(value, torch.Tensor)})
+    """Turn a prompt's pictures into tensors, once for all questions about them.
+
+    The processor makes them as it does for a prompt. Its image processor alone would not do: some families' processors
+    ask it for more than its own settings say (InternVL's for tiles), or rearrange what it returns.
+    """
+    content = [*({"type": "image", "image": image} for image in images), {"type": "text", "text": "?"}]
+    conversation = [{"role": "user", "content": content}]
+    return take_image_inputs(
+        processor.apply_chat_template([conversation], tokenize=True, return_dict=True, return_tensors="pt")
+    )
+
+
+def take_image_inputs(encoded: Mapping[str, Any]) -> ImageInputs:
+    """Return what a processor made of a prompt's pictures, without what it made of the text."""
+    tensors = {name: value for name, value in encoded.items() if isinstance(value, torch.Tensor)}
+    return ImageInputs({name: tensor for name, tensor in tensors.items() if name not in TEXT_INPUTS})
+
+
+def find_token_type_name(module: Any, processor: Any) -> str | None:
+    """Return the name of the input that tells image tokens from text (see `token_types`), or None if there is none.
+
+    Qwen's positions and Gemma3's two-way attention between the tokens of a picture depend on it.
+
+    Args:
+        module: what `find_feature_module` returned.
+        processor: the processor, which must make that input too.
+    """
+    accepted = inspect.signature(module.forward).parameters
+    names = [name for name in TOKEN_TYPE_INPUTS if name in accepted and name in processor.model_input_names]
+    return names[0] if names else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,50 @@
+"""Small random vision-language models, built from the configuration classes of real families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from transformers import set_seed
+
+from tiny_models.gemma3 import build_gemma3
+from tiny_models.idefics import build_idefics3, build_smolvlm
+from tiny_models.internvl import build_internvl
+from tiny_models.llava import build_llava, build_llava_onevision, build_llava_sliding
+from tiny_models.qwen import build_qwen2_5_vl, build_qwen2_5_vl_sliding, build_qwen2_vl, build_qwen3_vl
+from tiny_models.tokens import tiny_tokenizer
+
+__all__ = ["BUILDERS", "NEEDS_TORCHVISION", "build_tiny", "save_tiny", "tiny_tokenizer"]
+
+BUILDERS: dict[str, Callable] = {
+    "llava": build_llava,
+    "llava_sliding": build_llava_sliding,
+    "llava_onevision": build_llava_onevision,
+    "qwen2_vl": build_qwen2_vl,
+    "qwen2_5_vl": build_qwen2_5_vl,
+    "qwen2_5_vl_sliding": build_qwen2_5_vl_sliding,
+    "qwen3_vl": build_qwen3_vl,
+    "idefics3": build_idefics3,
+    "smolvlm": build_smolvlm,
+    "internvl": build_internvl,
+    "gemma3": build_gemma3,
+}
+NEEDS_TORCHVISION = tuple(family for family in BUILDERS if family not in ("llava", "llava_sliding", "gemma3"))
+
+
+def build_tiny(family: str, seed: int = 0):
+    """Return a random model of `family`, in evaluation mode, and its processor."""
+    set_seed(seed)
+    model, processor = BUILDERS[family]()
+    tokenizer = processor.tokenizer
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model.float().eval(), processor
+
+
+def save_tiny(family: str, folder: Path, seed: int = 0) -> Path:
+    """Save a random model of `family` as an ordinary checkpoint folder and return the folder."""
+    model, processor = build_tiny(family, seed)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
