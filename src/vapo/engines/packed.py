@@ -6,7 +6,7 @@ row as a tree, and only the outputs that somebody asked for reach the vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -168,6 +168,7 @@ def reading_tree(
     pack: Pack,
     rows: torch.Tensor,
     cache: dict[int, ImageFeatures] | None,
+    also: Callable[[torch.Tensor], None] | None = None,
 ) -> Generator[None]:
     """Make the next call of `model` on `pack.inputs` read the row as trees and keep the outputs of `rows` alone.
 
@@ -176,11 +177,15 @@ def reading_tree(
         pack: what it will be called on.
         rows: whose outputs go on to the vocabulary, in the order wanted; may repeat.
         cache: image features by prompt number, see `shared_image_features`.
+        also: is given the outputs of all rows, shape (N, hidden size), before they are picked; it runs inside the
+            model's forward pass.
     """
     module = find_feature_module(model)
 
     def keep(_module: Any, _args: Any, output: Any) -> Any:
         hidden = output.last_hidden_state
+        if also is not None:
+            also(hidden[0])
         output.last_hidden_state = hidden[:, rows.to(hidden.device)]
         return output
 

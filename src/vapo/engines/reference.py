@@ -139,11 +139,8 @@ class ReferenceProber:
             types = [token_types(row, self._image_token_id) for row in ids]
             model_inputs[self._token_type_name] = torch.tensor(types, device=device)
         with shared_image_features(self._feature_module, [row.prompt for row in batch], inputs, cache):
-            logits = self._model(**model_inputs, use_cache=False, logits_to_keep=1).logits[:, -1].float()
-        answers = self._questions.answer_tokens
-        yes = logits[:, list(answers.yes)].logsumexp(-1)
-        no = logits[:, list(answers.no)].logsumexp(-1)
-        return torch.sigmoid(yes - no).tolist()
+            logits = self._model(**model_inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
+        return self._questions.answer_tokens.p_true(logits)
 
 
 def split_rows(rows: Sequence[_Row], max_batch_tokens: int, *, one_prompt: bool) -> list[list[_Row]]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from vapo.errors import ConfigError, ModelError
 from vapo.models.plain_text import make_neutraliser
 
@@ -25,6 +27,11 @@ class AnswerTokens:
 
     yes: tuple[int, ...]
     no: tuple[int, ...]
+
+    def p_true(self, logits: torch.Tensor) -> list[float]:
+        """Return P(yes) / (P(yes) + P(no)) for each row of logits of shape (rows, vocabulary)."""
+        logits = logits.float()
+        return torch.sigmoid(logits[:, list(self.yes)].logsumexp(-1) - logits[:, list(self.no)].logsumexp(-1)).tolist()
 
 
 class ClaimQuestions:
