@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from tiny_models import NEEDS_TORCHVISION, build_tiny
+from tiny_models import FAMILIES, build_tiny
 
 from vapo.diagnosis.direct_probes import probe_directly
 from vapo.diagnosis.evaluation import evaluate
@@ -44,9 +44,7 @@ def all_estimates(plain):
             yield from all_estimates(value)
 
 
-@pytest.mark.parametrize(
-    "family", ["llava", *(pytest.param(family, marks=pytest.mark.torchvision) for family in NEEDS_TORCHVISION)]
-)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_number_lies_in_its_range_and_interval(family, samples):
     evaluation = run(Policy(*build_tiny(family)), samples, num_completions=2, max_completion_tokens=20)
     plain = evaluation.to_json()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from tiny_models import NEEDS_TORCHVISION, build_tiny, save_tiny, tiny_tokenizer
+from tiny_models import FAMILIES, build_tiny, save_tiny, tiny_tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from vapo.engines.checkpoint import load_policy
@@ -20,9 +20,7 @@ def folder(tmp_path: Path) -> Path:
     return save_tiny("llava", tmp_path / "run" / "checkpoint-20")
 
 
-@pytest.mark.parametrize(
-    "family", ["llava", *(pytest.param(family, marks=pytest.mark.torchvision) for family in NEEDS_TORCHVISION)]
-)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_opens_what_was_saved(family, tmp_path):
     model, _ = build_tiny(family)
     policy = load_policy(save_tiny(family, tmp_path / "saved"))

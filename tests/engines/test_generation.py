@@ -8,17 +8,13 @@ import pytest
 import torch
 from engines.prober_contract import encode_prompt, extend_prompt, make_sample
 from peft import LoraConfig, get_peft_model
-from tiny_models import BUILDERS, NEEDS_TORCHVISION, build_tiny
+from tiny_models import FAMILIES, build_tiny
 
 from vapo.engines.checkpoint import Policy
 from vapo.engines.generation import _Draws, find_eos_token_ids, is_finished, sample_completions
 from vapo.engines.prompt_writer import PromptWriter
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.models.vision import find_vision_token_ids
-
-FAMILIES = [
-    pytest.param(family, marks=[pytest.mark.torchvision] if family in NEEDS_TORCHVISION else []) for family in BUILDERS
-]
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

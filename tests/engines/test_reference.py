@@ -9,13 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engines.prober_contract import ProberContract, make_probes, make_rollout, make_sample
-from tiny_models import BUILDERS, NEEDS_TORCHVISION, build_tiny
+from tiny_models import FAMILIES, build_tiny
 
 from vapo.engines.reference import ReferenceProber, split_rows
-
-FAMILIES = [
-    pytest.param(family, marks=[pytest.mark.torchvision] if family in NEEDS_TORCHVISION else []) for family in BUILDERS
-]
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -26,8 +26,8 @@ def make_rows(count: int = 6, claims: list[dict[str, Any]] | None = None, images
 
     def row(number: int) -> dict[str, Any]:
         images = [
-            Image.fromarray(rng.integers(0, 255, (56, 42, 3)).astype("uint8"))
-            for _ in range(1 + number % images_per_row)
+            Image.fromarray(rng.integers(0, 255, (56, 42 + 21 * place, 3)).astype("uint8"))
+            for place in range(1 + number % images_per_row)
         ]
         return {
             "prompt": [{"role": "user", "content": f"What is it? {number}"}],

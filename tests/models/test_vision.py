@@ -2,16 +2,22 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_models import build_tiny, tiny_tokenizer
+from engines.prober_contract import encode_prompt, make_sample
+from tiny_models import FAMILIES, build_tiny, tiny_tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from vapo.errors import ModelError
 from vapo.models.vision import (
     ImageInputs,
+    correct_token_types,
     find_feature_module,
     find_image_token_id,
+    find_token_type_name,
     find_vision_token_ids,
+    freeze_vision,
+    process_images,
     shared_image_features,
+    take_image_inputs,
     told_images_per_row,
 )
 
@@ -53,6 +59,72 @@ def test_features_are_repeated_for_rows_and_the_method_is_put_back():
     assert torch.equal(joined.pooler_output[0], joined.pooler_output[2])
     assert not torch.equal(joined.pooler_output[0], joined.pooler_output[1])
     assert "get_image_features" not in vars(module)
+
+
+def flat_features(output) -> list[torch.Tensor]:
+    """Every feature in an output, those of deeper layers too, as one row per image token."""
+    layers = [output.pooler_output, *(getattr(output, "deepstack_features", None) or [])]
+    return [torch.cat([part.reshape(-1, part.shape[-1]) for part in layer]) for layer in layers]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_shared_features_are_those_of_plain_rows(family, monkeypatch):
+    model, processor = build_tiny(family)
+    module = find_feature_module(model)
+    prompts = [encode_prompt(processor, make_sample("pair", (56, 20), num_images=2)),
+               encode_prompt(processor, make_sample("one", (20, 56)))]  # fmt: skip
+    inputs = [process_images(processor, make_sample("pair", (56, 20), num_images=2).images),
+              process_images(processor, make_sample("one", (20, 56)).images)]  # fmt: skip
+    for prompt, own in zip(prompts, inputs, strict=True):  # made without the prompt's text, and yet the same
+        expected = take_image_inputs(prompt).tensors
+        assert expected.keys() == own.tensors.keys()
+        assert all(torch.equal(own.tensors[name], tensor) for name, tensor in expected.items())
+
+    plain, cache = [], {}
+    encode = module.get_image_features
+    with torch.no_grad(), monkeypatch.context() as patch:
+        patch.setattr(module, "get_image_features", lambda *a, **k: plain.append(encode(*a, **k)) or plain[-1])
+        for prompt in prompts:
+            model(**prompt)
+    rows = [1, 0, 1]
+    for _ in ("encoded", "from the cache"):
+        with torch.no_grad(), shared_image_features(module, rows, inputs, cache):
+            joined = module.get_image_features(pixel_values=None, return_dict=True)
+        expected = [torch.cat(layer) for layer in zip(*(flat_features(plain[row]) for row in rows), strict=True)]
+        for layer, expected_layer in zip(flat_features(joined), expected, strict=True):
+            torch.testing.assert_close(layer, expected_layer, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_freezing_the_vision_part_leaves_the_language_model(family):
+    model, _ = build_tiny(family)
+    frozen = freeze_vision(model)
+    for name, parameter in model.named_parameters():
+        assert parameter.requires_grad == (".language_model." in name or ".text_model." in name), name
+    assert frozen == sum(p.numel() for p in model.parameters() if not p.requires_grad) > 0
+
+
+def test_a_model_that_names_no_language_model_is_not_frozen():
+    class NoDecoder(torch.nn.Module):
+        def get_image_features(self): ...
+
+        def get_decoder(self):
+            return self
+
+    with pytest.raises(ModelError, match="NoDecoder does not say which part"):
+        freeze_vision(NoDecoder())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_token_types_are_given_to_the_families_that_take_them(family):
+    model, processor = build_tiny(family)
+    encoded = encode_prompt(processor, make_sample("one"))
+    name = find_token_type_name(find_feature_module(model), processor)
+    assert ({name} - {None}) == {n for n in encoded if n.endswith("token_type_ids")}
+    if name is not None:
+        late = {name: encoded[name].roll(1), "image_sizes": None}
+        corrected = correct_token_types(late, encoded["input_ids"], find_image_token_id(model.config))
+        assert corrected["image_sizes"] is None and torch.equal(corrected[name], encoded[name].long())
 
 
 class TestImagesPerRow:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from transformers import set_seed
 
 from tiny_models.gemma3 import build_gemma3
@@ -14,7 +15,7 @@ from tiny_models.llava import build_llava, build_llava_onevision, build_llava_sl
 from tiny_models.qwen import build_qwen2_5_vl, build_qwen2_5_vl_sliding, build_qwen2_vl, build_qwen3_vl
 from tiny_models.tokens import tiny_tokenizer
 
-__all__ = ["BUILDERS", "NEEDS_TORCHVISION", "build_tiny", "save_tiny", "tiny_tokenizer"]
+__all__ = ["BUILDERS", "FAMILIES", "NEEDS_TORCHVISION", "build_tiny", "save_tiny", "tiny_tokenizer"]
 
 BUILDERS: dict[str, Callable] = {
     "llava": build_llava,
@@ -30,6 +31,9 @@ BUILDERS: dict[str, Callable] = {
     "gemma3": build_gemma3,
 }
 NEEDS_TORCHVISION = tuple(family for family in BUILDERS if family not in ("llava", "llava_sliding", "gemma3"))
+FAMILIES = [
+    pytest.param(family, marks=[pytest.mark.torchvision] if family in NEEDS_TORCHVISION else []) for family in BUILDERS
+]
 
 
 def build_tiny(family: str, seed: int = 0):

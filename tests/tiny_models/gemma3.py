@@ -21,7 +21,7 @@ def build_gemma3():
     )
 
     roles = {"image_token": "<image_soft_token>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
-    tokenizer = tiny_tokenizer(tuple(roles.values()), tuple(roles.items()), "<start_of_image>")
+    tokenizer = tiny_tokenizer(tuple(roles.values()), tuple(roles.items()), "<start_of_image>", "<bos>")
     text = text_options(
         tokenizer,
         head_dim=8,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = [
@@ -38,7 +38,10 @@ def chat_template(picture: str) -> str:
 
 @cache
 def tiny_tokenizer(
-    markers: tuple[str, ...] = (), roles: tuple[tuple[str, str], ...] = QWEN_ROLES, picture: str = QWEN_PICTURE
+    markers: tuple[str, ...] = (),
+    roles: tuple[tuple[str, str], ...] = QWEN_ROLES,
+    picture: str = QWEN_PICTURE,
+    bos: str | None = None,
 ) -> PreTrainedTokenizerFast:
     """A byte-level BPE with Qwen's special tokens and a chat template.
 
@@ -46,6 +49,7 @@ def tiny_tokenizer(
         markers: a family's own special tokens, whose ids follow those that all families share.
         roles: names under which the family's processor asks the tokenizer for them, such as `image_token`.
         picture: what the chat template writes for a picture.
+        bos: a token that begins every text: as published, the tokenizer adds it, and the chat template writes it too.
     """
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -62,6 +66,12 @@ def tiny_tokenizer(
     )
     tokenizer.add_special_tokens({"additional_special_tokens": [*SPECIAL_TOKENS, *markers]})
     tokenizer.chat_template = chat_template(picture)
+    if bos is not None:
+        tokenizer.add_special_tokens({"bos_token": bos})
+        tokenizer.chat_template = "{{ bos_token }}" + tokenizer.chat_template
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A", special_tokens=[(bos, tokenizer.bos_token_id)]
+        )
     return tokenizer
 
 
@@ -76,7 +86,7 @@ def text_options(tokenizer: PreTrainedTokenizerFast, **extra: object) -> dict[st
         "max_position_embeddings": 2048,
         "tie_word_embeddings": True,
         "vocab_size": len(tokenizer) + 4,
-        "bos_token_id": None,  # the families' own are ids of larger vocabularies
+        "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
         **extra,

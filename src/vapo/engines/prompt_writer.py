@@ -10,7 +10,7 @@ from vapo.data.prompts import build_messages
 from vapo.engines.checkpoint import Policy
 from vapo.errors import ModelError
 from vapo.models.plain_text import make_neutraliser
-from vapo.models.vision import ImageInputs, take_image_inputs
+from vapo.models.vision import ImageInputs, apply_chat_template, take_image_inputs
 from vapo.types import Sample
 
 
@@ -50,13 +50,8 @@ class PromptWriter:
             ModelError: the context is too short.
         """
         messages = build_messages(sample, self._system_prompt, self._neutralise)
-        encoded = self._processor.apply_chat_template(
-            [prepare_multimodal_messages(messages, list(sample.images))],
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-        )
+        messages = prepare_multimodal_messages(messages, list(sample.images))
+        encoded = apply_chat_template(self._processor, messages, add_generation_prompt=True)
         ids = tuple(encoded["input_ids"][0].tolist())
         if self._context_tokens is not None and len(ids) + room_for > self._context_tokens:
             raise ModelError(

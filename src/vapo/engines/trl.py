@@ -34,7 +34,14 @@ from vapo.engines.trl_config import VAPOConfig
 from vapo.engines.trl_rows import SampleReader, keep_text_plain
 from vapo.errors import ConfigError, ModelError
 from vapo.models.plain_text import make_neutraliser
-from vapo.models.vision import find_feature_module, find_vision_token_ids, freeze_vision, told_images_per_row
+from vapo.models.vision import (
+    correct_token_types,
+    find_feature_module,
+    find_image_token_id,
+    find_vision_token_ids,
+    freeze_vision,
+    told_images_per_row,
+)
 from vapo.types import Rollout, Sample
 
 if TYPE_CHECKING:
@@ -158,11 +165,19 @@ class VAPOTrainer(GRPOTrainer):
         return self._informative.leave_out_dropped(super()._generate_and_score_completions(inputs))
 
     def _get_per_token_logps_and_entropies(
-        self, model: Any, *args: Any, num_images: list[int] | None = None, batch_num_images: Any = None, **kwargs: Any
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        *args: Any,
+        num_images: list[int] | None = None,
+        batch_num_images: Any = None,
+        **kwargs: Any,
     ) -> Any:
         # TRL 1.16 hands over LLaVA-OneVision's batch_num_images, which its own method does not take.
-        with told_images_per_row(find_feature_module(model), num_images):
-            return super()._get_per_token_logps_and_entropies(model, *args, num_images=num_images, **kwargs)
+        module = find_feature_module(model)
+        kwargs = correct_token_types(kwargs, input_ids, find_image_token_id(module.config))
+        with told_images_per_row(module, num_images):
+            return super()._get_per_token_logps_and_entropies(model, input_ids, *args, num_images=num_images, **kwargs)
 
     def with_plain_text(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the row with a prompt whose user text holds no special tokens."""

@@ -38,6 +38,7 @@ VISION_MARKERS = (
     "<video>",
     "<fake_token_around_image>",
     "<global-img>",
+    *(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)),
     "<start_of_image>",
     "<end_of_image>",
     "<image_soft_token>",
@@ -96,8 +97,18 @@ def process_images(processor: Any, images: Sequence[Image]) -> ImageInputs:
     """
     content = [*({"type": "image", "image": image} for image in images), {"type": "text", "text": "?"}]
     conversation = [{"role": "user", "content": content}]
-    return take_image_inputs(
-        processor.apply_chat_template([conversation], tokenize=True, return_dict=True, return_tensors="pt")
+    return take_image_inputs(apply_chat_template(processor, conversation))
+
+
+def apply_chat_template(processor: Any, conversation: list[dict[str, Any]], **options: Any) -> Mapping[str, Any]:
+    """Return what a processor makes of one conversation with pictures: tensors with a batch of one row."""
+    return processor.apply_chat_template(
+        [conversation],
+        tokenize=True,
+        return_dict=True,
+        # Among the processor's own options, because SmolVLM's processor warns on every call that comes without any.
+        processor_kwargs={"return_tensors": "pt"},
+        **options,
     )
 
 
@@ -150,11 +161,15 @@ def freeze_vision(model: torch.nn.Module) -> int:
         ModelError: the model does not say which part of it is the language model.
     """
     module = find_feature_module(model)
-    if not hasattr(module, "language_model"):
+    # transformers 5 gives every model with a vision part this method; where it knows of no such part, it returns the
+    # model itself.
+    decoder = module.get_decoder()
+    if decoder is module:
         raise ModelError(
-            f"{type(module).__name__} has no language_model, so its vision part cannot be told; train it too"
+            f"{type(module).__name__} does not say which part of it is the language model, so its vision part cannot "
+            "be told; train it too"
         )
-    language = {id(parameter) for parameter in module.language_model.parameters()}
+    language = {id(parameter) for parameter in decoder.parameters()}
     vision = [parameter for parameter in module.parameters() if id(parameter) not in language]
     for parameter in vision:
         parameter.requires_grad_(False)
@@ -263,3 +278,13 @@ def _concatenate(pooled: Sequence[Any]) -> Any:
 def token_types(ids: Iterable[int], image_token_id: int) -> list[int]:
     """Return 1 for image tokens and 0 for text: what `mm_token_type_ids` and `token_type_ids` hold."""
     return [int(i == image_token_id) for i in ids]
+
+
+def correct_token_types(inputs: Mapping[str, Any], input_ids: torch.Tensor, image_token_id: int) -> dict[str, Any]:
+    """Return `inputs` with token types that fit `input_ids`, where there are token types at all.
+
+    TRL 1.16 tokenises a prompt anew to get them, and then a tokenizer that begins every text with a token (Gemma3's)
+    adds it before the one that the chat template wrote. Every type would be one token late.
+    """
+    correct = (input_ids == image_token_id).long()
+    return {k: correct if k in TOKEN_TYPE_INPUTS and v is not None else v for k, v in inputs.items()}
