@@ -38,8 +38,8 @@ types: $(VENV)/.ready-dev ## check types: strict on floors 0 to 2, standard abov
 # build of torch it imports only with the shim in tests/torchvision_on_cpu. Both run even if the first one fails.
 define run_tests
 @status=0; set -x; \
-$(TEST_ENV) $(PYTEST) -m "not torchvision and $(1)" || status=1; \
-$(TEST_ENV) PYTHONPATH=$(SHIM) $(PYTEST) -m "torchvision and $(1)" || status=1; \
+$(TEST_ENV) $(PYTEST) -m "not torchvision and not vllm and $(1)" || status=1; \
+$(TEST_ENV) PYTHONPATH=$(SHIM) $(PYTEST) -m "torchvision and not vllm and $(1)" || status=1; \
 exit $$status
 endef
 

@@ -342,7 +342,6 @@ class TestBadInput:
             ({"preset": "papr"}, "preset must be one of paper, released"),
             ({"probe_template": "Is it so? "}, r"\{claim\} exactly once"),
             ({"probe_template": "{claim} yes or no: "}, "must not end in white space"),
-            ({"use_vllm": True}, "use_vllm=True is not supported"),
             ({"gate_reward": "accuracy"}, r"none of the reward functions \(even_letters\)"),
         ],
     )

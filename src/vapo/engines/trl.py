@@ -32,6 +32,7 @@ from vapo.engines.rewards import accuracy_reward, format_reward, opened_format_r
 from vapo.engines.trl_checks import check_accuracy, check_arguments, list_columns
 from vapo.engines.trl_config import VAPOConfig
 from vapo.engines.trl_rows import SampleReader, keep_text_plain
+from vapo.engines.trl_vllm import check_vllm, make_vllm_prober, mend_rollouts, never_sample, probes_on_vllm
 from vapo.errors import ConfigError, ModelError
 from vapo.models.plain_text import make_neutraliser
 from vapo.models.vision import (
@@ -102,6 +103,7 @@ class VAPOTrainer(GRPOTrainer):
             name = model if isinstance(model, str) else model.config._name_or_path
             args = VAPOConfig(f"{name.split('/')[-1]}-VAPO")
         check_arguments(args, train_dataset, kwargs)
+        check_vllm(model, args)
         self.algorithm = algorithm if algorithm is not None else args.make_algorithm()
         needs = self.algorithm.needs
         self._sample_reader = SampleReader(require_claims=needs.claims)
@@ -143,6 +145,8 @@ class VAPOTrainer(GRPOTrainer):
         self._adopt_think_format()
         self._gate_column = self._find_gate_column(args.gate_reward, probing)
         self._never_sample_vision_tokens()
+        if args.use_vllm:
+            mend_rollouts(self.vllm_generation, self.model.config.image_token_id)
         self._log_of_perception = PerceptionLog(self._log_metric, self._log_completion_extra, args.num_anchors)
         self._informative = InformativeRollouts(self) if args.dynamic_sampling else None
         self.prober: Prober | None = self._make_prober() if probing else None
@@ -290,7 +294,9 @@ class VAPOTrainer(GRPOTrainer):
             assert self.state.best_model_checkpoint is not None
             self._load_from_checkpoint(self.state.best_model_checkpoint)
 
-    def _make_prober(self) -> ReferenceProber:
+    def _make_prober(self) -> Prober:
+        if probes_on_vllm(self.args):
+            return make_vllm_prober(self)
         sharded = self.is_fsdp_enabled or (self.is_deepspeed_enabled and self._dist.is_zero3)
         return ReferenceProber(
             self.model,
@@ -331,6 +337,9 @@ class VAPOTrainer(GRPOTrainer):
 
     def _never_sample_vision_tokens(self) -> None:
         ids = set(find_vision_token_ids(self.model.config, self._tokenizer))
+        if self.use_vllm:
+            never_sample(self.vllm_generation, sorted(ids))
+            return
         ids |= set(self.generation_kwargs.get("suppress_tokens") or [])
         self.generation_kwargs["suppress_tokens"] = sorted(ids)
         self.generation_config.suppress_tokens = sorted(ids)

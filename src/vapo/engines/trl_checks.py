@@ -26,12 +26,6 @@ def check_arguments(args: Any, train_dataset: Any, kwargs: dict[str, Any]) -> No
     for name in ("tools", "environment_factory", "rollout_func"):
         if kwargs.get(name):
             raise ConfigError(f"{name} cannot be combined with VAPO: probes need TRL's own single-turn rollouts")
-    if args.use_vllm:
-        raise ConfigError(
-            "use_vllm=True is not supported: TRL 1.16 sends vLLM each image token together with the image, and vLLM "
-            "expands them once more, so that the policy is shown a wrong prompt "
-            "(https://github.com/huggingface/trl/issues/6294); leave it at False"
-        )
     if train_dataset is None:
         raise DataError("train_dataset is missing; pass a datasets.Dataset with prompts, images and claims")
     _check_checkpoints_fall_between_generations(args)

@@ -90,6 +90,13 @@ class VAPOConfig(GRPOConfig):
     probe_batch_tokens: int = field(
         default=8192, metadata={"help": "Tokens in one forward pass of the prober, padding included."}
     )
+    probe_backend: Literal["auto", "transformers", "vllm"] = field(
+        default="auto",
+        metadata={
+            "help": "Who answers probes: the policy itself (transformers), or with use_vllm the engine that made the "
+            "rollouts (vllm). 'auto' asks the engine, unless there is none or it sleeps between rollouts."
+        },
+    )
     probe_seed: int | None = field(
         default=None, metadata={"help": "Seed of anchors and claims; default: the run's seed."}
     )
@@ -176,6 +183,7 @@ class VAPOConfig(GRPOConfig):
             "anchor_placement": ("random", "uniform", "front", "back"),
             "anchor_sharing": ("independent", "group"),
             "verdict": ("hard", "soft"),
+            "probe_backend": ("auto", "transformers", "vllm"),
             "accuracy_gate": ("strict", "relaxed", "none", None),
         }
         for name, allowed in choices.items():

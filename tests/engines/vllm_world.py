@@ -1,0 +1,76 @@
+"""A world for tests on vLLM's CPU build: small models that its attention takes, and engines started as TRL does."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from pathlib import Path
+from typing import Any
+
+from tiny_models import build_tiny
+from transformers import set_seed
+
+ENGINE = {"dtype": "float32", "enforce_eager": True, "block_size": 32}
+"""Float32 to compare by, no compilation, and the smallest cache blocks the CPU build has, as prompts are short."""
+
+
+def build_for_vllm(family: str) -> tuple[Any, Any]:
+    """Return a random model of `family` with heads of 32, the smallest that vLLM's CPU attention takes."""
+    tiny, processor = build_tiny(family)
+    config = copy.deepcopy(tiny.config)
+    text = config.text_config
+    text.num_attention_heads = text.num_key_value_heads = 1
+    if getattr(text, "head_dim", None) is not None:
+        text.head_dim = text.hidden_size
+    text.rope_parameters = {**text.rope_parameters, "mrope_section": [4, 6, 6]}
+    set_seed(0)
+    model = type(tiny)(config).float().eval()
+    # As they are drawn, weights are so small that hardly anything depends on the picture.
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            parameter.data *= 5
+    model.generation_config = tiny.generation_config
+    return model, processor
+
+
+def save_for_vllm(family: str, folder: Path) -> Path:
+    """Save what `build_for_vllm` builds as an ordinary checkpoint folder and return the folder."""
+    model, processor = build_for_vllm(family)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def start_llm(folder: Path, **options: Any) -> Any:
+    """Start an engine in this process."""
+    # It imports and inspects most of torch, whose ageing parts warn; what it does afterwards is under the usual rule.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from vllm import LLM
+
+        return LLM(str(folder), max_model_len=2048, logprobs_mode="processed_logprobs", seed=0, **ENGINE, **options)
+
+
+def keep_weights() -> None:
+    """Make vLLM's CPU build keep its weights as they came, so that TRL can write new ones into them.
+
+    It packs them for its own matrix product and drops the originals; on a GPU they stay.
+    """
+    import torch
+    from vllm.model_executor.layers import utils
+
+    def plain_product(layer: Any, remove_weight: bool) -> None:
+        layer.cpu_linear = torch.nn.functional.linear
+
+    utils.dispatch_cpu_unquantized_gemm = plain_product
+
+
+def start_trl_engines_for_tests() -> None:
+    """Make TRL start its engines with `ENGINE` and with weights that can be written; it has no options for these."""
+    from functools import partial
+
+    from trl.generation import vllm_generation
+    from vllm import LLM
+
+    keep_weights()
+    vllm_generation.LLM = partial(LLM, **ENGINE)
