@@ -27,8 +27,8 @@ def test_worked_example():
     ],
 )
 def test_gates(gate, openness, wrong, right):
-    assert compose_reward(0.0, 1.0, 0.5, gate=gate, gate_openness=openness).total == pytest.approx(wrong)
-    assert compose_reward(1.0, 1.0, 0.5, gate=gate, gate_openness=openness).total == pytest.approx(right)
+    assert compose_reward(0.0, 1.0, 0.5, gate=gate, relaxed=openness).total == pytest.approx(wrong)
+    assert compose_reward(1.0, 1.0, 0.5, gate=gate, relaxed=openness).total == pytest.approx(right)
 
 
 def test_a_partly_right_answer_is_not_right():
@@ -77,7 +77,7 @@ def test_presets():
         ({"accuracy": 1.5}, "accuracy is 1.5"),
         ({"format": -1}, "format is -1"),
         ({"perception": math.nan}, "perception is nan"),
-        ({"gate_openness": 2}, "gate_openness is 2"),
+        ({"relaxed": 2}, "relaxed is 2"),
         ({"perception_weight": -0.1}, "perception_weight is -0.1"),
         ({"accuracy_weight": math.inf}, "accuracy_weight is inf"),
         ({"gate": "open"}, "gate 'open' is unknown; choose one of strict, relaxed, none"),

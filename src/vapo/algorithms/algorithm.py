@@ -37,6 +37,10 @@ class Algorithm(Protocol):
         """Return the probes to hang on `rollout`, drawn with `rng` alone."""
         ...
 
+    def hears(self, accuracy: float, progress: float) -> bool:
+        """Return whether the verdicts on a rollout with this accuracy can change its reward."""
+        ...
+
     def reward(self, accuracy: float, format: float, verdicts: Sequence[Verdict], progress: float) -> Reward:
         """Return the reward of a rollout from its graded answer and the verdicts on its probes.
 

@@ -30,6 +30,10 @@ class GRPO:
         """Return no probes."""
         return ()
 
+    def hears(self, accuracy: float, progress: float) -> bool:
+        """Return False."""
+        return False
+
     def reward(self, accuracy: float, format: float, verdicts: Sequence[Verdict], progress: float) -> Reward:
         """Return w_acc * accuracy + w_fmt * format."""
         return compose_reward(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from vapo.algorithms.algorithm import Needs
 from vapo.core.anchors import place_anchors, snap_anchors
 from vapo.core.perception import perception_reward
-from vapo.core.rewards import compose_reward, relaxed_openness
+from vapo.core.rewards import compose_reward, gate_openness, relaxed_openness
 from vapo.types import Claim, Probe, Reward, Rollout, Verdict
 
 if TYPE_CHECKING:
@@ -75,6 +75,10 @@ class VAPO:
             )
         return [Probe(rollout, anchor, claim) for anchor, claim in zip(anchors, claims, strict=False)]
 
+    def hears(self, accuracy: float, progress: float) -> bool:
+        """Return whether the gate is open, and perception is worth anything at all."""
+        return self.perception_weight > 0 and gate_openness(self.gate, accuracy, relaxed_openness(progress)) > 0
+
     def reward(self, accuracy: float, format: float, verdicts: Sequence[Verdict], progress: float) -> Reward:
         """Return w_acc * accuracy + w_fmt * format + gamma * gate * R_perc (Eq 4 and 5)."""
         perception = None
@@ -90,7 +94,7 @@ class VAPO:
             accuracy_weight=self.accuracy_weight,
             format_weight=self.format_weight,
             gate=self.gate,
-            gate_openness=relaxed_openness(progress),
+            relaxed=relaxed_openness(progress),
         )
 
 

@@ -20,12 +20,12 @@ def compose_reward(
     format_weight: float = 1.0,
     perception_weight: float = 0.1,
     gate: Gate = "strict",
-    gate_openness: float = 0.0,
+    relaxed: float = 0.0,
 ) -> Reward:
     """Add up the rewards of one completion.
 
     total = accuracy_weight * accuracy + format_weight * format + perception_weight * g * perception, where g is
-    1 for a right answer (accuracy = 1); for any other it is 0 ("strict"), `gate_openness` ("relaxed") or 1 ("none").
+    `gate_openness`.
 
     Args:
         accuracy: grade of the answer, in [0, 1].
@@ -35,14 +35,14 @@ def compose_reward(
         format_weight: at least 0.
         perception_weight: gamma of the paper, at least 0.
         gate: what a wrong answer keeps of its perception reward.
-        gate_openness: with "relaxed", the part of it that is kept, in [0, 1]; see `relaxed_openness`.
+        relaxed: with "relaxed", the part of it that is kept, in [0, 1]; see `relaxed_openness`.
 
     Raises:
         ValueError: a value is out of its range or the gate is unknown.
 
     Source: arXiv 2509.25848, Section 4, Eq. 5; the relaxed gate is one of the paper's ablations.
     """
-    grades = {"accuracy": accuracy, "format": format, "gate_openness": gate_openness}
+    grades = {"accuracy": accuracy, "format": format, "relaxed": relaxed}
     for name, value in (grades if perception is None else {**grades, "perception": perception}).items():
         if not 0 <= value <= 1:
             raise ValueError(f"{name} is {value}; it must be in [0, 1]")
@@ -54,10 +54,18 @@ def compose_reward(
         raise ValueError(f"gate {gate!r} is unknown; choose one of {', '.join(get_args(Gate))}")
     bonus = 0.0
     if perception is not None:
-        openness = 1.0 if accuracy == 1 else {"strict": 0.0, "relaxed": gate_openness, "none": 1.0}[gate]
-        bonus = perception_weight * openness * perception
+        bonus = perception_weight * gate_openness(gate, accuracy, relaxed) * perception
     total = accuracy_weight * accuracy + format_weight * format + bonus
     return Reward(accuracy=accuracy, format=format, perception=perception, bonus=bonus, total=total)
+
+
+def gate_openness(gate: Gate, accuracy: float, relaxed: float) -> float:
+    """Return the part of its perception reward that a completion gets, in [0, 1].
+
+    All of it for a right answer (accuracy = 1); for any other nothing ("strict"), `relaxed` of it ("relaxed") or all
+    ("none").
+    """
+    return 1.0 if accuracy == 1 else {"strict": 0.0, "relaxed": relaxed, "none": 1.0}[gate]
 
 
 def relaxed_openness(progress: float) -> float:

@@ -36,7 +36,7 @@ class PerceptionLog:
         for own in scored:
             self._log_metric("perception/gate_open", float(own.reward.accuracy == 1))
             if self._num_anchors:
-                self._log_metric("perception/anchors_without_boundary", 1 - len(own.verdicts) / self._num_anchors)
+                self._log_metric("perception/anchors_without_boundary", 1 - len(own.probes) / self._num_anchors)
             if own.reward.perception is not None:
                 self._log_metric("perception/reward", own.reward.perception)
             for verdict in own.verdicts:

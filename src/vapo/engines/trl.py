@@ -24,19 +24,24 @@ from vapo.algorithms.algorithm import Algorithm
 from vapo.core.grading import ends_in_open_thinking
 from vapo.core.token_texts import split_into_token_texts
 from vapo.engines.dynamic_sampling import InformativeRollouts
+from vapo.engines.packed_prober import PackedProber
 from vapo.engines.perception_log import PerceptionLog
-from vapo.engines.perception_scorer import score_perception
+from vapo.engines.probe_round import ProbeRound
 from vapo.engines.prober import Prober
 from vapo.engines.reference import ReferenceProber
 from vapo.engines.rewards import accuracy_reward, format_reward, opened_format_reward
+from vapo.engines.trl_batches import groups_kept_together
 from vapo.engines.trl_checks import check_accuracy, check_arguments, list_columns
 from vapo.engines.trl_config import VAPOConfig
+from vapo.engines.trl_packing import BatchScores, TreePacking
 from vapo.engines.trl_rows import SampleReader, keep_text_plain
 from vapo.engines.trl_vllm import check_vllm, make_vllm_prober, mend_rollouts, never_sample, probes_on_vllm
 from vapo.errors import ConfigError, ModelError
 from vapo.models.plain_text import make_neutraliser
+from vapo.models.questions import ClaimQuestions
 from vapo.models.vision import (
     correct_token_types,
+    features_like_embeddings,
     find_feature_module,
     find_image_token_id,
     find_vision_token_ids,
@@ -149,7 +154,12 @@ class VAPOTrainer(GRPOTrainer):
             mend_rollouts(self.vllm_generation, self.model.config.image_token_id)
         self._log_of_perception = PerceptionLog(self._log_metric, self._log_completion_extra, args.num_anchors)
         self._informative = InformativeRollouts(self) if args.dynamic_sampling else None
+        self._packing = self._make_packing() if args.packing != "off" else None
         self.prober: Prober | None = self._make_prober() if probing else None
+        self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if probing else None
+        self._round: ProbeRound | None = None
+        self._rows: list[dict[str, Any]] = []  # of the rollouts being scored
+        self._asks_along = False
         self._probe_seconds = 0.0
 
     # Rollouts ---------------------------------------------------------------------------------------------------
@@ -163,10 +173,26 @@ class VAPOTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = [self.with_plain_text(row) for row in inputs]
-        if self._informative is None or not self.model.training:
-            return super()._generate_and_score_completions(inputs)
-        inputs = self._informative.roll_out(inputs)
-        return self._informative.leave_out_dropped(super()._generate_and_score_completions(inputs))
+        refilled = self._informative if self.model.training else None
+        if refilled is not None:
+            inputs = refilled.roll_out(inputs)
+        self._rows, self._round = inputs, None
+        whole = self.args.silent_share == 1 and not self.args.mask_truncated_completions
+        self._asks_along = self.prober is not None and self._scores_old_policy() and whole
+        output = super()._generate_and_score_completions(inputs)
+        return output if refilled is None else refilled.leave_out_dropped(output)
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        if self._packing is None or not self._packing.is_on:
+            return super()._prepare_inputs(generation_batch)
+        with groups_kept_together(self.num_generations):
+            return super()._prepare_inputs(generation_batch)
+
+    def _scores_old_policy(self) -> bool:
+        """Return whether TRL computes the old policy's log-probabilities, and before any others."""
+        generate_every = self.args.steps_per_generation * self.num_iterations
+        misaligned = self.args.gradient_accumulation_steps % generate_every != 0
+        return misaligned or (self.use_vllm and self.vllm_importance_sampling_correction)
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -180,8 +206,40 @@ class VAPOTrainer(GRPOTrainer):
         # TRL 1.16 hands over LLaVA-OneVision's batch_num_images, which its own method does not take.
         module = find_feature_module(model)
         kwargs = correct_token_types(kwargs, input_ids, find_image_token_id(module.config))
-        with told_images_per_row(module, num_images):
+        if self._packing is not None and self._packing.is_on:
+            scores = self._score_packed(model, input_ids, *args, num_images=num_images, **kwargs)
+            if scores is not None:
+                return scores.log_probs, scores.entropies, None
+        with features_like_embeddings(module), told_images_per_row(module, num_images):
             return super()._get_per_token_logps_and_entropies(model, input_ids, *args, num_images=num_images, **kwargs)
+
+    def _score_packed(
+        self,
+        model: Any,
+        *args: Any,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
+        **images: Any,
+    ) -> BatchScores | None:
+        assert self._packing is not None and not compute_aux_loss
+        asks_along, self._asks_along = self._asks_along, False
+        if not asks_along:
+            return self._packing.score(model, *args, batch_size=batch_size, **images)
+        assert self._questions is not None
+        assert self._rollout is not None
+        self._round = self._make_round(self._rows, self._rollout[1])
+        scores = self._packing.score(
+            model,
+            *args,
+            batch_size=batch_size,
+            questions=self._round.questions(self._questions),
+            answer_tokens=self._questions.answer_tokens,
+            **images,
+        )
+        if scores is not None:
+            self._round.take_answers(scores.p_true)
+        return scores
 
     def with_plain_text(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the row with a prompt whose user text holds no special tokens."""
@@ -204,30 +262,27 @@ class VAPOTrainer(GRPOTrainer):
         if self.prober is None:
             return rewards_NF
         started = time.perf_counter()
+        if self._round is None:
+            self._round = self._make_round(inputs, completion_ids_list)
         first = self.accelerator.process_index * len(prompts)
-        rollouts, generators = self._read_rollouts(inputs, completion_ids_list, first)
         graded = rewards_NF[first : first + len(prompts), self._gate_column].tolist()
         accuracies = [check_accuracy(accuracy, self.reward_func_names[self._gate_column]) for accuracy in graded]
-        scored = score_perception(
-            self.algorithm, self.prober, rollouts, accuracies, generators, self._training_progress()
-        )
+        scored = self._round.reward(self.prober, accuracies, self._training_progress(), self.args.silent_share)
         self._probe_seconds += time.perf_counter() - started
         self._log_of_perception.add(scored, tables=self.log_completions)
         bonuses = torch.tensor([own.reward.bonus for own in scored], device=rewards_NF.device)
         rewards_NF[:, -1] = gather(bonuses)
         return rewards_NF
 
-    def _read_rollouts(
-        self, inputs: Sequence[dict[str, Any]], completion_ids: Sequence[list[int]], first: int
-    ) -> tuple[list[Rollout], list[Generator]]:
-        """Return this process's rollouts, and for each the generator that its anchors and claims are drawn from.
+    def _make_round(self, inputs: Sequence[dict[str, Any]], completion_ids: Sequence[Sequence[int]]) -> ProbeRound:
+        """Return this process's rollouts with their probes drawn.
 
         Args:
             inputs: rows of the data set, one per completion; the completions of a group follow each other.
             completion_ids: what was sampled.
-            first: place of the first of them among the completions of all processes.
         """
         assert self._rollout is not None
+        first = self.accelerator.process_index * len(inputs)
         group_size = self.num_generations if self.model.training else self.num_generations_eval
         rollouts: list[Rollout] = []
         generators: list[Generator] = []
@@ -239,7 +294,7 @@ class VAPOTrainer(GRPOTrainer):
             texts = split_into_token_texts(ids, self._decode)
             rollouts.append(Rollout(samples[group], tuple(prompt_ids), tuple(ids), texts))
             generators.append(self._draws(samples[group], group, member))
-        return rollouts, generators
+        return ProbeRound(self.algorithm, rollouts, generators)
 
     def _draws(self, sample: Sample, group: int, member: int) -> Generator:
         """Return the generator of one completion's anchors and claims.
@@ -294,19 +349,30 @@ class VAPOTrainer(GRPOTrainer):
             assert self.state.best_model_checkpoint is not None
             self._load_from_checkpoint(self.state.best_model_checkpoint)
 
+    def _make_packing(self) -> TreePacking:
+        return TreePacking(
+            self,
+            required=self.args.packing == "require",
+            agree_on_passes=self._most_batches if self.accelerator.num_processes > 1 else None,
+            collective=self._forward_is_collective(),
+        )
+
     def _make_prober(self) -> Prober:
         if probes_on_vllm(self.args):
             return make_vllm_prober(self)
-        sharded = self.is_fsdp_enabled or (self.is_deepspeed_enabled and self._dist.is_zero3)
-        return ReferenceProber(
+        prober = PackedProber if self._packing is not None and self._packing.is_on else ReferenceProber
+        return prober(
             self.model,
             self.processing_class,
             template=self.args.probe_template,
             max_batch_tokens=self.args.probe_batch_tokens,
             autocast=lambda: self.accelerator.autocast(),
             agree_on_batches=self._most_batches if self.accelerator.num_processes > 1 else None,
-            collective=sharded,
+            collective=self._forward_is_collective(),
         )
+
+    def _forward_is_collective(self) -> bool:
+        return bool(self.is_fsdp_enabled or (self.is_deepspeed_enabled and self._dist.is_zero3))
 
     def _most_batches(self, own: int) -> int:
         everyone: Any = gather(torch.tensor([own], device=self.accelerator.device))

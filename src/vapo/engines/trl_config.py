@@ -90,6 +90,20 @@ class VAPOConfig(GRPOConfig):
     probe_batch_tokens: int = field(
         default=8192, metadata={"help": "Tokens in one forward pass of the prober, padding included."}
     )
+    silent_share: float = field(
+        default=1.0,
+        metadata={
+            "help": "Share of the completions whose gate is shut that are probed all the same, for the metrics; their "
+            "probes change no reward. Below 1, probes are asked once answers are graded, in a pass of their own."
+        },
+    )
+    packing: Literal["auto", "require", "off"] = field(
+        default="auto",
+        metadata={
+            "help": "Encode a group's prompt, pictures and chains once, for probes and update alike: where that is "
+            "exact for the model (auto), or else stop (require), or never (off: TRL's own rows, bit for bit)."
+        },
+    )
     probe_backend: Literal["auto", "transformers", "vllm"] = field(
         default="auto",
         metadata={
@@ -185,6 +199,7 @@ class VAPOConfig(GRPOConfig):
             "verdict": ("hard", "soft"),
             "probe_backend": ("auto", "transformers", "vllm"),
             "accuracy_gate": ("strict", "relaxed", "none", None),
+            "packing": ("auto", "require", "off"),
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
@@ -197,10 +212,13 @@ class VAPOConfig(GRPOConfig):
             "min_anchor_distance": 1,
             "max_refills": 0,
             "probe_batch_tokens": 1,
+            "silent_share": 0,
         }
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ConfigError(f"{name} must be at least {bound}, but is {getattr(self, name)}")
+        if self.silent_share > 1:
+            raise ConfigError(f"silent_share must be at most 1, but is {self.silent_share}")
         check_probe_template(self.probe_template)
 
 

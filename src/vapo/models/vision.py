@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -204,7 +205,7 @@ def shared_image_features(
 
     def get_image_features(*_args: Any, **kwargs: Any) -> Any:
         distinct = {prompt: features_of(prompt, kwargs) for prompt in dict.fromkeys(rows)}
-        return _join_features([distinct[prompt].output for prompt in rows])
+        return _as_embeddings(module, _join_features([distinct[prompt].output for prompt in rows]))
 
     with _replaced_method(module, "get_image_features", get_image_features):
         yield
@@ -235,6 +236,39 @@ def told_images_per_row(module: Any, images_per_row: Sequence[int] | None) -> Ge
 
     with _replaced_method(module, "get_image_features", get_image_features):
         yield
+
+
+def told_image_count(module: Any, images: ImageInputs, count: int) -> ImageInputs:
+    """Return one prompt's pictures, marked as several where the family wants to know (see `told_images_per_row`)."""
+    if count < 2 or "batch_num_images" not in inspect.signature(module.get_image_features).parameters:
+        return images
+    return ImageInputs({**images.tensors, "batch_num_images": torch.tensor([count])})
+
+
+@contextmanager
+def features_like_embeddings(module: Any) -> Generator[None]:
+    """Give image features the dtype of the text embeddings that they are put among.
+
+    Under autocast the vision part returns bfloat16 while embeddings stay float32, and not every family casts (SmolVLM
+    in transformers 5.17 fails).
+
+    Args:
+        module: what `find_feature_module` returned.
+    """
+    encode = module.get_image_features
+
+    @wraps(encode)
+    def get_image_features(*args: Any, **kwargs: Any) -> Any:
+        return _as_embeddings(module, encode(*args, **kwargs))
+
+    with _replaced_method(module, "get_image_features", get_image_features):
+        yield
+
+
+def _as_embeddings(module: Any, output: Any) -> Any:
+    if isinstance(output.pooler_output, torch.Tensor):
+        output.pooler_output = output.pooler_output.to(module.get_input_embeddings().weight.dtype)
+    return output
 
 
 @contextmanager
