@@ -80,10 +80,12 @@ class TestMendRollouts:
 
     def test_server_forgets_encoded_pictures(self):
         told = []
-        client = SimpleNamespace(base_url="http://there", _post=told.append, reset_prefix_cache=lambda: told.append(1))
+        post = lambda url: told.append(url) or SimpleNamespace(raise_for_status=lambda: None)  # noqa: E731
+        client = SimpleNamespace(base_url="http://there", session=SimpleNamespace(post=post))
+        client.reset_prefix_cache = lambda: told.append("reset_prefix_cache")
         mend_rollouts(SimpleNamespace(mode="server", vllm_client=client), PAD)
         client.reset_prefix_cache()
-        assert told == ["http://there/reset_encoder_cache", 1]
+        assert told == ["http://there/reset_encoder_cache", "reset_prefix_cache"]
         mend_rollouts(SimpleNamespace(mode="server"), PAD)  # a rank without a client
 
 

@@ -7,11 +7,20 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
+from engines.prober_contract import encode_prompt, extend_prompt
 from tiny_models import build_tiny
 from transformers import set_seed
 
+from vapo.types import Sample
+
 ENGINE = {"dtype": "float32", "enforce_eager": True, "block_size": 32}
 """Float32 to compare by, no compilation, and the smallest cache blocks the CPU build has, as prompts are short."""
+
+LONG = "I see a 3, then a 5. So 3 + 5 = 8, and there are two cats: one is black. " * 4
+"""A chain of several cache blocks."""
+ENGINE_WORDS = ("--dtype", "float32", "--enforce-eager", "--block-size", "32")
+"""The same for a server."""
 
 
 def build_for_vllm(family: str) -> tuple[Any, Any]:
@@ -41,6 +50,26 @@ def save_for_vllm(family: str, folder: Path) -> Path:
     return folder
 
 
+def expanded_row(processor, sample: Sample) -> dict[str, object]:
+    """A row as TRL 1.16 sends it: image tokens expanded, and the pictures themselves."""
+    ids = encode_prompt(processor, sample)["input_ids"][0].tolist()
+    return {"prompt_token_ids": ids, "multi_modal_data": {"image": list(sample.images)}}
+
+
+def policy_logprobs(model, processor, sample: Sample, ids: list[int], never: tuple[int, ...]) -> list[float]:
+    """What transformers says of each of `ids` behind the sample's prompt, when `never` cannot be sampled."""
+    prompt = encode_prompt(processor, sample)
+    with torch.no_grad():
+        logits = model(**extend_prompt(prompt, ids)).logits[0, prompt["input_ids"].shape[1] - 1 : -1].float()
+    logits[:, list(never)] = -torch.inf
+    return logits.log_softmax(-1)[torch.arange(len(ids)), ids].tolist()
+
+
+def engine_logprobs(output) -> list[float]:
+    (completion,) = output.outputs
+    return [step[token].logprob for step, token in zip(completion.logprobs, completion.token_ids, strict=True)]
+
+
 def start_llm(folder: Path, **options: Any) -> Any:
     """Start an engine in this process."""
     # It imports and inspects most of torch, whose ageing parts warn; what it does afterwards is under the usual rule.
@@ -48,7 +77,17 @@ def start_llm(folder: Path, **options: Any) -> Any:
         warnings.simplefilter("ignore")
         from vllm import LLM
 
+        keep_weights()
         return LLM(str(folder), max_model_len=2048, logprobs_mode="processed_logprobs", seed=0, **ENGINE, **options)
+
+
+def connect(base_url: str) -> Any:
+    """Return TRL's client of a server."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as above
+        from trl.generation.vllm_client import VLLMClient
+
+    return VLLMClient(base_url=base_url)
 
 
 def keep_weights() -> None:
@@ -56,7 +95,6 @@ def keep_weights() -> None:
 
     It packs them for its own matrix product and drops the originals; on a GPU they stay.
     """
-    import torch
     from vllm.model_executor.layers import utils
 
     def plain_product(layer: Any, remove_weight: bool) -> None:

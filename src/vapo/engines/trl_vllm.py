@@ -108,7 +108,7 @@ def mend_rollouts(generation: Any, image_token_id: int) -> None:
         reset = client.reset_prefix_cache
 
         def reset_caches() -> None:
-            client._post(f"{client.base_url}/reset_encoder_cache")
+            client.session.post(f"{client.base_url}/reset_encoder_cache").raise_for_status()
             reset()
 
         client.reset_prefix_cache = reset_caches
