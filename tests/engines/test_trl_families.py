@@ -1,4 +1,4 @@
-"""Two steps of training for every family, and that what TRL computes on the way is what one plain row gives."""
+"""Two steps of training for every family, row by row, and that what TRL computes on the way is what one row gives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def run(request, tmp_path_factory):
     trainer = VAPOTrainer(
         str(save_tiny(request.param, folder / "model")),
         reward_funcs=even_letters,
-        args=make_config(folder, max_steps=2, accuracy_gate="none", save_strategy="steps", save_steps=2),
+        args=make_config(
+            folder, packing="off", max_steps=2, accuracy_gate="none", save_strategy="steps", save_steps=2
+        ),
         train_dataset=rows,
     )
     forwards = []
@@ -107,6 +109,19 @@ def test_text_does_not_turn_into_pictures(run):
         return [i for i in ids if i in tokenizer.added_tokens_decoder]
 
     assert special_ids(attack) == special_ids("What is it?")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_trains_in_bf16_with_checkpointed_gradients(family, tmp_path):
+    options = {"bf16": True, "gradient_checkpointing": True, "packing": "off"}
+    trainer = VAPOTrainer(
+        str(save_tiny(family, tmp_path / "model")),
+        reward_funcs=even_letters,
+        args=make_config(tmp_path, max_steps=1, accuracy_gate="none", **options),
+        train_dataset=make_rows(images_per_row=2),
+    )
+    trainer.train()
+    assert max(entry.get("grad_norm", 0) for entry in trainer.state.log_history) > 0
 
 
 def test_trl_still_takes_the_tokens_second():

@@ -171,6 +171,10 @@ class VAPOTrainer(GRPOTrainer):
             self._rollout = super()._generate(prompts)
         return self._rollout
 
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        with features_like_embeddings(find_feature_module(self.model)):
+            return super()._generate_single_turn(*args, **kwargs)
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = [self.with_plain_text(row) for row in inputs]
         refilled = self._informative if self.model.training else None
@@ -206,12 +210,14 @@ class VAPOTrainer(GRPOTrainer):
         # TRL 1.16 hands over LLaVA-OneVision's batch_num_images, which its own method does not take.
         module = find_feature_module(model)
         kwargs = correct_token_types(kwargs, input_ids, find_image_token_id(module.config))
-        if self._packing is not None and self._packing.is_on:
-            scores = self._score_packed(model, input_ids, *args, num_images=num_images, **kwargs)
-            if scores is not None:
-                return scores.log_probs, scores.entropies, None
-        with features_like_embeddings(module), told_images_per_row(module, num_images):
-            return super()._get_per_token_logps_and_entropies(model, input_ids, *args, num_images=num_images, **kwargs)
+        with features_like_embeddings(module):
+            if self._packing is not None and self._packing.is_on:
+                scores = self._score_packed(model, input_ids, *args, num_images=num_images, **kwargs)
+                if scores is not None:
+                    return scores.log_probs, scores.entropies, None
+            with told_images_per_row(module, num_images):
+                kwargs["num_images"] = num_images
+                return super()._get_per_token_logps_and_entropies(model, input_ids, *args, **kwargs)
 
     def _score_packed(
         self,
