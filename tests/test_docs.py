@@ -174,7 +174,7 @@ def test_metrics_page_lists_what_is_logged():
     pattern = r"(?:perception|dynamic_sampling)/\w+"
     source = "\n".join(
         (ROOT / "src/vapo/engines" / name).read_text(encoding="utf-8")
-        for name in ("perception_log.py", "trl.py", "dynamic_sampling.py")
+        for name in ("perception_log.py", "trl.py", "dynamic_sampling.py", "trl_vllm.py")
     )
     logged = set(re.findall(pattern, source)) - {"perception/accuracy_quarter_"}
     logged |= {f"perception/accuracy_quarter_{quarter}" for quarter in range(1, 5)}
