@@ -79,6 +79,25 @@ class TestDrawClaims:
         assert chi_square < 43.8  # 99.9 % quantile of chi-square with 19 degrees of freedom
 
 
+@pytest.mark.parametrize(
+    ("options", "accuracy", "progress", "hears"),
+    [
+        ({}, 1.0, 0.5, True),
+        ({}, 0.0, 0.0, False),
+        ({"gate": "none"}, 0.0, 1.0, True),
+        ({"gate": "relaxed"}, 0.0, 0.9, True),
+        ({"gate": "relaxed"}, 0.0, 1.0, False),
+        ({"perception_weight": 0.0}, 1.0, 0.0, False),
+    ],
+)
+def test_hears_what_can_change_the_reward(options, accuracy, progress, hears):
+    algorithm = VAPO(**options)
+    assert algorithm.hears(accuracy, progress) is hears
+    probes = algorithm.probes(make_rollout(), np.random.default_rng(0))
+    totals = {algorithm.reward(accuracy, 0.0, judge(probes, [hit] * len(probes)), progress).total for hit in (0, 1)}
+    assert (len(totals) == 2) is hears
+
+
 class TestReward:
     def test_golden(self):
         """Anchors at 1/4, 1/2, 3/4, 1; the first two right; beta 1.5; gamma 0.1.

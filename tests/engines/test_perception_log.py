@@ -26,11 +26,15 @@ def test_what_is_reported():
         Verdict(Probe(ROLLOUT, Anchor(1, 0.25), claim), 0.9),
     ]
     rewards = [Reward(1.0, 0.0, 0.4, 0.04, 1.04), Reward(0.0, 0.0, None, 0.0, 0.0)]
-    scored = [ScoredRollout(ROLLOUT, tuple(verdicts), rewards[0]), ScoredRollout(ROLLOUT, (), rewards[1])]
+    probes = tuple(verdict.probe for verdict in verdicts)
+    scored = [
+        ScoredRollout(ROLLOUT, probes, tuple(verdicts), rewards[0]),
+        ScoredRollout(ROLLOUT, probes[:1], (), rewards[1]),
+    ]
     log.add(scored, tables=True)
     assert seen == {
         "perception/gate_open": [1.0, 0.0],
-        "perception/anchors_without_boundary": [0.5, 1.0],
+        "perception/anchors_without_boundary": [0.5, 0.75],
         "perception/reward": [0.4],
         "perception/accuracy": [0.0, 1.0],
         "perception/accuracy_quarter_3": [0.0],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import torch
 import torch.distributed as dist
 from engines.prober_contract import make_probes, make_rollout, make_sample
 from tiny_models import build_tiny
 
+from vapo.engines.packed_prober import PackedProber
 from vapo.engines.reference import ReferenceProber
 
 dist.init_process_group("gloo")
@@ -21,13 +24,13 @@ def most(own: int) -> int:
     return int(number)
 
 
-for collective in (False, True):
+for backend, collective in product((ReferenceProber, PackedProber), (False, True)):
     rollouts = [make_rollout(processor, make_sample(name), "I see a 3, then a 5.") for name in ("a", "b")]
     probes = make_probes(rollouts) if dist.get_rank() == 0 else []
-    prober = ReferenceProber(model, processor, max_batch_tokens=300, agree_on_batches=most, collective=collective)
+    prober = backend(model, processor, max_batch_tokens=300, agree_on_batches=most, collective=collective)
     assert len(prober.score(probes, rollouts[0])) == len(probes)
 counts = [torch.tensor(0), torch.tensor(0)]
 dist.all_gather(counts, torch.tensor(len(forwards)))
-assert counts[0] == counts[1] > 4, counts
+assert counts[0] == counts[1] > 6, counts
 print(f"rank {dist.get_rank()} made {len(forwards)} forwards")
 dist.destroy_process_group()

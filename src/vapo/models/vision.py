@@ -181,7 +181,7 @@ def freeze_vision(model: torch.nn.Module) -> int:
 def shared_image_features(
     module: Any,
     rows: Sequence[int],
-    inputs: Sequence[ImageInputs],
+    inputs: Sequence[ImageInputs] | Mapping[int, ImageInputs],
     cache: dict[int, ImageFeatures] | None,
 ) -> Generator[None]:
     """Make `module` encode each distinct picture once and hand its features to every row that shows it.
@@ -193,11 +193,13 @@ def shared_image_features(
         cache: features by prompt number, filled here and read again by later batches; None encodes anew each time.
     """
     encode = module.get_image_features
+    of_pictures = {name for prompt in rows for name in inputs[prompt].tensors}
 
     def features_of(prompt: int, kwargs: dict[str, Any]) -> ImageFeatures:
         if cache is not None and prompt in cache:
             return cache[prompt]
-        own = {**kwargs, **inputs[prompt].tensors}
+        # Not the pictures' own inputs: those are of one prompt, whichever the caller named.
+        own = {name: value for name, value in kwargs.items() if name not in of_pictures} | inputs[prompt].tensors
         features = ImageFeatures(encode(**_accepted(encode, own)))
         if cache is not None:
             cache[prompt] = features
