@@ -59,7 +59,7 @@ class BlockAttention(torch.autograd.Function):
         groups = query.shape[1] // key.shape[1]
         keys, values = _repeat_heads(key, groups), _repeat_heads(value, groups)
         total = torch.promote_types(query.dtype, torch.float32)
-        grad_query, grad_key, grad_value = (torch.zeros_like(x, dtype=total) for x in (query, keys, values))
+        grad_query, grad_key, grad_value = (torch.empty_like(x, dtype=total) for x in (query, keys, values))
         for square in ctx.mask.squares:
             own_grad = _take(grad, square)
             if square.real is not None:
@@ -72,7 +72,7 @@ class BlockAttention(torch.autograd.Function):
                 causal=square.mask is None,
             )
             for whole, share in zip((grad_query, grad_key, grad_value), shares, strict=True):
-                _add(whole, square, share)
+                _put(whole, square, share)  # the squares hold every row once
         for block in ctx.mask.rectangles:
             shares = _attend_backward(
                 grad[:, :, block.queries],
@@ -153,9 +153,9 @@ def _additive(mask: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor | N
 
 
 def _merge(output: torch.Tensor, lse: torch.Tensor, own: torch.Tensor, own_lse: torch.Tensor) -> None:
-    merged = torch.logaddexp(lse, own_lse)
-    output.mul_(torch.exp(lse - merged)[..., None]).add_(own * torch.exp(own_lse - merged)[..., None])
-    lse.copy_(merged)
+    weight = torch.sigmoid(own_lse - lse)  # exp(own_lse) over the sum of both
+    output.lerp_(own.to(output.dtype), weight[..., None])
+    lse.copy_(torch.logaddexp(lse, own_lse))
 
 
 def _take(x: torch.Tensor, square: Square) -> torch.Tensor:
@@ -170,14 +170,6 @@ def _put(whole: torch.Tensor, square: Square, own: torch.Tensor) -> None:
     else:
         rows, own = _real_rows(square, own)
         whole[0][:, rows] = own.to(whole.dtype)
-
-
-def _add(whole: torch.Tensor, square: Square, own: torch.Tensor) -> None:
-    if isinstance(square.rows, slice):
-        whole[:, :, square.rows] += own
-    else:
-        rows, own = _real_rows(square, own)
-        whole[0].index_add_(1, rows, own.to(whole.dtype))
 
 
 def _real_rows(square: Square, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

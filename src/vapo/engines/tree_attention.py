@@ -88,9 +88,9 @@ def attend_to_tree(
         raise ModelError(f"{name} drops attention weights at random; set attention_dropout=0 or packing='off'")
     if softcap is not None or s_aux is not None:
         raise ModelError(f"{name} caps its scores or attends to sinks, which packing cannot; use packing='off'")
-    if sliding_window is not None and attention_mask.window != sliding_window:
-        if sliding_window < attention_mask.layout.num_tokens:
-            raise ModelError(f"{name} slides over {sliding_window} tokens but its mask says {attention_mask.window}")
+    slides = sliding_window is not None and sliding_window < attention_mask.layout.num_tokens
+    if slides and attention_mask.window != sliding_window:
+        raise ModelError(f"{name} slides over {sliding_window} tokens but its mask says {attention_mask.window}")
     if torch.is_autocast_enabled(query.device.type):
         dtype = torch.get_autocast_dtype(query.device.type)
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)

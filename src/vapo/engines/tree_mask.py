@@ -135,9 +135,7 @@ class TreeMask:
             return None
         first = int(keys[0])  # keys go by depth: once in sight, they stay in sight to the end
         seen = seen[:, first:]
-        return Rectangle(
-            _slice(block.queries), slice(block.keys.start + first, block.keys.stop), seen, ~seen.any(1)
-        )
+        return Rectangle(_slice(block.queries), slice(block.keys.start + first, block.keys.stop), seen, ~seen.any(1))
 
 
 def _slice(rows: range) -> slice:
