@@ -1,0 +1,1 @@
+"""What packing is worth: two sides in one run, on the same work."""

@@ -1,0 +1,72 @@
+"""How time and memory of the packed scoring pass grow with probes, group, completions and picture, one at a time.
+
+The pass is that of `floor`. An exponent is the slope of a straight line through the points, logarithms on both axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks.clock import Spread, compare, time_in_turn
+from benchmarks.floor import prepare as prepare_side
+from benchmarks.memory import measure_peaks
+from benchmarks.report import Report
+from benchmarks.rollouts import Work
+from benchmarks.settings import Settings
+
+MIDDLE = Work(group=8, probes=20, image_tokens=1024, completion_tokens=256)
+QUICK = (MIDDLE, replace(MIDDLE, probes=50))
+AXES = {
+    "probes": (5, 10, 20, 50),
+    "group": (2, 4, 8, 16),
+    "completion_tokens": (64, 128, 256, 512, 1024),
+    "image_tokens": (64, 256, 1024, 4096),
+}
+GRID = tuple(dict.fromkeys(replace(MIDDLE, **{axis: value}) for axis, values in AXES.items() for value in values))
+
+
+def run(settings: Settings, works: Sequence[Work]) -> Report:
+    """Time the pass at all points, and fit how it grows along each axis on which two or more of them lie."""
+    report = Report("growth", settings)
+    passes = {work: prepare_side("packed", settings, work) for work in works}
+    for warm_up in passes.values() if settings.device == "cuda" else list(passes.values())[:1]:
+        warm_up()
+    named, _ = time_in_turn({str(work): score for work, score in passes.items()}, settings)
+    seconds = {work: named[str(work)] for work in works}
+    peaks = dict(zip(works, measure_peaks("floor", [("packed", work) for work in works], settings), strict=True))
+    for work in works:
+        peak = peaks[work]
+        report.rows.append(
+            {
+                "work": str(work),
+                "packed s": Spread.of(seconds[work]),
+                "packed MB": None if peak is None else peak / 1e6,
+            }
+        )
+    for axis in AXES:
+        for line in _find_lines(works, axis):
+            sizes = [getattr(work, axis) for work in line]
+            fitted = f"time {_fit(sizes, [Spread.of(seconds[work]).median for work in line]):.2f}"
+            held = [peak for work in line if (peak := peaks[work]) is not None]
+            if len(held) == len(line):
+                fitted += f", memory {_fit(sizes, held):.2f}"
+            report.notes.append(f"exponent over {axis} from {sizes[0]} to {sizes[-1]}: {fitted}")
+    less, more = QUICK
+    if less in seconds and more in seconds:
+        report.ratios[f"growth_K{more.probes}_over_K{less.probes}@{less}"] = compare(seconds[more], seconds[less])
+    return report
+
+
+def _find_lines(works: Sequence[Work], axis: str) -> list[list[Work]]:
+    """Return the works that differ along one axis alone, in order, for each setting of the others."""
+    lines: dict[Work, list[Work]] = {}
+    for work in sorted(works, key=lambda work: getattr(work, axis)):
+        lines.setdefault(replace(work, **{axis: 0}), []).append(work)
+    return [line for line in lines.values() if len(line) > 1]
+
+
+def _fit(sizes: Sequence[float], values: Sequence[float]) -> float:
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
