@@ -73,7 +73,7 @@ def differences(steps: list[dict[str, float]], name: str) -> list[float]:
 
 
 def test_rollouts_are_the_policys_own_and_probes_find_them_cached(world, tmp_path):
-    vapo = train(world, tmp_path / "vapo")
+    vapo = train(world, tmp_path / "vapo", "--probe_backend", "vllm")
     unmended = train(world, tmp_path / "unmended", "--algorithm", "grpo", unmended=True)
     for name, steps in (("mended, VAPO", vapo), ("TRL 1.16 by itself, GRPO", unmended)):
         mean, largest = (np.round(differences(steps, which), 4).tolist() for which in ("mean", "max"))
@@ -89,7 +89,7 @@ def test_rollouts_are_the_policys_own_and_probes_find_them_cached(world, tmp_pat
     assert shares and min(shares) > 0.2
 
 
-@pytest.mark.parametrize("options", [("--algorithm", "grpo"), ("--probe_backend", "transformers")])
+@pytest.mark.parametrize("options", [("--algorithm", "grpo"), ("--probe_backend", "auto")])
 def test_rollouts_alone_go_to_vllm(world, tmp_path, options):
     steps = train(world, tmp_path / "run", "--max_steps", "2", *options)
     assert max(differences(steps, "max")) < 0.1

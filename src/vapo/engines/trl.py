@@ -182,7 +182,8 @@ class VAPOTrainer(GRPOTrainer):
             inputs = refilled.roll_out(inputs)
         self._rows, self._round = inputs, None
         whole = self.args.silent_share == 1 and not self.args.mask_truncated_completions
-        self._asks_along = self.prober is not None and self._scores_old_policy() and whole
+        elsewhere = self.args.probe_backend == "vllm"
+        self._asks_along = self.prober is not None and self._scores_old_policy() and whole and not elsewhere
         output = super()._generate_and_score_completions(inputs)
         return output if refilled is None else refilled.leave_out_dropped(output)
 

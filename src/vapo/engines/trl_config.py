@@ -108,7 +108,8 @@ class VAPOConfig(GRPOConfig):
         default="auto",
         metadata={
             "help": "Who answers probes: the policy itself (transformers), or with use_vllm the engine that made the "
-            "rollouts (vllm). 'auto' asks the engine, unless there is none or it sleeps between rollouts."
+            "rollouts (vllm). 'auto' asks the policy where packing lets it answer in a pass that it makes anyway, or "
+            "where the engine sleeps between rollouts, and else the engine."
         },
     )
     probe_seed: int | None = field(

@@ -115,7 +115,7 @@ def mend_rollouts(generation: Any, image_token_id: int) -> None:
 
 
 def probes_on_vllm(args: VAPOConfig) -> bool:
-    """Whether probes go to the engine that makes the rollouts.
+    """Whether probes that are not asked along in the policy's own pass go to the engine that makes the rollouts.
 
     With "auto" they do, where that engine still has the rollouts in its cache. One that sleeps between rollouts has
     forgotten them and its weights: all of it would be moved once more for the probes, so they go to transformers.
