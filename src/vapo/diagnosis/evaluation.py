@@ -23,8 +23,8 @@ from vapo.diagnosis.row_log import RowLog
 from vapo.diagnosis.summary import Evaluation, summarise
 from vapo.engines.checkpoint import Policy
 from vapo.engines.generation import find_eos_token_ids, is_finished, sample_completions
-from vapo.engines.reference import ReferenceProber
 from vapo.engines.run_folder import write_atomically
+from vapo.engines.transformers_prober import TransformersProber
 from vapo.errors import ConfigError, DataError
 from vapo.models.questions import PROBE_TEMPLATE
 from vapo.types import Probe, Rollout, Sample, Verdict
@@ -92,7 +92,7 @@ def evaluate(
         "probe_template": probe_template,
         **_describe_model(policy),
     }
-    prober = ReferenceProber(
+    prober = TransformersProber(
         policy.model, policy.processor, template=probe_template, max_batch_tokens=probe_batch_tokens
     )
     log = RowLog(out, settings) if out is not None else None

@@ -120,5 +120,5 @@ def _sort_in(
 
 
 def _find_output_layer(model: torch.nn.Module) -> torch.nn.Module:
-    owners = [m for m in model.modules() if isinstance(m, PreTrainedModel) and m.get_output_embeddings() is not None]
-    return owners[0].get_output_embeddings()
+    layers: list[Any] = [m.get_output_embeddings() for m in model.modules() if isinstance(m, PreTrainedModel)]
+    return next(layer for layer in layers if layer is not None)

@@ -24,12 +24,11 @@ from vapo.algorithms.algorithm import Algorithm
 from vapo.core.grading import ends_in_open_thinking
 from vapo.core.token_texts import split_into_token_texts
 from vapo.engines.dynamic_sampling import InformativeRollouts
-from vapo.engines.packed_prober import PackedProber
 from vapo.engines.perception_log import PerceptionLog
 from vapo.engines.probe_round import ProbeRound
 from vapo.engines.prober import Prober
-from vapo.engines.reference import ReferenceProber
 from vapo.engines.rewards import accuracy_reward, format_reward, opened_format_reward
+from vapo.engines.transformers_prober import TransformersProber
 from vapo.engines.trl_batches import groups_kept_together
 from vapo.engines.trl_checks import check_accuracy, check_arguments, list_columns
 from vapo.engines.trl_config import VAPOConfig
@@ -367,10 +366,10 @@ class VAPOTrainer(GRPOTrainer):
     def _make_prober(self) -> Prober:
         if probes_on_vllm(self.args):
             return make_vllm_prober(self)
-        prober = PackedProber if self._packing is not None and self._packing.is_on else ReferenceProber
-        return prober(
+        return TransformersProber(
             self.model,
             self.processing_class,
+            packing=self.args.packing,
             template=self.args.probe_template,
             max_batch_tokens=self.args.probe_batch_tokens,
             autocast=lambda: self.accelerator.autocast(),

@@ -14,7 +14,7 @@ from vapo.diagnosis.direct_probes import probe_directly
 from vapo.engines.checkpoint import Policy
 from vapo.engines.generation import sample_completions
 from vapo.engines.perception_log import depth_quarter
-from vapo.engines.reference import ReferenceProber
+from vapo.engines.transformers_prober import TransformersProber
 from vapo.types import Rollout, Sample
 
 from .claims import claim_kind, make_claims
@@ -123,7 +123,7 @@ def _judge_claims(
     policy: Policy, rollouts: Sequence[Rollout], seed: int
 ) -> tuple[dict[str, list[bool]], dict[str, list[bool]]]:
     """Ask each picture's claims right after the question, by kind, and along the chain, by quarter of its depth."""
-    prober = ReferenceProber(policy.model, policy.processor)
+    prober = TransformersProber(policy.model, policy.processor)
     algorithm = VAPO(num_anchors=20, sharing="group")  # as many probes for short chains as for long ones
     first = [probe for rollout in rollouts for probe in probe_directly(rollout, rollout.sample.claims)]
     later = [

@@ -30,8 +30,8 @@ class AnswerTokens:
 
     def p_true(self, logits: torch.Tensor) -> list[float]:
         """Return P(yes) / (P(yes) + P(no)) for each row of logits of shape (rows, vocabulary)."""
-        logits = logits.float()
-        return torch.sigmoid(logits[:, list(self.yes)].logsumexp(-1) - logits[:, list(self.no)].logsumexp(-1)).tolist()
+        yes, no = (logits.float()[:, list(tokens)].logsumexp(-1) for tokens in (self.yes, self.no))
+        return [float(p) for p in torch.sigmoid(yes - no)]
 
 
 class ClaimQuestions:

@@ -199,7 +199,8 @@ def shared_image_features(
         if cache is not None and prompt in cache:
             return cache[prompt]
         # Not the pictures' own inputs: those are of one prompt, whichever the caller named.
-        own = {name: value for name, value in kwargs.items() if name not in of_pictures} | inputs[prompt].tensors
+        others = {name: value for name, value in kwargs.items() if name not in of_pictures}
+        own = {**others, **inputs[prompt].tensors}
         features = ImageFeatures(encode(**_accepted(encode, own)))
         if cache is not None:
             cache[prompt] = features
