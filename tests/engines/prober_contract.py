@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from vapo.models.questions import PROBE_TEMPLATE, find_answer_tokens
-from vapo.models.vision import TOKEN_TYPE_INPUTS
+from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
 from vapo.types import Anchor, Claim, Probe, Rollout, Sample
 
 

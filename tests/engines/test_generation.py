@@ -14,7 +14,7 @@ from vapo.engines.checkpoint import Policy
 from vapo.engines.generation import _Draws, find_eos_token_ids, is_finished, sample_completions
 from vapo.engines.prompt_writer import PromptWriter
 from vapo.errors import ConfigError, DataError, ModelError
-from vapo.models.vision import find_vision_token_ids
+from vapo.models.vision_tokens import find_vision_token_ids
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

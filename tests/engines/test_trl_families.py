@@ -14,7 +14,7 @@ from trl import GRPOTrainer
 
 from vapo import VAPOTrainer
 from vapo.engines.checkpoint import load_policy
-from vapo.models.vision import find_vision_token_ids
+from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.types import Sample
 
 

@@ -18,7 +18,8 @@ from vapo.engines.reference import ReferenceProber
 from vapo.engines.trl_batches import Row, shuffle_groups
 from vapo.engines.trl_packing import grow_trees
 from vapo.errors import ModelError
-from vapo.models.vision import ImageInputs, find_feature_module
+from vapo.models.image_features import find_feature_module
+from vapo.models.images import ImageInputs
 
 MISALIGNED = {"num_iterations": 2, "gradient_accumulation_steps": 1}  # TRL then wants the old policy's as well
 

@@ -22,7 +22,7 @@ from vapo.engines.vllm import VLLMProber
 from vapo.engines.vllm_local import LocalEngine
 from vapo.engines.vllm_pads import VLLM_FAMILIES
 from vapo.errors import ModelError
-from vapo.models.vision import find_vision_token_ids
+from vapo.models.vision_tokens import find_vision_token_ids
 
 pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
 

@@ -20,7 +20,7 @@ from engines.vllm_world import ENGINE_WORDS, LONG, build_for_vllm, connect, poli
 from vapo.engines.trl_vllm import NEVER, mend_rollouts
 from vapo.engines.vllm import VLLMProber
 from vapo.engines.vllm_server import ServerEngine, place_features
-from vapo.models.vision import find_vision_token_ids
+from vapo.models.vision_tokens import find_vision_token_ids
 
 pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
 

@@ -10,7 +10,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 from vapo.engines.packed import TokenTree
 from vapo.engines.packed_scores import score_trees
-from vapo.models.vision import process_images
+from vapo.models.images import process_images
 
 dist.init_process_group("gloo")
 model, processor = build_tiny("llava")

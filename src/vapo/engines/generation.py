@@ -28,14 +28,8 @@ from vapo.engines.checkpoint import Policy
 from vapo.engines.prompt_writer import Prompt, PromptWriter
 from vapo.engines.reference import inference
 from vapo.errors import ConfigError, ModelError
-from vapo.models.vision import (
-    find_feature_module,
-    find_image_token_id,
-    find_token_type_name,
-    find_vision_token_ids,
-    shared_image_features,
-    token_types,
-)
+from vapo.models.image_features import find_feature_module, shared_image_features
+from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, find_vision_token_ids, token_types
 from vapo.types import Rollout, Sample
 
 _COMPLETION_DRAWS = 1  # keeps these generators apart from others with the same seed

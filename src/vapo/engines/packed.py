@@ -17,15 +17,10 @@ import torch
 from vapo.core.packs import Part
 from vapo.core.tree import Layout, Tree, Twig, lay_out
 from vapo.engines.tree_attention import tree_attention
+from vapo.models.image_features import ImageFeatures, find_feature_module, shared_image_features
+from vapo.models.images import ImageInputs
 from vapo.models.positions import tree_positions, trunk_positions
-from vapo.models.vision import (
-    ImageFeatures,
-    ImageInputs,
-    find_feature_module,
-    find_image_token_id,
-    shared_image_features,
-    token_types,
-)
+from vapo.models.vision_tokens import find_image_token_id, token_types
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,10 @@ from vapo.core.packs import Part, pack_trees
 from vapo.engines.packed import Question, TokenTree, make_pack, reading_tree
 from vapo.engines.packing_obstacles import check_packing
 from vapo.engines.reference import inference
+from vapo.models.image_features import ImageFeatures, find_feature_module
+from vapo.models.images import process_images
 from vapo.models.questions import PROBE_TEMPLATE, ClaimQuestions
-from vapo.models.vision import ImageFeatures, find_feature_module, find_token_type_name, process_images
+from vapo.models.vision_tokens import find_token_type_name
 from vapo.types import Probe, Rollout, Verdict
 
 PromptKey = tuple[int, tuple[int, ...]]

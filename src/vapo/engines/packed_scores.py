@@ -11,8 +11,8 @@ from transformers import PreTrainedModel
 
 from vapo.core.packs import Part, pack_trees
 from vapo.engines.packed import Pack, TokenTree, make_pack, reading_tree
+from vapo.models.image_features import ImageFeatures
 from vapo.models.questions import AnswerTokens
-from vapo.models.vision import ImageFeatures
 
 IGNORED = -100  # a label that the output layer leaves out
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from vapo.errors import ModelError
-from vapo.models.vision import find_feature_module
+from vapo.models.image_features import find_feature_module
 
 EXACT_LAYERS = {"full_attention", "sliding_attention"}
 OUTPUT_SCALES = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling")

@@ -9,8 +9,8 @@ from trl.data_utils import prepare_multimodal_messages
 from vapo.data.prompts import build_messages
 from vapo.engines.checkpoint import Policy
 from vapo.errors import ModelError
+from vapo.models.images import ImageInputs, apply_chat_template, take_image_inputs
 from vapo.models.plain_text import make_neutraliser
-from vapo.models.vision import ImageInputs, apply_chat_template, take_image_inputs
 from vapo.types import Sample
 
 

@@ -13,17 +13,10 @@ from typing import Any
 
 import torch
 
+from vapo.models.image_features import ImageFeatures, find_feature_module, shared_image_features
+from vapo.models.images import ImageInputs, process_images
 from vapo.models.questions import PROBE_TEMPLATE, ClaimQuestions
-from vapo.models.vision import (
-    ImageFeatures,
-    ImageInputs,
-    find_feature_module,
-    find_image_token_id,
-    find_token_type_name,
-    process_images,
-    shared_image_features,
-    token_types,
-)
+from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, token_types
 from vapo.types import Probe, Rollout, Verdict
 
 

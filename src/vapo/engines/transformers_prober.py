@@ -1,4 +1,4 @@
-"""The prober for a transformers model: packed, once a first look has shown that nothing changes, else the reference."""
+"""The prober for a transformers model: packed once a first look has shown that nothing changes, else one row each."""
 
 from __future__ import annotations
 

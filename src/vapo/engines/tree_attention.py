@@ -22,7 +22,7 @@ from vapo.engines.block_attention import BlockAttention
 from vapo.engines.tree_flex import attend_with_flex
 from vapo.engines.tree_mask import TreeMask
 from vapo.errors import ModelError
-from vapo.models.vision import find_feature_module
+from vapo.models.image_features import find_feature_module
 
 TREE_ATTENTION = "vapo_tree"
 

@@ -36,17 +36,15 @@ from vapo.engines.trl_packing import BatchScores, TreePacking
 from vapo.engines.trl_rows import SampleReader, keep_text_plain
 from vapo.engines.trl_vllm import check_vllm, make_vllm_prober, mend_rollouts, never_sample, probes_on_vllm
 from vapo.errors import ConfigError, ModelError
-from vapo.models.plain_text import make_neutraliser
-from vapo.models.questions import ClaimQuestions
-from vapo.models.vision import (
-    correct_token_types,
+from vapo.models.image_features import (
     features_like_embeddings,
     find_feature_module,
-    find_image_token_id,
-    find_vision_token_ids,
     freeze_vision,
     told_images_per_row,
 )
+from vapo.models.plain_text import make_neutraliser
+from vapo.models.questions import ClaimQuestions
+from vapo.models.vision_tokens import correct_token_types, find_image_token_id, find_vision_token_ids
 from vapo.types import Rollout, Sample
 
 if TYPE_CHECKING:

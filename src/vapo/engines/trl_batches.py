@@ -12,7 +12,9 @@ import torch
 from trl import GRPOTrainer
 from trl.trainer import grpo_trainer
 
-from vapo.models.vision import TOKEN_TYPE_INPUTS, ImageInputs, find_feature_module, take_image_inputs, told_image_count
+from vapo.models.image_features import find_feature_module, told_image_count
+from vapo.models.images import ImageInputs, take_image_inputs
+from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
 
 
 @dataclass(frozen=True, slots=True)

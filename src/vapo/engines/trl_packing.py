@@ -20,8 +20,8 @@ from vapo.engines.packed_scores import score_trees
 from vapo.engines.packing_obstacles import find_packing_obstacle
 from vapo.engines.trl_batches import Row, take_apart
 from vapo.errors import ModelError
+from vapo.models.image_features import find_feature_module, told_images_per_row
 from vapo.models.questions import AnswerTokens
-from vapo.models.vision import find_feature_module, told_images_per_row
 
 if TYPE_CHECKING:
     from vapo.engines.trl import VAPOTrainer

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from vapo.models.vision import ImageInputs
+from vapo.models.images import ImageInputs
 
 
 def trunk_positions(

@@ -3,22 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 from engines.prober_contract import encode_prompt, make_sample
-from tiny_models import FAMILIES, build_tiny, tiny_tokenizer
+from tiny_models import FAMILIES, build_tiny
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from vapo.errors import ModelError
-from vapo.models.vision import (
-    ImageInputs,
-    correct_token_types,
-    find_feature_module,
+from vapo.models.image_features import find_feature_module, freeze_vision, shared_image_features, told_images_per_row
+from vapo.models.images import ImageInputs, process_images, take_image_inputs
+from vapo.models.vision_tokens import (
     find_image_token_id,
-    find_token_type_name,
-    find_vision_token_ids,
-    freeze_vision,
-    process_images,
-    shared_image_features,
-    take_image_inputs,
-    told_images_per_row,
 )
 
 
@@ -39,13 +31,6 @@ def test_what_a_text_model_lacks_is_named():
         find_feature_module(model)
     with pytest.raises(ModelError, match="Qwen2Config names no image_token_id"):
         find_image_token_id(model.config)
-
-
-def test_every_marker_of_a_picture_or_video_is_found():
-    model, _ = build_tiny("llava")
-    tokenizer = tiny_tokenizer()
-    names = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
-    assert find_vision_token_ids(model.config, tokenizer) == tuple(sorted(tokenizer.convert_tokens_to_ids(names)))
 
 
 def test_features_are_repeated_for_rows_and_the_method_is_put_back():
@@ -113,18 +98,6 @@ def test_a_model_that_names_no_language_model_is_not_frozen():
 
     with pytest.raises(ModelError, match="NoDecoder does not say which part"):
         freeze_vision(NoDecoder())
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_token_types_are_given_to_the_families_that_take_them(family):
-    model, processor = build_tiny(family)
-    encoded = encode_prompt(processor, make_sample("one"))
-    name = find_token_type_name(find_feature_module(model), processor)
-    assert ({name} - {None}) == {n for n in encoded if n.endswith("token_type_ids")}
-    if name is not None:
-        late = {name: encoded[name].roll(1), "image_sizes": None}
-        corrected = correct_token_types(late, encoded["input_ids"], find_image_token_id(model.config))
-        assert corrected["image_sizes"] is None and torch.equal(corrected[name], encoded[name].long())
 
 
 class TestImagesPerRow:

@@ -1,0 +1,56 @@
+"""A prompt's pictures as tensors, made the way the family's own processor makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+TEXT_INPUTS = ("input_ids", "attention_mask", *TOKEN_TYPE_INPUTS)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInputs:
+    """One prompt's pictures as the processor makes them (`pixel_values` and what goes with it)."""
+
+    tensors: Mapping[str, torch.Tensor]
+
+    def to(self, device: torch.device | str) -> ImageInputs:
+        """Return the same inputs on `device`."""
+        return ImageInputs({name: tensor.to(device) for name, tensor in self.tensors.items()})
+
+
+def process_images(processor: Any, images: Sequence[Image]) -> ImageInputs:
+    """Turn a prompt's pictures into tensors, once for all questions about them.
+
+    The processor makes them as it does for a prompt. Its image processor alone would not do: some families' processors
+    ask it for more than its own settings say (InternVL's for tiles), or rearrange what it returns.
+    """
+    content = [*({"type": "image", "image": image} for image in images), {"type": "text", "text": "?"}]
+    conversation = [{"role": "user", "content": content}]
+    return take_image_inputs(apply_chat_template(processor, conversation))
+
+
+def apply_chat_template(processor: Any, conversation: list[dict[str, Any]], **options: Any) -> Mapping[str, Any]:
+    """Return what a processor makes of one conversation with pictures: tensors with a batch of one row."""
+    return processor.apply_chat_template(
+        [conversation],
+        tokenize=True,
+        return_dict=True,
+        # Among the processor's own options, because SmolVLM's processor warns on every call that comes without any.
+        processor_kwargs={"return_tensors": "pt"},
+        **options,
+    )
+
+
+def take_image_inputs(encoded: Mapping[str, Any]) -> ImageInputs:
+    """Return what a processor made of a prompt's pictures, without what it made of the text."""
+    tensors = {name: value for name, value in encoded.items() if isinstance(value, torch.Tensor)}
+    return ImageInputs({name: tensor for name, tensor in tensors.items() if name not in TEXT_INPUTS})
