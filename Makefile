@@ -48,11 +48,12 @@ endef
 test: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests, but for those that take minutes or need a GPU
 	$(call run_tests,not slow and not gpu)
 
-# One engine at a time, with few threads and little cache; -rP prints what was measured.
+# One engine at a time, with few threads and little cache; -rP prints what was measured. No other files: importing
+# TRL's trainer where vLLM is installed imports half of torch, whose warnings would be errors.
 vllm: $(VLLM)/.ready ## run the tests on vLLM's CPU build, in an environment of their own (Linux on x86-64)
 	$(TEST_ENV) VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_ENABLE_V1_MULTIPROCESSING=0 \
 	VLLM_LOGGING_LEVEL=ERROR PYTHONPATH=$(CURDIR)/tests/torchvision_on_cpu:$(CURDIR)/tests \
-	$(VLLM)/bin/python -m pytest -rP -m vllm
+	$(VLLM)/bin/python -m pytest -rP -m vllm tests/engines/test_vllm*.py
 
 docs: $(VENV)/.ready-dev ## build the site; broken links are errors
 	$(BIN)/mkdocs build --strict --quiet --site-dir site

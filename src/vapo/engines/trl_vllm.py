@@ -37,8 +37,9 @@ def check_vllm(model: Any, args: VAPOConfig) -> None:
     if not args.use_vllm:
         return
     if isinstance(model, str):
-        given: Any = args.model_init_kwargs or {}
-        wanted = {"revision": given.get("revision"), "trust_remote_code": args.trust_remote_code}
+        given: Any = args.model_init_kwargs  # TRL also takes it as JSON; the family does not change with revisions
+        revision = given.get("revision") if isinstance(given, dict) else None
+        wanted = {"revision": revision, "trust_remote_code": args.trust_remote_code}
         check_vllm_family(AutoConfig.from_pretrained(model, **wanted))
     else:
         check_vllm_family(model.config)
@@ -55,23 +56,23 @@ class MendedLLM:
     """
 
     def __init__(self, llm: Any, image_token_id: int) -> None:
-        self._llm = llm
+        self.unmended = llm
         self._image_token_id = image_token_id
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._llm, name)
+        return getattr(self.unmended, name)
 
     def generate(self, prompts: Sequence[dict[str, Any]], *args: Any, **kwargs: Any) -> list[Any]:
         """Generate from expanded prompts; raise ModelError if the engine saw others."""
-        outputs = self._llm.generate([self._mend(prompt) for prompt in prompts], *args, **kwargs)
+        outputs = self.unmended.generate([self._mend(prompt) for prompt in prompts], *args, **kwargs)
         for prompt, output in zip(prompts, outputs, strict=True):
             check_same_prompt(prompt["prompt_token_ids"], output.prompt_token_ids, self._image_token_id)
         return outputs
 
     def reset_prefix_cache(self) -> Any:
         """Forget what was computed with other weights; TRL calls it after every update."""
-        self._llm.llm_engine.reset_encoder_cache()
-        return self._llm.reset_prefix_cache()
+        self.unmended.llm_engine.reset_encoder_cache()
+        return self.unmended.reset_prefix_cache()
 
     def _mend(self, prompt: dict[str, Any]) -> dict[str, Any]:
         images = prompt.get("multi_modal_data", {}).get("image", [])
@@ -134,8 +135,7 @@ def make_vllm_prober(trainer: Any) -> VLLMProber:
         engine = ServerEngine(url, image_token_id)
     else:
         ranks = _find_ranks(generation) if generation.tensor_parallel_size > 1 else None
-        # Not the mended one, to which prompts in vLLM's own form would be wrong.
-        llm = generation.llm._llm
+        llm = generation.llm.unmended  # probes come in vLLM's own form
         engine = LocalEngine(llm, image_token_id, ranks=ranks, awake=lambda: awake(generation))
     return VLLMProber(
         engine,
