@@ -16,6 +16,7 @@ from benchmarks.rollouts import Work
 from benchmarks.settings import Settings
 
 QUICK_REPEATS = 2
+QUICK_RESPONSES = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         repeats=options.repeats or (QUICK_REPEATS if options.quick else Settings.repeats),
         clock=options.clock,
         checkpointing=not options.no_checkpointing,
+        responses=QUICK_RESPONSES if options.quick else None,
         memory=not options.no_memory,
     )
     torch.set_num_threads(settings.threads)

@@ -35,14 +35,24 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 
 
 def time_in_turn(
-    sides: Mapping[str, Callable[[], Any]], settings: Settings
+    sides: Mapping[str, Callable[[], Any]],
+    settings: Settings,
+    before: Mapping[str, Callable[[], object]] | None = None,
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Run every side once in each round; return the seconds each took, and what each returned last."""
+    """Run every side once in each round; return the seconds each took, and what each returned last.
+
+    Args:
+        sides: what to time, by name.
+        settings: how often, and by which clock.
+        before: what a side needs done before each round, untimed.
+    """
     now = CLOCKS[settings.clock]
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     results: dict[str, Any] = {}
     for _ in range(settings.repeats):
         for name, run in sides.items():
+            if before is not None and name in before:
+                before[name]()
             _wait_for_device()
             started = now()
             results[name] = run()

@@ -25,7 +25,7 @@ from vapo.engines.packed import TokenTree
 from vapo.engines.packed_scores import score_trees
 from vapo.engines.reference import inference
 from vapo.models.questions import ClaimQuestions
-from vapo.models.vision import token_types
+from vapo.models.vision_tokens import token_types
 
 QUICK = (Work(group=8, probes=20, image_tokens=1024, completion_tokens=256),)
 GRID = tuple(

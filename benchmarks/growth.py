@@ -47,12 +47,12 @@ def run(settings: Settings, works: Sequence[Work]) -> Report:
             }
         )
     for axis in AXES:
-        for line in _find_lines(works, axis):
+        for line in find_lines(works, axis):
             sizes = [getattr(work, axis) for work in line]
-            fitted = f"time {_fit(sizes, [Spread.of(seconds[work]).median for work in line]):.2f}"
+            fitted = f"time {fit_exponent(sizes, [Spread.of(seconds[work]).median for work in line]):.2f}"
             held = [peak for work in line if (peak := peaks[work]) is not None]
             if len(held) == len(line):
-                fitted += f", memory {_fit(sizes, held):.2f}"
+                fitted += f", memory {fit_exponent(sizes, held):.2f}"
             report.notes.append(f"exponent over {axis} from {sizes[0]} to {sizes[-1]}: {fitted}")
     less, more = QUICK
     if less in seconds and more in seconds:
@@ -60,7 +60,7 @@ def run(settings: Settings, works: Sequence[Work]) -> Report:
     return report
 
 
-def _find_lines(works: Sequence[Work], axis: str) -> list[list[Work]]:
+def find_lines(works: Sequence[Work], axis: str) -> list[list[Work]]:
     """Return the works that differ along one axis alone, in order, for each setting of the others."""
     lines: dict[Work, list[Work]] = {}
     for work in sorted(works, key=lambda work: getattr(work, axis)):
@@ -68,5 +68,6 @@ def _find_lines(works: Sequence[Work], axis: str) -> list[list[Work]]:
     return [line for line in lines.values() if len(line) > 1]
 
 
-def _fit(sizes: Sequence[float], values: Sequence[float]) -> float:
+def fit_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """Return the exponent of size in a power law through the points."""
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])

@@ -6,7 +6,7 @@ All sides get the same rollouts, probes and token budget of a pass. Their verdic
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from benchmarks.published import RepromptingProber
 from benchmarks.report import Report
 from benchmarks.rollouts import Work, make_probes, make_rollouts
 from benchmarks.settings import Settings
+from benchmarks.warm_engine import HOW_TO_GET_IT, WarmEngine, is_installed
 from vapo.engines.packed_prober import PackedProber
 from vapo.engines.reference import ReferenceProber
-from vapo.types import Verdict
+from vapo.types import Probe, Verdict
 
 QUICK = (Work(group=8, probes=20, image_tokens=256, completion_tokens=512),)
 GRID = tuple(
@@ -33,6 +34,9 @@ GRID = tuple(
 )
 PROBERS = {"published": RepromptingProber, "reference": ReferenceProber, "packed": PackedProber}
 EQUAL = 1e-4
+VLLM_NOTE = (
+    "vllm: its cache is warm from the rollout, and empty of probes; cached is the share of tokens it found there"
+)
 MAX_BATCH_TOKENS = 8192
 
 build_model_once = cache(build_model)
@@ -41,8 +45,9 @@ build_model_once = cache(build_model)
 def prepare(side: str, settings: Settings, work: Work) -> Callable[[], Any]:
     """Return what one side does."""
     model, processor = build_model_once(settings.model, settings.device)
-    rollouts = make_rollouts(processor, work)
-    probes = make_probes(rollouts, work)
+    probes = _probes_of(settings, work)
+    if side != "packed" and settings.responses is not None:
+        probes = probes[: settings.responses * work.probes]
     prober = PROBERS[side](model, processor, max_batch_tokens=MAX_BATCH_TOKENS)
     return lambda: prober.score(probes)
 
@@ -50,11 +55,19 @@ def prepare(side: str, settings: Settings, work: Work) -> Callable[[], Any]:
 def run(settings: Settings, works: Sequence[Work]) -> Report:
     """Time all sides over a grid."""
     report = Report("probe", settings)
+    with_vllm = is_installed() and settings.clock == "wall"  # the engine computes in a process of its own
     for work in works:
         one = Work(1, work.probes, work.image_tokens, work.completion_tokens)
         for side in PROBERS:  # warm up; a kernel that is compiled for a size must be asked for that size
             prepare(side, settings, work if side == "packed" else one)()
-        seconds, verdicts = time_in_turn({side: prepare(side, settings, work) for side in PROBERS}, settings)
+        sides = {side: prepare(side, settings, work) for side in PROBERS}
+        before: dict[str, Callable[[], object]] = {}
+        engine = _start_engine(settings, work) if with_vllm else None
+        if engine is not None:
+            sides["vllm"], before["vllm"] = partial(engine.score, _probes_of(settings, work)), engine.warm
+        seconds, verdicts = time_in_turn(sides, settings, before)
+        for side, given in verdicts.items():
+            seconds[side] = [own * work.group * work.probes / len(given) for own in seconds[side]]
         retokenised, difference = _compare_verdicts(settings, work, verdicts)
         # Where nothing is shared, one response fills as large a batch as the group does.
         alone = one if work.probes * (work.image_tokens + work.completion_tokens // 2) >= MAX_BATCH_TOKENS else work
@@ -63,11 +76,33 @@ def run(settings: Settings, works: Sequence[Work]) -> Report:
         for side, peak in zip(PROBERS, peaks, strict=True):
             row[f"{side} s"] = Spread.of(seconds[side])
             row[f"{side} MB"] = None if peak is None else peak / 1e6
+        if engine is not None:
+            row["vllm s"] = Spread.of(seconds["vllm"])
+            row["cached"] = Spread.of(engine.cache_shares)
+            row["vllm difference"] = _largest_difference(verdicts["vllm"], verdicts["packed"])
         report.rows.append({**row, "retokenised": retokenised, "difference": difference})
-        for other in ("reference", "published"):
+        for other in ("vllm", "reference", "published") if engine is not None else ("reference", "published"):
             report.ratios[f"probe_packed_over_{other}@{work}"] = compare(seconds["packed"], seconds[other])
-    report.notes.append("vllm: left out; it is timed where vLLM is installed (pip install 'vapo[vllm]')")
+    if settings.responses is not None:
+        report.notes.append(
+            f"published and reference: timed on {settings.responses} responses and scaled to the group"
+        )
+    report.notes.append(VLLM_NOTE if with_vllm else HOW_TO_GET_IT)
     return report
+
+
+def _probes_of(settings: Settings, work: Work) -> list[Probe]:
+    _, processor = build_model_once(settings.model, settings.device)
+    return make_probes(make_rollouts(processor, work), work)
+
+
+def _start_engine(settings: Settings, work: Work) -> WarmEngine:
+    _, processor = build_model_once(settings.model, settings.device)
+    engine = WarmEngine(settings.model, settings.device, make_rollouts(processor, work))
+    engine.warm()
+    engine.score(_probes_of(settings, work))
+    engine.cache_shares.clear()
+    return engine
 
 
 def _compare_verdicts(settings: Settings, work: Work, verdicts: dict[str, list[Verdict]]) -> tuple[float, float]:
@@ -77,9 +112,13 @@ def _compare_verdicts(settings: Settings, work: Work, verdicts: dict[str, list[V
     probes = [verdict.probe for verdict in verdicts["published"]]
     changed = np.array(RepromptingProber(model, processor).find_retokenised(probes))
     difference = max(
-        np.abs(p_true["packed"] - p_true["reference"]).max(),
-        np.abs(p_true["packed"] - p_true["published"])[~changed].max(initial=0.0),
+        np.abs(p_true["packed"][: len(changed)] - p_true["reference"]).max(),
+        np.abs(p_true["packed"][: len(changed)] - p_true["published"])[~changed].max(initial=0.0),
     )
     if difference > EQUAL and model.dtype == torch.float32:
         raise RuntimeError(f"at {work} verdicts differ by {difference:.2g}, more than {EQUAL}")
     return float(changed.mean()), float(difference)
+
+
+def _largest_difference(some: list[Verdict], others: list[Verdict]) -> float:
+    return max(abs(one.p_true - other.p_true) for one, other in zip(some, others, strict=True))

@@ -17,6 +17,8 @@ class Settings:
         clock: "wall" for the time that goes by, "cpu" for the time that the process computes; the latter is for a
             machine that does other work as well, and for one thread, since threads that wait count as computing.
         checkpointing: whether the training step computes layers again in its backward pass, which is TRL's default.
+        responses: how many of a group's responses the probers work on that share nothing between responses, whose time
+            is then scaled up; None for all.
         memory: whether peak memory is measured, on a CPU in a process for each side.
     """
 
@@ -26,4 +28,5 @@ class Settings:
     repeats: int = 5
     clock: str = "wall"
     checkpointing: bool = True
+    responses: int | None = None
     memory: bool = True

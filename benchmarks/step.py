@@ -28,7 +28,7 @@ from vapo.engines.packed import TokenTree
 from vapo.engines.trl import VAPOTrainer
 from vapo.engines.trl_config import VAPOConfig
 from vapo.models.questions import ClaimQuestions
-from vapo.models.vision import token_types
+from vapo.models.vision_tokens import token_types
 
 QUICK = (Work(group=8, probes=20, image_tokens=1024, completion_tokens=256),)
 GRID = tuple(
