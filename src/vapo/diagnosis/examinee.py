@@ -1,0 +1,65 @@
+"""What a protocol may ask of a model, whoever runs it: transformers in this process, or a server elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from vapo.diagnosis.findings import View
+from vapo.types import Probe, Rollout, Sample, Verdict
+
+Ability = Literal["continue", "probe", "replay", "attend", "compare_views"]
+"""continue a chain exactly from a cut; answer probes under any view; show the image again in the middle of a chain;
+report attention on image tokens; report how distributions move without the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A chain kept up to `index` tokens, with `suffix` text behind it, to be continued."""
+
+    rollout: Rollout
+    index: int
+    suffix: str = ""
+
+
+class Examinee(Protocol):
+    """A model under examination. Everything is greedy unless said otherwise, and batched as the backend sees fit."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What it can do; a protocol that needs more is left out before anything is computed."""
+        ...
+
+    def why_not(self, ability: Ability) -> str:
+        """Return why an ability is missing, in a sentence that says what to do."""
+        ...
+
+    def write_chains(self, samples: Sequence[Sample], max_completion_tokens: int) -> list[Rollout]:
+        """Answer questions; one greedy chain each."""
+        ...
+
+    def continue_cuts(self, cuts: Sequence[Cut], max_new_tokens: int) -> list[str]:
+        """Return the text written behind each cut. The cuts of a chain share its prefix, which is computed once."""
+        ...
+
+    def score_probes(self, probes: Sequence[Probe], view: View = "image") -> list[Verdict]:
+        """Return one verdict per probe, in order, with the image, with a blank one, or with none in the prompt."""
+        ...
+
+    def replay_image(self, cut: Cut, max_new_tokens: int, scale: float) -> Rollout:
+        """Show the image again, scaled down, as a user turn behind the cut, and let the model go on."""
+        ...
+
+    def attend_to_image(self, rollout: Rollout) -> Sequence[Sequence[Sequence[float]]]:
+        """Return the share of attention on image tokens; shape (completion tokens, layers, heads)."""
+        ...
+
+    def compare_views(self, rollout: Rollout, view: View = "blank") -> Sequence[float]:
+        """Return KL(with the image || under `view`) of each completion token's distribution, in nats; shape (T,)."""
+        ...
