@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vapo.diagnosis.estimates import Estimate
+from vapo.engines.examinee import View
 
-View = Literal["image", "blank", "none"]
-"""What the model was shown: its image, a grey one of the same size, or none at all."""
 Category = Literal["perception", "logical", "knowledge", "other"]
 Remedy = Literal["none", "replay", "focus"]
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from vapo.diagnosis.findings import View
 from vapo.types import Probe, Rollout, Sample, Verdict
+
+View = Literal["image", "blank", "none"]
+"""What a model is shown: its image, a grey one of the same size, or none at all."""
 
 Ability = Literal["continue", "probe", "replay", "attend", "compare_views"]
 """continue a chain exactly from a cut; answer probes under any view; show the image again in the middle of a chain;
