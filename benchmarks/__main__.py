@@ -31,7 +31,6 @@ def main(arguments: list[str] | None = None) -> int:
         clock=options.clock,
         checkpointing=not options.no_checkpointing,
         responses=QUICK_RESPONSES if options.quick else None,
-        memory=not options.no_memory,
     )
     torch.set_num_threads(settings.threads)
     axes = [options.group, options.probes, options.image_tokens, options.completion_tokens]
@@ -68,7 +67,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--clock", choices=CLOCKS, default="wall", help="cpu: computing time, for a machine that is busy"
     )
-    parser.add_argument("--no-memory", action="store_true", help="leave peak memory out, which takes a process a side")
     parser.add_argument(
         "--no-checkpointing", action="store_true", help="step: keep activations; TRL's default is not to"
     )

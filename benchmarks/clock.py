@@ -1,15 +1,16 @@
-"""Timing: sides take turns, so that what else the machine does falls on all of them alike."""
+"""Time and peak memory: sides take turns, so that what else the machine does falls on all of them alike."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 import torch
 
+from benchmarks.memory import PeakMemory
 from benchmarks.settings import Settings
 
 
@@ -30,16 +31,32 @@ class Spread:
         return f"{self.median:.3g} [{self.low:.3g}-{self.high:.3g}]"
 
 
+Cell = Spread | float | int | str | None
+
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 """Seconds that went by, or those that this process computed, which other work on the machine hardly changes."""
+
+
+@dataclass(slots=True)
+class Runs:
+    """What one side's rounds gave: the seconds and the peak memory of each, and what the last one returned."""
+
+    seconds: list[float] = field(default_factory=list)
+    megabytes: list[float | None] = field(default_factory=list)
+    result: Any = None
+
+    def show(self, side: str) -> dict[str, Cell]:
+        """Return the cells of a table about `side`."""
+        held = [peak for peak in self.megabytes if peak is not None]
+        return {f"{side} s": Spread.of(self.seconds), f"{side} MB": max(held) if held else None}
 
 
 def time_in_turn(
     sides: Mapping[str, Callable[[], Any]],
     settings: Settings,
     before: Mapping[str, Callable[[], object]] | None = None,
-) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Run every side once in each round; return the seconds each took, and what each returned last.
+) -> dict[str, Runs]:
+    """Run every side once in each round.
 
     Args:
         sides: what to time, by name.
@@ -47,18 +64,21 @@ def time_in_turn(
         before: what a side needs done before each round, untimed.
     """
     now = CLOCKS[settings.clock]
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    results: dict[str, Any] = {}
+    runs = {name: Runs() for name in sides}
     for _ in range(settings.repeats):
         for name, run in sides.items():
+            own = runs[name]
+            own.result = None
             if before is not None and name in before:
                 before[name]()
             _wait_for_device()
+            memory = PeakMemory(settings.device)
             started = now()
-            results[name] = run()
+            own.result = run()
             _wait_for_device()
-            seconds[name].append(now() - started)
-    return seconds, results
+            own.seconds.append(now() - started)
+            own.megabytes.append(memory.megabytes())
+    return runs
 
 
 def compare(ours: Sequence[float], theirs: Sequence[float]) -> Spread:

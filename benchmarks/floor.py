@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from trl.trainer.utils import add_fused_lm_head
 
-from benchmarks.clock import Spread, compare, time_in_turn
-from benchmarks.memory import measure_peaks
+from benchmarks.clock import compare, time_in_turn
 from benchmarks.models import build_model
 from benchmarks.report import Report
 from benchmarks.rollouts import Work, grow_tree, make_probes, make_rollouts
@@ -58,14 +57,10 @@ def run(settings: Settings, works: Sequence[Work]) -> Report:
         sides = {side: prepare(side, settings, work) for side in SIDES}
         for warm_up in sides.values():
             warm_up()
-        seconds, _ = time_in_turn(sides, settings)
-        peaks = measure_peaks("floor", [(side, work) for side in SIDES], settings)
+        runs = time_in_turn(sides, settings)
         row: dict[str, Any] = {"work": str(work), "tokens": _count_tokens(settings, work)}
-        for side, peak in zip(SIDES, peaks, strict=True):
-            row[f"{side} s"] = Spread.of(seconds[side])
-            row[f"{side} MB"] = None if peak is None else peak / 1e6
-        report.rows.append(row)
-        report.ratios[f"floor@{work}"] = compare(seconds["packed"], seconds["plain"])
+        report.rows.append({**row, **runs["plain"].show("plain"), **runs["packed"].show("packed")})
+        report.ratios[f"floor@{work}"] = compare(runs["packed"].seconds, runs["plain"].seconds)
     return report
 
 

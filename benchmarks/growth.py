@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 
 import numpy as np
 
-from benchmarks.clock import Spread, compare, time_in_turn
+from benchmarks.clock import compare, time_in_turn
 from benchmarks.floor import prepare as prepare_side
-from benchmarks.memory import measure_peaks
 from benchmarks.report import Report
 from benchmarks.rollouts import Work
 from benchmarks.settings import Settings
@@ -34,29 +34,23 @@ def run(settings: Settings, works: Sequence[Work]) -> Report:
     passes = {work: prepare_side("packed", settings, work) for work in works}
     for warm_up in passes.values() if settings.device == "cuda" else list(passes.values())[:1]:
         warm_up()
-    named, _ = time_in_turn({str(work): score for work, score in passes.items()}, settings)
-    seconds = {work: named[str(work)] for work in works}
-    peaks = dict(zip(works, measure_peaks("floor", [("packed", work) for work in works], settings), strict=True))
+    named = time_in_turn({str(work): score for work, score in passes.items()}, settings)
+    runs = {work: named[str(work)] for work in works}
     for work in works:
-        peak = peaks[work]
-        report.rows.append(
-            {
-                "work": str(work),
-                "packed s": Spread.of(seconds[work]),
-                "packed MB": None if peak is None else peak / 1e6,
-            }
-        )
+        report.rows.append({"work": str(work), **runs[work].show("packed")})
     for axis in AXES:
         for line in find_lines(works, axis):
             sizes = [getattr(work, axis) for work in line]
-            fitted = f"time {fit_exponent(sizes, [Spread.of(seconds[work]).median for work in line]):.2f}"
-            held = [peak for work in line if (peak := peaks[work]) is not None]
+            fitted = f"time {fit_exponent(sizes, [median(runs[work].seconds) for work in line]):.2f}"
+            held = [peak for work in line if (peak := runs[work].megabytes[-1]) is not None]
             if len(held) == len(line):
                 fitted += f", memory {fit_exponent(sizes, held):.2f}"
             report.notes.append(f"exponent over {axis} from {sizes[0]} to {sizes[-1]}: {fitted}")
     less, more = QUICK
-    if less in seconds and more in seconds:
-        report.ratios[f"growth_K{more.probes}_over_K{less.probes}@{less}"] = compare(seconds[more], seconds[less])
+    if less in runs and more in runs:
+        report.ratios[f"growth_K{more.probes}_over_K{less.probes}@{less}"] = compare(
+            runs[more].seconds, runs[less].seconds
+        )
     return report
 
 

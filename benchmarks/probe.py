@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from benchmarks.clock import Spread, compare, time_in_turn
-from benchmarks.memory import measure_peaks
 from benchmarks.models import build_model
 from benchmarks.published import RepromptingProber
 from benchmarks.report import Report
@@ -65,24 +64,20 @@ def run(settings: Settings, works: Sequence[Work]) -> Report:
         engine = _start_engine(settings, work) if with_vllm else None
         if engine is not None:
             sides["vllm"], before["vllm"] = partial(engine.score, _probes_of(settings, work)), engine.warm
-        seconds, verdicts = time_in_turn(sides, settings, before)
-        for side, given in verdicts.items():
-            seconds[side] = [own * work.group * work.probes / len(given) for own in seconds[side]]
-        retokenised, difference = _compare_verdicts(settings, work, verdicts)
-        # Where nothing is shared, one response fills as large a batch as the group does.
-        alone = one if work.probes * (work.image_tokens + work.completion_tokens // 2) >= MAX_BATCH_TOKENS else work
-        peaks = measure_peaks("probe", [("published", one), ("reference", alone), ("packed", work)], settings)
+        runs = time_in_turn(sides, settings, before)
+        for own in runs.values():
+            own.seconds = [taken * work.group * work.probes / len(own.result) for taken in own.seconds]
+        retokenised, difference = _compare_verdicts(settings, work, {side: own.result for side, own in runs.items()})
         row: dict[str, Any] = {"work": str(work)}
-        for side, peak in zip(PROBERS, peaks, strict=True):
-            row[f"{side} s"] = Spread.of(seconds[side])
-            row[f"{side} MB"] = None if peak is None else peak / 1e6
+        for side in PROBERS:
+            row |= runs[side].show(side)
         if engine is not None:
-            row["vllm s"] = Spread.of(seconds["vllm"])
+            row["vllm s"] = Spread.of(runs["vllm"].seconds)
             row["cached"] = Spread.of(engine.cache_shares)
-            row["vllm difference"] = _largest_difference(verdicts["vllm"], verdicts["packed"])
+            row["vllm difference"] = _largest_difference(runs["vllm"].result, runs["packed"].result)
         report.rows.append({**row, "retokenised": retokenised, "difference": difference})
         for other in ("vllm", "reference", "published") if engine is not None else ("reference", "published"):
-            report.ratios[f"probe_packed_over_{other}@{work}"] = compare(seconds["packed"], seconds[other])
+            report.ratios[f"probe_packed_over_{other}@{work}"] = compare(runs["packed"].seconds, runs[other].seconds)
     if settings.responses is not None:
         report.notes.append(
             f"published and reference: timed on {settings.responses} responses and scaled to the group"

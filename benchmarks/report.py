@@ -13,10 +13,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.clock import Spread
+from benchmarks.clock import Cell, Spread
 from benchmarks.settings import Settings
-
-Cell = Spread | float | int | str | None
 
 
 @dataclass(slots=True)

@@ -19,7 +19,6 @@ class Settings:
         checkpointing: whether the training step computes layers again in its backward pass, which is TRL's default.
         responses: how many of a group's responses the probers work on that share nothing between responses, whose time
             is then scaled up; None for all.
-        memory: whether peak memory is measured, on a CPU in a process for each side.
     """
 
     model: str = "10m"
@@ -29,4 +28,3 @@ class Settings:
     clock: str = "wall"
     checkpointing: bool = True
     responses: int | None = None
-    memory: bool = True

@@ -19,7 +19,6 @@ from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 
 from benchmarks.clock import Spread, compare, time_in_turn
-from benchmarks.memory import measure_peaks
 from benchmarks.models import build_model
 from benchmarks.report import Report
 from benchmarks.rollouts import Work, grow_tree, make_probes, make_rollouts
@@ -97,12 +96,12 @@ def prepare(side: str, settings: Settings, work: Work) -> Callable[[], Step]:
 
     def step() -> Step:
         model.train()
-        model.zero_grad(set_to_none=True)
         with torch.no_grad(), disable_gradient_checkpointing(model, trainer.args.gradient_checkpointing_kwargs):
             old, p_true = scores.score(trainer, model, **batch)
         loss = trainer._compute_loss(model, {**inputs, "old_per_token_logps": old})
         loss.backward()
         grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+        model.zero_grad(set_to_none=True)
         return Step(loss.item(), old, grads, p_true)
 
     return step
@@ -115,19 +114,15 @@ def run(settings: Settings, works: Sequence[Work]) -> Report:
         sides = {side: prepare(side, settings, work) for side in SIDES}
         for warm_up in sides.values() if settings.device == "cuda" else [sides["packed"]]:
             warm_up()
-        seconds, steps = time_in_turn(sides, settings)
-        differences = _compare_steps(steps["packed"], steps["trl"])
+        runs = time_in_turn(sides, settings)
+        differences = _compare_steps(runs["packed"].result, runs["trl"].result)
         if max(differences.values()) > EQUAL and settings.device == "cpu":
             raise RuntimeError(f"at {work} the sides differ by more than {EQUAL}: {differences}")
-        peaks = measure_peaks("step", [(side, work) for side in SIDES], settings)
-        row: dict[str, Any] = {"work": str(work)}
-        for side, peak in zip(SIDES, peaks, strict=True):
-            row[f"{side} s"] = Spread.of(seconds[side])
-            row[f"{side} MB"] = None if peak is None else peak / 1e6
+        row: dict[str, Any] = {"work": str(work), **runs["trl"].show("trl"), **runs["packed"].show("packed")}
         report.rows.append({**row, **differences})
-        if peaks[0] is not None and peaks[1] is not None:
-            report.ratios[f"step_memory@{work}"] = Spread.of([peaks[1] / peaks[0]])
-        report.ratios[f"step_time@{work}"] = compare(seconds["packed"], seconds["trl"])
+        if row["trl MB"] is not None:
+            report.ratios[f"step_memory@{work}"] = Spread.of([row["packed MB"] / row["trl MB"]])
+        report.ratios[f"step_time@{work}"] = compare(runs["packed"].seconds, runs["trl"].seconds)
     report.notes.append("differences are relative, by norm; of all gradients the largest")
     return report
 

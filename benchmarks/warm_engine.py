@@ -6,13 +6,14 @@ import os
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 from benchmarks.models import SHAPES, build_model
-from vapo.engines.vllm import VLLMProber
+from vapo.engines.vllm import ImagePrompt, VLLMProber
 from vapo.engines.vllm_local import LocalEngine
 from vapo.types import Probe, Rollout, Verdict
 
@@ -42,8 +43,6 @@ class WarmEngine:
 
     def warm(self) -> None:
         """Forget all probes and know the rollouts: what the cache holds when probing begins."""
-        from vapo.engines.vllm import ImagePrompt
-
         self._llm.reset_prefix_cache()
         prompts = [ImagePrompt(own.prompt_ids + own.completion_ids, own.sample.images) for own in self._rollouts]
         self._engine.answer(prompts, [0])
@@ -64,9 +63,7 @@ def _start(name: str, device: str) -> tuple[Any, Any, int]:
     processor.save_pretrained(folder)
     with warnings.catch_warnings():  # it imports and inspects most of torch, whose ageing parts warn
         warnings.simplefilter("ignore")
-        from vllm import LLM  # pyright: ignore[reportAttributeAccessIssue]
-
-        llm = LLM(
+        llm = import_module("vllm").LLM(
             str(folder),
             dtype=str(SHAPES[name].dtype).removeprefix("torch."),
             enforce_eager=device == "cpu",
