@@ -15,7 +15,7 @@ TEST_ENV := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint format types test vllm docs nightly lab constraints clean
+.PHONY: help demo check lint format types test vllm docs nightly bench lab constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ docs: $(VENV)/.ready-dev ## build the site; broken links are errors
 
 nightly: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests that take minutes
 	$(call run_tests,slow and not gpu)
+
+bench: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## compare packing with what it replaces, a minute for each comparison
+	for name in probe step floor growth; do \
+	HF_HUB_OFFLINE=1 PYTHONPATH=$(SHIM) $(BIN)/python -m benchmarks $$name --quick || exit 1; done
 
 lab: $(VENV)/.ready ## make the lab's data, tokenizer and checkpoint anew, in runs/lab
 	$(BIN)/vapo lab build --out runs/lab
