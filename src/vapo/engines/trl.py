@@ -12,9 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
-import numpy as np
 import torch
 from accelerate.utils import gather
 from transformers import PreTrainedModel, ProcessorMixin
@@ -22,12 +20,12 @@ from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
 from vapo.core.grading import ends_in_open_thinking
-from vapo.core.token_texts import split_into_token_texts
 from vapo.engines.dynamic_sampling import InformativeRollouts
 from vapo.engines.perception_log import PerceptionLog
 from vapo.engines.probe_round import ProbeRound
 from vapo.engines.prober import Prober
 from vapo.engines.rewards import accuracy_reward, format_reward, opened_format_reward
+from vapo.engines.round_maker import RoundMaker
 from vapo.engines.transformers_prober import TransformersProber
 from vapo.engines.trl_batches import groups_kept_together
 from vapo.engines.trl_checks import check_accuracy, check_arguments, list_columns
@@ -45,13 +43,9 @@ from vapo.models.image_features import (
 from vapo.models.plain_text import make_neutraliser
 from vapo.models.questions import ClaimQuestions
 from vapo.models.vision_tokens import correct_token_types, find_image_token_id, find_vision_token_ids
-from vapo.types import Rollout, Sample
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from numpy.random import Generator
-
-TRAIN_DRAWS, EVAL_DRAWS = 0, 1
 
 
 class VAPOTrainer(GRPOTrainer):
@@ -108,11 +102,11 @@ class VAPOTrainer(GRPOTrainer):
         check_vllm(model, args)
         self.algorithm = algorithm if algorithm is not None else args.make_algorithm()
         needs = self.algorithm.needs
-        self._sample_reader = SampleReader(require_claims=needs.claims)
+        sample_reader = SampleReader(require_claims=needs.claims)
         eval_datasets = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
         for dataset in (train_dataset, *eval_datasets):
             if dataset is not None:
-                self._sample_reader.check_columns(list_columns(dataset))
+                sample_reader.check_columns(list_columns(dataset))
 
         args = copy.copy(args)  # the caller may use it again
         given_weights: list[Any] | None = args.reward_weights
@@ -154,6 +148,7 @@ class VAPOTrainer(GRPOTrainer):
         self._packing = self._make_packing() if args.packing != "off" else None
         self.prober: Prober | None = self._make_prober() if probing else None
         self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if probing else None
+        self._rounds = RoundMaker(self, sample_reader)
         self._round: ProbeRound | None = None
         self._rows: list[dict[str, Any]] = []  # of the rollouts being scored
         self._asks_along = False
@@ -230,9 +225,8 @@ class VAPOTrainer(GRPOTrainer):
         asks_along, self._asks_along = self._asks_along, False
         if not asks_along:
             return self._packing.score(model, *args, batch_size=batch_size, **images)
-        assert self._questions is not None
-        assert self._rollout is not None
-        self._round = self._make_round(self._rows, self._rollout[1])
+        assert self._questions is not None and self._rollout is not None
+        self._round = self._rounds.make(self._rows, self._rollout)
         scores = self._packing.score(
             model,
             *args,
@@ -267,7 +261,8 @@ class VAPOTrainer(GRPOTrainer):
             return rewards_NF
         started = time.perf_counter()
         if self._round is None:
-            self._round = self._make_round(inputs, completion_ids_list)
+            assert self._rollout is not None
+            self._round = self._rounds.make(inputs, self._rollout)
         first = self.accelerator.process_index * len(prompts)
         graded = rewards_NF[first : first + len(prompts), self._gate_column].tolist()
         accuracies = [check_accuracy(accuracy, self.reward_func_names[self._gate_column]) for accuracy in graded]
@@ -278,41 +273,6 @@ class VAPOTrainer(GRPOTrainer):
         rewards_NF[:, -1] = gather(bonuses)
         return rewards_NF
 
-    def _make_round(self, inputs: Sequence[dict[str, Any]], completion_ids: Sequence[Sequence[int]]) -> ProbeRound:
-        """Return this process's rollouts with their probes drawn.
-
-        Args:
-            inputs: rows of the data set, one per completion; the completions of a group follow each other.
-            completion_ids: what was sampled.
-        """
-        assert self._rollout is not None
-        first = self.accelerator.process_index * len(inputs)
-        group_size = self.num_generations if self.model.training else self.num_generations_eval
-        rollouts: list[Rollout] = []
-        generators: list[Generator] = []
-        samples: dict[int, Sample] = {}
-        for number, (row, ids, prompt_ids) in enumerate(zip(inputs, completion_ids, self._rollout[0], strict=True)):
-            group, member = divmod(first + number, group_size)
-            if group not in samples:
-                samples[group] = self._sample_reader.read(row, f"row {row.get('id', first + number)}")
-            texts = split_into_token_texts(ids, self._decode)
-            rollouts.append(Rollout(samples[group], tuple(prompt_ids), tuple(ids), texts))
-            generators.append(self._draws(samples[group], group, member))
-        return ProbeRound(self.algorithm, rollouts, generators)
-
-    def _draws(self, sample: Sample, group: int, member: int) -> Generator:
-        """Return the generator of one completion's anchors and claims.
-
-        Its seed is made of the run's seed and the completion's place in the run, all of which a checkpoint holds, so
-        a resumed run draws what the uninterrupted one would have drawn.
-        """
-        if self.model.training:
-            place = [TRAIN_DRAWS, self.rollout_number(), group]
-        else:
-            place = [EVAL_DRAWS, self.state.global_step, crc32(sample.id.encode())]
-        own = [] if self.algorithm.needs.shared_draws else [member]
-        return np.random.default_rng([self.args.probe_seed, *place, *own])
-
     def rollout_number(self) -> int:
         """Return the place of the present micro-step in the run, which a resumed run counts on from its checkpoint."""
         accumulation = self.args.gradient_accumulation_steps
@@ -320,9 +280,6 @@ class VAPOTrainer(GRPOTrainer):
 
     def _training_progress(self) -> float:
         return min(self.state.global_step / self.state.max_steps, 1.0) if self.state.max_steps > 0 else 0.0
-
-    def _decode(self, ids: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     # Set-up -----------------------------------------------------------------------------------------------------
 
