@@ -54,7 +54,7 @@ def prepare(side: str, settings: Settings, work: Work) -> Callable[[], Any]:
 def run(settings: Settings, works: Sequence[Work]) -> Report:
     """Time all sides over a grid."""
     report = Report("probe", settings)
-    with_vllm = is_installed() and settings.clock == "wall"  # the engine computes in a process of its own
+    with_vllm = is_installed()
     for work in works:
         one = Work(1, work.probes, work.image_tokens, work.completion_tokens)
         for side in PROBERS:  # warm up; a kernel that is compiled for a size must be asked for that size

@@ -17,7 +17,7 @@ from vapo.engines.vllm import ImagePrompt, VLLMProber
 from vapo.engines.vllm_local import LocalEngine
 from vapo.types import Probe, Rollout, Verdict
 
-HOW_TO_GET_IT = "vllm: left out; run where vLLM is installed (make vllm makes such an environment), with --clock wall"
+HOW_TO_GET_IT = "vllm: left out; run where vLLM is installed (make vllm makes such an environment)"
 
 
 def is_installed() -> bool:
@@ -55,6 +55,7 @@ class WarmEngine:
 @cache
 def _start(name: str, device: str) -> tuple[Any, Any, int]:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # in this process, whose clock may be asked
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     model, processor = build_model(name, device)
