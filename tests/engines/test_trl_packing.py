@@ -105,6 +105,17 @@ class TestWays:
         trainer = make_trainer(max_steps=1, trainer_options={"peft_config": adapter}, gradient_checkpointing=True)
         assert_same_scores(trainer, record_batch(trainer))
 
+    def test_dropout_keeps_packing_on_and_probes_out_of_the_scoring_pass(self, make_trainer):
+        from peft import LoraConfig
+
+        adapter = LoraConfig(r=4, target_modules=["q_proj"], lora_dropout=0.5, init_lora_weights=False)
+        trainer = make_trainer(max_steps=2, trainer_options={"peft_config": adapter}, **MISALIGNED)
+        asked = []
+        ask = trainer.prober.score
+        trainer.prober.score = lambda probes, **options: (asked.extend(probes), ask(probes, **options))[1]
+        trainer.train()
+        assert asked and trainer._packing.is_on
+
     def test_bfloat16(self, make_trainer):
         trainer = make_trainer(max_steps=1, bf16=True)
         batch = record_batch(trainer)

@@ -173,9 +173,7 @@ class VAPOTrainer(GRPOTrainer):
         if refilled is not None:
             inputs = refilled.roll_out(inputs)
         self._rows, self._round = inputs, None
-        whole = self.args.silent_share == 1 and not self.args.mask_truncated_completions
-        elsewhere = self.args.probe_backend == "vllm"
-        self._asks_along = self.prober is not None and self._scores_old_policy() and whole and not elsewhere
+        self._asks_along = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
         output = super()._generate_and_score_completions(inputs)
         return output if refilled is None else refilled.leave_out_dropped(output)
 
@@ -190,6 +188,12 @@ class VAPOTrainer(GRPOTrainer):
         generate_every = self.args.steps_per_generation * self.num_iterations
         misaligned = self.args.gradient_accumulation_steps % generate_every != 0
         return misaligned or (self.use_vllm and self.vllm_importance_sampling_correction)
+
+    def _may_ask_along(self) -> bool:
+        """Return whether probes asked in TRL's scoring pass are those that would be asked on their own."""
+        all_of_them = self.args.silent_share == 1 and not self.args.mask_truncated_completions
+        dropout = any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in self.model.modules())
+        return all_of_them and not dropout and self.args.probe_backend != "vllm"  # TRL scores in training mode
 
     def _get_per_token_logps_and_entropies(
         self,

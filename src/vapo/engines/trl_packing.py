@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from vapo.engines.packed import Question, TokenTree
 from vapo.engines.packed_scores import score_trees
 from vapo.engines.packing_obstacles import find_packing_obstacle
+from vapo.engines.reference import inference
 from vapo.engines.trl_batches import Row, take_apart
 from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module, told_images_per_row
@@ -144,7 +145,7 @@ class TreePacking:
     def _compare(self, model: torch.nn.Module, first: Row, second: Row) -> float:
         """Return how far two packed rows are from the same rows on their own, over all processes."""
         module = find_feature_module(model)
-        with torch.no_grad(), self._trainer.accelerator.autocast():
+        with inference(model), self._trainer.accelerator.autocast():  # dropout would tell any two passes apart
             trees, _ = grow_trees([first, second], [(), ()])
             tree = TokenTree(first.prompt_ids, first.images, (first.completion_ids, second.completion_ids))
             assert len(trees) == 1
