@@ -164,9 +164,13 @@ def test_tables_are_current(name: str):
     assert load_script("list_options").fill_tables(text) == text, "run `python docs/list_options.py`"
 
 
-def test_picture_is_what_its_script_draws():
-    drawn = load_script("draw_tree").draw_tree()
-    assert drawn == (ROOT / "docs/tree.svg").read_text(encoding="utf-8"), "run `python docs/draw_tree.py`"
+@pytest.mark.parametrize(
+    ("script", "function", "picture"),
+    [("draw_tree", "draw_tree", "tree.svg"), ("draw_mask", "draw_mask", "rollout_tree.svg")],
+)
+def test_pictures_are_what_their_scripts_draw(script: str, function: str, picture: str):
+    drawn = getattr(load_script(script), function)()
+    assert drawn == (ROOT / "docs" / picture).read_text(encoding="utf-8"), f"run `python docs/{script}.py`"
     xml.etree.ElementTree.fromstring(drawn)
 
 
