@@ -2,7 +2,7 @@
 
 TRL rolls out, normalises and updates. This trainer adds one reward column, what perception is worth, filled from the
 algorithm's probes after TRL has called its reward functions. It changes nothing else: with that column at 0 the
-update is TRL's own, bit for bit.
+update is TRL's own: bit for bit row by row, to rounding where rows that share a prompt are packed into one tree.
 """
 
 from __future__ import annotations
