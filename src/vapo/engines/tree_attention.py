@@ -18,6 +18,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from vapo.core.tree import Layout
+from vapo.engines.attention_switch import switched_attention
 from vapo.engines.block_attention import BlockAttention
 from vapo.engines.tree_flex import attend_with_flex
 from vapo.engines.tree_mask import TreeMask
@@ -43,7 +44,7 @@ def tree_attention(model: torch.nn.Module, layout: Layout) -> Generator[None]:
     for module, original in zip(checkpointed, originals, strict=True):
         module._gradient_checkpointing_func = _checkpoint_with_tree(original, config)
     try:
-        with _switched_on(config):
+        with switched_attention(config, TREE_ATTENTION):
             yield
     finally:
         _layout.reset(token)
@@ -138,20 +139,10 @@ def make_tree_mask(
     return TreeMask(layout, device, window if slides else None, trunk_masks)
 
 
-@contextmanager
-def _switched_on(config: Any) -> Generator[None]:
-    before = config._attn_implementation
-    config._attn_implementation = TREE_ATTENTION
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
-
-
 def _checkpoint_with_tree(checkpoint: Callable[..., Any], config: Any) -> Callable[..., Any]:
     def run(layer: Callable[..., Any], *args: Any) -> Any:
         def layer_on_tree(*inputs: Any) -> Any:
-            with _switched_on(config):
+            with switched_attention(config, TREE_ATTENTION):
                 return layer(*inputs)
 
         return checkpoint(layer_on_tree, *args)
