@@ -87,7 +87,7 @@ def sample_completions(
                 if temperature > 0:
                     luck = np.stack([_draw_luck(p.sample, member, seed, max_completion_tokens) for p, member in some])
                     draw = _Draws(luck, temperature, top_p)
-                completions += _generate(policy, [p for p, _ in some], max_completion_tokens, eos_ids, draw)
+                completions += complete_prompts(policy, [p for p, _ in some], max_completion_tokens, eos_ids, draw)
             for number, prompt in enumerate(prompts):
                 own = completions[number * num_completions : (number + 1) * num_completions]
                 yield [_make_rollout(policy, prompt, completion) for completion in own]
@@ -142,9 +142,22 @@ def _draw_luck(sample: Sample, member: int, seed: int, count: int) -> np.ndarray
 
 
 @torch.no_grad()
-def _generate(
-    policy: Policy, prompts: Sequence[Prompt], max_tokens: int, eos_ids: Sequence[int], draw: LogitsProcessor | None
+def complete_prompts(
+    policy: Policy,
+    prompts: Sequence[Prompt],
+    max_tokens: int,
+    eos_ids: Sequence[int],
+    draw: LogitsProcessor | None = None,
 ) -> list[tuple[int, ...]]:
+    """Return what the model writes behind each prompt, in one batch, with the end token if it came to one.
+
+    Args:
+        policy: the model and its processor.
+        prompts: at least one, each with pictures; its ids may hold the beginning of a completion.
+        max_tokens: longest completion.
+        eos_ids: see `find_eos_token_ids`.
+        draw: chooses each token; None takes the likeliest.
+    """
     model, tokenizer = policy.model, policy.processor.tokenizer
     module = find_feature_module(model)
     device = next(module.parameters()).device
