@@ -108,7 +108,7 @@ class PackedProber:
         first = probes[0].rollout
         return TokenTree(
             first.prompt_ids,
-            process_images(self._processor, first.sample.images),
+            process_images(self._processor, first.sample.images) if first.sample.images else None,
             tuple(chain[:depth] for chain, depth in depths.items()),
             tuple(
                 Question(branch_of[p.rollout.completion_ids], p.anchor.index, self._questions.encode(p.claim.text))

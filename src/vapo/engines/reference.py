@@ -124,14 +124,16 @@ class ReferenceProber:
         model_inputs: dict[str, Any] = {
             "input_ids": torch.tensor(ids, device=device),
             "attention_mask": torch.tensor(mask, device=device),
-            "pixel_values": inputs[batch[0].prompt].tensors["pixel_values"],
         }
-        if "image_grid_thw" in inputs[batch[0].prompt].tensors:  # positions of M-RoPE families come from the grids
-            model_inputs["image_grid_thw"] = torch.cat([inputs[row.prompt].tensors["image_grid_thw"] for row in batch])
+        shown = [row.prompt for row in batch if inputs[row.prompt].tensors]  # the others have no pictures
+        if shown:
+            model_inputs["pixel_values"] = inputs[shown[0]].tensors["pixel_values"]
+        if shown and "image_grid_thw" in inputs[shown[0]].tensors:  # positions of M-RoPE families come from the grids
+            model_inputs["image_grid_thw"] = torch.cat([inputs[prompt].tensors["image_grid_thw"] for prompt in shown])
         if self._token_type_name is not None:
             types = [token_types(row, self._image_token_id) for row in ids]
             model_inputs[self._token_type_name] = torch.tensor(types, device=device)
-        with shared_image_features(self._feature_module, [row.prompt for row in batch], inputs, cache):
+        with shared_image_features(self._feature_module, shown, inputs, cache):
             logits = self._model(**model_inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
         return self._questions.answer_tokens.p_true(logits)
 
