@@ -15,7 +15,8 @@ from benchmarks.models import SHAPES
 from benchmarks.rollouts import Work
 from benchmarks.settings import Settings
 
-QUICK_REPEATS = 2
+QUICK_REPEATS = {"step": 1}
+"""Rounds that fit into a minute on two cores, where these are not two."""
 QUICK_RESPONSES = 2
 
 
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         model=options.model,
         device=options.device,
         threads=options.threads,
-        repeats=options.repeats or (QUICK_REPEATS if options.quick else Settings.repeats),
+        repeats=options.repeats or (QUICK_REPEATS.get(options.benchmark, 2) if options.quick else Settings.repeats),
         clock=options.clock,
         checkpointing=not options.no_checkpointing,
         responses=QUICK_RESPONSES if options.quick else None,
@@ -61,9 +62,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default: %(default)s)"
     )
-    parser.add_argument(
-        "--repeats", type=int, help=f"timed rounds (default: {Settings.repeats}, quick {QUICK_REPEATS})"
-    )
+    parser.add_argument("--repeats", type=int, help=f"timed rounds (default: {Settings.repeats}, quick 1 or 2)")
     parser.add_argument(
         "--clock", choices=CLOCKS, default="wall", help="cpu: computing time, for a machine that is busy"
     )
