@@ -62,7 +62,7 @@ nightly: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests that tak
 	$(call run_tests,slow and not gpu)
 
 bench: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## compare packing with what it replaces, a minute for each comparison
-	for name in probe step floor growth; do \
+	for name in probe step floor growth attention; do \
 	HF_HUB_OFFLINE=1 PYTHONPATH=$(SHIM) $(BIN)/python -m benchmarks $$name --quick || exit 1; done
 
 lab: $(VENV)/.ready ## make the lab's data, tokenizer and checkpoint anew, in runs/lab

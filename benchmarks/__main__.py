@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks probe|step|floor|growth`."""
+"""The command line: `python -m benchmarks probe|step|floor|growth|attention`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=sys.modules["benchmarks"].__doc__)
-    parser.add_argument("benchmark", choices=("probe", "step", "floor", "growth"))
+    parser.add_argument("benchmark", choices=("probe", "step", "floor", "growth", "attention"))
     parser.add_argument("--quick", action="store_true", help="one grid point, in under a minute on two cores")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings there as well")
     parser.add_argument("--model", choices=SHAPES, help="default: 10m on a CPU, 3b on CUDA")

@@ -21,6 +21,13 @@ RATIOS = {
     "probe": ["probe_packed_over_reference@", "probe_packed_over_published@"],
     "step": ["step_time@"],
     "floor": ["floor@"],
+    "attention": [
+        "attention_outputs_memory@",
+        "attention_outputs_time@",
+        "attention_memory@",
+        "attention_time@",
+        "attention@",
+    ],
 }
 
 

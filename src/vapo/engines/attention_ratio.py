@@ -12,9 +12,10 @@ The attention counted for a token is that of the query which predicts it: the la
 token, the position of token t - 1 for token t. It is the attention that chose the token, and it is row
 `len(prompt) - 1 + t` of what `output_attentions=True` returns for the whole chain in one pass.
 
-Every layer's output is what transformers' own "sdpa" attention gives, by the same call. Beside it, scores of the
-completion's queries are made again a few queries at a time, in float32 whatever the model's dtype, and only their two
-sums are kept: no matrix of all tokens by all tokens is ever made of weights.
+Every layer's output is what transformers' own "sdpa" attention gives, to the bit. Beside it, scores of the chain's
+queries are made again, a few queries at a time and in float32 whatever the model's dtype, and only their log-sum-exp
+is kept: of the image's keys, and of all keys where the kernel does not tell it. No matrix of all tokens by all tokens
+is ever made of scores or weights.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from typing import Any
 
 import torch
 from transformers import AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from vapo.engines.attention_switch import switched_attention
-from vapo.engines.reference import inference
+from vapo.engines.batched_prober import inference
+from vapo.engines.block_attention import FLASH_DTYPES
 from vapo.errors import ModelError
 from vapo.models.image_features import ImageFeatures, find_feature_module, shared_image_features
 from vapo.models.images import process_images
@@ -40,8 +42,8 @@ from vapo.types import Rollout
 
 IMAGE_ATTENTION = "vapo_image_share"
 
-# Scores made at a time, over all heads. On a CPU a few megabytes stay in its cache; elsewhere larger pieces cost less.
-_SCORES_AT_ONCE = {"cpu": 2**20}
+# Scores made at a time, over all heads. On a CPU a megabyte stays in its cache; elsewhere larger pieces cost less.
+_SCORES_AT_ONCE = {"cpu": 2**18}
 _SCORES_AT_ONCE_ELSEWHERE = 2**23
 
 
@@ -147,11 +149,14 @@ def attend_and_watch(
             f"{name} looks at {key.shape[2]} states where there are {len(watch.is_image)} tokens; models that see "
             "pictures through cross-attention have no image tokens whose share could be measured"
         )
+    causal = options.get("is_causal")
+    if attention_mask is None and not (getattr(module, "is_causal", True) if causal is None else causal):
+        raise ModelError(f"{name} lets text see what comes behind it, so it predicts no tokens that could be measured")
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    watch.shares.append(measure_share(query[0], key[0], watch.rows, watch.is_image, attention_mask, scale))
-    return sdpa_attention_forward(
-        module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
-    )
+    output, lse = _attend(module, query, key, value, attention_mask, scale, dropout=dropout, **options)
+    share = measure_share(query[0], key[0], watch.rows, watch.is_image, attention_mask, scale, lse)
+    watch.shares.append(share)
+    return output, None
 
 
 def measure_share(
@@ -161,6 +166,7 @@ def measure_share(
     counted: torch.Tensor,
     mask: torch.Tensor | None,
     scale: float,
+    lse: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the softmax mass that each of `rows` gives to the keys that are counted.
 
@@ -171,47 +177,71 @@ def measure_share(
         counted: 1 for keys that count, 0 for others; shape (N,).
         mask: which keys are seen, shape (1, 1 or heads, N, N), booleans or what is added to scores; None is causal.
         scale: factor of the scores.
+        lse: log-sum-exp of each query over all keys, shape (heads, N), where it is known already.
 
     Returns:
         Shape (heads, len(rows)), in [0, 1].
     """
-    heads, num_tokens, head_dim = query.shape
-    key_heads, device = key.shape[0], query.device
+    own = slice(rows.start, rows.stop)
+    counted_keys = torch.nonzero(counted).flatten().to(query.device)
+    all_keys = torch.arange(query.shape[1], device=query.device)
+    lse_all = sum_up(query, key, rows, all_keys, mask, scale) if lse is None else lse[:, own]
+    # Rounding may leave the part a little above the whole.
+    return torch.exp(sum_up(query, key, rows, counted_keys, mask, scale) - lse_all).clamp(max=1.0).float()
+
+
+def sum_up(
+    query: torch.Tensor, key: torch.Tensor, rows: range, among: torch.Tensor, mask: torch.Tensor | None, scale: float
+) -> torch.Tensor:
+    """Return log sum exp of the scores that each of `rows` gives to the keys `among` all; shape (heads, len(rows))."""
+    heads, _, head_dim = query.shape
     dtype = torch.promote_types(query.dtype, torch.float32)
-    keys = key.to(dtype)
-    # Two columns, for one product with the weights: who counts, and all.
-    sums_of = torch.stack([counted.to(device), torch.ones_like(counted, device=device)], dim=1).to(dtype)
-    shares = torch.empty(heads, len(rows), dtype=torch.float32, device=device)
-    at_once = max(1, _SCORES_AT_ONCE.get(device.type, _SCORES_AT_ONCE_ELSEWHERE) // (heads * num_tokens))
+    keys = key[:, among].to(dtype)
+    sums = torch.empty(heads, len(rows), dtype=dtype, device=query.device)
+    most = _SCORES_AT_ONCE.get(query.device.type, _SCORES_AT_ONCE_ELSEWHERE)
+    at_once = max(1, most // (heads * max(1, len(among))))
     for start in range(rows.start, rows.stop, at_once):
         stop = min(start + at_once, rows.stop)
-        first, last, hidden = _find_seen(mask, start, stop, device)
-        queries = (query[:, start:stop].to(dtype) * scale).reshape(key_heads, -1, head_dim)
-        scores = (queries @ keys[:, first:last].mT).view(heads, stop - start, last - first)
-        if hidden.dtype == torch.bool:
-            scores.masked_fill_(hidden, -torch.inf)
+        queries = (query[:, start:stop].to(dtype) * scale).reshape(len(key), -1, head_dim)  # of one key head together
+        scores = (queries @ keys.mT).view(heads, stop - start, len(among))
+        if mask is None:
+            rows_now = torch.arange(start, stop, device=query.device)
+            scores.masked_fill_(among > rows_now[:, None], -torch.inf)
+        elif mask.dtype == torch.bool:
+            scores.masked_fill_(~mask[0, :, start:stop][..., among], -torch.inf)
         else:
-            scores += hidden
-        # exp(l - max) of both log-sum-exps; the largest score cancels in their difference.
-        weights = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
-        sums = weights @ sums_of[first:last]
-        shares[:, start - rows.start : stop - rows.start] = sums[..., 0] / sums[..., 1]
-    return shares
+            scores += mask[0, :, start:stop][..., among]
+        sums[:, start - rows.start : stop - rows.start] = scores.logsumexp(-1)
+    return sums
 
 
-def _find_seen(
-    mask: torch.Tensor | None, start: int, stop: int, device: torch.device
-) -> tuple[int, int, torch.Tensor]:
-    """Return the keys [first, last) outside of which rows [start, stop) see none, and what hides keys among them."""
-    if mask is None:
-        keys, rows = (torch.arange(*ends, device=device) for ends in ((0, stop), (start, stop)))
-        return 0, stop, keys[None, :] > rows[:, None]
-    own = mask[0, :, start:stop]
-    if own.dtype != torch.bool:
-        return 0, own.shape[-1], own
-    columns = torch.nonzero(own.any(dim=(0, 1))).flatten()
-    first, last = int(columns[0]), int(columns[-1]) + 1
-    return first, last, ~own[..., first:last]
+def _attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scale: float,
+    **options: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return what "sdpa" gives, shape (1, N, heads, head_dim), and each query's log-sum-exp (heads, N) if it tells."""
+    fits = query.device.type == "cpu" and query.dtype in FLASH_DTYPES and query.shape[-1] == value.shape[-1]
+    if not fits or options.get("dropout") or options.get("position_bias") is not None:
+        return sdpa_attention_forward(module, query, key, value, mask, scaling=scale, **options)[0], None
+    # On a CPU this is the kernel that sdpa calls, which makes the sum over all keys anyway and hands it out here.
+    groups = query.shape[1] // key.shape[1]
+    if mask is not None and mask.dtype == torch.bool:
+        mask = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, -torch.inf)
+    output, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query,
+        repeat_kv(key, groups),
+        repeat_kv(value, groups),
+        0.0,
+        mask is None and query.shape[2] > 1,
+        attn_mask=mask,
+        scale=scale,
+    )
+    return output.transpose(1, 2).contiguous(), lse[0]
 
 
 @contextmanager
