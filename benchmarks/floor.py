@@ -22,7 +22,7 @@ from benchmarks.rollouts import Work, grow_tree, make_probes, make_rollouts
 from benchmarks.settings import Settings
 from vapo.engines.packed import TokenTree
 from vapo.engines.packed_scores import score_trees
-from vapo.engines.reference import inference
+from vapo.engines.batched_prober import inference
 from vapo.models.questions import ClaimQuestions
 from vapo.models.vision_tokens import token_types
 

@@ -3,19 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-import torch
 from engines.prober_contract import make_sample
 from tiny_models import FAMILIES, build_tiny
 
-from vapo.engines import branching
 from vapo.engines.branching import Branch, continue_branches
-from vapo.engines.chain_reader import ChainReader
 from vapo.engines.checkpoint import Policy
 from vapo.engines.generation import complete_prompts, find_eos_token_ids, sample_completions
 from vapo.engines.prompt_writer import Prompt
-from vapo.errors import ConfigError, ModelError
 from vapo.models.images import process_images
-from vapo.models.vision_tokens import find_vision_token_ids
 
 SUFFIX = " Time is up.</think>"
 

@@ -14,11 +14,11 @@ import torch
 from torch.nn.functional import pad
 from transformers import DynamicCache
 
+from vapo.engines.batched_prober import inference
 from vapo.engines.chain_reader import ChainReader, ReadChain, as_position_ids
 from vapo.engines.checkpoint import Policy
 from vapo.engines.generation import complete_prompts, find_eos_token_ids
 from vapo.engines.prompt_writer import Prompt
-from vapo.engines.reference import inference
 from vapo.errors import ConfigError, ModelError
 from vapo.models.images import process_images
 from vapo.models.vision_tokens import find_image_token_id, find_vision_token_ids

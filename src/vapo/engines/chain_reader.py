@@ -16,11 +16,9 @@ from transformers.cache_utils import DynamicLayer
 
 from vapo.engines.checkpoint import Policy
 from vapo.engines.packing_obstacles import EXACT_LAYERS
-from vapo.models.first_device import find_first_device
-from vapo.models.image_features import find_feature_module, shared_image_features
-from vapo.models.images import process_images
+from vapo.engines.rollout_row import lay_row, reading_row
+from vapo.models.image_features import find_feature_module
 from vapo.models.positions import tree_positions, trunk_positions
-from vapo.models.vision_tokens import find_image_token_id, find_token_type_name
 from vapo.types import Rollout
 
 
@@ -48,9 +46,6 @@ class ChainReader:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._module = find_feature_module(policy.model)
-        self._image_token_id = find_image_token_id(self._module.config)
-        self._device = find_first_device(self._module)
-        self._token_type_name = find_token_type_name(self._module, policy.processor)
         config = self._module.config
         foreign = set(getattr(config.get_text_config(), "layer_types", None) or ()) - EXACT_LAYERS
         self._can_cut = not foreign and not getattr(config, "is_encoder_decoder", False)
@@ -73,34 +68,25 @@ class ChainReader:
         return [self._read[id(rollout)] for rollout in rollouts] if self._can_cut else None
 
     def _read_one(self, rollout: Rollout) -> ReadChain | None:
-        ids = torch.tensor([rollout.prompt_ids + rollout.completion_ids], device=self._device)
-        prompt_ids = ids[0, : len(rollout.prompt_ids)]
-        images = process_images(self._policy.processor, rollout.sample.images).to(self._device)
-        chain = ReadChain(
-            (),
-            trunk_positions(self._module, prompt_ids, (prompt_ids == self._image_token_id).long(), images),
-        )
+        row = lay_row(self._policy, rollout)
+        length, prompt = row.is_image.shape[1], len(rollout.prompt_ids)
+        images = row.images if row.images.tensors else None
+        positions = trunk_positions(self._module, row.inputs["input_ids"][0, :prompt], row.is_image[0, :prompt], images)
         cache = DynamicCache()  # without a configuration, so that layers with a window keep all tokens too
-        inputs: dict[str, Any] = {
-            "input_ids": ids,
-            # All ones: without it transformers guesses from positions that sequences lie side by side.
-            "attention_mask": torch.ones_like(ids),
-            "position_ids": as_position_ids(chain.positions(0, ids.shape[1])[:, None]),
-            "past_key_values": cache,
-            "use_cache": True,
-            "logits_to_keep": 1,
-            **images.tensors,
-        }
-        if self._token_type_name is not None:
-            inputs[self._token_type_name] = (ids == self._image_token_id).long()
-        with shared_image_features(self._module, [0] if images.tensors else [], [images], None):
-            self._policy.model(**inputs)
+        with reading_row(self._policy, row):
+            self._policy.model(
+                **row.inputs,
+                position_ids=as_position_ids(ReadChain((), positions).positions(0, length)[:, None]),
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
         layers: list[Any] = list(cache.layers)
         if not layers or any(type(layer) is not DynamicLayer for layer in layers):
             return None
-        if any(layer.get_seq_length() != ids.shape[1] for layer in layers):
+        if any(layer.get_seq_length() != length for layer in layers):
             return None
-        return ReadChain(tuple((layer.keys, layer.values) for layer in layers), chain.prompt_positions)
+        return ReadChain(tuple((layer.keys, layer.values) for layer in layers), positions)
 
 
 def as_position_ids(positions: torch.Tensor) -> torch.Tensor:

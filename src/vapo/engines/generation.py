@@ -24,9 +24,9 @@ from transformers import (
 )
 
 from vapo.core.token_texts import split_into_token_texts
+from vapo.engines.batched_prober import inference
 from vapo.engines.checkpoint import Policy
 from vapo.engines.prompt_writer import Prompt, PromptWriter
-from vapo.engines.reference import inference
 from vapo.errors import ConfigError, ModelError
 from vapo.models.image_features import find_feature_module, shared_image_features
 from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, find_vision_token_ids, token_types
@@ -188,14 +188,15 @@ def complete_prompts(
         pad_token_id=pad_id,
         suppress_tokens=list(find_vision_token_ids(model.config, tokenizer)) or None,
     )
-    generator = _find_generator(model)
+    generator = find_generator(model)
     processors = LogitsProcessorList([draw] if draw is not None else [])
     with inference(model), _own_settings(generator, config), shared_image_features(module, rows, images, None):
         out = generator.generate(**inputs, generation_config=config, logits_processor=processors)
     return [_cut_behind_end(row, eos_ids) for row in out[:, length:].tolist()]
 
 
-def _find_generator(model: torch.nn.Module) -> Any:
+def find_generator(model: torch.nn.Module) -> Any:
+    """Return the module that generates text, below any wrapper. Raises ModelError if there is none."""
     generators = [module for module in model.modules() if isinstance(module, GenerationMixin)]
     if not generators:
         raise ModelError(f"{type(model).__name__} cannot generate text; load it with a language head")

@@ -6,72 +6,37 @@ same verdicts, a fraction of the tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from vapo.core.packs import Part, pack_trees
+from vapo.engines.batched_prober import BatchedProber, inference
 from vapo.engines.packed import Question, TokenTree, make_pack, reading_tree
 from vapo.engines.packing_obstacles import check_packing
-from vapo.engines.reference import inference
-from vapo.models.image_features import ImageFeatures, find_feature_module
+from vapo.models.image_features import ImageFeatures
 from vapo.models.images import process_images
-from vapo.models.questions import PROBE_TEMPLATE, ClaimQuestions
-from vapo.models.vision_tokens import find_token_type_name
 from vapo.types import Probe, Rollout, Verdict
 
 PromptKey = tuple[int, tuple[int, ...]]
 
 
-class PackedProber:
-    """Score probes with a transformers model, each prompt, picture and chain encoded once.
+class PackedProber(BatchedProber):
+    """Score probes on rollout trees; one that is larger than a pass may be is taken apart between its branches.
 
-    Args:
-        model: the policy, as the trainer calls it (wrapped or not).
-        processor: its processor.
-        template: the question, see `vapo.models.questions`.
-        max_batch_tokens: tokens in one forward pass; a tree that is larger is taken apart between its branches.
-        autocast: makes the context in which the model is called.
-        agree_on_batches: given this process's number of passes, returns how many every process must run; None where
-            there is one process.
-        collective: whether a forward pass is a collective call, as with FSDP and ZeRO-3. Every pass then holds one
-            prompt and encodes its pictures itself, so that all ranks make the same calls inside a pass too.
+    Takes what `BatchedProber` takes.
 
     Raises:
         ModelError: the model or tokenizer cannot be probed, or the model cannot be packed exactly.
     """
 
-    def __init__(
-        self,
-        model: torch.nn.Module,
-        processor: Any,
-        *,
-        template: str = PROBE_TEMPLATE,
-        max_batch_tokens: int = 8192,
-        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        agree_on_batches: Callable[[int], int] | None = None,
-        collective: bool = False,
-    ) -> None:
+    def __init__(self, model: torch.nn.Module, processor: Any, **options: Any) -> None:
         check_packing(model)
-        self._model = model
-        self._processor = processor
-        self._questions = ClaimQuestions(processor.tokenizer, template)
-        self._max_batch_tokens = max_batch_tokens
-        self._autocast = autocast
-        self._agree_on_batches = agree_on_batches
-        self._collective = collective
-        self._token_type_name = find_token_type_name(find_feature_module(model), processor)
+        super().__init__(model, processor, **options)
 
     def score(self, probes: Sequence[Probe], keep_in_step_with: Rollout | None = None) -> list[Verdict]:
-        """Return one verdict per probe, in order.
-
-        Args:
-            probes: any number, of any rollouts.
-            keep_in_step_with: a rollout to run when other ranks have probes and this one has none left; required
-                where `agree_on_batches` is given.
-        """
+        """Return one verdict per probe, in order; see `BatchedProber.score`."""
         trees, places = self._grow_trees(probes)
         packs = pack_trees([tree.shape for tree in trees], self._max_batch_tokens, one_tree=self._collective)
         if self._agree_on_batches is not None:
@@ -82,7 +47,7 @@ class PackedProber:
             trees.append(idle)
             places.append([])
             idle_pack = [Part(len(trees) - 1, (), (), idle.shape)]
-            packs += [idle_pack] * (self._agree_on_batches(len(packs)) - len(packs))
+            packs += [idle_pack] * self._count_idle(len(packs))
         cache: dict[int, ImageFeatures] | None = None if self._collective else {}
         p_true = [0.5] * len(probes)
         with inference(self._model), self._autocast():

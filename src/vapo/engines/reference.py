@@ -6,17 +6,16 @@ text that is tokenised again. It is the plainest exact way to ask, and faster ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from vapo.models.image_features import ImageFeatures, find_feature_module, shared_image_features
+from vapo.engines.batched_prober import BatchedProber, inference
+from vapo.models.image_features import ImageFeatures, shared_image_features
 from vapo.models.images import ImageInputs, process_images
-from vapo.models.questions import PROBE_TEMPLATE, ClaimQuestions
-from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, token_types
+from vapo.models.vision_tokens import find_image_token_id, token_types
 from vapo.types import Probe, Rollout, Verdict
 
 
@@ -27,55 +26,19 @@ class _Row:
     ids: tuple[int, ...]
 
 
-class ReferenceProber:
-    """Score probes with a transformers model, batched, each prompt's pictures encoded once.
+class ReferenceProber(BatchedProber):
+    """Score probes one row each, batched, each prompt's pictures encoded once.
 
-    Args:
-        model: the policy, as the trainer calls it (wrapped or not).
-        processor: its processor.
-        template: the question, see `vapo.models.questions`.
-        max_batch_tokens: tokens in one forward pass, padding included.
-        autocast: makes the context in which the model is called.
-        agree_on_batches: given this process's number of batches, returns how many every process must run; None where
-            there is one process.
-        collective: whether a forward pass is a collective call, as with FSDP and ZeRO-3. Every batch then holds one
-            prompt and encodes its pictures itself, so that all ranks make the same calls inside a pass too.
-
-    Raises:
-        ModelError: the model or tokenizer cannot be probed.
+    Takes what `BatchedProber` takes and raises what it raises.
     """
 
-    def __init__(
-        self,
-        model: torch.nn.Module,
-        processor: Any,
-        *,
-        template: str = PROBE_TEMPLATE,
-        max_batch_tokens: int = 8192,
-        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        agree_on_batches: Callable[[int], int] | None = None,
-        collective: bool = False,
-    ) -> None:
-        self._model = model
-        self._processor = processor
-        self._questions = ClaimQuestions(processor.tokenizer, template)
-        self._max_batch_tokens = max_batch_tokens
-        self._autocast = autocast
-        self._agree_on_batches = agree_on_batches
-        self._collective = collective
-        self._feature_module = find_feature_module(model)
+    def __init__(self, model: torch.nn.Module, processor: Any, **options: Any) -> None:
+        super().__init__(model, processor, **options)
         self._image_token_id = find_image_token_id(self._feature_module.config)
         self._pad_token_id = processor.tokenizer.pad_token_id or 0
-        self._token_type_name = find_token_type_name(self._feature_module, processor)
 
     def score(self, probes: Sequence[Probe], keep_in_step_with: Rollout | None = None) -> list[Verdict]:
-        """Return one verdict per probe, in order.
-
-        Args:
-            probes: any number, of any rollouts.
-            keep_in_step_with: a rollout to run when other ranks have probes and this one has none left; required
-                where `agree_on_batches` is given.
-        """
+        """Return one verdict per probe, in order; see `BatchedProber.score`."""
         rollouts = [probe.rollout for probe in probes] + ([keep_in_step_with] if keep_in_step_with else [])
         prompts: dict[tuple[int, tuple[int, ...]], int] = {}
         for rollout in rollouts:
@@ -96,7 +59,7 @@ class ReferenceProber:
             if keep_in_step_with is None:
                 raise ValueError("keep_in_step_with is required where ranks must agree on the number of batches")
             idle = _Row(-1, len(prompts) - 1, keep_in_step_with.prompt_ids)
-            batches += [[idle]] * (self._agree_on_batches(len(batches)) - len(batches))
+            batches += [[idle]] * self._count_idle(len(batches))
         cache: dict[int, ImageFeatures] | None = None if self._collective else {}
         p_true = [0.5] * len(probes)
         with inference(self._model), self._autocast():
@@ -154,15 +117,3 @@ def split_rows(rows: Sequence[_Row], max_batch_tokens: int, *, one_prompt: bool)
         else:
             batches.append([row])
     return batches
-
-
-@contextmanager
-def inference(model: torch.nn.Module) -> Generator[None]:
-    was_training = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in was_training.items():
-            module.training = training

@@ -13,7 +13,6 @@ from vapo.engines.packing_obstacles import find_packing_obstacle
 from vapo.engines.prober import Prober
 from vapo.engines.reference import ReferenceProber
 from vapo.errors import ModelError
-from vapo.models.questions import PROBE_TEMPLATE
 from vapo.types import Probe, Rollout, Verdict
 
 NUM_COMPARED = 4
@@ -28,14 +27,10 @@ class TransformersProber:
     The first probes asked are put to the model both ways, packed and one row each.
 
     Args:
-        model: the policy, as the trainer calls it (wrapped or not).
+        model: the policy.
         processor: its processor.
         packing: "auto" packs where it is exact, "require" raises where it is not, "off" never packs.
-        template: the question, see `vapo.models.questions`.
-        max_batch_tokens: tokens in one forward pass.
-        autocast: makes the context in which the model is called.
-        agree_on_batches: see `PackedProber`.
-        collective: see `PackedProber`.
+        options: what `BatchedProber` takes.
 
     Raises:
         ModelError: the model or tokenizer cannot be probed, or packing is required and cannot be had.
@@ -47,23 +42,12 @@ class TransformersProber:
         processor: Any,
         *,
         packing: Literal["auto", "require", "off"] = "auto",
-        template: str = PROBE_TEMPLATE,
-        max_batch_tokens: int = 8192,
-        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        agree_on_batches: Callable[[int], int] | None = None,
-        collective: bool = False,
+        **options: Any,
     ) -> None:
-        options: dict[str, Any] = {
-            "template": template,
-            "max_batch_tokens": max_batch_tokens,
-            "autocast": autocast,
-            "agree_on_batches": agree_on_batches,
-            "collective": collective,
-        }
         self._reference = ReferenceProber(model, processor, **options)
         self._required = packing == "require"
-        self._agree = agree_on_batches or (lambda own: own)
-        self._autocast = autocast
+        self._agree: Callable[[int], int] = options.get("agree_on_batches") or (lambda own: own)
+        self._autocast: Callable[[], AbstractContextManager[Any]] = options.get("autocast", nullcontext)
         self._dtype = next(model.parameters()).dtype
         self._compared = False
         packs = packing == "require" or (packing == "auto" and find_packing_obstacle(model) is None)

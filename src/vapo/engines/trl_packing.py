@@ -15,10 +15,10 @@ import torch
 from accelerate.utils import gather
 from torch.nn.utils.rnn import pad_sequence
 
+from vapo.engines.batched_prober import inference
 from vapo.engines.packed import Question, TokenTree
 from vapo.engines.packed_scores import score_trees
 from vapo.engines.packing_obstacles import find_packing_obstacle
-from vapo.engines.reference import inference
 from vapo.engines.trl_batches import Row, take_apart
 from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module, told_images_per_row
