@@ -209,7 +209,9 @@ def _align(pairs: Sequence[tuple[ReadChain, int]]) -> DynamicCache:
     cache = DynamicCache()
     for number in range(len(pairs[0][0].layers)):
         keys, values = (
-            torch.cat([pad(chain.layers[number][part][:, :, :kept], (0, 0, longest - kept, 0)) for chain, kept in pairs])
+            torch.cat(
+                [pad(chain.layers[number][part][:, :, :kept], (0, 0, longest - kept, 0)) for chain, kept in pairs]
+            )
             for part in (0, 1)
         )
         cache.update(keys, values, number)

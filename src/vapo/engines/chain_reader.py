@@ -71,7 +71,9 @@ class ChainReader:
         row = lay_row(self._policy, rollout)
         length, prompt = row.is_image.shape[1], len(rollout.prompt_ids)
         images = row.images if row.images.tensors else None
-        positions = trunk_positions(self._module, row.inputs["input_ids"][0, :prompt], row.is_image[0, :prompt], images)
+        positions = trunk_positions(
+            self._module, row.inputs["input_ids"][0, :prompt], row.is_image[0, :prompt], images
+        )
         cache = DynamicCache()  # without a configuration, so that layers with a window keep all tokens too
         with reading_row(self._policy, row):
             self._policy.model(

@@ -1,0 +1,69 @@
+"""What a model is shown in place of a picture: grey, noise, the picture with patches missing, or nothing.
+
+All stand-ins have the picture's own size, so a prompt keeps its tokens and only what fills them changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal, get_args
+from zlib import crc32
+
+import numpy as np
+from PIL import Image
+
+from vapo.data.prompts import PLACE
+from vapo.errors import ConfigError
+from vapo.types import Sample
+
+Masking = Literal["blank", "noise", "patches"]
+"""A grey picture; each pixel drawn anew; or random patches blackened, as PAPO does (arXiv 2507.06448, Section 3)."""
+
+GREY = (128, 128, 128)
+PATCH_PIXELS = 14
+MASKED_SHARE = 0.6
+"""Share of patches blackened, PAPO's default."""
+
+_MASK_DRAWS = 7  # keeps this generator apart from others with the same seed
+
+
+def mask_images(sample: Sample, masking: Masking = "blank", seed: int = 0) -> Sample:
+    """Return the sample with every picture masked.
+
+    Args:
+        sample: any; what is drawn depends on its id, not on the samples before it.
+        masking: how.
+        seed: of the draws.
+
+    Raises:
+        ConfigError: there is no such masking.
+    """
+    if masking not in get_args(Masking):
+        raise ConfigError(f"masking is {masking!r}; it must be one of {', '.join(get_args(Masking))}")
+    rng = np.random.default_rng([_MASK_DRAWS, seed, crc32(sample.id.encode())])
+    return replace(sample, images=tuple(_mask(image, masking, rng) for image in sample.images))
+
+
+def leave_out_images(sample: Sample) -> Sample:
+    """Return the sample without pictures, and without their places in its question."""
+    return replace(sample, images=(), question=sample.question.replace(PLACE, "").strip())
+
+
+def scale_image(image: Image.Image, scale: float) -> Image.Image:
+    """Return a picture with both sides scaled, at least a pixel each. Raises ConfigError unless 0 < scale <= 1."""
+    if not 0 < scale <= 1:
+        raise ConfigError(f"scale is {scale}; it must be in (0, 1]")
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _mask(image: Image.Image, masking: Masking, rng: np.random.Generator) -> Image.Image:
+    if masking == "blank":
+        return Image.new("RGB", image.size, GREY)
+    width, height = image.size
+    if masking == "noise":
+        return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+    pixels = np.array(image.convert("RGB"))
+    patches = rng.random((-(-height // PATCH_PIXELS), -(-width // PATCH_PIXELS))) < MASKED_SHARE
+    pixels[patches.repeat(PATCH_PIXELS, 0).repeat(PATCH_PIXELS, 1)[:height, :width]] = 0
+    return Image.fromarray(pixels)
