@@ -1,0 +1,138 @@
+"""The curves of a diagnosis, ready to draw: what they are called, their axes, and one line per model and view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vapo.diagnosis.absences import explain_absence
+from vapo.diagnosis.findings import Diagnosis, ModelFindings, Point
+from vapo.engines.examinee import View
+
+VIEW_NAMES: dict[View, str] = {"image": "with the image", "blank": "blank image", "none": "no image"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Points of one model, `Diagnosis.models[model]`; `variant` tells lines of one model apart, "" if there is one."""
+
+    model: int
+    variant: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A chart of lines over depth, or over generated tokens.
+
+    Attributes:
+        key: short name, for files and switches.
+        title: what is shown.
+        meaning: how to read it, in a sentence.
+        x_label, y_label: axes, with units.
+        x_is_share, y_is_share: whether an axis is a share in [0, 1], to be shown in per cent.
+        reference: a level to compare with, and what it stands for; None for none.
+        lines: at least one, unless `absent` says why there is none.
+        absent: why lines are missing, in sentences; "" if none are.
+    """
+
+    key: str
+    title: str
+    meaning: str
+    x_label: str
+    y_label: str
+    x_is_share: bool
+    y_is_share: bool
+    reference: tuple[float, str] | None
+    lines: tuple[Line, ...]
+    absent: str
+
+
+_Points = Sequence[Point] | None
+
+
+def list_curves(diagnosis: Diagnosis) -> tuple[Curve, ...]:
+    """Return all curves, those of protocols that were left out included: they have no lines and say why."""
+    early, chain, step = "share of the chain kept", "position in the chain", "generated tokens"
+    guess = (0.5, "guessing")
+
+    def curve(key: str, title: str, meaning: str, x: str, y: str, lines: list[Line], reference=None) -> Curve:
+        missing = [
+            model for number, model in enumerate(diagnosis.models) if all(line.model != number for line in lines)
+        ]
+        absent = explain_absence(key, diagnosis, missing)
+        return Curve(key, title, meaning, x, y, x != step, "nats" not in y, reference, tuple(lines), absent)
+
+    def of(get: Callable[[ModelFindings], _Points]) -> list[Line]:
+        found = [(number, get(model)) for number, model in enumerate(diagnosis.models)]
+        return [Line(number, "", tuple(points)) for number, points in found if points]
+
+    def by_view(get: Callable[[ModelFindings], dict[View, tuple[Point, ...]] | None]) -> list[Line]:
+        return [
+            Line(number, VIEW_NAMES[view], views[view])
+            for number, model in enumerate(diagnosis.models)
+            if (views := get(model))
+            for view in VIEW_NAMES
+            if views.get(view)
+        ]
+
+    return (
+        curve(
+            "early",
+            "Right answers, stopped early",
+            "The chain is cut and the model must answer with what it has; 0 % is the direct answer.",
+            early,
+            "right answers",
+            of(lambda model: model.early),
+        ),
+        curve(
+            "perception",
+            "Claims judged right",
+            "Claims about the picture, asked along the chain: what the image adds is the gap to the other two views.",
+            chain,
+            "claims judged right",
+            by_view(lambda model: model.perception),
+            guess,
+        ),
+        curve(
+            "p_label",
+            "Probability of the right verdict",
+            "As claims judged right, but by how sure the model is of the right verdict.",
+            chain,
+            "probability of the right verdict",
+            by_view(lambda model: model.p_label),
+            guess,
+        ),
+        curve(
+            "attention_by_depth",
+            "Attention to the image",
+            "Share of the attention that goes to image tokens, averaged over layers and heads.",
+            chain,
+            "attention on image tokens",
+            of(lambda model: model.attention_by_depth),
+        ),
+        curve(
+            "attention_by_step",
+            "Attention to the image, token by token",
+            "Share of the attention that goes to image tokens, averaged over layers and heads.",
+            step,
+            "attention on image tokens",
+            of(lambda model: model.attention_by_step),
+        ),
+        curve(
+            "sensitivity",
+            "Sensitivity to the image",
+            "How far the next token's distribution moves when the image is masked: KL divergence.",
+            chain,
+            "KL divergence, nats",
+            of(lambda model: model.sensitivity),
+        ),
+        curve(
+            "recovery",
+            "Errors that were right at a cut",
+            "Of the questions that are wrong in the end, how many were answered rightly at each earlier cut.",
+            early,
+            "share of the errors",
+            of(lambda model: model.recovery and model.recovery.by_cut),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The page that shows a diagnosis: one HTML file that opens offline."""

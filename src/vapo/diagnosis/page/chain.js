@@ -1,0 +1,101 @@
+// One model's chain on one question: what it came to, its ruler, its tokens in colour, the claims it was asked.
+(function (vapo) {
+  "use strict";
+  const { make, swatch, percent, number, makeRuler, VIEWS } = vapo;
+  const PER_UNIT = 1000; // attention and sensitivity come in thousandths
+  const STEPS = 9;
+
+  const COLOURINGS = {
+    attention: { name: "attention", title: "Attention to the image", format: (value) => percent(value, 1), level: (share) => share },
+    // Most tokens hardly move and a few move far: the root keeps both visible.
+    sensitivity: { name: "sensitivity", title: "Sensitivity to the image", format: (value) => `${number(value)} nats`, level: Math.sqrt },
+  };
+
+  // The value that gets the strongest colour: few tokens pass it. One scale for all chains, so that they compare.
+  function scaleOf(questions, key) {
+    const all = questions.flatMap((question) => question.chains.flatMap((chain) => (chain && chain[key]) || [])).sort((a, b) => a - b);
+    return all.length ? Math.max(1, all[Math.floor(0.98 * (all.length - 1))]) / PER_UNIT : null;
+  }
+
+  function stateOf(chain) {
+    if (chain.right) return ["right", "✓ right"];
+    return chain.recoverable ? ["recoverable", "↺ wrong, but right when stopped earlier"] : ["wrong", "✗ wrong"];
+  }
+
+  function headline(chain) {
+    const [kind, text] = stateOf(chain);
+    const judged = chain.category && (chain.votes && chain.votes.length ? `judged: ${chain.category}` : `error: ${chain.category}`);
+    const votes = chain.votes && chain.votes.length > 1 ? ` (${chain.votes.join(", ")})` : "";
+    return make("p.headline", {}, make("span.answer", {}, chain.answer ?? "no answer"), make(`span.badge.${kind}`, {}, text),
+      judged && make("span.badge", {}, judged + votes), chain.truth && chain.votes && chain.votes.length > 0 && make("span.badge", {}, `truth: ${chain.truth}`),
+      !chain.finished && make("span.badge", {}, "cut off at the longest length"));
+  }
+
+  function tokensOf(chain, colouring, scale) {
+    const values = colouring && chain[colouring];
+    const { level, format } = COLOURINGS[colouring] || {};
+    const spans = chain.tokens.map((text, k) => {
+      const value = values && values[k] != null ? values[k] / PER_UNIT : null;
+      const step = value == null ? 0 : Math.min(STEPS, Math.round((STEPS * level(Math.max(0, value))) / level(scale)));
+      const inside = k >= chain.thinking[0] && k < chain.thinking[1];
+      return make(`span.t.h${step}${inside ? "" : ".outside"}`, value == null ? {} : { title: `token ${k + 1}: ${format(value)}` }, text);
+    });
+    return make("div.tokens", { dir: "auto" }, spans);
+  }
+
+  function claimsTable(chain) {
+    const views = VIEWS.filter(([view]) => chain.claims.some((row) => row.views[view]));
+    const rows = chain.claims.map((row) => make("tr", { "data-index": row.index },
+      make("td", {}, percent(row.depth)), make("td", { dir: "auto" }, row.claim), make("td", {}, row.is_true ? "true" : "false"),
+      views.map(([view]) => {
+        const found = row.views[view];
+        return make(`td.${found ? (found[0] ? "right" : "wrong") : "none"}`, {}, found ? `${found[0] ? "✓" : "✗"} ${percent(found[1])}` : "");
+      })));
+    return make("details.claims", {}, make("summary", {}, `The claims (${chain.claims.length})`),
+      make("div.scroll", { tabindex: 0 }, make("table", {}, make("thead", {}, make("tr", {}, ["at", "claim", "is", ...views.map(([, name]) => `${name}: P(true)`)].map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, rows))));
+  }
+
+  function remedied(chain) {
+    const names = { none: "As it was", replay: "With the image shown again", focus: "With a focus prompt" };
+    return chain.remedied.filter((again) => again.remedy !== "none").map((again) => make("details", {},
+      make("summary", {}, `${names[again.remedy]}: ${again.right ? "✓" : "✗"} ${again.answer ?? "no answer"}${again.attention == null ? "" : `, attention ${percent(again.attention, 1)}`}`),
+      make("div.tokens", { dir: "auto" }, again.text)));
+  }
+
+  // `options`: {name, number, colouring, scales, onCut(depth)}. Returns {element, cutAt(depth)}.
+  function makeChain(chain, options) {
+    const { name, number: model, colouring, scales, onCut } = options;
+    const heading = make("h4", {}, swatch(model), make("span", {}, name));
+    if (!chain) return { element: make("article.chain", {}, heading, make("p.absent", {}, "This model has no chain on this question.")), cutAt: () => {} };
+    const has = colouring && chain[colouring];
+    const coloured = has && { name: colouring, values: chain[colouring].map((value) => COLOURINGS[colouring].level(value / PER_UNIT)), most: COLOURINGS[colouring].level(scales[colouring]) };
+    const ruler = makeRuler(chain, coloured, onCut);
+    const tokens = tokensOf(chain, has ? colouring : null, scales[colouring]);
+    const now = make("p.now", { "aria-live": "polite" });
+    const claims = chain.claims && chain.claims.length ? claimsTable(chain) : null;
+    const element = make("article.chain", { "data-right": String(chain.right) }, heading, headline(chain), ruler.element, now, tokens,
+      colouring && !has && make("p.absent", {}, `${COLOURINGS[colouring].title} was not measured on this chain.`),
+      claims, chain.remedied && remedied(chain), chain.notes.length > 0 && make("ul.notes", {}, chain.notes.map((note) => make("li", {}, note))));
+
+    function cutAt(depth) {
+      const cut = chain.early && chain.early.filter((one) => one[0] <= depth + 1e-9).pop();
+      const whole = depth >= 1, [start, stop] = chain.thinking;
+      const index = whole ? chain.tokens.length : cut ? cut[1] : Math.round(start + depth * (stop - start));
+      ruler.moveTo(index);
+      tokens.childNodes.forEach((span, k) => span.classList.toggle("after", k >= index));
+      now.replaceChildren(make("strong", {}, whole ? "Whole chain" : `Stopped at ${percent(cut ? cut[0] : depth)}`), ` (${index} tokens)`);
+      if (whole) now.append(": ", answerText(chain.answer, chain.right));
+      else if (cut) now.append(": ", answerText(cut[2], cut[3]));
+      const nearest = chain.claims && chain.claims.reduce((best, row) => (Math.abs(row.index - index) < Math.abs(best - index) ? row.index : best), Infinity);
+      claims?.querySelectorAll("tr[data-index]").forEach((row) => row.classList.toggle("near", Number(row.dataset.index) === nearest));
+    }
+
+    return { element, cutAt };
+  }
+
+  function answerText(answer, right) {
+    return make(`span.said.${right ? "right" : "wrong"}`, {}, `${right ? "✓" : "✗"} ${answer ?? "no answer"}`);
+  }
+
+  Object.assign(vapo, { makeChain, scaleOfChains: scaleOf, stateOfChain: stateOf, COLOURINGS });
+})((globalThis.vapoPage = globalThis.vapoPage || {}));

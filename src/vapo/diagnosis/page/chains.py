@@ -1,0 +1,83 @@
+"""What the page's inspector shows: each question with the chains that models wrote on it, as plain values."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from vapo.diagnosis.findings import Diagnosis, ProbedClaim, QuestionFindings
+from vapo.diagnosis.page.numbers import scale_to_integers, shorten
+from vapo.diagnosis.recovery import is_recoverable
+
+PER_UNIT = 1000
+"""Attention and sensitivity are sent in thousandths, as integers."""
+
+
+def describe_questions(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    """Return the questions in the order of the first model, each with one chain per model, None where there is none.
+
+    Models are matched by the row's id. An id that occurs several times is matched in the order of its occurrence.
+    """
+    places: dict[tuple[str, int], dict[int, QuestionFindings]] = {}
+    for number, model in enumerate(diagnosis.models):
+        seen: dict[str, int] = defaultdict(int)
+        for findings in model.questions:
+            place = (findings.sample_id, seen[findings.sample_id])
+            places.setdefault(place, {})[number] = findings
+            seen[findings.sample_id] += 1
+    questions: list[dict[str, Any]] = []
+    for (sample_id, _), found in places.items():
+        first = next(iter(found.values()))
+        chains = [_describe_chain(found[k]) if k in found else None for k in range(len(diagnosis.models))]
+        questions.append({"id": sample_id, "question": first.question, "reference": first.reference, "chains": chains})
+    return questions
+
+
+def _describe_chain(findings: QuestionFindings) -> dict[str, Any]:
+    early, cause, attention, sensitivity = findings.early, findings.cause, findings.attention, findings.sensitivity
+    return {
+        "tokens": list(findings.token_texts),
+        "thinking": list(findings.thinking),
+        "answer": findings.answer,
+        "right": findings.right,
+        "finished": findings.finished,
+        "notes": list(findings.notes),
+        "recoverable": is_recoverable(findings),
+        "early": early and [[shorten(cut.depth), cut.index, cut.answer, cut.right] for cut in early],
+        "claims": findings.probed and _describe_claims(findings.probed),
+        "attention": attention and scale_to_integers(attention.by_token, PER_UNIT),
+        "sensitivity": sensitivity and scale_to_integers(sensitivity.by_token, PER_UNIT),
+        "remedied": findings.remedied
+        and [
+            {
+                "remedy": again.remedy,
+                "answer": again.answer,
+                "right": again.right,
+                "text": again.text,
+                "attention": shorten(again.attention),
+            }
+            for again in findings.remedied
+        ],
+        "category": cause and (cause.category or cause.truth),
+        "truth": cause and cause.truth,
+        "votes": cause and list(cause.votes),
+    }
+
+
+def _describe_claims(probed: Sequence[ProbedClaim]) -> list[dict[str, Any]]:
+    """Bring the views of one claim at one place together."""
+    rows: dict[tuple[int, str, bool], dict[str, Any]] = {}
+    for probe in probed:
+        row = rows.setdefault(
+            (probe.index, probe.claim, probe.is_true),
+            {
+                "depth": shorten(probe.depth),
+                "index": probe.index,
+                "claim": probe.claim,
+                "is_true": probe.is_true,
+                "views": {},
+            },
+        )
+        row["views"][probe.view] = [probe.correct, shorten(probe.p_true, 3)]
+    return sorted(rows.values(), key=lambda row: row["index"])

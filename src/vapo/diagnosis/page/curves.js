@@ -1,0 +1,188 @@
+// Curves with bands for their intervals, drawn by uPlot; arrow keys move along them, and a table says the same.
+(function (vapo) {
+  "use strict";
+  const { make, swatch, styleOfModel, shapePath, DASHES, percent, number, estimateText } = vapo;
+
+  function colorOf(element, variable) {
+    return getComputedStyle(element).getPropertyValue(variable).trim();
+  }
+
+  // uPlot's columns: x, then value, low and high of each line. undefined: this line has no point here; null: it has
+  // one, without an interval.
+  function columnsOf(lines) {
+    const xs = [...new Set(lines.flatMap((line) => line.points.map((point) => point[0])))].sort((a, b) => a - b);
+    const columns = [xs];
+    for (const line of lines) {
+      const at = new Map(line.points.map((point) => [point[0], point]));
+      for (const part of [1, 2, 3]) columns.push(xs.map((x) => at.get(x)?.[part]));
+    }
+    return columns;
+  }
+
+  function drawMarks(plot, line, index, color, background) {
+    const { ctx } = plot, ratio = devicePixelRatio;
+    const every = Math.ceil(line.points.length / 24); // of a line of many points, some: it is to stay a line
+    const { shape } = styleOfModel(line.model);
+    ctx.save();
+    ctx.lineWidth = 1.5 * ratio;
+    ctx.strokeStyle = color;
+    ctx.fillStyle = line.variantNumber ? background : color;
+    line.points.forEach(([x, y], k) => {
+      if (k % every || y == null) return;
+      const path = new Path2D(shapePath(shape, plot.valToPos(x, "x", true), plot.valToPos(y, "y", true), 3 * ratio));
+      ctx.fill(path);
+      ctx.stroke(path);
+    });
+    ctx.restore();
+  }
+
+  function optionsOf(host, curve, lines, width, height, onMove) {
+    const ink = colorOf(host, "--faint"), grid = colorOf(host, "--line"), background = colorOf(host, "--card");
+    const font = `12px ${getComputedStyle(host).fontFamily}`;
+    const series = [{}], bands = [];
+    lines.forEach((line, k) => {
+      const color = colorOf(host, `--model-${line.model % 6}`);
+      const dash = line.variantNumber ? DASHES[line.variantNumber % DASHES.length] : styleOfModel(line.model).dash;
+      series.push({ stroke: color, width: 2, dash, points: { show: false } });
+      series.push({ stroke: null, width: 0, points: { show: false } }, { stroke: null, width: 0, points: { show: false } });
+      bands.push({ series: [3 * k + 3, 3 * k + 2], fill: `${color}${line.variantNumber ? "14" : "2b"}` });
+    });
+    const axis = { stroke: ink, font, labelFont: font, labelSize: 18, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
+    const sharp = (values) => values.map((value) => percent(value));
+    return {
+      width, height, series, bands, legend: { show: false }, padding: [8, 10, 0, 0],
+      cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
+      scales: { x: { time: false, range: (_, low, high) => (curve.x_is_share ? [0, 1] : [low, high]) }, y: { range: (_, low, high) => rangeOf(curve, low, high) } },
+      axes: [
+        { ...axis, label: curve.x_label, size: 26, values: curve.x_is_share ? (_, values) => sharp(values) : (_, values) => values.map((v) => number(v)) },
+        { ...axis, size: 48, values: curve.y_is_share ? (_, values) => values.map((v) => percent(v, values.length > 1 && values[1] - values[0] < 0.00999 ? 1 : 0)) : (_, values) => values.map((v) => number(v)) },
+      ],
+      hooks: {
+        drawAxes: [(plot) => curve.reference && drawReference(plot, curve.reference, ink, font)],
+        draw: [(plot) => lines.forEach((line, k) => drawMarks(plot, line, k, colorOf(host, `--model-${line.model % 6}`), background))],
+        setCursor: [(plot) => onMove(plot.cursor.idx)],
+      },
+    };
+  }
+
+  function rangeOf(curve, low, high) {
+    if (low == null) return [0, 1];
+    const all = curve.reference ? [low, high, curve.reference[0]] : [low, high];
+    const room = Math.max((Math.max(...all) - Math.min(...all)) * 0.08, curve.y_is_share ? 0.01 : 1e-6);
+    const from = Math.min(...all) - room, to = Math.max(...all) + room;
+    const bottom = low >= 0 ? Math.max(0, from < 0.35 * to ? 0 : from) : from;
+    return [bottom, curve.y_is_share && high <= 1 ? Math.min(1, to) : to];
+  }
+
+  function drawReference(plot, [level, name], ink, font) {
+    const { ctx, bbox } = plot, ratio = devicePixelRatio, y = Math.round(plot.valToPos(level, "y", true));
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = ink;
+    ctx.setLineDash([2 * ratio, 4 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.font = font.replace("12px", `${11 * ratio}px`);
+    ctx.textAlign = "right";
+    ctx.fillText(name, bbox.left + bbox.width - 4 * ratio, y - 4 * ratio);
+    ctx.restore();
+  }
+
+  function describe(curve, lines, models, format) {
+    const said = lines.map((line) => {
+      const first = line.points[0], last = line.points[line.points.length - 1];
+      return `${nameOf(line, models)}: ${format(first[1])} at the beginning, ${format(last[1])} at the end`;
+    });
+    return `${curve.title}. ${said.join("; ")}. Arrow keys move along the curve.`;
+  }
+
+  function nameOf(line, models) {
+    if (!line.variant) return models[line.model].name;
+    return models.length > 1 ? `${models[line.model].name}, ${line.variant}` : line.variant;
+  }
+
+  function tableOf(curve, lines, models, formatX, formatY) {
+    const [xs] = columnsOf(lines);
+    const at = lines.map((line) => new Map(line.points.map((point) => [point[0], point])));
+    const heads = lines.map((line) => make("th", { scope: "col" }, nameOf(line, models)));
+    const cell = (point) => make("td", {}, point ? `${estimateText(point.slice(1), formatY)} · ${point[4]}` : "");
+    const rows = xs.map((x) => make("tr", {}, make("th", { scope: "row" }, formatX(x)), at.map((points) => cell(points.get(x)))));
+    const table = make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, curve.x_label), heads)), make("tbody", {}, rows));
+    return make("details.numbers", {}, make("summary", {}, "The numbers"), make("div.scroll", { tabindex: 0 }, table),
+      make("p.faint", {}, "value [95 % interval] · questions"));
+  }
+
+  // Draw one of `choices`, curves of which a switch chooses if there are several. Returns the figure.
+  function mountCurve(choices, models, height) {
+    const figure = make("figure.card.curve", {});
+    const shown = choices.filter((curve) => curve.lines.length);
+    let plot = null, current = shown[0] || choices[0], observer = null, redraw = () => {};
+
+    function show(curve) {
+      current = curve;
+      observer?.disconnect();
+      plot?.destroy();
+      plot = null;
+      figure.replaceChildren(make("figcaption", {}, make("div.heading", {}, make("h3", {}, curve.title), chooser()), make("p.faint", {}, curve.meaning)));
+      figure.dataset.curve = curve.key;
+      if (!curve.lines.length) {
+        redraw = () => {};
+        figure.append(make("p.absent", {}, curve.absent));
+        return;
+      }
+      const variants = [...new Set(curve.lines.map((line) => line.variant))];
+      const lines = curve.lines.map((line) => ({ ...line, variantNumber: variants.indexOf(line.variant) }));
+      const formatX = curve.x_is_share ? (x) => percent(x) : (x) => number(x);
+      const formatY = curve.y_is_share ? (y) => percent(y, 1) : (y) => number(y);
+      const readings = lines.map(() => make("span.reading", {}));
+      const where = make("span.where", { "aria-live": "polite" });
+      const columns = columnsOf(lines);
+      const keys = make("ul.keys", {}, lines.map((line, k) => make("li", {}, swatch(line.model, line.variantNumber), make("span", {}, nameOf(line, models)), readings[k])));
+      const host = make("div.plot", { tabindex: 0, role: "img", "aria-label": describe(curve, lines, models, formatY) });
+      const read = (index) => {
+        where.textContent = index == null ? "" : `at ${formatX(columns[0][index])}`;
+        lines.forEach((line, k) => {
+          const value = index == null ? null : columns[3 * k + 1][index];
+          readings[k].textContent = value == null ? "" : formatY(value);
+        });
+      };
+      figure.append(keys, where, host);
+      if (curve.absent) figure.append(make("p.faint", {}, curve.absent));
+      figure.append(tableOf(curve, lines, models, formatX, formatY));
+      host.addEventListener("keydown", (event) => {
+        const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+        if (!step || !plot) return;
+        event.preventDefault();
+        event.stopPropagation();
+        const last = columns[0].length - 1;
+        const index = Math.min(last, Math.max(0, plot.cursor.idx == null ? (step > 0 ? 0 : last) : plot.cursor.idx + step));
+        plot.setCursor({ left: plot.valToPos(columns[0][index], "x"), top: 1 });
+      });
+      redraw = () => {
+        const width = host.clientWidth;
+        if (!width) return;
+        plot?.destroy();
+        plot = new uPlot(optionsOf(host, curve, lines, width, height, read), columns, host);
+        figure.plot = plot;
+      };
+      observer = new ResizeObserver(() => {
+        if (plot && host.clientWidth && plot.width !== host.clientWidth) plot.setSize({ width: host.clientWidth, height });
+        else if (!plot) redraw();
+      });
+      observer.observe(host);
+    }
+
+    function chooser() {
+      if (shown.length < 2) return null;
+      return make("span.switch", { role: "group", "aria-label": "What to draw" }, shown.map((curve) =>
+        make("button", { type: "button", "aria-pressed": String(curve === current), click: () => show(curve) }, curve.short)));
+    }
+
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
+    show(current);
+    return figure;
+  }
+
+  vapo.mountCurve = mountCurve;
+})((globalThis.vapoPage = globalThis.vapoPage || {}));

@@ -1,0 +1,73 @@
+// Puts the page together from its data.
+(function (vapo) {
+  "use strict";
+  const { make, swatch, mountCurve, card, table, percent, number, estimateText } = vapo;
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const { summary } = data, { models } = summary;
+  const into = (id, ...content) => document.getElementById(id).replaceChildren(...content.flat().filter(Boolean));
+
+  // Numbers in a sentence stand out.
+  function emphasised(sentence) {
+    return sentence.split(/(\d+(?:[.,]\d+)?(?:\s?%)?)/).map((part, k) => (k % 2 ? make("b", {}, part) : part));
+  }
+
+  function verdict(model, k) {
+    const facts = [
+      ["right answers", estimateText(model.accuracy, percent)],
+      ["errors an earlier stop avoids", model.recoverable && estimateText(model.recoverable, percent)],
+      ["tokens that need the image", model.dependent_share && estimateText(model.dependent_share, percent)],
+      ["tokens per chain", number(model.num_tokens[0])],
+    ].filter(([, text]) => text);
+    return make("article.verdict-card", { style: { "--own": vapo.styleOfModel(k).color } },
+      make("h2", {}, swatch(k), make("span", {}, model.name)),
+      model.verdict.map((sentence, n) => make(n ? "p" : "p.first", {}, emphasised(sentence))),
+      make("dl.facts", {}, facts.map(([name, text]) => make("div", {}, make("dt", {}, name), make("dd", {}, text)))));
+  }
+
+  const curveOf = Object.fromEntries(summary.curves.map((curve) => [curve.key, curve]));
+  const short = { perception: "verdicts", p_label: "probability", attention_by_depth: "by depth", attention_by_step: "by token" };
+  const curves = (...keys) => keys.map((key) => ({ ...curveOf[key], short: short[key] }));
+
+  const names = models.map((model) => model.name);
+  document.title = `${names.join(", ")}: vapo diagnosis`;
+  document.getElementById("title").textContent = models.length > 1 ? `Do these ${models.length} models keep looking?` : "Does this model keep looking?";
+  document.getElementById("subtitle").textContent = `${summary.num_questions} questions of ${summary.data}`;
+  into("verdicts", models.map(verdict));
+  document.getElementById("verdicts").className = models.length > 1 ? "several" : "one";
+  const height = 190;
+  into("curves",
+    mountCurve(curves("early"), models, height), mountCurve(curves("perception", "p_label"), models, height),
+    mountCurve(curves("attention_by_depth", "attention_by_step"), models, height), mountCurve(curves("sensitivity"), models, height));
+  into("tables",
+    vapo.modelsCard(models), vapo.differencesCard(summary.differences, models), mountCurve(curves("recovery"), models, 220),
+    vapo.remediesCard(summary.remedies, models), vapo.categoriesCard(summary.categories, models), vapo.confusionCards(summary.confusion, models), vapo.headsCard(summary.heads, models));
+  into("notes",
+    card("What was left out", null, summary.left_out.length ? make("ul", {}, summary.left_out.map((reason) => make("li", {}, reason))) : make("p", {}, "Nothing: every protocol was run.")),
+    card("Settings", "All that the results depend on.", make("details", {}, make("summary", {}, `${summary.settings.length} settings`), table("Settings", ["setting", "value"], summary.settings))));
+  document.getElementById("footer").textContent = `Made by vapo ${summary.version}. Curves by uPlot 1.6.32 (MIT). This page is complete: it fetches nothing.`;
+
+  // Chains come compressed; nothing is fetched to unpack them.
+  async function unpack(text) {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return JSON.parse(await new Response(stream).text());
+  }
+
+  async function showChains() {
+    const host = document.getElementById("chains");
+    if (typeof DecompressionStream === "undefined") {
+      host.replaceChildren(make("p.notice", {}, "This browser cannot unpack the chains. One from 2023 or later can."));
+      return;
+    }
+    const questions = await unpack(data.chains);
+    vapo.mountInspector(host, { models, questions, pictures: data.pictures, places: data.places });
+    const left = [
+      data.num_chains_left_out && `${data.num_chains_left_out} more questions did not fit into this page; the numbers above include them.`,
+      data.num_pictures_left_out && `${data.num_pictures_left_out} pictures did not fit into this page.`,
+    ].filter(Boolean);
+    host.append(...left.map((text) => make("p.faint", {}, text)));
+    document.documentElement.dataset.ready = "true";
+  }
+
+  showChains();
+})((globalThis.vapoPage = globalThis.vapoPage || {}));

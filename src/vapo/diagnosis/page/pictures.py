@@ -1,0 +1,102 @@
+"""Pictures small enough to travel inside the page."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+from io import BytesIO
+
+from PIL import Image, features
+
+_STEPS = ((512, 80), (448, 70), (384, 70), (320, 65), (256, 60), (192, 55), (128, 50), (96, 40), (64, 30))
+_SMALL = 160  # pixels; a picture of so few is kept exactly, because each of them can be seen
+_LARGEST = 60_000  # bytes of one picture, however much room there is
+
+
+class PictureSheet:
+    """Pictures as data URIs, each once, within a budget of bytes that those still to come share evenly.
+
+    Attributes:
+        uris: what the page gets.
+        num_left_out: pictures for which there was no room.
+    """
+
+    def __init__(self, max_bytes: int, num_expected: int) -> None:
+        """`num_expected` is how many pictures will be added."""
+        self._left = max_bytes
+        self._expected = num_expected
+        self._places: dict[bytes, int | None] = {}
+        self.uris: list[str] = []
+        self.num_left_out = 0
+
+    def add(self, picture: Image.Image) -> int | None:
+        """Return the picture's place in `uris`, or None if there is no room for it even at its smallest."""
+        plain = _flatten(picture)
+        key = sha256(f"{plain.size}".encode() + plain.tobytes()).digest()
+        if key not in self._places:
+            allowance = min(_LARGEST, self._left // max(1, self._expected))
+            uri = shrink_picture(plain, allowance)
+            self._places[key] = None if uri is None else len(self.uris)
+            if uri is not None:
+                self._left -= len(uri) + 3  # its quotes and comma
+                self.uris.append(uri)
+        self._expected -= 1
+        place = self._places[key]
+        self.num_left_out += place is None
+        return place
+
+
+def shrink_picture(picture: Image.Image, max_bytes: int) -> str | None:
+    """Return a data URI of at most `max_bytes`, as large and as good as fits; None if nothing fits."""
+    side = max(picture.size)
+    plain = _flatten(picture)
+    if side <= _SMALL:
+        uri = _encode(plain, None)
+        if len(uri) <= max_bytes:
+            return uri
+    for max_side, quality in _STEPS:
+        if max_side < 2 * side:  # a larger step would be this picture once more
+            shrunk = plain.copy()
+            shrunk.thumbnail((max_side, max_side))
+            uri = _encode(shrunk, quality)
+            if len(uri) <= max_bytes:
+                return uri
+    return None
+
+
+def count_pictures(groups: Sequence[Sequence[Image.Image]]) -> int:
+    """Return how many pictures there are in all groups."""
+    return sum(len(group) for group in groups)
+
+
+def _encode(picture: Image.Image, quality: int | None) -> str:
+    stream = BytesIO()
+    if not features.check("webp"):
+        (picture if quality is None else picture.quantize(64)).save(stream, "PNG", optimize=True)
+        return f"data:image/png;base64,{b64encode(stream.getvalue()).decode()}"
+    if quality is None:
+        picture.save(stream, "WEBP", lossless=True)
+    else:
+        picture.save(stream, "WEBP", quality=quality, method=4)
+    return f"data:image/webp;base64,{b64encode(stream.getvalue()).decode()}"
+
+
+def _flatten(picture: Image.Image) -> Image.Image:
+    """Return it in RGB, on white where it is transparent."""
+    if picture.mode == "RGB":
+        return picture
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        return _scale_levels(picture).convert("RGB")
+    if picture.has_transparency_data:
+        layers = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(layers, picture.convert("RGBA")).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _scale_levels(picture: Image.Image) -> Image.Image:
+    """Spread the levels of a picture of more than 8 bits over 0 to 255; clipping would show it white."""
+    levels = picture.convert("F")
+    low, high = levels.getextrema()
+    span = max(float(high) - float(low), 1e-9)  # type: ignore[arg-type]
+    return levels.point(lambda level: level * (255 / span) - float(low) * (255 / span)).convert("L")  # type: ignore[arg-type]
