@@ -7,7 +7,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
 
-_OPEN, _CLOSE = "<think>", "</think>"
+THINK_TAGS = ("<think>", "</think>")
+"""What opens and closes the thinking part; some models write tags of their own."""
 
 _CLOSERS = "\"'”’»)\\]}*_`$」』）】》〉〕"
 _SEPARATOR = re.compile(
@@ -27,7 +28,7 @@ _SHORT_BEFORE_NAME = re.compile(r"(?<!\w)(?:Dr|Mr|Mrs|Ms|Prof|St|Mt|Sgt|Capt|Gen
 _LOOK_BACK = 32  # characters; longer than anything the patterns above match
 
 
-def find_thinking_part(token_texts: Sequence[str]) -> tuple[int, int]:
+def find_thinking_part(token_texts: Sequence[str], tags: tuple[str, str] = THINK_TAGS) -> tuple[int, int]:
     """Find the tokens of the thinking part.
 
     It begins behind `<think>` if the completion has one (else at its start, the prompt having opened it) and ends
@@ -35,19 +36,20 @@ def find_thinking_part(token_texts: Sequence[str]) -> tuple[int, int]:
 
     Args:
         token_texts: what each completion token adds to the text.
+        tags: what opens and what closes the thinking part.
 
     Returns:
         (start, stop): the thinking part is `token_texts[start:stop]`; tokens that share text with a tag are outside.
     """
     text = "".join(token_texts)
-    start, stop = _find_thinking_characters(text)
+    start, stop = _find_thinking_characters(text, tags)
     ends = list(accumulate(map(len, token_texts)))
     first = bisect_left(ends, start) + 1 if start else 0
     last = bisect_left(ends, stop + 1) if stop < len(text) else len(token_texts)
     return min(first, last), last
 
 
-def find_boundaries(token_texts: Sequence[str]) -> tuple[int, ...]:
+def find_boundaries(token_texts: Sequence[str], tags: tuple[str, str] = THINK_TAGS) -> tuple[int, ...]:
     """Find where the thinking part can be cut at a logical boundary.
 
     A boundary lies behind a comma, period, exclamation or question mark, colon, semicolon (or their full-width
@@ -58,6 +60,7 @@ def find_boundaries(token_texts: Sequence[str]) -> tuple[int, ...]:
 
     Args:
         token_texts: what each completion token adds to the text.
+        tags: what opens and what closes the thinking part.
 
     Returns:
         Numbers of tokens kept, each in 1 .. len(token_texts), ascending; () if there is no boundary.
@@ -65,7 +68,7 @@ def find_boundaries(token_texts: Sequence[str]) -> tuple[int, ...]:
     Source: arXiv 2509.25848, Section 3.1.
     """
     text = "".join(token_texts)
-    start, stop = _find_thinking_characters(text)
+    start, stop = _find_thinking_characters(text, tags)
     thinking = text[start:stop]
     ends = list(accumulate(map(len, token_texts)))
     boundaries: list[int] = []
@@ -86,11 +89,12 @@ def find_boundaries(token_texts: Sequence[str]) -> tuple[int, ...]:
     return tuple(boundaries)
 
 
-def _find_thinking_characters(text: str) -> tuple[int, int]:
-    stop = text.find(_CLOSE)
+def _find_thinking_characters(text: str, tags: tuple[str, str]) -> tuple[int, int]:
+    opening, closing = tags
+    stop = text.find(closing)
     stop = len(text) if stop < 0 else stop
-    opened = text.find(_OPEN, 0, stop)
-    return (0 if opened < 0 else opened + len(_OPEN)), stop
+    opened = text.find(opening, 0, stop)
+    return (0 if opened < 0 else opened + len(opening)), stop
 
 
 def _ends_thought(text: str, separator: re.Match[str]) -> bool:

@@ -95,8 +95,8 @@ def evaluate(
     prober = TransformersProber(
         policy.model, policy.processor, template=probe_template, max_batch_tokens=probe_batch_tokens
     )
-    log = RowLog(out, settings) if out is not None else None
-    done = log.done if log is not None else {}
+    log = RowLog(out, settings, QuestionRow) if out is not None else None
+    done = {row.digest: row for row in log.rows} if log is not None else {}
     generation: dict[str, Any] = {
         "max_completion_tokens": max_completion_tokens,
         "seed": seed,

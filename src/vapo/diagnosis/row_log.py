@@ -1,7 +1,7 @@
-"""Finished rows on disk, so that an interrupted evaluation goes on where it stopped.
+"""Finished rows on disk, so that interrupted work goes on where it stopped.
 
-`settings.json` says what the rows were made with; `rows.jsonl` has one line per finished question. A row is used
-again only for the same sample (by digest) under the same settings, so a resumed run ends as an uninterrupted one.
+`settings.json` says what the rows were made with; `rows.jsonl` has one line per finished row. A row is used again
+only under the same settings, so a resumed run ends as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -10,31 +10,47 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, Self, TypeVar
 
-from vapo.diagnosis.question_rows import QuestionRow
 from vapo.engines.run_folder import write_atomically
 from vapo.errors import ConfigError, DataError
 
 _SETTINGS, _ROWS = "settings.json", "rows.jsonl"
 
 
-class RowLog:
-    """The rows of one evaluation in a folder, which is made if it is missing.
+class Row(Protocol):
+    """What can be kept: it turns into plain values and back."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as plain values."""
+        ...
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the row that `to_json` wrote; KeyError, TypeError or ValueError if it did not."""
+        ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+class RowLog(Generic[R]):
+    """Rows of one kind in a folder, which is made if it is missing.
 
     Args:
         folder: where the files are.
         settings: all that the rows depend on, as plain values.
+        row_type: the kind of row.
 
     Attributes:
-        done: finished rows by their sample's digest.
+        rows: finished rows, in the order they were written.
 
     Raises:
         ConfigError: the folder holds rows made with other settings, or rows of unknown settings.
         DataError: a finished line cannot be read.
     """
 
-    def __init__(self, folder: str | Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: str | Path, settings: Mapping[str, Any], row_type: type[R]) -> None:
         self._folder = Path(folder)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -42,17 +58,28 @@ class RowLog:
             raise ConfigError(f"{folder} is a file; give a folder to write to") from error
         self._path = self._folder / _ROWS
         self._adopt_settings(json.loads(json.dumps(settings)))
-        self.done = {row.digest: row for row in self._read()}
+        self._row_type = row_type
+        self.rows = self._read()
 
-    def append(self, rows: Iterable[QuestionRow]) -> None:
-        """Add finished rows; they are on the disk when this returns."""
-        lines = "".join(_write_line(row) for row in rows)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(lines)
-            file.flush()
-            os.fsync(file.fileno())
+    def append(self, rows: Iterable[R]) -> None:
+        """Add finished rows; they are on the disk when this returns, or none of them is.
 
-    def finish(self, rows: Iterable[QuestionRow]) -> None:
+        Raises:
+            OSError: they cannot be written, the disk being full for example; its filename says where.
+        """
+        lines = "".join(_write_line(row) for row in rows).encode()
+        size = self._path.stat().st_size if self._path.exists() else 0
+        try:
+            with self._path.open("ab") as file:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            if self._path.exists():
+                os.truncate(self._path, size)
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+
+    def finish(self, rows: Iterable[R]) -> None:
         """Leave exactly these rows, in this order."""
         write_atomically(self._path, "".join(_write_line(row) for row in rows))
 
@@ -64,7 +91,7 @@ class RowLog:
             if names:
                 changes = "; ".join(f"{name} was {before.get(name)!r} and is {settings.get(name)!r}" for name in names)
                 raise ConfigError(
-                    f"{self._folder} holds rows of another evaluation ({changes}); give another folder, or delete "
+                    f"{self._folder} holds rows made with other settings ({changes}); give another folder, or delete "
                     "this one"
                 )
         elif self._path.exists():
@@ -72,21 +99,21 @@ class RowLog:
         else:
             write_atomically(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
 
-    def _read(self) -> list[QuestionRow]:
+    def _read(self) -> list[R]:
         if not self._path.is_file():
             return []
         content = self._path.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):  # the last line was being written when the run was stopped
             os.truncate(self._path, whole)
-        rows: list[QuestionRow] = []
+        rows: list[R] = []
         for number, line in enumerate(content[:whole].decode("utf-8", "replace").split("\n")[:-1], start=1):
             try:
-                rows.append(QuestionRow.from_json(json.loads(line)))
+                rows.append(self._row_type.from_json(json.loads(line)))
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(f"{self._path}, line {number} is no finished row; delete the line") from error
         return rows
 
 
-def _write_line(row: QuestionRow) -> str:
+def _write_line(row: Row) -> str:
     return json.dumps(row.to_json(), ensure_ascii=True, allow_nan=False) + "\n"

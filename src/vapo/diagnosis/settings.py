@@ -1,0 +1,128 @@
+"""What a diagnosis is asked to do: protocols, cuts, claims, sentences, lengths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from vapo.core.boundaries import THINK_TAGS
+from vapo.engines.examinee import View
+from vapo.errors import ConfigError
+
+Protocol = Literal["early", "perception", "attention", "remedies", "errors", "sensitivity"]
+"""What can be asked for by name. Recoverable errors come with "early", for they are read off its answers."""
+
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+
+CLOSING_SENTENCE = "Time is up. I should stop thinking and give an answer based on what I have.</think>"
+"""Quoted from arXiv 2509.25848, Section 3.1, because results depend on its words."""
+
+FOCUS_SENTENCES = (
+    "Let me look at the picture again.",
+    "I should check this in the image itself.",
+    "Before going on, I look once more at what is shown.",
+)
+"""Reminders in our own words after arXiv 2509.25848, Appendix A.5."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosisSettings:
+    """All options that results depend on; the defaults follow the paper where it names a value.
+
+    Attributes:
+        max_completion_tokens: longest chain.
+        step: distance of the cuts of early decision, in percent of the thinking part.
+        closing: written where a chain is cut; a closing tag at its end is dropped for chains without tags.
+        think_tags: what opens and closes the thinking part in the model's own text.
+        max_answer_tokens: longest answer behind a cut.
+        num_depths: K, depths at which claims are asked, besides the one before the chain.
+        depths: "even" puts them at 1/K, 2/K, ... 1; "drawn" draws K depths once, the same for all chains.
+        claims_per_depth: claims asked at each depth, the same ones at all depths of a chain.
+        views: what is shown while claims are asked: the image, a blank one, none.
+        first_tokens: how far the curve of attention over generated tokens goes.
+        num_remedy_cuts: how often a remedied chain is interrupted.
+        replay_scale: side of the image shown again, as a share of the original's.
+        focus_sentences: one is drawn at each interruption.
+        votes: answers asked of the judge per error.
+        masked_view: what the image is replaced by for its sensitivity.
+        dependence_threshold: KL divergence, in nats, from which a token counts as dependent on the image.
+        num_bins: stretches of the thinking part that attention and sensitivity are averaged over.
+        seed: of claims, depths, sentences and of the resampling behind intervals.
+    """
+
+    max_completion_tokens: int = 512
+    step: float = 5.0
+    closing: str = CLOSING_SENTENCE
+    think_tags: tuple[str, str] = THINK_TAGS
+    max_answer_tokens: int = 32
+    num_depths: int = 10
+    depths: Literal["even", "drawn"] = "even"
+    claims_per_depth: int = 4
+    views: tuple[View, ...] = ("image", "blank", "none")
+    first_tokens: int = 250
+    num_remedy_cuts: int = 4
+    replay_scale: float = 0.5
+    focus_sentences: tuple[str, ...] = FOCUS_SENTENCES
+    votes: int = 1
+    masked_view: View = "blank"
+    dependence_threshold: float = 0.1
+    num_bins: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = {
+            "max_completion_tokens": 1,
+            "max_answer_tokens": 1,
+            "num_depths": 1,
+            "claims_per_depth": 1,
+            "first_tokens": 1,
+            "num_remedy_cuts": 1,
+            "votes": 1,
+            "num_bins": 2,
+            "seed": 0,
+        }
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {bound}")
+        if not (math.isfinite(self.step) and 0 < self.step <= 100):
+            raise ConfigError(f"step is {self.step}; it must be a percentage above 0, at most 100, such as 5")
+        if not 0 < self.replay_scale <= 1:
+            raise ConfigError(f"replay_scale is {self.replay_scale}; it must be above 0 and at most 1")
+        if not (math.isfinite(self.dependence_threshold) and self.dependence_threshold > 0):
+            raise ConfigError(f"dependence_threshold is {self.dependence_threshold}; it must be above 0, in nats")
+        if self.depths not in ("even", "drawn"):
+            raise ConfigError(f"depths is {self.depths!r}; it must be 'even' or 'drawn'")
+        if "image" not in self.views or not set(self.views) <= set(get_args(View)):
+            raise ConfigError(f"views are {self.views}; they must be among {get_args(View)}, the image with them")
+        if self.masked_view not in get_args(View) or self.masked_view == "image":
+            raise ConfigError(f"masked_view is {self.masked_view!r}; it must be 'blank' or 'none'")
+        if len(self.think_tags) != 2 or not all(self.think_tags) or self.think_tags[0] == self.think_tags[1]:
+            raise ConfigError(f"think_tags are {self.think_tags}; give two different texts: what opens, what closes")
+        if not self.focus_sentences or not all(sentence.strip() for sentence in self.focus_sentences):
+            raise ConfigError("focus_sentences are empty; give at least one sentence")
+
+    def cut_depths(self) -> tuple[float, ...]:
+        """Return the depths of early decision: 0, step, 2 step, ... and 1."""
+        count = math.ceil(round(100 / self.step, 9))
+        return (*(round(number * self.step / 100, 6) for number in range(count)), 1.0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as plain values."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+def choose_protocols(names: Sequence[str] | None) -> tuple[Protocol, ...]:
+    """Return the protocols that are named, in their own order; all for None.
+
+    Raises:
+        ConfigError: a name is unknown, or none is given.
+    """
+    if names is None:
+        return PROTOCOLS
+    unknown = [name for name in names if name not in PROTOCOLS]
+    if unknown or not names:
+        what = f"protocol {unknown[0]!r} is unknown" if unknown else "no protocol is named"
+        raise ConfigError(f"{what}; choose among {', '.join(PROTOCOLS)}")
+    return tuple(name for name in PROTOCOLS if name in names)

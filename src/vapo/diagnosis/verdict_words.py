@@ -1,0 +1,251 @@
+"""The verdict: what the numbers of one model come to, in sentences, chosen from the intervals by fixed rules.
+
+Whether the model still sees at a depth is read off the paired difference "claims judged right with the image less
+without":
+
+- it sees, if the whole 95 % interval is above 0;
+- it does not, if the interval includes 0 (or is below) and ends below `MARGIN`;
+- nothing can be said otherwise, or with fewer than `FEWEST` questions.
+
+"From d on" needs every depth from d to the end. A change is named as one only if its interval leaves out 0. Intervals
+are for each sentence alone: of many sentences, one in twenty may be chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from vapo.diagnosis.estimates import Estimate, estimate_mean
+from vapo.diagnosis.findings import ModelFindings, QuestionFindings
+from vapo.diagnosis.question_measures import Measure, attention_in, claims_right, early_right, sensitivity_in, sight
+
+MARGIN = 0.1
+"""A difference below this counts as none: 10 points."""
+
+FEWEST = 10
+"""Questions below which a sentence says that there are too few."""
+
+_Sight = Literal["sees", "blind", "unclear"]
+
+
+def phrase_verdict(model: ModelFindings, *, seed: int) -> ModelFindings:
+    """Return the findings with their verdict: the sentence about seeing first, then one per protocol that was run."""
+    sentences = [
+        _phrase_sight(model, seed),
+        _phrase_fading(model, seed),
+        _phrase_early(model, seed),
+        _phrase_recovery(model),
+        _phrase_attention(model, seed),
+        _phrase_sensitivity(model, seed),
+        *_phrase_remedies(model),
+        _phrase_causes(model),
+    ]
+    said = tuple(sentence for sentence in sentences if sentence)
+    return replace(model, verdict=said or (f"{_percent(model.accuracy)} of the answers are right.",))
+
+
+def _phrase_sight(model: ModelFindings, seed: int) -> str:
+    if model.perception is None or "image" not in model.perception or len(model.perception) < 2:
+        return ""
+    depths = [point.at for point in model.perception["image"]]
+    gains = {depth: _pair(model.questions, lambda q, d=depth: sight(q, d), seed, f"sight {depth}") for depth in depths}
+    states: dict[float, _Sight] = {depth: _judge_sight(gain) for depth, gain in gains.items()}
+    last = depths[-1]
+    gain = gains[last]
+    if gain is None:
+        return ""
+    if gain.num_questions < FEWEST:
+        return (
+            f"Claims were asked on {gain.num_questions} questions only: too few to say whether this model still sees "
+            "the image along its chain."
+        )
+    blind_from = _find_run(depths, states, "blind")
+    if blind_from is not None:
+        where = (
+            "At no point, not even before its chain,"
+            if blind_from == depths[0]
+            else f"From {_depth(blind_from)} of the chain on,"
+        )
+        tail = "" if blind_from == depths[0] else f"; before the chain it was {_points(gains[depths[0]])}"
+        answers = "does this model answer" if blind_from == depths[0] else "this model answers"
+        than = "claims better than" if blind_from == depths[0] else "claims no better than"
+        return f"{where} {answers} {than} without the image (at the end {_points(gain)}{tail})."
+    if states[last] == "sees":
+        return f"To the end of its chain the image helps this model with claims: {_points(gain)}."
+    unclear_from = next((depth for depth in depths if all(states[d] != "sees" for d in depths if d >= depth)), last)
+    where = (
+        "At no depth can it"
+        if unclear_from == depths[0]
+        else f"From {_depth(unclear_from)} of the chain on, it cannot"
+    )
+    return f"{where} be told whether the image still helps this model with claims: at the end {_points(gain)}."
+
+
+def _judge_sight(gain: Estimate | None) -> _Sight:
+    if gain is None or gain.num_questions < FEWEST:
+        return "unclear"
+    if gain.low is None or gain.high is None:  # the same difference on every question
+        return "sees" if gain.value > 0 else "blind"
+    if gain.low > 0:
+        return "sees"
+    return "blind" if gain.high < MARGIN else "unclear"
+
+
+def _find_run(depths: Sequence[float], states: dict[float, _Sight], state: _Sight) -> float | None:
+    """Return the first depth from which on every one has a state."""
+    found = None
+    for depth in reversed(depths):
+        if states[depth] != state:
+            break
+        found = depth
+    return found
+
+
+def _phrase_fading(model: ModelFindings, seed: int) -> str:
+    if model.perception is None or "image" not in model.perception:
+        return ""
+    first, last = model.perception["image"][0], model.perception["image"][-1]
+    if first.at == last.at:
+        return ""
+
+    def fall(question: QuestionFindings) -> float | None:
+        before, after = (claims_right(question, "image", depth) for depth in (first.at, last.at))
+        return after - before if before is not None and after is not None else None
+
+    change = _pair(model.questions, fall, seed, "claims last minus first")
+    if change is None or change.num_questions < FEWEST:
+        return ""
+    numbers = f"{_percent(first.estimate)} before the chain, {_percent(last.estimate)} at its end ({_points(change)})"
+    return f"Claims judged right with the image: {numbers}{_say_chance(change)}."
+
+
+def _phrase_early(model: ModelFindings, seed: int) -> str:
+    if not model.early or len(model.early) < 2:
+        return ""
+    first, last = model.early[0], model.early[-1]
+
+    def gain(question: QuestionFindings) -> float | None:
+        before, after = (early_right(question, depth) for depth in (first.at, last.at))
+        return after - before if before is not None and after is not None else None
+
+    change = _pair(model.questions, gain, seed, "full minus direct")
+    if change is None or change.num_questions < FEWEST:
+        return ""
+    text = (
+        f"Reasoning to the end gets {_percent(last.estimate)} of the answers right, answering at once "
+        f"{_percent(first.estimate)} ({_points(change)}){_say_chance(change)}"
+    )
+    best = max(model.early, key=lambda point: point.estimate.value)
+    if best.estimate.value > last.estimate.value:
+        text += (
+            f"; the best cut, at {_depth(best.at)}, gets {_percent(best.estimate)}, but it was picked from these same "
+            "answers"
+        )
+    return f"{text}."
+
+
+def _phrase_recovery(model: ModelFindings) -> str:
+    if model.recovery is None:
+        return ""
+    share = model.recovery.anywhere
+    text = f"Of {share.num_questions} errors, {_percent(share)} were right at an earlier cut{_interval(share)}"
+    if model.recovery.last_depth_known is not None:
+        text += f", the last time at {_depth(model.recovery.last_depth_known.value)} of the chain on average"
+    return f"{text}."
+
+
+def _phrase_attention(model: ModelFindings, seed: int) -> str:
+    return _phrase_change(model, attention_in, seed, "The share of attention on the image", _percent_of)
+
+
+def _phrase_sensitivity(model: ModelFindings, seed: int) -> str:
+    text = _phrase_change(
+        model, sensitivity_in, seed, "What masking the image changes in a token", lambda value: f"{value:.3g} nats"
+    )
+    if model.dependent_share is not None:
+        text = f"{_percent(model.dependent_share)} of the tokens depend on the image. {text}".strip()
+    return text
+
+
+def _phrase_change(
+    model: ModelFindings,
+    measure: Callable[[QuestionFindings, float, float], float | None],
+    seed: int,
+    subject: str,
+    write: Callable[[float], str],
+) -> str:
+    """Compare the first and the last fifth of the thinking part."""
+    pairs = [(measure(question, 0, 0.2), measure(question, 0.8, 1.01)) for question in model.questions]
+    both = [(first, last) for first, last in pairs if first is not None and last is not None]
+    if len(both) < FEWEST:
+        return ""
+    change = estimate_mean([last - first for first, last in both], seed=seed, name=subject)
+    first, last = (sum(values) / len(both) for values in zip(*both, strict=True))
+    if change.low is not None and change.high is not None and change.low <= 0 <= change.high:
+        return (
+            f"{subject} shows no clear change: {write(first)} in the chain's first fifth, {write(last)} in its last."
+        )
+    way = "falls" if change.value < 0 else "rises"
+    return f"{subject} {way} from {write(first)} in the first fifth of the chain to {write(last)} in the last."
+
+
+def _phrase_remedies(model: ModelFindings) -> list[str]:
+    names = {"replay": "Showing the image again", "focus": "A reminder to look"}
+    sentences: list[str] = []
+    for effect in model.remedies or ():
+        if effect.gain is None or effect.gain.num_questions < FEWEST:
+            continue
+        change = f"{_points(effect.gain)}{_say_chance(effect.gain)}"
+        sentences.append(f"{names[effect.remedy]} changes accuracy by {change}.")
+    return sentences
+
+
+def _phrase_causes(model: ModelFindings) -> str:
+    if not model.categories:
+        return ""
+    parts = [f"{_percent(one.share)} {one.category}" for one in model.categories if one.share.value > 0]
+    return f"Causes of {model.categories[0].share.num_questions} errors: {', '.join(parts)}."
+
+
+def _pair(questions: Sequence[QuestionFindings], measure: Measure, seed: int, name: str) -> Estimate | None:
+    values = [value for question in questions if (value := measure(question)) is not None]
+    return estimate_mean(values, seed=seed, name=name) if values else None
+
+
+def _say_chance(change: Estimate) -> str:
+    return ", which chance alone could do" if change.value != 0 and not _is_clear(change) else ""
+
+
+def _is_clear(change: Estimate) -> bool:
+    if change.low is None or change.high is None:  # the same on every question
+        return change.value != 0
+    return not change.low <= 0 <= change.high
+
+
+def _percent(estimate: Estimate) -> str:
+    return _percent_of(estimate.value)
+
+
+def _percent_of(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _depth(depth: float) -> str:
+    return f"{100 * depth:.0f} %"
+
+
+def _points(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "not measured"
+    text = f"{100 * estimate.value:+.1f} points"
+    if estimate.low is None or estimate.high is None:
+        return text
+    return f"{text} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f" [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"

@@ -1,0 +1,75 @@
+"""The exact judge: in the lab, the cause of a wrong answer is known, because the picture's digits are.
+
+A careful chain states what it reads, `BV=7`. A reading that the picture does not show is an error of perception.
+Readings that are all true, with a wrong result, are an error of logic, whichever cells were read. A chain that
+reads nothing has guessed: other. The lab asks for no knowledge.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from vapo.errors import DataError
+from vapo.types import Sample
+
+from .world import Grid
+
+Cause = Literal["perception", "logical", "other"]
+
+_READING = re.compile(r"(?<![A-Za-z])([A-F][U-Z])\s*=\s*(\d+)")
+
+
+class LabJudge:
+    """Judge chains by the truth of their pictures.
+
+    Args:
+        grids: what each picture shows, by the sample's id.
+    """
+
+    def __init__(self, grids: Mapping[str, Grid]) -> None:
+        self._grids = grids
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return "the lab's truth"
+
+    def judge(self, sample: Sample, chain: str, votes: int) -> Sequence[Cause | None]:
+        """Return `votes` times the cause of a wrong answer; None for a picture that is not known."""
+        grid = self._grids.get(sample.id)
+        return (judge_chain(chain, grid) if grid is not None else None,) * votes
+
+
+def judge_chain(chain: str, grid: Grid) -> Cause:
+    """Return why a chain about a grid came to a wrong answer.
+
+    A cell that the grid does not have cannot be read off the picture: that is an error of perception too.
+    """
+    truth = {name: str(digit) for name, digit in zip(grid.names, grid.flat(), strict=True)}
+    readings = _READING.findall(chain)
+    if not readings:
+        return "other"
+    return "logical" if all(truth.get(cell) == digit for cell, digit in readings) else "perception"
+
+
+def read_grids(path: Path, limit: int | None = None) -> dict[str, Grid]:
+    """Read what the pictures of a lab data set show, by row id.
+
+    Args:
+        path: a parquet file as `vapo.lab.dataset` writes it.
+        limit: the first rows only; None for all.
+
+    Raises:
+        DataError: the file has no such columns.
+    """
+    import pyarrow.parquet
+
+    file = pyarrow.parquet.ParquetFile(path)
+    if not {"id", "digits"} <= set(file.schema_arrow.names):
+        raise DataError(f"{path} has no columns id and digits, so it is no data set of the lab")
+    table = file.read(columns=["id", "digits"]).slice(0, limit)
+    rows = zip(table["id"].to_pylist(), table["digits"].to_pylist(), strict=True)
+    return {name: Grid(tuple(map(tuple, digits))) for name, digits in rows}

@@ -1,0 +1,112 @@
+"""An examinee that says what it is told to: every number that a diagnosis makes of it can be worked by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import get_args
+
+from PIL import Image
+
+from vapo.engines.examinee import Ability, Cut, View
+from vapo.errors import ModelError
+from vapo.types import Claim, Probe, Rollout, Sample, Verdict
+
+ALL: frozenset[Ability] = frozenset(get_args(Ability))
+
+
+def make_question(name: str, answer: str = "8", claims: int = 4) -> Sample:
+    pool = tuple(Claim(f"claim {number}", number % 2 == 0) for number in range(claims))
+    return Sample(name, (Image.new("RGB", (8, 6), (10, 20, len(name))),), f"What is in {name}?", answer, pool)
+
+
+def as_rollout(sample: Sample, text: str) -> Rollout:
+    """One token per character, and an end token that adds no text."""
+    texts = (*text, "")
+    return Rollout(sample, (1, 2, 3), tuple(range(len(texts))), texts)
+
+
+class ScriptedExaminee:
+    """Write given chains, and answer by given functions. Counts its calls in `asked`.
+
+    Args:
+        chains: text by sample id; a missing one is refused with a ModelError.
+        early: text written behind a cut.
+        judge: P(true) of a probe under a view.
+        attention: share on the image of each token, by its index.
+        sensitivity: KL of each token, by its index.
+    """
+
+    def __init__(
+        self,
+        chains: dict[str, str],
+        *,
+        name: str = "scripted",
+        early: Callable[[Cut], str] = lambda cut: "\\boxed{0}",
+        judge: Callable[[Probe, View], float] = lambda probe, view: 0.5,
+        attention: Callable[[int], float] = lambda token: 0.25,
+        sensitivity: Callable[[int], float] = lambda token: 0.0,
+        abilities: frozenset[Ability] = ALL,
+    ) -> None:
+        self._chains, self._early, self._judge = chains, early, judge
+        self._attention, self._sensitivity = attention, sensitivity
+        self._name, self._abilities = name, abilities
+        self.asked: dict[str, int] = {}
+        self.cuts: list[Cut] = []
+        self.probes: list[tuple[Probe, View]] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        return self._abilities
+
+    def why_not(self, ability: Ability) -> str:
+        return f"a script cannot {ability}; write one that can."
+
+    def _count(self, what: str, number: int) -> None:
+        self.asked[what] = self.asked.get(what, 0) + number
+
+    def write_chains(self, samples: Sequence[Sample], max_completion_tokens: int) -> list[Rollout]:
+        for sample in samples:
+            if sample.id not in self._chains:
+                raise ModelError(f"sample {sample.id!r} is longer than the context; use smaller pictures")
+        self._count("chains", len(samples))
+        rollouts = [as_rollout(sample, self._chains[sample.id]) for sample in samples]
+        return [
+            replace(
+                rollout,
+                completion_ids=rollout.completion_ids[:max_completion_tokens],
+                token_texts=rollout.token_texts[:max_completion_tokens],
+            )
+            for rollout in rollouts
+        ]
+
+    def continue_cuts(self, cuts: Sequence[Cut], max_new_tokens: int) -> list[str]:
+        self._count("cuts", len(cuts))
+        self.cuts += cuts
+        return [self._early(cut) for cut in cuts]
+
+    def score_probes(self, probes: Sequence[Probe], view: View = "image") -> list[Verdict]:
+        self._count("probes", len(probes))
+        self.probes.extend((probe, view) for probe in probes)
+        return [Verdict(probe, self._judge(probe, view)) for probe in probes]
+
+    def replay_image(self, cut: Cut, max_new_tokens: int, scale: float) -> Rollout:
+        self._count("replays", 1)
+        self.cuts.append(cut)
+        return as_rollout(cut.rollout.sample, self._early(cut))
+
+    def attend_to_image(self, rollout: Rollout) -> list[list[list[float]]]:
+        self._count("attention", 1)
+        # Two layers of two heads that differ by 0.1 around the given mean.
+        return [
+            [[share - 0.1, share + 0.1], [share, share]]
+            for share in map(self._attention, range(len(rollout.completion_ids)))
+        ]
+
+    def compare_views(self, rollout: Rollout, view: View = "blank") -> list[float]:
+        self._count("views", 1)
+        return [self._sensitivity(token) for token in range(len(rollout.completion_ids))]
