@@ -91,9 +91,9 @@ def diagnose(
     for examinee in examinees:
         if any(examinee.name == model.name for model in models):
             raise ConfigError(f"two models are called {examinee.name!r}; give each a name of its own")
-        if not examinee.abilities:
-            raise ModelError(f"{examinee.name} cannot be examined: {examinee.why_not('continue')}")
         possible, reasons = _sort_protocols(chosen, examinee, has_claims=has_claims, judged=bool(judge or truth))
+        if not possible and not examinee.abilities:
+            raise ModelError(f"{examinee.name} cannot be examined: {examinee.why_not('continue')}")
         for reason in reasons:
             left_out.append(reason)
             on_notice(reason)

@@ -18,8 +18,12 @@ from vapo.diagnosis.question_rows import digest_sample
 from vapo.diagnosis.remedies import focus, keep_chain, replay
 from vapo.diagnosis.settings import DiagnosisSettings, Protocol
 from vapo.engines.examinee import Examinee
+from vapo.engines.server_connection import ServerError
 from vapo.errors import VapoError
 from vapo.types import Sample
+
+_ABOUT_THE_REQUEST = (400, 413, 422)
+"""What servers answer to a prompt that does not fit; anything else is not about one question."""
 
 TITLES: dict[Protocol, str] = {
     "early": "Early decision",
@@ -197,6 +201,8 @@ def _do_or_say_why(items: Sequence[Any], do: Callable[..., Sequence[Any]]) -> li
     try:
         return [(finding, "") for finding in do(items)]
     except VapoError as error:
+        if isinstance(error, ServerError) and error.status not in _ABOUT_THE_REQUEST:
+            raise  # the server is gone or closed; what is missing is done by the next call
         if len(items) == 1:
             return [(None, str(error))]
     return [_do_or_say_why([item], do)[0] for item in items]

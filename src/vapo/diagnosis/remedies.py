@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from zlib import crc32
 
@@ -50,14 +50,17 @@ def replay(
     """
     rollout, kept_text = chain.rollout, ""
     index = chain.cut_near(1 / (settings.num_remedy_cuts + 1))
-    measured = [] if attention is None else [attention.by_token[:index]]
-    for number in range(settings.num_remedy_cuts):
+    measured: list[Sequence[float]] = [] if attention is None else [attention.by_token[:index]]
+    for turn in range(settings.num_remedy_cuts):
         if index is None:
             break
         kept_text += "".join(rollout.token_texts[:index]) + "\n"
-        rollout = examinee.replay_image(Cut(rollout, index), settings.max_completion_tokens, settings.replay_scale)
-        later = number + 1 < settings.num_remedy_cuts
-        index = _cut_text(rollout.token_texts, chain, settings) if later else None
+        cut, index = Cut(rollout, index), None
+        if turn + 1 < settings.num_remedy_cuts:
+            rollout = examinee.replay_image(cut, _short(chain, settings), settings.replay_scale)
+            index = _cut_text(rollout.token_texts, chain, settings)
+        if index is None:
+            rollout = examinee.replay_image(cut, settings.max_completion_tokens, settings.replay_scale)
         if attention is not None:
             measured.append(measure_attention(examinee, rollout).by_token[:index])
     if rollout is chain.rollout:
@@ -75,8 +78,7 @@ class _Reminded:
     index: int
     rng: np.random.Generator
     suffix: str = ""
-    rest: str = ""
-    done: bool = field(default=False)
+    ends: bool = False
 
 
 def focus(examinee: Examinee, chains: Sequence[Chain], settings: DiagnosisSettings) -> list[Remedied | None]:
@@ -93,25 +95,43 @@ def focus(examinee: Examinee, chains: Sequence[Chain], settings: DiagnosisSettin
         if index is not None:
             place = [_SENTENCE_DRAWS, settings.seed, crc32(chain.rollout.sample.id.encode())]
             ways[number] = _Reminded(chain, index, np.random.default_rng(place))
-    for turn in range(settings.num_remedy_cuts):
-        going = [way for way in ways.values() if not way.done]
+    going = list(ways.values())
+    for _ in range(settings.num_remedy_cuts - 1):
         for way in going:
             way.suffix += _remind(way, settings)
-        cuts = [Cut(way.chain.rollout, way.index, way.suffix) for way in going]
-        texts = examinee.continue_cuts(cuts, settings.max_completion_tokens) if cuts else []
-        for way, text in zip(going, texts, strict=True):
-            kept = _cut_text(list(text), way.chain, settings) if turn + 1 < settings.num_remedy_cuts else None
-            way.done = kept is None
-            way.suffix, way.rest = (way.suffix, text) if kept is None else (way.suffix + text[:kept], "")
+        texts = _continue(examinee, going, max((_short(way.chain, settings) for way in going), default=1))
+        kept = [_cut_text(list(text), way.chain, settings) for way, text in zip(going, texts, strict=True)]
+        for way, text, place in zip(going, texts, kept, strict=True):
+            if place is None:  # the model is about to answer
+                way.ends = True
+            else:
+                way.suffix += text[:place]
+        going = [way for way in going if not way.ends]
+    for way in going:
+        way.suffix += _remind(way, settings)
+    texts = _continue(examinee, list(ways.values()), settings.max_completion_tokens)
+    for way, text in zip(ways.values(), texts, strict=True):
+        way.suffix += text
     found: list[Remedied | None] = []
     for number, chain in enumerate(chains):
         if (way := ways.get(number)) is None:
             found.append(None)
             continue
-        text = "".join(chain.rollout.token_texts[: way.index]) + way.suffix + way.rest
+        text = "".join(chain.rollout.token_texts[: way.index]) + way.suffix
         answer, right = grade_text(text, chain.rollout.sample.answer, settings.think_tags[1])
         found.append(Remedied("focus", answer, right, text, None))
     return found
+
+
+def _continue(examinee: Examinee, ways: Sequence[_Reminded], max_tokens: int) -> list[str]:
+    cuts = [Cut(way.chain.rollout, way.index, way.suffix) for way in ways]
+    return examinee.continue_cuts(cuts, max_tokens) if cuts else []
+
+
+def _short(chain: Chain, settings: DiagnosisSettings) -> int:
+    """Return tokens enough to reach the next interruption: what is written behind it would be thrown away."""
+    start, stop = chain.thinking
+    return min(settings.max_completion_tokens, 16 + 2 * (stop - start) // (settings.num_remedy_cuts + 1))
 
 
 def _remind(way: _Reminded, settings: DiagnosisSettings) -> str:
