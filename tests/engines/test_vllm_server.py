@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from types import SimpleNamespace
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from engines.prober_contract import ProberContract, make_probes, make_rollout, make_sample
-from engines.vllm_world import ENGINE_WORDS, LONG, build_for_vllm, connect, policy_logprobs, save_for_vllm
+from engines.vllm_world import LONG, build_for_vllm, connect, policy_logprobs, run_server, save_for_vllm
 
 from vapo.engines.trl_vllm import NEVER, mend_rollouts
 from vapo.engines.vllm import VLLMProber
@@ -47,31 +40,10 @@ def pad(model) -> int:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[str]:
-    """A server as `vllm serve` makes it; the CPU package has only the module, not the command."""
     folder = tmp_path_factory.mktemp("served")
     save_for_vllm("qwen2_5_vl", folder / "model")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = ["-m", "vllm.entrypoints.openai.api_server", "--model", str(folder / "model"), "--port", str(port)]
-    words += ["--host", "127.0.0.1", "--max-model-len", "2048", "--logprobs-mode", "processed_logprobs"]
-    words += ["--enable-scale-out", "--enable-prompt-tokens-details", *ENGINE_WORDS]
-    with open(folder / "log", "wb") as log:
-        environment = {**os.environ, "VLLM_SERVER_DEV_MODE": "1"}
-        process = subprocess.Popen([sys.executable, *words], stdout=log, stderr=log, env=environment)
-    try:
-        url, patience = f"http://127.0.0.1:{port}", time.monotonic() + 240
-        while True:
-            assert process.poll() is None and time.monotonic() < patience, (folder / "log").read_text()[-3000:]
-            try:
-                urlopen(f"{url}/health", timeout=5).close()
-                break
-            except (URLError, TimeoutError):
-                time.sleep(1)
+    with run_server(folder / "model", folder / "log") as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 class TestServerEngine(ProberContract):

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import copy
+import os
+import socket
+import subprocess
+import sys
+import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import torch
 from engines.prober_contract import encode_prompt, extend_prompt
@@ -79,6 +88,33 @@ def start_llm(folder: Path, **options: Any) -> Any:
 
         keep_weights()
         return LLM(str(folder), max_model_len=2048, logprobs_mode="processed_logprobs", seed=0, **ENGINE, **options)
+
+
+@contextmanager
+def run_server(model: Path, log: Path, *words: str) -> Iterator[str]:
+    """A server as `vllm serve` makes it, by its URL; the CPU package has only the module, not the command."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", str(port)]
+    command += ["--host", "127.0.0.1", "--max-model-len", "2048", "--logprobs-mode", "processed_logprobs"]
+    command += ["--enable-scale-out", "--enable-prompt-tokens-details", *ENGINE_WORDS, *words]
+    environment = {**os.environ, "VLLM_SERVER_DEV_MODE": "1"}
+    with open(log, "wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
+    try:
+        url, patience = f"http://127.0.0.1:{port}", time.monotonic() + 240
+        while True:
+            assert process.poll() is None and time.monotonic() < patience, log.read_text()[-3000:]
+            try:
+                urlopen(f"{url}/health", timeout=5).close()
+                break
+            except (URLError, TimeoutError):
+                time.sleep(1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def connect(base_url: str) -> Any:
