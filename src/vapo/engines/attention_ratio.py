@@ -35,6 +35,7 @@ from vapo.engines.attention_switch import switched_attention
 from vapo.engines.batched_prober import inference
 from vapo.engines.block_attention import FLASH_DTYPES
 from vapo.errors import ModelError
+from vapo.models.first_device import find_first_device
 from vapo.models.image_features import ImageFeatures, find_feature_module, shared_image_features
 from vapo.models.images import process_images
 from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, token_types
@@ -92,7 +93,7 @@ def attention_on_image(
             f"sample {rollout.sample.id!r}: its rollout has no prompt, so nothing predicts its first token"
         )
     module = find_feature_module(model)
-    device = next(module.parameters()).device
+    device = find_first_device(module)
     image_token_id = find_image_token_id(module.config)
     ids = rollout.prompt_ids + rollout.completion_ids
     types = token_types(ids, image_token_id)

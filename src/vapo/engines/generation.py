@@ -28,6 +28,7 @@ from vapo.engines.batched_prober import inference
 from vapo.engines.checkpoint import Policy
 from vapo.engines.prompt_writer import Prompt, PromptWriter
 from vapo.errors import ConfigError, ModelError
+from vapo.models.first_device import find_first_device
 from vapo.models.image_features import find_feature_module, shared_image_features
 from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, find_vision_token_ids, token_types
 from vapo.types import Rollout, Sample
@@ -160,7 +161,7 @@ def complete_prompts(
     """
     model, tokenizer = policy.model, policy.processor.tokenizer
     module = find_feature_module(model)
-    device = next(module.parameters()).device
+    device = find_first_device(module)
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_ids[0]
     length = max(len(prompt.ids) for prompt in prompts)
     ids = [[pad_id] * (length - len(prompt.ids)) + list(prompt.ids) for prompt in prompts]

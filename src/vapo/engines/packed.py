@@ -17,6 +17,7 @@ import torch
 from vapo.core.packs import Part
 from vapo.core.tree import Layout, Tree, Twig, lay_out
 from vapo.engines.tree_attention import tree_attention
+from vapo.models.first_device import find_first_device
 from vapo.models.image_features import ImageFeatures, find_feature_module, shared_image_features
 from vapo.models.images import ImageInputs
 from vapo.models.positions import tree_positions, trunk_positions
@@ -121,7 +122,7 @@ def make_pack(
         token_type_name: the input by which the family is told which tokens are image tokens, if there is one.
     """
     module = find_feature_module(model)
-    device = next(module.parameters()).device
+    device = find_first_device(module)
     layout = lay_out([tree.shape for tree in trees])
     image_token_id = find_image_token_id(module.config)
     ids: list[int] = [0] * layout.num_tokens

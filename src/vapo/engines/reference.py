@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from vapo.engines.batched_prober import BatchedProber, inference
+from vapo.models.first_device import find_first_device
 from vapo.models.image_features import ImageFeatures, shared_image_features
 from vapo.models.images import ImageInputs, process_images
 from vapo.models.vision_tokens import find_image_token_id, token_types
@@ -72,14 +73,14 @@ class ReferenceProber(BatchedProber):
     def _process_prompts(
         self, rollouts: Sequence[Rollout], prompts: dict[tuple[int, tuple[int, ...]], int]
     ) -> list[ImageInputs]:
-        device = next(self._feature_module.parameters()).device
+        device = find_first_device(self._feature_module)
         first = {prompts[id(rollout.sample), rollout.prompt_ids]: rollout for rollout in reversed(rollouts)}
         return [process_images(self._processor, first[n].sample.images).to(device) for n in range(len(prompts))]
 
     def _score_batch(
         self, batch: Sequence[_Row], inputs: Sequence[ImageInputs], cache: dict[int, ImageFeatures] | None
     ) -> list[float]:
-        device = next(self._feature_module.parameters()).device
+        device = find_first_device(self._feature_module)
         length = max(len(row.ids) for row in batch)
         padding = [length - len(row.ids) for row in batch]
         ids = [[self._pad_token_id] * pad + list(row.ids) for row, pad in zip(batch, padding, strict=True)]
