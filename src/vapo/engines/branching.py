@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn.functional import pad
@@ -101,8 +102,8 @@ def _check(policy: Policy, branch: Branch, max_new_tokens: int) -> None:
     context: int | None = getattr(policy.model.config.get_text_config(), "max_position_embeddings", None)
     if context is not None and branch.num_tokens + max_new_tokens > context:
         raise ModelError(
-            f"sample {branch.rollout.sample.id!r}: {branch.num_tokens} tokens (pictures included) stand before the cut, "
-            f"and with {max_new_tokens} new ones they exceed the model's context of {context}; ask for fewer new "
+            f"sample {branch.rollout.sample.id!r}: {branch.num_tokens} tokens (pictures included) stand before the "
+            f"cut, and with {max_new_tokens} new ones they exceed the model's context of {context}; ask for fewer new "
             "tokens, for shorter chains, or use smaller pictures"
         )
 
@@ -196,7 +197,8 @@ def _write_on(
                 break
             rows = [rows[place] for place in left.tolist()]
             ids, mask, positions = ids[left], mask[left], positions[:, left]
-            for layer in cache.layers:
+            layers: list[Any] = list(cache.layers)
+            for layer in layers:
                 layer.batch_select_indices(left.to(layer.keys.device))
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
         positions = positions[:, :, -1:] + 1

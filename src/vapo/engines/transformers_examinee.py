@@ -69,6 +69,10 @@ class TransformersExaminee:
     def _obstacles(self) -> dict[Ability, str]:
         return find_obstacles(self._policy, self._probe_template, self._system_prompt)
 
+    @cached_property
+    def _replay(self) -> ImageReplay:
+        return ImageReplay(self._policy, self._system_prompt)
+
     @property
     def abilities(self) -> frozenset[Ability]:
         """What it can do; found by trying what differs between models, before anything is computed."""
@@ -144,7 +148,7 @@ class TransformersExaminee:
         branch = self._grow(cut)
         kept = branch.rollout.completion_ids[: branch.index] + branch.ids
         rollout = replace(branch.rollout, completion_ids=kept, token_texts=("",) * len(kept))
-        shown = ImageReplay(self._policy, self._system_prompt).show_again(rollout, len(kept), scale)
+        shown = self._replay.show_again(rollout, len(kept), scale)
         (new,) = continue_branches(
             self._policy, [Branch(shown, 0)], max_new_tokens, max_batch_tokens=self._max_batch_tokens
         )
@@ -184,8 +188,8 @@ class TransformersExaminee:
         writer = PromptWriter(self._policy, self._system_prompt)
         if writer.write(rollout.sample).ids != rollout.prompt_ids:
             raise ModelError(
-                f"sample {rollout.sample.id!r}: its rollout's prompt is not the one that {self.name} writes for it, so "
-                "it cannot be written without pictures; use view 'blank'"
+                f"sample {rollout.sample.id!r}: its rollout's prompt is not the one that {self.name} writes for it, "
+                "so it cannot be written without pictures; use view 'blank'"
             )
         sample = leave_out_images(rollout.sample)
         return replace(rollout, sample=sample, prompt_ids=writer.write(sample).ids)
