@@ -110,6 +110,7 @@ def diagnose(
             chunk = [samples[number] for number in range(start, min(start + batch_size, len(samples)))]
             questions += examination.examine(chunk)
         models.append(summarise_model(examinee.name, questions, settings))
+        del examinee, examination  # or two models would be in memory while the next is loaded
     if not models:
         raise ConfigError("there is no model to diagnose; name at least one")
     diagnosis = Diagnosis(

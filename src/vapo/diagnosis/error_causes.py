@@ -16,7 +16,7 @@ CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 
 class Judge(Protocol):
-    """Who says why an answer is wrong: a model, a person, or the known truth of a small world."""
+    """Who says why an answer is wrong: a model, or the known truth of a small world. Asked from several threads."""
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from vapo.diagnosis.attention import measure_attention
 from vapo.diagnosis.chains import Chain, read_chain
 from vapo.diagnosis.early_decision import decide_early
 from vapo.diagnosis.error_causes import Judge, find_cause
-from vapo.diagnosis.findings import QuestionFindings, Remedied
+from vapo.diagnosis.findings import ErrorCause, QuestionFindings, Remedied
 from vapo.diagnosis.findings_log import CHAIN, FindingsLog, Part, read_part, read_rollout, write_finding, write_rollout
 from vapo.diagnosis.image_sensitivity import measure_sensitivity
 from vapo.diagnosis.perception_by_depth import probe_by_depth
@@ -145,23 +146,33 @@ class Examination:
         return found
 
     def _judge_errors(self, questions: Sequence[Question]) -> None:
-        for question in questions:
-            if self._log.find(question.digest, "errors") is not None or question.chain is None:
-                continue
-            text, why = question.chain.rollout.text, ""
-            try:
-                cause = find_cause(question.sample, text, self._judge, self._truth, self._settings.votes)
-            except VapoError as error:
-                cause = find_cause(question.sample, text, None, self._truth, 1)
-                why = f"The judge gave no answer: {error}"
-            else:
-                if self._judge is not None and not cause.votes:
-                    why = "The judge gave no answer that could be read."
-                elif cause.category is None and cause.votes:
-                    why = f"The judge's votes have no majority: {', '.join(cause.votes)}."
-            part = Part(question.digest, "errors", write_finding(cause), (why,) if why else ())
+        missing = [question for question in questions if self._log.find(question.digest, "errors") is None]
+        if not missing:
+            return
+        # A judge on a server is waited for most of the time.
+        with ThreadPoolExecutor(len(missing)) as pool:
+            judged = list(pool.map(self._judge_error, missing))
+        for part, was_asked in judged:
             # A judge that failed is asked again by the next call.
-            self._log.add([part], keep=self._judge is None or bool(cause.votes))
+            self._log.add([part], keep=was_asked)
+
+    def _judge_error(self, question: Question) -> tuple[Part, bool]:
+        text = question.chain.rollout.text if question.chain is not None else ""
+        why = ""
+        try:
+            cause = find_cause(question.sample, text, self._judge, self._truth, self._settings.votes)
+        except VapoError as error:
+            if isinstance(error, ServerError) and not error.may_pass:
+                raise
+            cause = ErrorCause((), None, find_cause(question.sample, text, None, self._truth, 1).truth)
+            why = f"The judge gave no answer: {error}"
+        else:
+            if self._judge is not None and not cause.votes:
+                why = "The judge gave no answer that could be read."
+            elif cause.votes and cause.category is None:
+                why = f"The judge's votes have no majority: {', '.join(cause.votes)}."
+        part = Part(question.digest, "errors", write_finding(cause), (why,) if why else ())
+        return part, self._judge is None or bool(cause.votes)
 
     def _collect(self, question: Question) -> QuestionFindings:
         sample, chain = question.sample, question.chain

@@ -126,3 +126,17 @@ def choose_protocols(names: Sequence[str] | None) -> tuple[Protocol, ...]:
         what = f"protocol {unknown[0]!r} is unknown" if unknown else "no protocol is named"
         raise ConfigError(f"{what}; choose among {', '.join(PROTOCOLS)}")
     return tuple(name for name in PROTOCOLS if name in names)
+
+
+def make_settings(**options: Any) -> DiagnosisSettings:
+    """Return settings in which options that are None have their defaults.
+
+    Raises:
+        ConfigError: an option is out of its range.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if "think_tags" in given:
+        given["think_tags"] = tuple(given["think_tags"])
+        # The closing sentence ends in the model's own tag, unless it is given too.
+        given.setdefault("closing", CLOSING_SENTENCE.replace(THINK_TAGS[1], given["think_tags"][1]))
+    return DiagnosisSettings(**given)

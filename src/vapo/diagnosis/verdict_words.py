@@ -183,10 +183,8 @@ def _phrase_change(
         return ""
     change = estimate_mean([last - first for first, last in both], seed=seed, name=subject)
     first, last = (sum(values) / len(both) for values in zip(*both, strict=True))
-    if change.low is not None and change.high is not None and change.low <= 0 <= change.high:
-        return (
-            f"{subject} shows no clear change: {write(first)} in the chain's first fifth, {write(last)} in its last."
-        )
+    if not _is_clear(change):
+        return f"{subject} does not change clearly: first fifth of the chain {write(first)}, last {write(last)}."
     way = "falls" if change.value < 0 else "rises"
     return f"{subject} {way} from {write(first)} in the first fifth of the chain to {write(last)} in the last."
 

@@ -78,6 +78,17 @@ def load_policy(
     return Policy(model.to(where).eval(), processor, name)
 
 
+def check_checkpoint(path_or_name: str | Path) -> None:
+    """Refuse what `load_policy` would refuse without loading anything: no such folder, no configuration, no weights.
+
+    Raises:
+        ModelError: as `load_policy`; a name on the hub is not looked up.
+    """
+    folder = find_folder(path_or_name)
+    if folder is not None and not (folder / _ADAPTER).is_file():
+        _check_folder(folder)
+
+
 def find_folder(path_or_name: str | Path) -> Path | None:
     """Return the local folder that is meant, or None for a name on the hub.
 

@@ -68,8 +68,25 @@ def read_grids(path: Path, limit: int | None = None) -> dict[str, Grid]:
     import pyarrow.parquet
 
     file = pyarrow.parquet.ParquetFile(path)
-    if not {"id", "digits"} <= set(file.schema_arrow.names):
-        raise DataError(f"{path} has no columns id and digits, so it is no data set of the lab")
+    if not {"id", "kind", "rows", "columns", "digits"} <= set(file.schema_arrow.names):
+        raise DataError(f"{path} lacks columns of the lab, so its pictures' truth is not known")
     table = file.read(columns=["id", "digits"]).slice(0, limit)
     rows = zip(table["id"].to_pylist(), table["digits"].to_pylist(), strict=True)
     return {name: Grid(tuple(map(tuple, digits))) for name, digits in rows}
+
+
+def find_truth(source: str, split: str | None) -> LabJudge | None:
+    """Return the judge of a data set's pictures if the lab made it; None if not.
+
+    Args:
+        source: a folder that holds `SPLIT.parquet`, or such a file.
+        split: the part that is asked.
+    """
+    path = Path(source)
+    path = path / f"{split}.parquet" if path.is_dir() else path
+    if path.suffix != ".parquet" or not path.is_file():
+        return None
+    try:
+        return LabJudge(read_grids(path))
+    except DataError:
+        return None

@@ -1,0 +1,146 @@
+"""Models by name, opened one after the other: what can be refused is refused before the first is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import vapo
+from vapo.diagnosis.fingerprint import fingerprint_weights
+from vapo.engines.checkpoint import check_checkpoint, load_policy
+from vapo.engines.examinee import Examinee
+from vapo.engines.run_folder import list_versions
+from vapo.engines.transformers_examinee import TransformersExaminee
+from vapo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vapo.engines.judge_client import JudgeClient
+
+LAB = "lab"
+OPENAI = "https://api.openai.com/v1"
+
+
+class OpenedModels:
+    """Iterate over models as examinees; each is loaded when its turn comes and not kept.
+
+    Attributes:
+        settings: by name, what the results of the models opened so far depend on.
+    """
+
+    def __init__(self, names: Sequence[str], open_one: Callable[[str], tuple[Examinee, dict[str, Any]]]) -> None:
+        self.settings: dict[str, dict[str, Any]] = {}
+        self._names = names
+        self._open = open_one
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Examinee]:
+        for name in self._names:
+            yield self._open_one(name)  # no name of its own here: it would keep the model in memory
+
+    def _open_one(self, name: str) -> Examinee:
+        examinee, settings = self._open(name)
+        self.settings[examinee.name] = settings
+        return examinee
+
+
+def open_models(
+    names: Sequence[str],
+    resolve: Callable[[str], str],
+    *,
+    base_url: str | None = None,
+    tokenizer: str | None = None,
+    system_prompt: str | None = None,
+    max_batch_tokens: int,
+    batch_size: int,
+    **loading: Any,
+) -> OpenedModels:
+    """Return models to be examined.
+
+    Args:
+        names: checkpoint folders or names on the hub; with a server, names there, or none for its only model.
+        resolve: turns a name into a folder or a name on the hub.
+        base_url: an OpenAI-compatible server; None runs the models here, with transformers.
+        tokenizer: of a server's model, if the server does not say where it is.
+        system_prompt: text of a system message.
+        max_batch_tokens, batch_size: tokens held, and chains written, at a time.
+        loading: device, dtype and trust_remote_code, as for `load_policy`.
+
+    Raises:
+        ConfigError: no model is named, or one twice.
+        ModelError: a checkpoint cannot be used.
+    """
+    if len(set(names)) < len(names):
+        raise ConfigError("a model is named twice; name each once")
+    if base_url is not None:
+        return OpenedModels(names or [""], lambda name: _connect(name, base_url, tokenizer, system_prompt))
+    if not names:
+        raise ConfigError("no model is named; give a checkpoint folder, a name on the hub, or 'lab'")
+    sources = {name: resolve(name) for name in names}
+    for source in sources.values():
+        check_checkpoint(source)
+
+    def load(name: str) -> tuple[Examinee, dict[str, Any]]:
+        policy = replace(load_policy(sources[name], **loading), name=name)
+        parameter = next(policy.model.parameters())
+        settings = {
+            "system_prompt": system_prompt,
+            "weights": fingerprint_weights(policy.model),
+            "dtype": str(parameter.dtype).removeprefix("torch."),
+            "device": parameter.device.type,
+            "vapo": vapo.__version__,
+            "torch": torch.__version__,
+            "transformers": list_versions()["transformers"],
+        }
+        examinee = TransformersExaminee(
+            policy, system_prompt=system_prompt, batch_size=batch_size, max_batch_tokens=max_batch_tokens
+        )
+        return examinee, settings
+
+    return OpenedModels(names, load)
+
+
+def choose_data(data: str | None, names: Sequence[str]) -> str:
+    """Return the data set that is asked; the lab's own where the lab's model is examined.
+
+    Raises:
+        ConfigError: none is named.
+    """
+    if data is None and LAB not in names:
+        raise ConfigError("no data set is named; give --data, or the model 'lab', which brings its own questions")
+    return data if data is not None else LAB
+
+
+def open_judge(model: str | None, url: str | None, prices: tuple[float, float] | None = None) -> JudgeClient | None:
+    """Return the judge behind a server; None if none is named.
+
+    Args:
+        model: its name there.
+        url: of an OpenAI-compatible server; None is OpenAI's own.
+        prices: US dollars for a million tokens, read and written.
+
+    Raises:
+        ConfigError: a URL comes without a model.
+        ModelError: there is no server, or no such model.
+    """
+    if model is None:
+        if url is not None:
+            raise ConfigError("--judge-url comes without a model; name it with --judge")
+        return None
+    from vapo.engines.judge_client import JudgeClient, JudgePrices
+
+    return JudgeClient(url or OPENAI, model, prices=JudgePrices(*prices) if prices is not None else None)
+
+
+def _connect(
+    name: str, base_url: str, tokenizer: str | None, system_prompt: str | None
+) -> tuple[Examinee, dict[str, Any]]:
+    from vapo.engines.server_connection import hide_password
+    from vapo.engines.server_start import connect_examinee
+
+    examinee = connect_examinee(base_url, name or None, tokenizer=tokenizer, system_prompt=system_prompt)
+    return examinee, {"system_prompt": system_prompt, "server": hide_password(base_url), "vapo": vapo.__version__}
