@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from vapo.diagnosis.findings import Diagnosis, ModelFindings
 
-# A protocol is known in the sentences of `Diagnosis.left_out` and `QuestionFindings.notes` by these words.
+# What a sentence of `Diagnosis.left_out` or `QuestionFindings.notes` about a protocol has among its first words.
 _WORDS = {
     "early": ("early",),
     "recovery": ("recover", "early"),
@@ -18,27 +19,36 @@ _WORDS = {
     "sensitivity": ("sensitivity",),
     "remedies": ("remed",),
     "categories": ("categor", "judge"),
-    "confusion": ("categor", "judge"),
 }
+_OPENING = 3  # words; what follows may name a model, or another protocol
 
 
 def explain_absence(key: str, diagnosis: Diagnosis, missing: Sequence[ModelFindings]) -> str:
-    """Return sentences on why `key`, a curve or a table, is missing for the models `missing`; "" if that is none."""
-    if not missing:
-        return ""
+    """Return sentences on why a curve or a table is missing, for some models or in part; "" if nothing is.
+
+    Args:
+        key: of the curve, or "remedies", "categories", "attention_by_head".
+        diagnosis: whose `left_out` is searched first.
+        missing: the models without it.
+    """
     said = [reason for reason in diagnosis.left_out if _speaks_of(key, reason)]
     if said:
         return " ".join(said)
-    if key == "recovery" and all(model.accuracy.value == 1 for model in missing):
-        return "There are no errors to recover from."
-    if key in ("categories", "confusion") and all(model.accuracy.value == 1 for model in missing):
-        return "There are no errors to sort."
+    if not missing:
+        return ""
+    if key in ("recovery", "categories") and all(model.accuracy.value == 1 for model in missing):
+        return "There are no errors."
+    notes = Counter(
+        note for model in missing for findings in model.questions for note in findings.notes if _speaks_of(key, note)
+    )
+    if notes:
+        note, count = notes.most_common(1)[0]
+        return f"{note} (So on {count} of {sum(len(model.questions) for model in missing)} chains.)"
     if len(missing) == len(diagnosis.models):
         return "Not measured in this diagnosis."
     return f"Not measured for {', '.join(model.name for model in missing)}."
 
 
-def _speaks_of(key: str, reason: str) -> bool:
-    # What stands first names the protocol; words further on may be about others.
-    opening = reason.partition(":")[0].lower() if ":" in reason else reason.lower()
+def _speaks_of(key: str, sentence: str) -> bool:
+    opening = " ".join(sentence.lower().split()[:_OPENING])
     return any(word in opening for word in _WORDS[key])

@@ -9,7 +9,7 @@ from vapo.diagnosis.absences import explain_absence
 from vapo.diagnosis.findings import Diagnosis, ModelFindings, Point
 from vapo.engines.examinee import View
 
-VIEW_NAMES: dict[View, str] = {"image": "with the image", "blank": "blank image", "none": "no image"}
+VIEW_NAMES: dict[View, str] = {"image": "image", "blank": "blank image", "none": "no image"}
 
 
 @dataclass(frozen=True, slots=True)

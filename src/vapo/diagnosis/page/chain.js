@@ -46,7 +46,7 @@
   function claimsTable(chain) {
     const views = VIEWS.filter(([view]) => chain.claims.some((row) => row.views[view]));
     const rows = chain.claims.map((row) => make("tr", { "data-index": row.index },
-      make("td", {}, percent(row.depth)), make("td", { dir: "auto" }, row.claim), make("td", {}, row.is_true ? "true" : "false"),
+      make("td", {}, percent(row.depth)), make("td.text", { dir: "auto" }, row.claim), make("td", {}, row.is_true ? "true" : "false"),
       views.map(([view]) => {
         const found = row.views[view];
         return make(`td.${found ? (found[0] ? "right" : "wrong") : "none"}`, {}, found ? `${found[0] ? "✓" : "✗"} ${percent(found[1])}` : "");

@@ -47,20 +47,20 @@
       series.push({ stroke: null, width: 0, points: { show: false } }, { stroke: null, width: 0, points: { show: false } });
       bands.push({ series: [3 * k + 3, 3 * k + 2], fill: `${color}${line.variantNumber ? "14" : "2b"}` });
     });
-    const axis = { stroke: ink, font, labelFont: font, labelSize: 18, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
+    const axis = { stroke: ink, font, labelFont: font, labelSize: 15, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
     const sharp = (values) => values.map((value) => percent(value));
     return {
-      width, height, series, bands, legend: { show: false }, padding: [8, 10, 0, 0],
+      width, height, series, bands, legend: { show: false }, padding: [8, 22, 0, 0],
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: { x: { time: false, range: (_, low, high) => (curve.x_is_share ? [0, 1] : [low, high]) }, y: { range: (_, low, high) => rangeOf(curve, low, high) } },
       axes: [
-        { ...axis, label: curve.x_label, size: 26, values: curve.x_is_share ? (_, values) => sharp(values) : (_, values) => values.map((v) => number(v)) },
+        { ...axis, label: curve.x_label, size: 24, values: curve.x_is_share ? (_, values) => sharp(values) : (_, values) => values.map((v) => number(v)) },
         { ...axis, size: 48, values: curve.y_is_share ? (_, values) => values.map((v) => percent(v, values.length > 1 && values[1] - values[0] < 0.00999 ? 1 : 0)) : (_, values) => values.map((v) => number(v)) },
       ],
       hooks: {
-        drawAxes: [(plot) => curve.reference && drawReference(plot, curve.reference, ink, font)],
+        drawAxes: [(plot) => curve.reference && drawReference(plot, curve.reference, ink, background, font)],
         draw: [(plot) => lines.forEach((line, k) => drawMarks(plot, line, k, colorOf(host, `--model-${line.model % 6}`), background))],
-        setCursor: [(plot) => onMove(plot.cursor.idx)],
+        setCursor: [onMove],
       },
     };
   }
@@ -74,7 +74,7 @@
     return [bottom, curve.y_is_share && high <= 1 ? Math.min(1, to) : to];
   }
 
-  function drawReference(plot, [level, name], ink, font) {
+  function drawReference(plot, [level, name], ink, background, font) {
     const { ctx, bbox } = plot, ratio = devicePixelRatio, y = Math.round(plot.valToPos(level, "y", true));
     ctx.save();
     ctx.strokeStyle = ctx.fillStyle = ink;
@@ -84,8 +84,12 @@
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
     ctx.font = font.replace("12px", `${11 * ratio}px`);
-    ctx.textAlign = "right";
-    ctx.fillText(name, bbox.left + bbox.width - 4 * ratio, y - 4 * ratio);
+    ctx.setLineDash([]);
+    ctx.textAlign = "left";
+    ctx.lineWidth = 3 * ratio;
+    ctx.strokeStyle = background; // a halo: curves may run through the word
+    ctx.strokeText(name, bbox.left + 6 * ratio, y + 13 * ratio);
+    ctx.fillText(name, bbox.left + 6 * ratio, y + 13 * ratio);
     ctx.restore();
   }
 
@@ -109,8 +113,33 @@
     const cell = (point) => make("td", {}, point ? `${estimateText(point.slice(1), formatY)} · ${point[4]}` : "");
     const rows = xs.map((x) => make("tr", {}, make("th", { scope: "row" }, formatX(x)), at.map((points) => cell(points.get(x)))));
     const table = make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, curve.x_label), heads)), make("tbody", {}, rows));
-    return make("details.numbers", {}, make("summary", {}, "The numbers"), make("div.scroll", { tabindex: 0 }, table),
+    return make("details.numbers", {}, make("summary", {}, "How to read it, and the numbers"), make("p", {}, curve.meaning), make("div.scroll", { tabindex: 0 }, table),
       make("p.faint", {}, "value [95 % interval] · questions"));
+  }
+
+  // Models by colour, variants by dashes: what differs is said once.
+  function keysOf(lines, variants, models) {
+    const drawn = [...new Set(lines.map((line) => line.model))];
+    const names = drawn.length > 1 || variants.length < 2 ? drawn.map((k) => make("li", {}, swatch(k), make("span", {}, models[k].name))) : [];
+    const dashes = variants.length < 2 ? [] : variants.map((variant, k) => make("li", {}, swatch(drawn.length > 1 ? null : drawn[0], k), make("span", {}, variant)));
+    return make("ul.keys", {}, names, dashes);
+  }
+
+  // A box beside the cursor that says all values there.
+  function makeReadout(lines, models, columns, formatX, formatY) {
+    const box = make("div.readout", { "aria-live": "polite", hidden: true });
+    function read(plot) {
+      const index = plot.cursor.idx;
+      box.hidden = index == null || plot.cursor.left < 0;
+      if (box.hidden) return;
+      const rows = lines.map((line, k) => [line, [1, 2, 3].map((part) => columns[3 * k + part][index])]).filter(([, [value]]) => value != null);
+      box.replaceChildren(make("strong", {}, formatX(columns[0][index])),
+        ...rows.map(([line, estimate]) => make("div", {}, swatch(line.model, line.variantNumber), make("span", {}, nameOf(line, models)), make("b", {}, estimateText(estimate, formatY)))));
+      const left = plot.valToPos(columns[0][index], "x") + plot.over.offsetLeft;
+      box.classList.toggle("leftwards", left > plot.width / 2);
+      box.style.setProperty("--at", `${left}px`);
+    }
+    return { box, read };
   }
 
   // Draw one of `choices`, curves of which a switch chooses if there are several. Returns the figure.
@@ -124,32 +153,25 @@
       observer?.disconnect();
       plot?.destroy();
       plot = null;
-      figure.replaceChildren(make("figcaption", {}, make("div.heading", {}, make("h3", {}, curve.title), chooser()), make("p.faint", {}, curve.meaning)));
+      figure.replaceChildren(make("figcaption", {}, make("div.heading", {}, make("h3", {}, curve.title), chooser())));
       figure.dataset.curve = curve.key;
       if (!curve.lines.length) {
         redraw = () => {};
-        figure.append(make("p.absent", {}, curve.absent));
+        figure.append(make("p.faint", {}, curve.meaning), make("p.absent", {}, curve.absent));
         return;
       }
       const variants = [...new Set(curve.lines.map((line) => line.variant))];
       const lines = curve.lines.map((line) => ({ ...line, variantNumber: variants.indexOf(line.variant) }));
-      const formatX = curve.x_is_share ? (x) => percent(x) : (x) => number(x);
+      const formatX = curve.x_is_share ? (x) => percent(x) : (x) => `token ${number(x)}`;
       const formatY = curve.y_is_share ? (y) => percent(y, 1) : (y) => number(y);
-      const readings = lines.map(() => make("span.reading", {}));
-      const where = make("span.where", { "aria-live": "polite" });
       const columns = columnsOf(lines);
-      const keys = make("ul.keys", {}, lines.map((line, k) => make("li", {}, swatch(line.model, line.variantNumber), make("span", {}, nameOf(line, models)), readings[k])));
       const host = make("div.plot", { tabindex: 0, role: "img", "aria-label": describe(curve, lines, models, formatY) });
-      const read = (index) => {
-        where.textContent = index == null ? "" : `at ${formatX(columns[0][index])}`;
-        lines.forEach((line, k) => {
-          const value = index == null ? null : columns[3 * k + 1][index];
-          readings[k].textContent = value == null ? "" : formatY(value);
-        });
-      };
-      figure.append(keys, where, host);
+      const readout = makeReadout(lines, models, columns, formatX, formatY);
+      host.style.setProperty("height", `${height}px`);
+      figure.append(keysOf(lines, variants, models), make("div.frame", {}, host, readout.box));
       if (curve.absent) figure.append(make("p.faint", {}, curve.absent));
       figure.append(tableOf(curve, lines, models, formatX, formatY));
+      host.addEventListener("blur", () => (readout.box.hidden = true));
       host.addEventListener("keydown", (event) => {
         const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
         if (!step || !plot) return;
@@ -163,7 +185,7 @@
         const width = host.clientWidth;
         if (!width) return;
         plot?.destroy();
-        plot = new uPlot(optionsOf(host, curve, lines, width, height, read), columns, host);
+        plot = new uPlot(optionsOf(host, curve, lines, width, height, readout.read), columns, host);
         figure.plot = plot;
       };
       observer = new ResizeObserver(() => {

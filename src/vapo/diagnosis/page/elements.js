@@ -39,8 +39,9 @@
     return `M${x - r} ${y}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`;
   }
 
-  function swatch(number, variant) {
-    const { color, shape, dash } = styleOfModel(number);
+  // A piece of a line; without a model, of any model's.
+  function swatch(model, variant) {
+    const { color, shape, dash } = model == null ? { color: "var(--faint)", shape: "circle", dash: [] } : styleOfModel(model);
     const dashes = (variant ? DASHES[variant % DASHES.length] : dash).join(" ");
     const hollow = variant ? "var(--card)" : color;
     return makeSvg("svg.swatch", { width: 30, height: 14, viewBox: "0 0 30 14", "aria-hidden": "true" },

@@ -47,11 +47,12 @@
     const later = make("button.step", { type: "button", "aria-label": "cut later", click: () => moveCut(1) }, "›");
     const cutText = make("output.cut", {});
     const stage = make("div.stage", {});
+    const legend = make("p.legend", {}, [["right", "right"], ["recoverable", "wrong, but right when stopped earlier"], ["wrong", "wrong"]].map(([kind, text]) => make("span", {}, make(`i.${kind}`, {}), text)));
     const tools = make("div.tools", {},
       make("div.group", { role: "group", "aria-label": "Which questions" }, filterButtons),
       make("div.group", {}, make("span.faint", {}, "colour by"), make("span.switch", { role: "group", "aria-label": "Colour by" }, colourButtons), scale, helpButton));
     const walk = make("div.walk", {}, make("div.group", {}, previous, position, next), make("div.group.cutter", {}, make("span.faint", {}, "stop at"), earlier, slider, later, cutText));
-    container.replaceChildren(make("div.inspector", {}, tools, help, map, walk, stage));
+    container.replaceChildren(make("div.inspector", {}, tools, help, map, legend, walk, stage));
     document.addEventListener("keydown", onKey);
 
     function picturesOf(k) {

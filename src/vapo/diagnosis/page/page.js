@@ -1,7 +1,7 @@
 // Puts the page together from its data.
 (function (vapo) {
   "use strict";
-  const { make, swatch, mountCurve, card, table, percent, number, estimateText } = vapo;
+  const { make, swatch, mountCurve, card, table, percent, number } = vapo;
   const data = JSON.parse(document.getElementById("data").textContent);
   const { summary } = data, { models } = summary;
   const into = (id, ...content) => document.getElementById(id).replaceChildren(...content.flat().filter(Boolean));
@@ -13,15 +13,17 @@
 
   function verdict(model, k) {
     const facts = [
-      ["right answers", estimateText(model.accuracy, percent)],
-      ["errors an earlier stop avoids", model.recoverable && estimateText(model.recoverable, percent)],
-      ["tokens that need the image", model.dependent_share && estimateText(model.dependent_share, percent)],
-      ["tokens per chain", number(model.num_tokens[0])],
-    ].filter(([, text]) => text);
+      ["right answers", model.accuracy, percent, ""],
+      ["avoidable errors", model.recoverable, percent, "wrong at the end, right when stopped earlier"],
+      ["tokens that need the image", model.dependent_share, percent, `their distribution moves by more than ${number(model.dependence_threshold)} nats when the image is masked`],
+      ["tokens per chain", model.num_tokens, (value) => number(value), ""],
+    ].filter(([, estimate]) => estimate);
     return make("article.verdict-card", { style: { "--own": vapo.styleOfModel(k).color } },
       make("h2", {}, swatch(k), make("span", {}, model.name)),
-      model.verdict.map((sentence, n) => make(n ? "p" : "p.first", {}, emphasised(sentence))),
-      make("dl.facts", {}, facts.map(([name, text]) => make("div", {}, make("dt", {}, name), make("dd", {}, text)))));
+      make("p.first", {}, emphasised(model.verdict[0] || "")),
+      make("dl.facts", {}, facts.map(([name, [value, low, high], format, meaning]) => make("div", { title: meaning },
+        make("dt", {}, name), make("dd", {}, format(value), low != null && make("span", {}, `${format(low).replace(" %", "")} – ${format(high)}`))))),
+      model.verdict.length > 1 && make("details", {}, make("summary", {}, "All that was found"), make("ul", {}, model.verdict.slice(1).map((sentence) => make("li", {}, emphasised(sentence))))));
   }
 
   const curveOf = Object.fromEntries(summary.curves.map((curve) => [curve.key, curve]));
@@ -34,7 +36,7 @@
   document.getElementById("subtitle").textContent = `${summary.num_questions} questions of ${summary.data}`;
   into("verdicts", models.map(verdict));
   document.getElementById("verdicts").className = models.length > 1 ? "several" : "one";
-  const height = 190;
+  const height = 172;
   into("curves",
     mountCurve(curves("early"), models, height), mountCurve(curves("perception", "p_label"), models, height),
     mountCurve(curves("attention_by_depth", "attention_by_step"), models, height), mountCurve(curves("sensitivity"), models, height));
@@ -43,7 +45,7 @@
     vapo.remediesCard(summary.remedies, models), vapo.categoriesCard(summary.categories, models), vapo.confusionCards(summary.confusion, models), vapo.headsCard(summary.heads, models));
   into("notes",
     card("What was left out", null, summary.left_out.length ? make("ul", {}, summary.left_out.map((reason) => make("li", {}, reason))) : make("p", {}, "Nothing: every protocol was run.")),
-    card("Settings", "All that the results depend on.", make("details", {}, make("summary", {}, `${summary.settings.length} settings`), table("Settings", ["setting", "value"], summary.settings))));
+    card("Settings", "All that the results depend on.", make("details", {}, make("summary", {}, `${summary.settings.length} settings`), make("div.settings", {}, table("Settings", ["setting", "value"], summary.settings)))));
   document.getElementById("footer").textContent = `Made by vapo ${summary.version}. Curves by uPlot 1.6.32 (MIT). This page is complete: it fetches nothing.`;
 
   // Chains come compressed; nothing is fetched to unpack them.

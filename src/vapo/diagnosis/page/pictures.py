@@ -27,6 +27,7 @@ class PictureSheet:
         self._left = max_bytes
         self._expected = num_expected
         self._places: dict[bytes, int | None] = {}
+        self._step = 0  # pictures of a data set are much alike: the next is tried near where the last one fitted
         self.uris: list[str] = []
         self.num_left_out = 0
 
@@ -36,7 +37,7 @@ class PictureSheet:
         key = sha256(f"{plain.size}".encode() + plain.tobytes()).digest()
         if key not in self._places:
             allowance = min(_LARGEST, self._left // max(1, self._expected))
-            uri = shrink_picture(plain, allowance)
+            uri, self._step = shrink_picture(plain, allowance, max(0, self._step - 1))
             self._places[key] = None if uri is None else len(self.uris)
             if uri is not None:
                 self._left -= len(uri) + 3  # its quotes and comma
@@ -47,22 +48,25 @@ class PictureSheet:
         return place
 
 
-def shrink_picture(picture: Image.Image, max_bytes: int) -> str | None:
-    """Return a data URI of at most `max_bytes`, as large and as good as fits; None if nothing fits."""
+def shrink_picture(picture: Image.Image, max_bytes: int, first_step: int = 0) -> tuple[str | None, int]:
+    """Return a data URI of at most `max_bytes`, as large and as good as fits, or None, and the step it took.
+
+    Steps go from large to small, and those before `first_step` are not tried.
+    """
     side = max(picture.size)
     plain = _flatten(picture)
     if side <= _SMALL:
         uri = _encode(plain, None)
         if len(uri) <= max_bytes:
-            return uri
-    for max_side, quality in _STEPS:
-        if max_side < 2 * side:  # a larger step would be this picture once more
+            return uri, first_step
+    for step, (max_side, quality) in enumerate(_STEPS):
+        if step >= first_step and max_side < 2 * side:  # a larger step would be this picture once more
             shrunk = plain.copy()
             shrunk.thumbnail((max_side, max_side))
             uri = _encode(shrunk, quality)
             if len(uri) <= max_bytes:
-                return uri
-    return None
+                return uri, step
+    return None, len(_STEPS) - 1
 
 
 def count_pictures(groups: Sequence[Sequence[Image.Image]]) -> int:

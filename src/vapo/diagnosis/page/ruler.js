@@ -22,7 +22,7 @@
 
   function answersLane(chain, place, onCut) {
     const runs = runsOf(chain.early, chain.tokens.length);
-    return lane("answer if stopped here", runs.map((run) => {
+    return lane("stopped here", runs.map((run) => {
       const said = run.answer ?? "no answer";
       const title = `${run.first === run.last ? percent(run.first) : `${percent(run.first)} to ${percent(run.last)}`}: ${said}, ${run.right ? "right" : "wrong"}`;
       return make(`div.run.${run.right ? "right" : "wrong"}`, { title, click: () => onCut(run.first), style: { left: place(run.from), width: place(run.to - run.from) } },

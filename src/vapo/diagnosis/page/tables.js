@@ -35,17 +35,28 @@
     return make("article.card", {}, make("h3", {}, title), meaning && make("p.faint", {}, meaning), ...content);
   }
 
+  function wide(element) {
+    element.classList.add("wide");
+    return element;
+  }
+
+  // Rows of one kind together, the models side by side.
+  function byKind(rows, key) {
+    const kinds = [...new Set(rows.map((row) => row[key]))];
+    return kinds.flatMap((kind) => rows.filter((row) => row[key] === kind));
+  }
+
   const REMEDIES = { none: "none", replay: "image shown again", focus: "focus prompt" };
 
   function remediesCard({ rows, absent }, models) {
     const meaning = "The same chains, with the image shown again or a reminder to look, at even cuts.";
     if (!rows.length) return card("Remedies", meaning, make("p.absent", {}, absent));
     const scale = scaleOf(rows.map((row) => row.accuracy), rows[0].accuracy[0]);
-    return card("Remedies", meaning,
-      table("Remedies", ["remedy", "model", "right answers", "", "gain, paired", "attention"], rows.map((row) => [
+    return wide(card("Remedies", meaning,
+      table("Remedies", ["remedy", "model", "right answers", "", "gain, paired", "attention"], byKind(rows, "remedy").map((row) => [
         REMEDIES[row.remedy] || row.remedy, modelName(models, row.model), estimateText(row.accuracy, percent), interval(row.accuracy, scale, row.model),
         row.gain ? signed(row.gain) : "–", estimateText(row.attention, (share) => percent(share, 1))])),
-      absent && make("p.faint", {}, absent));
+      absent && make("p.faint", {}, absent)));
   }
 
   function signed([value, low, high]) {
@@ -65,11 +76,11 @@
   function categoriesCard({ rows, absent }, models) {
     const meaning = "Of all errors, and what is left of each kind when those are taken away that an earlier stop would have avoided (outlined).";
     if (!rows.length) return card("Kinds of error, before and after recovery", meaning, make("p.absent", {}, absent));
-    return card("Kinds of error, before and after recovery", meaning,
-      table("Kinds of error", ["kind", "model", "of the errors", "", "avoidable of these", "left after recovery"], rows.map((row) => [
+    return wide(card("Kinds of error, before and after recovery", meaning,
+      table("Kinds of error", ["kind", "model", "of the errors", "", "avoidable of these", "left after recovery"], byKind(rows, "category").map((row) => [
         row.category, modelName(models, row.model), estimateText(row.share, percent), categoryBar(row.share, row.recoverable, row.model),
         estimateText(row.recoverable, percent), row.recoverable ? percent(row.share[0] * (1 - row.recoverable[0])) : percent(row.share[0])])),
-      absent && make("p.faint", {}, absent));
+      absent && make("p.faint", {}, absent)));
   }
 
   function confusionCards(tables, models) {
