@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import get_args
 
 from vapo.core.token_texts import split_into_token_texts
+from vapo.data.prompts import PLACE
 from vapo.engines.attention_ratio import attention_on_image
 from vapo.engines.branching import MAX_BATCH_TOKENS, Branch, continue_branches
 from vapo.engines.checkpoint import Policy
@@ -186,7 +187,9 @@ class TransformersExaminee:
         if view == "blank":
             return replace(rollout, sample=mask_images(rollout.sample, masking, self._seed))
         writer = PromptWriter(self._policy, self._system_prompt)
-        if writer.write(rollout.sample).ids != rollout.prompt_ids:
+        # One that was shown its pictures again has more of them than places.
+        writable = rollout.sample.question.count(PLACE) in (0, len(rollout.sample.images))
+        if not writable or writer.write(rollout.sample).ids != rollout.prompt_ids:
             raise ModelError(
                 f"sample {rollout.sample.id!r}: its rollout's prompt is not the one that {self.name} writes for it, "
                 "so it cannot be written without pictures; use view 'blank'"
