@@ -11,7 +11,7 @@ import codecs
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vapo.engines.server_connection import ServerConnection
+from vapo.engines.server_connection import ServerConnection, take_choice
 from vapo.engines.server_conversation import Message
 from vapo.engines.server_tokens import read_logprobs
 from vapo.errors import ModelError
@@ -104,15 +104,15 @@ class ChatEndpoint:
         if ids:
             messages = [*messages, _assistant(self._decode(ids))]
         reply = self._connection.chat({**_body(messages, going_on=bool(ids)), **options})
-        self._check((*prompt_ids, *ids), reply["prompt_token_ids"], sample)
-        return reply["choices"][0]
+        self._check((*prompt_ids, *ids), reply.get("prompt_token_ids") or (), sample)
+        return take_choice(reply)
 
     def _find_messages(self, sample: Sample, prompt_ids: Sequence[int]) -> list[Message]:
         return self._replays.get(tuple(prompt_ids)) or self._write_conversation(sample)
 
     def _read_prompt(self, messages: list[Message]) -> tuple[int, ...]:
         reply = self._connection.chat({**_body(messages, going_on=False), "max_completion_tokens": 1})
-        return tuple(reply["prompt_token_ids"])
+        return tuple(reply.get("prompt_token_ids") or ())
 
     def _check(self, meant: Sequence[int], seen: Sequence[int], sample: Sample) -> None:
         if tuple(meant) == tuple(seen):
@@ -134,7 +134,7 @@ def write_text_only(
         ModelError: it does not report tokens at all.
     """
     reply = connection.chat({"messages": messages, **_GREEDY, "max_completion_tokens": max_tokens, "logprobs": True})
-    choice = reply["choices"][0]
+    choice = take_choice(reply)
     content = choice["message"].get("content") or ""
     entries = (choice.get("logprobs") or {}).get("content") or ()
     if content and not entries:

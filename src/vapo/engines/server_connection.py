@@ -206,6 +206,17 @@ class ServerConnection:
         return ServerError(f"{who} answered {path} with {status}{said}", status, detail)
 
 
+def take_choice(reply: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the only choice of a reply. Raises ServerError if there is none, as behind some proxies."""
+    choices = reply.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        return choices[0]
+    detail = _find_detail(reply)
+    raise ServerError(
+        f"the server answered without a choice{f': {detail}' if detail else ''}; ask again", None, detail
+    )
+
+
 def find_api(url: str) -> str:
     """Return where a server's OpenAI endpoints are: below `/v1`, unless the URL names another folder.
 

@@ -9,7 +9,7 @@ from PIL.Image import new as new_image
 from vapo.engines.checkpoint import find_folder
 from vapo.engines.image_views import GREY
 from vapo.engines.server_chat import ChatEndpoint
-from vapo.engines.server_connection import ServerConnection, ServerError
+from vapo.engines.server_connection import ServerConnection, ServerError, take_choice
 from vapo.engines.server_conversation import Message, write_conversation
 from vapo.engines.server_examinee import Continuation, ServerExaminee
 from vapo.engines.server_tokens import TokenEndpoints
@@ -113,7 +113,7 @@ def _find_obstacle(connection: ServerConnection) -> str:
         if error.status not in (400, 422):
             raise
         reply = connection.chat(body)  # it may refuse fields that it does not know; what it says else is for the user
-    if reply.get("prompt_token_ids") and reply["choices"][0].get("token_ids"):
+    if reply.get("prompt_token_ids") and take_choice(reply).get("token_ids"):
         return ""
     return (
         f"the server at {connection.url} does not report token ids (`return_token_ids`), so it cannot be known "

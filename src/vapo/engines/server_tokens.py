@@ -13,7 +13,7 @@ from itertools import takewhile
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from vapo.engines.server_connection import ServerConnection, ServerError
+from vapo.engines.server_connection import ServerConnection, ServerError, take_choice
 from vapo.engines.server_conversation import Message, show_pictures
 from vapo.engines.vllm_local import one_token_of
 from vapo.engines.vllm_pads import name_image
@@ -130,7 +130,7 @@ class TokenEndpoints:
     def _generate(self, sample: Sample, ids: Sequence[int], sampling: Mapping[str, Any]) -> dict[str, Any]:
         body: dict[str, Any] = {"token_ids": list(ids), "sampling_params": sampling}
         if not sample.images:
-            return self._connection.post(GENERATE, body)["choices"][0]
+            return take_choice(self._connection.post(GENERATE, body))
         names = _name(sample.images)
         features = place_pictures(self._find_pictures(names, sample.images), ids, sample.id)
         with self._lock:
@@ -138,14 +138,14 @@ class TokenEndpoints:
         if by_name:
             body["features"] = {**features, "kwargs_data": None, "mm_metadata": None}
             try:
-                return self._connection.post(GENERATE, body, patient=False)["choices"][0]
+                return take_choice(self._connection.post(GENERATE, body, patient=False))
             except ServerError as error:
                 if error.status != 500:
                     raise  # else: evicted, or another replica answered
         reply = self._connection.post(GENERATE, {**body, "features": features})
         with self._lock:
             self._brought.add(names)
-        return reply["choices"][0]
+        return take_choice(reply)
 
     def _find_pictures(self, names: tuple[str, ...], images: Sequence[Image]) -> _Pictures:
         with self._lock:
@@ -191,7 +191,7 @@ def place_pictures(pictures: _Pictures, ids: Sequence[int], sample_id: str) -> d
 def read_logprobs(choice: Mapping[str, Any], token_ids: Sequence[int]) -> dict[int, float]:
     """Return the log-probabilities of `token_ids` for the first token of an answer; those not told are missing."""
     told: dict[int, float] = {}
-    for entry in choice["logprobs"]["content"][:1]:
+    for entry in ((choice.get("logprobs") or {}).get("content") or ())[:1]:
         for top in (*entry.get("top_logprobs", ()), entry):
             kind, _, number = str(top["token"]).partition(":")
             if kind == "token_id" and number.isdigit():
