@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vapo.core.perception import perception_reward
     from vapo.data.samples import load_samples
+    from vapo.diagnosis.diagnose import diagnose
+    from vapo.diagnosis.settings import DiagnosisSettings
+    from vapo.diagnosis.training_callback import DiagnosisCallback
     from vapo.engines.trl import VAPOTrainer
     from vapo.engines.trl_config import VAPOConfig
     from vapo.engines.trl_rows import make_training_rows
@@ -19,6 +22,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "Anchor": "vapo.types",
     "Claim": "vapo.types",
+    "DiagnosisCallback": "vapo.diagnosis.training_callback",
+    "DiagnosisSettings": "vapo.diagnosis.settings",
     "Probe": "vapo.types",
     "Reward": "vapo.types",
     "Rollout": "vapo.types",
@@ -26,6 +31,7 @@ _HOMES = {
     "VAPOConfig": "vapo.engines.trl_config",
     "VAPOTrainer": "vapo.engines.trl",
     "Verdict": "vapo.types",
+    "diagnose": "vapo.diagnosis.diagnose",
     "load_samples": "vapo.data.samples",
     "make_training_rows": "vapo.engines.trl_rows",
     "perception_reward": "vapo.core.perception",
@@ -34,6 +40,8 @@ _HOMES = {
 __all__ = [
     "Anchor",
     "Claim",
+    "DiagnosisCallback",
+    "DiagnosisSettings",
     "Probe",
     "Reward",
     "Rollout",
@@ -41,6 +49,7 @@ __all__ = [
     "VAPOConfig",
     "VAPOTrainer",
     "Verdict",
+    "diagnose",
     "load_samples",
     "make_training_rows",
     "perception_reward",

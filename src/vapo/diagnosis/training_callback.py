@@ -1,0 +1,132 @@
+"""A small diagnosis every n steps of training, logged beside the trainer's own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from vapo.diagnosis.diagnose import diagnose, write_report
+from vapo.diagnosis.findings import Diagnosis, ModelFindings
+from vapo.diagnosis.settings import DiagnosisSettings, choose_protocols
+from vapo.engines.checkpoint import Policy
+from vapo.engines.transformers_examinee import TransformersExaminee
+from vapo.errors import ConfigError
+from vapo.types import Sample
+
+
+class DiagnosisCallback(TrainerCallback):
+    """Diagnose the policy while it is trained: `trainer.add_callback(DiagnosisCallback(trainer, samples))`.
+
+    The main process examines its copy of the model; the others wait. Training itself is not changed: no random
+    state is read, and the model's mode is restored.
+
+    Args:
+        trainer: any trainer of transformers or TRL whose model sees; its model and processor are used.
+        samples: questions that are not trained on; some dozens are enough to see a trend.
+        every_steps: optimiser steps from one diagnosis to the next; one more is made before the first step.
+        protocols: names; few and cheap ones by default.
+        settings: of the protocols.
+        out: a folder for a report per diagnosis, `step-N/`; None writes none.
+        batch_size: questions examined together.
+        system_prompt: text of a system message, as in training.
+
+    Attributes:
+        diagnoses: by step, what was found.
+
+    Raises:
+        ConfigError: an option is out of its range, or the parameters are spread over processes (FSDP, ZeRO stage 3).
+    """
+
+    def __init__(
+        self,
+        trainer: Any,
+        samples: Sequence[Sample],
+        *,
+        every_steps: int = 50,
+        protocols: Sequence[str] = ("early", "perception"),
+        settings: DiagnosisSettings = DiagnosisSettings(step=25, num_depths=4, views=("image", "blank")),
+        out: str | Path | None = None,
+        batch_size: int = 8,
+        system_prompt: str | None = None,
+    ) -> None:
+        if every_steps < 1:
+            raise ConfigError(f"every_steps is {every_steps}; it must be at least 1")
+        if len(samples) == 0:
+            raise ConfigError("there are no questions to diagnose with; give at least one")
+        plugin = getattr(trainer.accelerator.state, "deepspeed_plugin", None)  # only there where DeepSpeed runs
+        if trainer.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3):
+            raise ConfigError(
+                "DiagnosisCallback needs the whole model in one process; diagnose the run's checkpoints instead: "
+                "vapo diagnose CHECKPOINT ..."
+            )
+        self.diagnoses: dict[int, Diagnosis] = {}
+        self._trainer = trainer
+        self._samples = samples
+        self._every = every_steps
+        self._protocols = choose_protocols(protocols)
+        self._settings = settings
+        self._out = Path(out) if out is not None else None
+        self._batch_size = batch_size
+        self._system_prompt = system_prompt
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Diagnose what training starts from."""
+        if state.global_step == 0:
+            self._diagnose(state)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Diagnose every n steps."""
+        if state.global_step % self._every == 0:
+            self._diagnose(state)
+
+    def _diagnose(self, state: Any) -> None:
+        trainer = self._trainer
+        step = int(state.global_step)
+        numbers: dict[str, float] = {}
+        if state.is_world_process_zero:
+            policy = Policy(
+                trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, name=f"step {step}"
+            )
+            diagnosis = diagnose(
+                [TransformersExaminee(policy, system_prompt=self._system_prompt, batch_size=self._batch_size)],
+                self._samples,
+                protocols=self._protocols,
+                settings=self._settings,
+                batch_size=self._batch_size,
+            )
+            self.diagnoses[step] = diagnosis
+            numbers = list_metrics(diagnosis.models[0])
+            if self._out is not None:
+                folder = self._out / f"step-{step}"
+                folder.mkdir(parents=True, exist_ok=True)
+                write_report(diagnosis, self._samples, folder)
+        trainer.accelerator.wait_for_everyone()
+        # TRL's `log` adds and clears what the step has gathered so far under the model's mode; in evaluation mode
+        # that is nothing, and the step's own numbers stay for the step's own entry.
+        was_training = trainer.model.training
+        trainer.model.eval()
+        try:
+            trainer.log(numbers)
+        finally:
+            trainer.model.train(was_training)
+
+
+def list_metrics(model: ModelFindings) -> dict[str, float]:
+    """Return the numbers of a diagnosis that are logged, by name; those that were not measured are missing."""
+    found = {"accuracy": model.accuracy.value, "num_tokens": model.num_tokens.value}
+    if model.early:
+        found["direct_accuracy"] = model.early[0].estimate.value
+    if model.recovery is not None:
+        found["recoverable_errors"] = model.recovery.anywhere.value
+    for view, points in (model.perception or {}).items():
+        found[f"claims_before_{view}"] = points[0].estimate.value
+        found[f"claims_at_end_{view}"] = points[-1].estimate.value
+    if model.attention_by_depth:
+        found["attention_first"] = model.attention_by_depth[0].estimate.value
+        found["attention_last"] = model.attention_by_depth[-1].estimate.value
+    if model.dependent_share is not None:
+        found["dependent_share"] = model.dependent_share.value
+    return {f"diagnosis/{name}": value for name, value in found.items()}
