@@ -9,8 +9,9 @@ from engines.prober_contract import make_sample
 from tiny_models import FAMILIES, build_tiny
 from transformers.cache_utils import Cache, DynamicSlidingWindowLayer
 
-from vapo.engines import chain_reader
-from vapo.engines.branching import Branch, continue_branches
+from vapo.engines import aligned_rows, branching, chain_reader
+from vapo.engines.aligned_rows import Branch
+from vapo.engines.branching import continue_branches
 from vapo.engines.chain_reader import ChainReader
 from vapo.engines.checkpoint import Policy
 from vapo.engines.generation import complete_prompts, find_eos_token_ids, sample_completions
@@ -99,12 +100,34 @@ def test_layers_that_keep_less_than_all_tokens_are_not_cut(llava, llava_chain, m
     assert ChainReader(llava).read([llava_chain]) is None
 
 
+def test_a_model_that_reads_rows_otherwise_is_never_believed(llava_chain, monkeypatch):
+    policy = Policy(*build_tiny("llava"))
+    for parameter in policy.model.parameters():
+        parameter.data *= 3  # far enough from a uniform output that mistakes show
+    branches = [Branch(llava_chain, index) for index in (0, 2, 5)]
+    expected = [ask_anew(policy, branch, 4) for branch in branches]
+    align = aligned_rows._align
+
+    def forget(pairs):
+        cache = align(pairs)
+        for layer in cache.layers:
+            layer.keys[:, :, 10:] = 0
+        return cache
+
+    monkeypatch.setattr(aligned_rows, "_align", forget)
+    calls = []
+    monkeypatch.setattr(branching, "complete_prompts", lambda *a: (calls.append(1), complete_prompts(*a))[1])
+    assert continue_branches(policy, branches, 4) == expected == continue_branches(policy, branches, 4)
+    assert len(calls) == 2
+
+
 def test_half_precision(policy, chains):
     half = Policy(deepcopy(policy.model).bfloat16(), policy.processor)
     assert all(continue_branches(half, grow(policy, chains), 4))
 
 
 def test_a_chain_is_read_once(llava, llava_chain, monkeypatch):
+    continue_branches(llava, [Branch(llava_chain, 0)], 1)  # the first look
     tokens = []
     forward = llava.model.forward
     monkeypatch.setattr(llava.model, "forward", lambda **k: (tokens.append(k["input_ids"].numel()), forward(**k))[1])
@@ -116,6 +139,7 @@ def test_a_chain_is_read_once(llava, llava_chain, monkeypatch):
 
 def test_branches_that_have_ended_leave_the_batch(llava, llava_chain, monkeypatch):
     eos_id = find_eos_token_ids(llava)[0]
+    continue_branches(llava, [Branch(llava_chain, 0)], 1)  # the first look
     rows = []
 
     def end_the_longer(_module, _inputs, logits):

@@ -21,7 +21,6 @@ from vapo.engines.token_divergence import measure_divergence
 from vapo.engines.transformers_examinee import TransformersExaminee
 from vapo.errors import ConfigError, ModelError
 from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
-from vapo.types import Rollout
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -238,5 +237,8 @@ def test_half_precision(llava, llava_chain):
         assert all(0 < verdict.p_true < 1 for verdict in examinee.score_probes(make_probes([llava_chain]), view))
 
 
-def test_rollouts_of_a_replay_are_plain_rollouts(llava, llava_chain):
-    assert isinstance(TransformersExaminee(llava).replay_image(Cut(llava_chain, 3), 4, 0.5), Rollout)
+def test_replays_together_equal_replays_alone(llava, llava_chain):
+    examinee = TransformersExaminee(llava)
+    cuts = [Cut(llava_chain, 3), Cut(llava_chain, 5, " So"), Cut(llava_chain, 8)]
+    assert examinee.replay_images(cuts, 4, 0.5) == [examinee.replay_image(cut, 4, 0.5) for cut in cuts]
+    assert examinee.replay_images([], 4, 0.5) == []

@@ -1,51 +1,21 @@
-"""Continue many cuts of a chain: prompt, pictures and chain are read once, and each branch writes on its own.
-
-A branch takes the keys and values of the tokens before it. Branches of a batch are aligned at their ends, so that a
-row's slots are its tokens without a gap: a window that counts slots counts tokens, and each row reads as it would
-alone.
-"""
+"""Continue many cuts of a chain: prompt, pictures and chain are read once, and each branch writes on its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import torch
-from torch.nn.functional import pad
-from transformers import DynamicCache
-
+from vapo.engines.aligned_rows import Branch, write_on
 from vapo.engines.batched_prober import inference
-from vapo.engines.chain_reader import ChainReader, ReadChain, as_position_ids
+from vapo.engines.chain_reader import ChainReader
 from vapo.engines.checkpoint import Policy
 from vapo.engines.generation import complete_prompts, find_eos_token_ids
 from vapo.engines.prompt_writer import Prompt
 from vapo.errors import ConfigError, ModelError
 from vapo.models.images import process_images
-from vapo.models.vision_tokens import find_image_token_id, find_vision_token_ids
-from vapo.types import Rollout
+from vapo.models.vision_tokens import find_image_token_id
 
 MAX_BATCH_TOKENS = 32_768
 """Tokens whose keys and values are held at a time: 1.9 GB with Qwen2.5-VL-7B in bfloat16."""
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """A chain kept up to `index` tokens, with `ids` behind it, to be continued."""
-
-    rollout: Rollout
-    index: int
-    ids: tuple[int, ...] = ()
-
-    @property
-    def all_ids(self) -> tuple[int, ...]:
-        """All tokens before the first new one."""
-        return self.rollout.prompt_ids + self.rollout.completion_ids[: self.index] + self.ids
-
-    @property
-    def num_tokens(self) -> int:
-        """Their number."""
-        return len(self.rollout.prompt_ids) + self.index + len(self.ids)
 
 
 def continue_branches(
@@ -58,7 +28,8 @@ def continue_branches(
     """Return the tokens that the model writes behind each branch, the likeliest each time, with the end token.
 
     The same tokens, up to rounding, as if each branch were a prompt of its own; and a model whose memory cannot be
-    cut is given them so. Tokens that stand for pictures are never written. Behind an end token nothing is written.
+    cut, or that a first look finds to read otherwise, is given them so. Tokens that stand for pictures are never
+    written. Behind an end token nothing is written.
 
     Args:
         policy: the model and its processor.
@@ -86,10 +57,9 @@ def continue_branches(
         for batch in _split(branches, open_ends, image_token_id, max_new_tokens, max_batch_tokens):
             own = [branches[number] for number in batch]
             chains = reader.read([branch.rollout for branch in own])
-            if chains is None:
+            new = None if chains is None else write_on(policy, own, chains, max_new_tokens, eos_ids)
+            if new is None:
                 new = _start_over(policy, own, max_new_tokens, eos_ids)
-            else:
-                new = _write_on(policy, own, chains, max_new_tokens, eos_ids)
             for number, ids in zip(batch, new, strict=True):
                 written[number] = ids
     return written
@@ -154,67 +124,3 @@ def _start_over(
     images = {key: process_images(policy.processor, sample.images) for key, sample in samples.items()}
     prompts = [Prompt(b.rollout.sample, b.all_ids, images[id(b.rollout)]) for b in branches]
     return complete_prompts(policy, prompts, max_new_tokens, eos_ids)
-
-
-def _write_on(
-    policy: Policy,
-    branches: Sequence[Branch],
-    chains: Sequence[ReadChain],
-    max_new_tokens: int,
-    eos_ids: Sequence[int],
-) -> list[tuple[int, ...]]:
-    device = chains[0].prompt_positions.device
-    never = list(find_vision_token_ids(policy.model.config, policy.processor.tokenizer))
-    ends = torch.tensor(list(eos_ids), device=device)
-    fed = max(1, *(len(branch.ids) for branch in branches))
-    kept = [branch.num_tokens - fed for branch in branches]
-    ids = torch.tensor([branch.all_ids[-fed:] for branch in branches], device=device)
-    pairs = list(zip(chains, kept, strict=True))
-    positions = torch.stack([chain.positions(length, length + fed) for chain, length in pairs], dim=1)
-    slots = torch.arange(max(kept) + fed, device=device)
-    mask = (slots >= max(kept) - torch.tensor(kept, device=device)[:, None]).long()
-    cache = _align(pairs)
-    rows = list(range(len(branches)))
-    written: list[list[int]] = [[] for _ in branches]
-    for _ in range(max_new_tokens):
-        output = policy.model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=as_position_ids(positions),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        logits = output.logits[:, -1].to(device, torch.float32, copy=True)
-        logits[:, never] = -torch.inf
-        ids = logits.argmax(-1, keepdim=True)
-        for row, token in zip(rows, ids[:, 0].tolist(), strict=True):
-            written[row].append(token)
-        going = ~torch.isin(ids[:, 0], ends)
-        if not bool(going.all()):
-            left = going.nonzero()[:, 0]
-            if not len(left):
-                break
-            rows = [rows[place] for place in left.tolist()]
-            ids, mask, positions = ids[left], mask[left], positions[:, left]
-            layers: list[Any] = list(cache.layers)
-            for layer in layers:
-                layer.batch_select_indices(left.to(layer.keys.device))
-        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-        positions = positions[:, :, -1:] + 1
-    return [tuple(ids) for ids in written]
-
-
-def _align(pairs: Sequence[tuple[ReadChain, int]]) -> DynamicCache:
-    """Return the first tokens of each chain as one batch, aligned at their ends."""
-    longest = max(kept for _, kept in pairs)
-    cache = DynamicCache()
-    for number in range(len(pairs[0][0].layers)):
-        keys, values = (
-            torch.cat(
-                [pad(chain.layers[number][part][:, :, :kept], (0, 0, longest - kept, 0)) for chain, kept in pairs]
-            )
-            for part in (0, 1)
-        )
-        cache.update(keys, values, number)
-    return cache

@@ -9,8 +9,9 @@ from typing import get_args
 
 from vapo.core.token_texts import split_into_token_texts
 from vapo.data.prompts import PLACE
+from vapo.engines.aligned_rows import Branch
 from vapo.engines.attention_ratio import attention_on_image
-from vapo.engines.branching import MAX_BATCH_TOKENS, Branch, continue_branches
+from vapo.engines.branching import MAX_BATCH_TOKENS, continue_branches
 from vapo.engines.checkpoint import Policy
 from vapo.engines.examinee import Ability, Cut, View
 from vapo.engines.examinee_obstacles import find_obstacles
@@ -142,18 +143,26 @@ class TransformersExaminee:
     def replay_image(self, cut: Cut, max_new_tokens: int, scale: float) -> Rollout:
         """Show the image again, its sides scaled by `scale`, as a user turn behind the cut, and let the model go on.
 
-        The new rollout's prompt holds the old prompt, the kept chain and the turn; its completion is what is new. A
-        suffix of the cut stands before the turn. See `ImageReplay`.
+        The new rollout's prompt holds the old prompt, the kept chain, the cut's suffix and the turn; its completion
+        is what is new. See `ImageReplay`.
         """
+        return self.replay_images([cut], max_new_tokens, scale)[0]
+
+    def replay_images(self, cuts: Sequence[Cut], max_new_tokens: int, scale: float) -> list[Rollout]:
+        """Do `replay_image` for many cuts, which are written on together."""
         self._demand("replay")
-        branch = self._grow(cut)
-        kept = branch.rollout.completion_ids[: branch.index] + branch.ids
-        rollout = replace(branch.rollout, completion_ids=kept, token_texts=("",) * len(kept))
-        shown = self._replay.show_again(rollout, len(kept), scale)
-        (new,) = continue_branches(
-            self._policy, [Branch(shown, 0)], max_new_tokens, max_batch_tokens=self._max_batch_tokens
-        )
-        return replace(shown, completion_ids=new, token_texts=self._texts((), new))
+        shown: list[Rollout] = []
+        for cut in cuts:
+            branch = self._grow(cut)
+            kept = branch.rollout.completion_ids[: branch.index] + branch.ids
+            rollout = replace(branch.rollout, completion_ids=kept, token_texts=("",) * len(kept))
+            shown.append(self._replay.show_again(rollout, len(kept), scale))
+        branches = [Branch(rollout, 0) for rollout in shown]
+        written = continue_branches(self._policy, branches, max_new_tokens, max_batch_tokens=self._max_batch_tokens)
+        return [
+            replace(rollout, completion_ids=new, token_texts=self._texts((), new))
+            for rollout, new in zip(shown, written, strict=True)
+        ]
 
     def attend_to_image(self, rollout: Rollout) -> list[list[list[float]]]:
         """Return the share of attention on image tokens; shape (completion tokens, layers, heads)."""
