@@ -154,7 +154,14 @@ def test_what_cannot_be_done_is_said_before_it_starts(questions):
         assert words in text
     model = diagnosis.models[0]
     assert model.perception is None and model.attention_by_step is None and model.sensitivity is None
-    assert model.early is not None and "has no claims" in model.questions[0].notes[0]
+    assert model.early is not None and model.questions[0].notes == ()
+
+
+def test_a_row_without_claims_among_others_is_noted(questions):
+    mixed = [make_question("q0", claims=0), *questions[1:]]
+    model = diagnose([make_examinee()], mixed, settings=SMALL, protocols=["perception"]).models[0]
+    assert model.perception is not None and model.perception["image"][0].estimate.num_questions == 3
+    assert model.questions[0].probed is None and "has no claims" in model.questions[0].notes[0]
 
 
 def test_replay_alone_can_be_left_out(questions):
