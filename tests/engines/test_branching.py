@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from engines.prober_contract import make_sample
+from peft import LoraConfig, get_peft_model
 from tiny_models import FAMILIES, build_tiny
 from transformers.cache_utils import Cache, DynamicSlidingWindowLayer
 
@@ -67,6 +68,13 @@ def grow(policy, chains):
     ]
 
 
+@pytest.fixture
+def no_second_way(monkeypatch):
+    """Branches must come from the chain that was read."""
+    monkeypatch.setattr(branching, "_start_over", None)
+
+
+@pytest.mark.usefixtures("no_second_way")
 def test_every_cut_of_a_greedy_chain_goes_on_as_the_chain_does(policy, chains):
     branches = [Branch(chain, index) for chain in chains for index in range(len(chain.completion_ids) + 1)]
     for branch, new in zip(branches, continue_branches(policy, branches, 14), strict=True):
@@ -74,6 +82,7 @@ def test_every_cut_of_a_greedy_chain_goes_on_as_the_chain_does(policy, chains):
         assert new[: len(rest)] == rest
 
 
+@pytest.mark.usefixtures("no_second_way")
 @pytest.mark.parametrize("max_batch_tokens", [1, 400, 100_000])
 def test_branches_equal_prompts_of_their_own(policy, chains, max_batch_tokens):
     branches = grow(policy, chains)
@@ -188,6 +197,16 @@ def test_weights_that_are_brought_in_on_demand(llava, llava_chain):
     assert next(model.parameters()).device.type == "meta"
     assert write(offloaded, [llava_chain.sample], 8) == [llava_chain]
     assert continue_branches(offloaded, [Branch(llava_chain, 4)], 3) == expected
+
+
+def test_an_adapter_counts(llava, llava_chain):
+    model, processor = build_tiny("llava")
+    config = LoraConfig(target_modules=["q_proj", "v_proj"], r=8, lora_alpha=64, init_lora_weights=False)
+    adapted = get_peft_model(model, config).eval()
+    branches = [Branch(llava_chain, index) for index in (0, 3, 8)]
+    new = continue_branches(Policy(adapted, processor), branches, 6)
+    assert new != continue_branches(llava, branches, 6)
+    assert new == continue_branches(Policy(adapted.merge_and_unload(), processor), branches, 6)
 
 
 def test_no_branches(llava):
