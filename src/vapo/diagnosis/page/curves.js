@@ -55,7 +55,7 @@
       scales: { x: { time: false, range: (_, low, high) => (curve.x_is_share ? [0, 1] : [low, high]) }, y: { range: (_, low, high) => rangeOf(curve, low, high) } },
       axes: [
         { ...axis, label: curve.x_label, size: 24, values: curve.x_is_share ? (_, values) => sharp(values) : (_, values) => values.map((v) => number(v)) },
-        { ...axis, size: 48, values: curve.y_is_share ? (_, values) => values.map((v) => percent(v, values.length > 1 && values[1] - values[0] < 0.00999 ? 1 : 0)) : (_, values) => values.map((v) => number(v)) },
+        { ...axis, size: 48, values: curve.y_is_share ? (_, values) => values.map((v) => percent(v, decimals(values))) : (_, values) => values.map((v) => number(v)) },
       ],
       hooks: {
         drawAxes: [(plot) => curve.reference && drawReference(plot, curve.reference, ink, background, font)],
@@ -65,12 +65,17 @@
     };
   }
 
+  function decimals(ticks) {
+    const step = 100 * (ticks[1] - ticks[0]);
+    return ticks.length > 1 && Math.abs(step - Math.round(step)) > 1e-6 ? 1 : 0;
+  }
+
   function rangeOf(curve, low, high) {
     if (low == null) return [0, 1];
     const all = curve.reference ? [low, high, curve.reference[0]] : [low, high];
     const room = Math.max((Math.max(...all) - Math.min(...all)) * 0.08, curve.y_is_share ? 0.01 : 1e-6);
     const from = Math.min(...all) - room, to = Math.max(...all) + room;
-    const bottom = low >= 0 ? Math.max(0, from < 0.35 * to ? 0 : from) : from;
+    const bottom = low >= 0 ? Math.max(0, !curve.reference && from < 0.7 * to ? 0 : from) : from;
     return [bottom, curve.y_is_share && high <= 1 ? Math.min(1, to) : to];
   }
 
@@ -120,7 +125,7 @@
   // Models by colour, variants by dashes: what differs is said once.
   function keysOf(lines, variants, models) {
     const drawn = [...new Set(lines.map((line) => line.model))];
-    const names = drawn.length > 1 || variants.length < 2 ? drawn.map((k) => make("li", {}, swatch(k), make("span", {}, models[k].name))) : [];
+    const names = models.length > 1 ? drawn.map((k) => make("li", {}, swatch(k), make("span", {}, models[k].name))) : [];
     const dashes = variants.length < 2 ? [] : variants.map((variant, k) => make("li", {}, swatch(drawn.length > 1 ? null : drawn[0], k), make("span", {}, variant)));
     return make("ul.keys", {}, names, dashes);
   }
@@ -153,7 +158,7 @@
       observer?.disconnect();
       plot?.destroy();
       plot = null;
-      figure.replaceChildren(make("figcaption", {}, make("div.heading", {}, make("h3", {}, curve.title), chooser())));
+      figure.replaceChildren(make("figcaption", {}, make("div.heading", {}, make("h3", {}, curve.title, !curve.y_is_share && make("span.faint", {}, ` ${curve.y_label}`)), chooser())));
       figure.dataset.curve = curve.key;
       if (!curve.lines.length) {
         redraw = () => {};
@@ -168,7 +173,8 @@
       const host = make("div.plot", { tabindex: 0, role: "img", "aria-label": describe(curve, lines, models, formatY) });
       const readout = makeReadout(lines, models, columns, formatX, formatY);
       host.style.setProperty("height", `${height}px`);
-      figure.append(keysOf(lines, variants, models), make("div.frame", {}, host, readout.box));
+      if (models.length > 1 || variants.length > 1) figure.append(keysOf(lines, variants, models));
+      figure.append(make("div.frame", {}, host, readout.box));
       if (curve.absent) figure.append(make("p.faint", {}, curve.absent));
       figure.append(tableOf(curve, lines, models, formatX, formatY));
       host.addEventListener("blur", () => (readout.box.hidden = true));

@@ -58,7 +58,7 @@
     function picturesOf(k) {
       const uris = ((places && places[k]) || []).map((place) => (place == null ? null : pictures[place]));
       if (!uris.length) return make("p.absent", {}, "No picture.");
-      return uris.map((uri, n) => uri ? make("img", { src: uri, alt: `picture ${n + 1} of the question` }) : make("p.absent", {}, "The picture did not fit into this page."));
+      return uris.map((uri, n) => uri ? make("img", { src: uri, alt: `picture ${n + 1} of the question`, load: (event) => event.target.classList.toggle("small", event.target.naturalWidth <= 160) }) : make("p.absent", {}, "The picture did not fit into this page."));
     }
 
     function draw() {

@@ -6,9 +6,12 @@
   const { summary } = data, { models } = summary;
   const into = (id, ...content) => document.getElementById(id).replaceChildren(...content.flat().filter(Boolean));
 
-  // Numbers in a sentence stand out.
+  // In a sentence, numbers stand out and their intervals stand back.
   function emphasised(sentence) {
-    return sentence.split(/(\d+(?:[.,]\d+)?(?:\s?%)?)/).map((part, k) => (k % 2 ? make("b", {}, part) : part));
+    return sentence.split(/(\[[^\]]*\d[^\]]*\]|[+\u2212-]?\d+(?:[.,]\d+)?(?:\s?%| points| nats)?)/).map((part, k) => {
+      if (k % 2 === 0) return part;
+      return part.startsWith("[") ? make("span.faint", {}, part) : make("b", {}, part);
+    });
   }
 
   function verdict(model, k) {
@@ -18,12 +21,15 @@
       ["tokens that need the image", model.dependent_share, percent, `their distribution moves by more than ${number(model.dependence_threshold)} nats when the image is masked`],
       ["tokens per chain", model.num_tokens, (value) => number(value), ""],
     ].filter(([, estimate]) => estimate);
+    const items = model.verdict.map((sentence) => make("li", {}, emphasised(sentence)));
+    const shown = models.length > 1 ? 1 : 3; // the four curves belong on the first screen
     return make("article.verdict-card", { style: { "--own": vapo.styleOfModel(k).color } },
       make("h2", {}, swatch(k), make("span", {}, model.name)),
       make("p.first", {}, emphasised(model.verdict[0] || "")),
+      shown > 1 && make("ul", {}, items.slice(1, shown)),
       make("dl.facts", {}, facts.map(([name, [value, low, high], format, meaning]) => make("div", { title: meaning },
         make("dt", {}, name), make("dd", {}, format(value), low != null && make("span", {}, `${format(low).replace(" %", "")} – ${format(high)}`))))),
-      model.verdict.length > 1 && make("details", {}, make("summary", {}, "All that was found"), make("ul", {}, model.verdict.slice(1).map((sentence) => make("li", {}, emphasised(sentence))))));
+      items.length > shown && make("details", {}, make("summary", {}, `${items.length - shown} more sentences`), make("ul", {}, items.slice(shown))));
   }
 
   const curveOf = Object.fromEntries(summary.curves.map((curve) => [curve.key, curve]));
@@ -33,7 +39,7 @@
   const names = models.map((model) => model.name);
   document.title = `${names.join(", ")}: vapo diagnosis`;
   document.getElementById("title").textContent = models.length > 1 ? `Do these ${models.length} models keep looking?` : "Does this model keep looking?";
-  document.getElementById("subtitle").textContent = `${summary.num_questions} questions of ${summary.data}`;
+  document.getElementById("subtitle").textContent = /question/.test(summary.data) ? summary.data : `${summary.data}, ${summary.num_questions} questions`;
   into("verdicts", models.map(verdict));
   document.getElementById("verdicts").className = models.length > 1 ? "several" : "one";
   const height = 172;

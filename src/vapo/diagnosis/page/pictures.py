@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
 from hashlib import sha256
 from io import BytesIO
 
@@ -23,7 +22,7 @@ class PictureSheet:
     """
 
     def __init__(self, max_bytes: int, num_expected: int) -> None:
-        """`num_expected` is how many pictures will be added."""
+        """`num_expected` is how many pictures will be added, about."""
         self._left = max_bytes
         self._expected = num_expected
         self._places: dict[bytes, int | None] = {}
@@ -67,11 +66,6 @@ def shrink_picture(picture: Image.Image, max_bytes: int, first_step: int = 0) ->
             if len(uri) <= max_bytes:
                 return uri, step
     return None, len(_STEPS) - 1
-
-
-def count_pictures(groups: Sequence[Sequence[Image.Image]]) -> int:
-    """Return how many pictures there are in all groups."""
-    return sum(len(group) for group in groups)
 
 
 def _encode(picture: Image.Image, quality: int | None) -> str:

@@ -2,7 +2,7 @@
 (function (vapo) {
   "use strict";
   const { make, makeSvg, percent } = vapo;
-  const VIEWS = [["image", "with image"], ["blank", "blank image"], ["none", "no image"]];
+  const VIEWS = [["image", "image"], ["blank", "blank image"], ["none", "no image"]];
 
   // Cuts with the same answer next to each other: [{from, to, answer, right, first, last}], from and to in tokens.
   function runsOf(early, numTokens) {

@@ -25,6 +25,12 @@
     return make("span.model", {}, swatch(k), make("span", {}, models[k].name));
   }
 
+  // A column of models says nothing where there is one.
+  function tableOfModels(caption, models, heads, rows) {
+    const drop = (cells) => (models.length > 1 ? cells : cells.filter((_, k) => k !== 1));
+    return table(caption, drop(heads), rows.map(drop));
+  }
+
   function table(caption, heads, rows) {
     return make("div.scroll", { tabindex: 0, role: "region", "aria-label": caption }, make("table", {},
       make("thead", {}, make("tr", {}, heads.map((head) => make("th", { scope: "col" }, head)))),
@@ -53,7 +59,7 @@
     if (!rows.length) return card("Remedies", meaning, make("p.absent", {}, absent));
     const scale = scaleOf(rows.map((row) => row.accuracy), rows[0].accuracy[0]);
     return wide(card("Remedies", meaning,
-      table("Remedies", ["remedy", "model", "right answers", "", "gain, paired", "attention"], byKind(rows, "remedy").map((row) => [
+      tableOfModels("Remedies", models, ["remedy", "model", "right answers", "", "gain, paired", "attention"], byKind(rows, "remedy").map((row) => [
         REMEDIES[row.remedy] || row.remedy, modelName(models, row.model), estimateText(row.accuracy, percent), interval(row.accuracy, scale, row.model),
         row.gain ? signed(row.gain) : "–", estimateText(row.attention, (share) => percent(share, 1))])),
       absent && make("p.faint", {}, absent)));
@@ -77,7 +83,7 @@
     const meaning = "Of all errors, and what is left of each kind when those are taken away that an earlier stop would have avoided (outlined).";
     if (!rows.length) return card("Kinds of error, before and after recovery", meaning, make("p.absent", {}, absent));
     return wide(card("Kinds of error, before and after recovery", meaning,
-      table("Kinds of error", ["kind", "model", "of the errors", "", "avoidable of these", "left after recovery"], byKind(rows, "category").map((row) => [
+      tableOfModels("Kinds of error", models, ["kind", "model", "of the errors", "", "avoidable of these", "left after recovery"], byKind(rows, "category").map((row) => [
         row.category, modelName(models, row.model), estimateText(row.share, percent), categoryBar(row.share, row.recoverable, row.model),
         estimateText(row.recoverable, percent), row.recoverable ? percent(row.share[0] * (1 - row.recoverable[0])) : percent(row.share[0])])),
       absent && make("p.faint", {}, absent)));
@@ -104,7 +110,7 @@
       const cells = shares.flatMap((layer, y) => layer.map((share, x) => makeSvg(`rect.f${Math.round((9 * (share || 0)) / most)}`,
         { x, y, width: 0.94, height: 0.94 }, makeSvg("title", {}, `layer ${y + 1}, head ${x + 1}: ${percent(share, 1)}`))));
       return make("div", {}, models.length > 1 && make("p", {}, modelName(models, model)),
-        makeSvg("svg.heads", { viewBox: `0 0 ${columns} ${shares.length}`, role: "img", "aria-label": `${shares.length} layers by ${columns} heads`, preserveAspectRatio: "xMinYMin", style: { "aspect-ratio": `${columns} / ${shares.length}` } }, cells));
+        makeSvg("svg.heads", { viewBox: `0 0 ${columns} ${shares.length}`, role: "img", "aria-label": `${shares.length} layers by ${columns} heads`, preserveAspectRatio: "xMinYMin", style: { "aspect-ratio": `${columns} / ${shares.length}`, "max-width": `${Math.min(420, 36 * columns)}px` } }, cells));
     })), make("p.scale", {}, "0 %", make("span.ramp", { "aria-hidden": "true" }), percent(most, 1)), absent && make("p.faint", {}, absent));
   }
 
@@ -114,7 +120,7 @@
     const scale = scaleOf(rows.filter(isShare).map((row) => row.difference), 0);
     const place = (row) => Math.max(0, models.findIndex((model) => model.name === row.name));
     return card(`Differences to ${models[0].name}`, "Paired by question, with 95 % intervals: an interval that leaves out 0 is a difference.",
-      table("Paired differences", ["measure", "model", "difference", "", "questions"], rows.map((row) => [
+      tableOfModels("Paired differences", models, ["measure", "model", "difference", "", "questions"], rows.map((row) => [
         row.measure, modelName(models, place(row)), isShare(row) ? signed(row.difference) : estimateText(row.difference, number),
         isShare(row) ? interval(row.difference, scale, place(row)) : null, String(row.difference[3])])));
   }

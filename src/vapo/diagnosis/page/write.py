@@ -16,7 +16,7 @@ from PIL import Image
 
 from vapo.diagnosis.findings import Diagnosis
 from vapo.diagnosis.page.chains import describe_questions
-from vapo.diagnosis.page.pictures import PictureSheet, count_pictures
+from vapo.diagnosis.page.pictures import PictureSheet
 from vapo.diagnosis.page.summary import describe_diagnosis
 from vapo.engines.run_folder import write_atomically
 from vapo.errors import DataError
@@ -55,13 +55,13 @@ def render_page(diagnosis: Diagnosis, images: Mapping[str, Sequence[Image.Image]
         raise DataError("there is no model in this diagnosis, so nothing to show; diagnose at least one")
     summary = describe_diagnosis(diagnosis)
     frame = _join({"summary": summary, "pictures": [], "chains": "", "num_chains_left_out": 0})
-    room = max_bytes - len(frame) - 1000
     questions = describe_questions(diagnosis)
-    groups = [images.get(question["id"], ()) for question in questions]
-    num_shown, packed = _fit_chains(questions, int(room * (1 - _FOR_PICTURES if count_pictures(groups) else 1)))
-    groups = groups[:num_shown]
-    sheet = PictureSheet(room - len(packed), count_pictures(groups))
-    places = [[sheet.add(picture) for picture in group] for group in groups]
+    room = max_bytes - len(frame) - 1000 - 20 * len(questions)  # keys, places of pictures
+    # Pictures are looked up one at a time: `images` may open files. The first question tells how many each has.
+    per_question = max((len(images.get(question["id"], ())) for question in questions[:1]), default=0)
+    num_shown, packed = _fit_chains(questions, int(room * (1 - _FOR_PICTURES if images else 1)))
+    sheet = PictureSheet(room - len(packed), num_shown * max(1, per_question))
+    places = [[sheet.add(picture) for picture in images.get(one["id"], ())] for one in questions[:num_shown]]
     return _join(
         {
             "summary": summary,
