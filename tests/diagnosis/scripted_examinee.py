@@ -99,6 +99,9 @@ class ScriptedExaminee:
         self.cuts.append(cut)
         return as_rollout(cut.rollout.sample, self._early(cut))
 
+    def read_cut(self, cut: Cut) -> Rollout:
+        return as_rollout(cut.rollout.sample, "".join(cut.rollout.token_texts[: cut.index]) + cut.suffix)
+
     def attend_to_image(self, rollout: Rollout) -> list[list[list[float]]]:
         self._count("attention", 1)
         # Two layers of two heads that differ by 0.1 around the given mean.

@@ -130,9 +130,8 @@ def test_sensitivity_counts_tokens_above_the_threshold():
 def test_replay_interrupts_the_chain_it_has_just_written():
     examinee = ScriptedExaminee({}, early=lambda cut: "uv, wx. yz</think>\\boxed{8}", attention=lambda token: 0.5)
     chain = read(CHAIN)
-    remedied = replay(
-        examinee, chain, DiagnosisSettings(num_remedy_cuts=2), measure_attention(examinee, chain.rollout)
-    )
+    attention = measure_attention(examinee, chain.rollout)
+    (remedied,) = replay(examinee, [chain], DiagnosisSettings(num_remedy_cuts=2), [attention])
     assert remedied is not None and remedied.right and remedied.attention == pytest.approx(0.5)
     # A third of 15 characters is 5: the first cut is at 7 + 5 -> 10 (of 10 and 14 the earlier). In what is written
     # then, boundaries lie behind 3 and 7 characters, equally near 5: the earlier.
@@ -143,8 +142,8 @@ def test_replay_interrupts_the_chain_it_has_just_written():
 def test_focus_writes_sentences_into_the_chain():
     settings = DiagnosisSettings(num_remedy_cuts=2, focus_sentences=("LOOK!",))
     examinee = ScriptedExaminee({}, early=lambda cut: " uv, wx. yz</think>\\boxed{8}")
-    (remedied,) = focus(examinee, [read(CHAIN)], settings)
-    assert remedied is not None and remedied.right and remedied.answer == "8"
+    (remedied,) = focus(examinee, [read(CHAIN)], settings, attend=True)
+    assert remedied is not None and remedied.right and remedied.answer == "8" and remedied.attention == 0.25
     assert [cut.suffix for cut in examinee.cuts] == [" LOOK!", " LOOK! uv, LOOK!"]
     assert remedied.text == "<think>ab, LOOK! uv, LOOK! uv, wx. yz</think>\\boxed{8}"
 
@@ -155,7 +154,7 @@ def test_remedies_stop_where_the_model_is_about_to_answer():
     settings = DiagnosisSettings(num_remedy_cuts=4, focus_sentences=("LOOK!",))
     (remedied,) = focus(examinee, [read(CHAIN)], settings)
     assert remedied is not None and remedied.text.count("LOOK!") == 1 and remedied.right
-    shown = replay(examinee, read(CHAIN), settings, None)
+    (shown,) = replay(examinee, [read(CHAIN)], settings, [None])
     assert shown is not None and shown.right and shown.attention is None
     assert len({cut.index for cut in examinee.cuts}) == 1
 
@@ -172,7 +171,7 @@ def test_sentences_are_drawn_by_the_seed():
 def test_a_chain_without_boundary_has_no_remedy():
     chain = read("<think>no mark</think>\\boxed{8}")
     assert focus(ScriptedExaminee({}), [chain], DiagnosisSettings()) == [None]
-    assert replay(ScriptedExaminee({}), chain, DiagnosisSettings(), None) is None
+    assert replay(ScriptedExaminee({}), [chain], DiagnosisSettings(), [None]) == [None]
 
 
 class Voter:

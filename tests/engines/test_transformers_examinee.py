@@ -242,3 +242,13 @@ def test_replays_together_equal_replays_alone(llava, llava_chain):
     cuts = [Cut(llava_chain, 3), Cut(llava_chain, 5, " So"), Cut(llava_chain, 8)]
     assert examinee.replay_images(cuts, 4, 0.5) == [examinee.replay_image(cut, 4, 0.5) for cut in cuts]
     assert examinee.replay_images([], 4, 0.5) == []
+
+
+def test_a_cut_is_read_with_its_suffix(llava, llava_chain):
+    examinee = TransformersExaminee(llava)
+    read = examinee.read_cut(Cut(llava_chain, 3, " So, 7"))
+    suffix = tuple(llava.processor.tokenizer.encode(" So, 7", add_special_tokens=False))
+    assert read.completion_ids == llava_chain.completion_ids[:3] + suffix
+    assert read.text == "".join(llava_chain.token_texts[:3]) + " So, 7"
+    assert examinee.read_cut(Cut(llava_chain, 5)).completion_ids == llava_chain.completion_ids[:5]
+    assert len(examinee.attend_to_image(read)) == len(read.completion_ids)

@@ -11,7 +11,7 @@ from vapo.diagnosis.attention import measure_attention
 from vapo.diagnosis.chains import Chain, read_chain
 from vapo.diagnosis.early_decision import decide_early
 from vapo.diagnosis.error_causes import Judge, find_cause
-from vapo.diagnosis.findings import ErrorCause, QuestionFindings, Remedied
+from vapo.diagnosis.findings import Attention, ErrorCause, QuestionFindings, Remedied
 from vapo.diagnosis.findings_log import CHAIN, FindingsLog, Part, read_part, read_rollout, write_finding, write_rollout
 from vapo.diagnosis.image_sensitivity import measure_sensitivity
 from vapo.diagnosis.perception_by_depth import probe_by_depth
@@ -131,19 +131,19 @@ class Examination:
         )
 
     def _remedy(self, chains: Sequence[Chain]) -> list[tuple[Remedied, ...]]:
-        focused = focus(self._examinee, chains, self._settings)
+        attentions = [self._attend(chain) if self._attends else None for chain in chains]
+        shown: Sequence[Remedied | None] = [None] * len(chains)
+        if "replay" in self._examinee.abilities:
+            shown = replay(self._examinee, chains, self._settings, attentions)
+        reminded = focus(self._examinee, chains, self._settings, attend=self._attends)
         found: list[tuple[Remedied, ...]] = []
-        for chain, reminded in zip(chains, focused, strict=True):
-            attention = None
-            if self._attends:
-                known = self._log.find(digest_sample(chain.rollout.sample), "attention")
-                attention = read_part(known) or measure_attention(self._examinee, chain.rollout)
-            shown = None
-            if "replay" in self._examinee.abilities:
-                shown = replay(self._examinee, chain, self._settings, attention)
-            ways = (keep_chain(chain, attention), shown, reminded)
-            found.append(tuple(way for way in ways if way is not None))
+        for chain, attention, *remedied in zip(chains, attentions, shown, reminded, strict=True):
+            found.append((keep_chain(chain, attention), *(way for way in remedied if way is not None)))
         return found
+
+    def _attend(self, chain: Chain) -> Attention:
+        known = read_part(self._log.find(digest_sample(chain.rollout.sample), "attention"))
+        return known or measure_attention(self._examinee, chain.rollout)
 
     def _judge_errors(self, questions: Sequence[Question]) -> None:
         missing = [question for question in questions if self._log.find(question.digest, "errors") is None]

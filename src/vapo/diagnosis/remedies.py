@@ -24,7 +24,8 @@ from vapo.diagnosis.attention import measure_attention
 from vapo.diagnosis.chains import Chain, grade_text
 from vapo.diagnosis.findings import Attention, Remedied
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.engines.examinee import Cut, Examinee
+from vapo.engines.examinee import Cut, Examinee, ReadsSuffixes, ReplaysTogether
+from vapo.types import Rollout
 
 _SENTENCE_DRAWS = 6  # keeps this generator apart from others with the same seed
 
@@ -34,40 +35,72 @@ def keep_chain(chain: Chain, attention: Attention | None) -> Remedied:
     return Remedied("none", chain.answer, chain.right, chain.rollout.text, _mean(attention))
 
 
+@dataclass(slots=True)
+class _Shown:
+    """A chain under way with the image shown again: the rollout written last, and where it is interrupted."""
+
+    chain: Chain
+    rollout: Rollout
+    index: int
+    shares: list[float]
+    text: str = ""
+    ends: bool = False
+
+    def go_on(self, rollout: Rollout, index: int | None, attention: Attention | None) -> None:
+        self.rollout, self.ends = rollout, index is None
+        self.index = len(rollout.token_texts) if index is None else index
+        self.text += "".join(rollout.token_texts[: self.index]) + ("" if self.ends else "\n")
+        self.shares.extend(attention.by_token[: self.index] if attention is not None else ())
+
+
 def replay(
-    examinee: Examinee, chain: Chain, settings: DiagnosisSettings, attention: Attention | None
-) -> Remedied | None:
-    """Write a chain with the image shown again at each interruption.
+    examinee: Examinee, chains: Sequence[Chain], settings: DiagnosisSettings, attentions: Sequence[Attention | None]
+) -> list[Remedied | None]:
+    """Write chains with the image shown again at each interruption; None for a chain without a boundary.
 
     Args:
         examinee: a model that can be shown its image again.
-        chain: the chain without.
+        chains: any number; they are written together where the examinee can.
         settings: number of interruptions, scale of the image, longest chain.
-        attention: of the chain without; None leaves attention out.
-
-    Returns:
-        None for a chain without a boundary.
+        attentions: of the chains without; None leaves attention out.
     """
-    rollout, kept_text = chain.rollout, ""
-    index = chain.cut_near(1 / (settings.num_remedy_cuts + 1))
-    measured: list[Sequence[float]] = [] if attention is None else [attention.by_token[:index]]
-    for turn in range(settings.num_remedy_cuts):
-        if index is None:
-            break
-        kept_text += "".join(rollout.token_texts[:index]) + "\n"
-        cut, index = Cut(rollout, index), None
-        if turn + 1 < settings.num_remedy_cuts:
-            rollout = examinee.replay_image(cut, _short(chain, settings), settings.replay_scale)
-            index = _cut_text(rollout.token_texts, chain, settings)
-        if index is None:
-            rollout = examinee.replay_image(cut, settings.max_completion_tokens, settings.replay_scale)
-        if attention is not None:
-            measured.append(measure_attention(examinee, rollout).by_token[:index])
-    if rollout is chain.rollout:
-        return None
-    shares = [share for part in measured for share in part]
-    answer, right = grade_text(rollout.text, rollout.sample.answer, settings.think_tags[1])
-    return Remedied("replay", answer, right, kept_text + rollout.text, sum(shares) / len(shares) if shares else None)
+    ways: dict[int, _Shown] = {}
+    for number, (chain, attention) in enumerate(zip(chains, attentions, strict=True)):
+        index = chain.cut_near(1 / (settings.num_remedy_cuts + 1))
+        if index is not None:
+            ways[number] = _Shown(chain, chain.rollout, index, [])
+            ways[number].go_on(chain.rollout, index, attention)
+
+    def write(going: Sequence[tuple[int, _Shown]], max_tokens: int) -> list[Rollout]:
+        cuts = [Cut(way.rollout, way.index) for _, way in going]
+        if isinstance(examinee, ReplaysTogether):
+            return examinee.replay_images(cuts, max_tokens, settings.replay_scale)
+        return [examinee.replay_image(cut, max_tokens, settings.replay_scale) for cut in cuts]
+
+    def measure(number: int, rollout: Rollout) -> Attention | None:
+        return measure_attention(examinee, rollout) if attentions[number] is not None else None
+
+    going = list(ways.items())
+    for _ in range(settings.num_remedy_cuts - 1):
+        more: list[tuple[int, _Shown]] = []
+        short = max((_short(way.chain, settings) for _, way in going), default=1)
+        for (number, way), rollout in zip(going, write(going, short) if going else (), strict=True):
+            index = _cut_text(rollout.token_texts, way.chain, settings)
+            if index is not None:  # else the model is about to answer
+                way.go_on(rollout, index, measure(number, rollout))
+                more.append((number, way))
+        going = more
+    everyone = list(ways.items())
+    for (number, way), rollout in zip(
+        everyone, write(everyone, settings.max_completion_tokens) if everyone else (), strict=True
+    ):
+        way.go_on(rollout, None, measure(number, rollout))
+    return [_judge_shown(ways[number], settings) if number in ways else None for number in range(len(chains))]
+
+
+def _judge_shown(way: _Shown, settings: DiagnosisSettings) -> Remedied:
+    answer, right = grade_text(way.rollout.text, way.chain.rollout.sample.answer, settings.think_tags[1])
+    return Remedied("replay", answer, right, way.text, sum(way.shares) / len(way.shares) if way.shares else None)
 
 
 @dataclass(slots=True)
@@ -81,13 +114,16 @@ class _Reminded:
     ends: bool = False
 
 
-def focus(examinee: Examinee, chains: Sequence[Chain], settings: DiagnosisSettings) -> list[Remedied | None]:
+def focus(
+    examinee: Examinee, chains: Sequence[Chain], settings: DiagnosisSettings, *, attend: bool = False
+) -> list[Remedied | None]:
     """Write chains with a reminder to look at each interruption; None for a chain without a boundary.
 
     Args:
         examinee: a model that can continue from a cut.
         chains: any number; they are continued together.
         settings: number of interruptions, sentences, longest chain, seed.
+        attend: whether to measure attention, over the whole of the new chain, where the examinee can.
     """
     ways: dict[int, _Reminded] = {}
     for number, chain in enumerate(chains):
@@ -119,7 +155,11 @@ def focus(examinee: Examinee, chains: Sequence[Chain], settings: DiagnosisSettin
             continue
         text = "".join(chain.rollout.token_texts[: way.index]) + way.suffix
         answer, right = grade_text(text, chain.rollout.sample.answer, settings.think_tags[1])
-        found.append(Remedied("focus", answer, right, text, None))
+        share = None
+        if attend and isinstance(examinee, ReadsSuffixes):
+            reminded = examinee.read_cut(Cut(chain.rollout, way.index, way.suffix))
+            share = _mean(measure_attention(examinee, reminded))
+        found.append(Remedied("focus", answer, right, text, share))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from vapo.types import Probe, Rollout, Sample, Verdict
 
@@ -64,4 +64,22 @@ class Examinee(Protocol):
 
     def compare_views(self, rollout: Rollout, view: View = "blank") -> Sequence[float]:
         """Return KL(with the image || under `view`) of each completion token's distribution, in nats; shape (T,)."""
+        ...
+
+
+@runtime_checkable
+class ReadsSuffixes(Protocol):
+    """What an examinee offers besides, if it can attend to chains that are partly written by others."""
+
+    def read_cut(self, cut: Cut) -> Rollout:
+        """Return the kept chain with the cut's suffix as further tokens of it; nothing is written."""
+        ...
+
+
+@runtime_checkable
+class ReplaysTogether(Protocol):
+    """What an examinee offers besides, if it shows the image again in many chains faster than in one by one."""
+
+    def replay_images(self, cuts: Sequence[Cut], max_new_tokens: int, scale: float) -> list[Rollout]:
+        """Do `replay_image` for every cut."""
         ...

@@ -164,6 +164,13 @@ class TransformersExaminee:
             for rollout, new in zip(shown, written, strict=True)
         ]
 
+    def read_cut(self, cut: Cut) -> Rollout:
+        """Return the kept chain with the cut's suffix as further tokens of it, as `continue_cuts` reads it."""
+        branch = self._grow(cut)
+        kept = branch.rollout.completion_ids[: branch.index]
+        texts = branch.rollout.token_texts[: branch.index] + self._texts(kept, branch.ids)
+        return replace(branch.rollout, completion_ids=kept + branch.ids, token_texts=texts)
+
     def attend_to_image(self, rollout: Rollout) -> list[list[list[float]]]:
         """Return the share of attention on image tokens; shape (completion tokens, layers, heads)."""
         self._demand("attend")
