@@ -227,5 +227,5 @@ class TestBadInput:
 
     def test_a_tokenizer_that_is_not_to_be_had(self, stub, tmp_path):
         stub.script[CHAT] = [Model("7")]
-        with pytest.raises(ModelError, match="the tokenizer of 'tiny' cannot be loaded from .*; name the folder"):
+        with pytest.raises(ModelError, match=r"the tokenizer of 'tiny' cannot be loaded from .*; name the folder"):
             connect_examinee(stub.url, tokenizer=str(tmp_path))

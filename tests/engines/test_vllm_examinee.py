@@ -69,7 +69,7 @@ def test_abilities_and_what_to_do_without_the_others(there):
     assert there.name == "tiny"
     assert there.abilities == {"continue", "probe", "replay"}
     for ability in ("attend", "compare_views"):
-        assert "run the checkpoint with transformers" in there.why_not(ability)
+        assert "run its checkpoint with transformers" in there.why_not(ability)
 
 
 def test_chains_are_those_of_transformers(there, here):

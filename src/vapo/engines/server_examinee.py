@@ -245,7 +245,7 @@ class ServerExaminee:
 
 
 _CONTEXT_OF_TEXT = 16  # tokens; enough before new ones to know what text they add
-_RUN_IT_HERE = "run the checkpoint with transformers: give its folder or hub name in place of the URL"
+_RUN_IT_HERE = "for that, run its checkpoint with transformers, without a server"
 
 
 def _share_of_yes(told: dict[int, float], answers: AnswerTokens, sample_id: str) -> float:
