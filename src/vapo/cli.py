@@ -165,6 +165,11 @@ def add_diagnose(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     add_data_options(parser, split="heldout", needed="unless MODEL is 'lab'")
     parser.add_argument("--out", type=Path, default=Path("report"), help="folder to write (default: report)")
+    parser.add_argument(
+        "--figures",
+        action="store_true",
+        help="draw the curves for a paper too, as PNG and SVG in OUT/figures (pip install 'vapo[report]')",
+    )
     add = parser.add_argument_group("protocols").add_argument
     add("--protocols", metavar="NAMES", help="early,perception,attention,remedies,errors,sensitivity (default: all)")
     add("--step", type=float, default=5.0, help="distance of the cuts of early decision, in percent (default: 5)")
@@ -198,11 +203,14 @@ def diagnose(options: argparse.Namespace) -> int:
     from vapo.data.samples import load_samples
     from vapo.diagnosis.diagnose import REPORT
     from vapo.diagnosis.diagnose import diagnose as examine
+    from vapo.diagnosis.figures import import_matplotlib, write_figures
     from vapo.diagnosis.opened_models import choose_data, open_judge, open_models
     from vapo.diagnosis.settings import choose_protocols, make_settings
     from vapo.lab.judge import find_truth
     from vapo.lab.shipped import resolve_data, resolve_model
 
+    if options.figures:
+        import_matplotlib()  # that it is missing is said now, not when all is computed
     protocols = choose_protocols(options.protocols.split(",") if options.protocols is not None else None)
     settings = make_settings(
         step=options.step,
@@ -256,6 +264,8 @@ def diagnose(options: argparse.Namespace) -> int:
         on_notice=print,
         on_progress=show_progress,
     )
+    if options.figures:
+        write_figures(diagnosis, options.out / "figures")
     for model in diagnosis.models:
         print("\n  ".join([f"{model.name}:", *model.verdict]))
     if judge is not None:

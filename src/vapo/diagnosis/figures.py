@@ -51,7 +51,7 @@ def write_figures(diagnosis: Diagnosis, folder: Path, formats: Sequence[str] = (
     unknown = [name for name in formats if name not in ("png", "svg", "pdf")]
     if unknown:
         raise ConfigError(f"{unknown[0]!r} is no format of figures; choose among png, svg and pdf")
-    matplotlib = _import_matplotlib()
+    matplotlib = import_matplotlib()
     folder.mkdir(parents=True, exist_ok=True)
     names = [model.name for model in diagnosis.models]
     written: list[Path] = []
@@ -113,7 +113,8 @@ def _name(line: Line, names: Sequence[str]) -> str:
     return f"{names[line.model]}, {line.variant}" if len(names) > 1 else line.variant
 
 
-def _import_matplotlib() -> Any:
+def import_matplotlib() -> Any:
+    """Import matplotlib, or raise ConfigError that says how to install it."""
     try:
         import matplotlib
         import matplotlib.figure
