@@ -11,9 +11,10 @@ import torch
 from engines.prober_contract import encode_prompt, extend_prompt, make_rollout, make_sample
 from tiny_models import FAMILIES, build_tiny
 
-from vapo.engines import attention_ratio
-from vapo.engines.attention_ratio import IMAGE_ATTENTION, attend_and_watch, attention_on_image, measure_share
+from vapo.engines import attention_ratio, key_shares
+from vapo.engines.attention_ratio import IMAGE_ATTENTION, attend_and_watch, attention_on_image
 from vapo.engines.attention_switch import switched_attention
+from vapo.engines.key_shares import measure_share
 from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module
 from vapo.types import Rollout
@@ -74,7 +75,7 @@ class TestEveryFamily:
         model, processor = model_and_processor
         rollout = make_rollout(processor, make_sample("a"), CHAIN)
         whole = attention_on_image(model, processor, rollout)
-        monkeypatch.setattr(attention_ratio, "_SCORES_AT_ONCE", {"cpu": 1})
+        monkeypatch.setattr(key_shares, "_SCORES_AT_ONCE", {"cpu": 1})
         torch.testing.assert_close(attention_on_image(model, processor, rollout), whole, atol=1e-6, rtol=0)
 
     def test_where_the_kernel_does_not_tell_its_sum_it_is_made_anew(self, model_and_processor, monkeypatch):
@@ -119,7 +120,7 @@ class TestShare:
     @pytest.mark.parametrize("kind", ["none", "booleans", "added", "per head"])
     @pytest.mark.parametrize("at_once", [1, 300, 2**20])
     def test_equals_one_dense_softmax(self, kind, at_once, monkeypatch):
-        monkeypatch.setattr(attention_ratio, "_SCORES_AT_ONCE", {"cpu": at_once})
+        monkeypatch.setattr(key_shares, "_SCORES_AT_ONCE", {"cpu": at_once})
         generator = torch.Generator().manual_seed(0)
         query, key = (torch.randn(heads, 23, 8, generator=generator) for heads in (6, 2))
         counted = torch.rand(23, generator=generator) < 0.4
@@ -204,6 +205,14 @@ class TestChain:
         shares = attention_on_image(model, processor, rollout)
         # Eager weights are rounded to 8 bits before they are summed.
         torch.testing.assert_close(shares, sum_weights(model, processor, rollout), atol=5e-3, rtol=0)
+
+    @pytest.mark.gpu
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_a_gpu_finds_the_same(self, family):
+        model, processor = sharpen(*build_tiny(family))
+        rollout = make_rollout(processor, make_sample("a"), CHAIN)
+        expected = attention_on_image(model, processor, rollout)
+        torch.testing.assert_close(attention_on_image(model.cuda(), processor, rollout), expected, atol=1e-4, rtol=0)
 
     def test_the_model_is_left_as_it_was(self, llava):
         model, processor = llava

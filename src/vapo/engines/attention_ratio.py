@@ -21,7 +21,7 @@ is ever made of scores or weights.
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,18 +34,14 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from vapo.engines.attention_switch import switched_attention
 from vapo.engines.batched_prober import inference
 from vapo.engines.block_attention import FLASH_DTYPES
+from vapo.engines.checkpoint import Policy
+from vapo.engines.key_shares import measure_share
+from vapo.engines.rollout_row import lay_row, reading_row
 from vapo.errors import ModelError
-from vapo.models.first_device import find_first_device
-from vapo.models.image_features import ImageFeatures, find_feature_module, shared_image_features
-from vapo.models.images import process_images
-from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, token_types
+from vapo.models.image_features import ImageFeatures, find_feature_module
 from vapo.types import Rollout
 
 IMAGE_ATTENTION = "vapo_image_share"
-
-# Scores made at a time, over all heads. On a CPU a megabyte stays in its cache; elsewhere larger pieces cost less.
-_SCORES_AT_ONCE = {"cpu": 2**18}
-_SCORES_AT_ONCE_ELSEWHERE = 2**23
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,31 +88,18 @@ def attention_on_image(
         raise ModelError(
             f"sample {rollout.sample.id!r}: its rollout has no prompt, so nothing predicts its first token"
         )
-    module = find_feature_module(model)
-    device = find_first_device(module)
-    image_token_id = find_image_token_id(module.config)
-    ids = rollout.prompt_ids + rollout.completion_ids
-    types = token_types(ids, image_token_id)
-    if rollout.sample.images and not any(types):
+    policy = Policy(model, processor)
+    row = lay_row(policy, rollout)
+    if rollout.sample.images and not row.is_image.any():
         raise ModelError(
-            f"sample {rollout.sample.id!r} has pictures, but none of its rollout's tokens is the image token "
-            f"{image_token_id}; the rollout was written by another model's processor"
+            f"sample {rollout.sample.id!r} has pictures, but none of its rollout's tokens is an image token; the "
+            "rollout was written with another model's processor"
         )
-    inputs: dict[str, Any] = {"input_ids": torch.tensor([ids], device=device)}
-    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-    token_type_name = find_token_type_name(module, processor)
-    if token_type_name is not None:
-        inputs[token_type_name] = torch.tensor([types], device=device)
+    module = find_feature_module(model)
     first = len(rollout.prompt_ids) - 1
-    watch = _Watch(range(first, first + len(rollout.completion_ids)), torch.tensor(types, device=device))
-    with ExitStack() as stack:
-        if rollout.sample.images:
-            images = process_images(processor, rollout.sample.images).to(device)
-            inputs |= images.tensors
-            stack.enter_context(shared_image_features(module, [0], [images], features))
-        stack.enter_context(inference(model))
-        stack.enter_context(_watching(module.get_decoder().config, watch))
-        model(**inputs, use_cache=False, logits_to_keep=1)
+    watch = _Watch(range(first, first + len(rollout.completion_ids)), row.is_image[0])
+    with inference(model), reading_row(policy, row, features), _watching(module.get_decoder().config, watch):
+        model(**row.inputs, use_cache=False, logits_to_keep=1)
     if not watch.shares:
         raise ModelError(
             f"{type(module).__name__} does not take its attention from transformers' AttentionInterface, so its "
@@ -158,62 +141,6 @@ def attend_and_watch(
     share = measure_share(query[0], key[0], watch.rows, watch.is_image, attention_mask, scale, lse)
     watch.shares.append(share)
     return output, None
-
-
-def measure_share(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    rows: range,
-    counted: torch.Tensor,
-    mask: torch.Tensor | None,
-    scale: float,
-    lse: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Return the softmax mass that each of `rows` gives to the keys that are counted.
-
-    Args:
-        query: shape (heads, N, head_dim).
-        key: shape (key_heads, N, head_dim), with heads a multiple of key_heads.
-        rows: the queries to measure, consecutive.
-        counted: 1 for keys that count, 0 for others; shape (N,).
-        mask: which keys are seen, shape (1, 1 or heads, N, N), booleans or what is added to scores; None is causal.
-        scale: factor of the scores.
-        lse: log-sum-exp of each query over all keys, shape (heads, N), where it is known already.
-
-    Returns:
-        Shape (heads, len(rows)), in [0, 1].
-    """
-    own = slice(rows.start, rows.stop)
-    counted_keys = torch.nonzero(counted).flatten().to(query.device)
-    all_keys = torch.arange(query.shape[1], device=query.device)
-    lse_all = sum_up(query, key, rows, all_keys, mask, scale) if lse is None else lse[:, own]
-    # Rounding may leave the part a little above the whole.
-    return torch.exp(sum_up(query, key, rows, counted_keys, mask, scale) - lse_all).clamp(max=1.0).float()
-
-
-def sum_up(
-    query: torch.Tensor, key: torch.Tensor, rows: range, among: torch.Tensor, mask: torch.Tensor | None, scale: float
-) -> torch.Tensor:
-    """Return log sum exp of the scores that each of `rows` gives to the keys `among` all; shape (heads, len(rows))."""
-    heads, _, head_dim = query.shape
-    dtype = torch.promote_types(query.dtype, torch.float32)
-    keys = key[:, among].to(dtype)
-    sums = torch.empty(heads, len(rows), dtype=dtype, device=query.device)
-    most = _SCORES_AT_ONCE.get(query.device.type, _SCORES_AT_ONCE_ELSEWHERE)
-    at_once = max(1, most // (heads * max(1, len(among))))
-    for start in range(rows.start, rows.stop, at_once):
-        stop = min(start + at_once, rows.stop)
-        queries = (query[:, start:stop].to(dtype) * scale).reshape(len(key), -1, head_dim)  # of one key head together
-        scores = (queries @ keys.mT).view(heads, stop - start, len(among))
-        if mask is None:
-            rows_now = torch.arange(start, stop, device=query.device)
-            scores.masked_fill_(among > rows_now[:, None], -torch.inf)
-        elif mask.dtype == torch.bool:
-            scores.masked_fill_(~mask[0, :, start:stop][..., among], -torch.inf)
-        else:
-            scores += mask[0, :, start:stop][..., among]
-        sums[:, start - rows.start : stop - rows.start] = scores.logsumexp(-1)
-    return sums
 
 
 def _attend(

@@ -11,7 +11,7 @@ import torch
 
 from vapo.engines.checkpoint import Policy
 from vapo.models.first_device import find_first_device
-from vapo.models.image_features import find_feature_module, shared_image_features
+from vapo.models.image_features import ImageFeatures, find_feature_module, shared_image_features
 from vapo.models.images import ImageInputs, process_images
 from vapo.models.vision_tokens import find_image_token_id, find_token_type_name
 from vapo.types import Rollout
@@ -50,8 +50,14 @@ def lay_row(policy: Policy, rollout: Rollout) -> RolloutRow:
 
 
 @contextmanager
-def reading_row(policy: Policy, row: RolloutRow) -> Generator[None]:
-    """Make the next call of the model on the row's inputs find its pictures' features, in the text's precision."""
+def reading_row(policy: Policy, row: RolloutRow, features: dict[int, ImageFeatures] | None = None) -> Generator[None]:
+    """Make the next call of the model on the row's inputs find its pictures' features, in the text's precision.
+
+    Args:
+        policy: the model and its processor.
+        row: what it will be called on.
+        features: image features kept under 0, read and filled; None encodes the pictures for this call alone.
+    """
     module = find_feature_module(policy.model)
-    with shared_image_features(module, [0] if row.images.tensors else [], [row.images], None):
+    with shared_image_features(module, [0] if row.images.tensors else [], [row.images], features):
         yield
