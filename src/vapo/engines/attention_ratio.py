@@ -46,10 +46,11 @@ IMAGE_ATTENTION = "vapo_image_share"
 
 @dataclass(frozen=True, slots=True)
 class _Watch:
-    """What the layers of one pass are asked: the share of `is_image` keys in the attention of `rows`."""
+    """What the layers of a pass over N tokens are asked: the share of image keys in the attention of `rows`."""
 
     rows: range
-    is_image: torch.Tensor
+    image_keys: torch.Tensor
+    num_tokens: int
     shares: list[torch.Tensor] = field(default_factory=list)
 
 
@@ -97,7 +98,9 @@ def attention_on_image(
         )
     module = find_feature_module(model)
     first = len(rollout.prompt_ids) - 1
-    watch = _Watch(range(first, first + len(rollout.completion_ids)), row.is_image[0])
+    is_image = row.is_image[0].cpu()
+    rows = range(first, first + len(rollout.completion_ids))
+    watch = _Watch(rows, torch.nonzero(is_image).flatten(), len(is_image))
     with inference(model), reading_row(policy, row, features), _watching(module.get_decoder().config, watch):
         model(**row.inputs, use_cache=False, logits_to_keep=1)
     if not watch.shares:
@@ -128,9 +131,9 @@ def attend_and_watch(
         raise ModelError(f"{IMAGE_ATTENTION!r} attention works inside attention_on_image alone")
     if options.get("softcap") is not None or options.get("s_aux") is not None:
         raise ModelError(f"{name} caps its scores or attends to sinks, which sdpa does not; it cannot be measured")
-    if key.shape[2] != len(watch.is_image) or query.shape[:1] + query.shape[2:3] != (1, len(watch.is_image)):
+    if key.shape[2] != watch.num_tokens or query.shape[:1] + query.shape[2:3] != (1, watch.num_tokens):
         raise ModelError(
-            f"{name} looks at {key.shape[2]} states where there are {len(watch.is_image)} tokens; models that see "
+            f"{name} looks at {key.shape[2]} states where there are {watch.num_tokens} tokens; models that see "
             "pictures through cross-attention have no image tokens whose share could be measured"
         )
     causal = options.get("is_causal")
@@ -138,7 +141,7 @@ def attend_and_watch(
         raise ModelError(f"{name} lets text see what comes behind it, so it predicts no tokens that could be measured")
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     output, lse = _attend(module, query, key, value, attention_mask, scale, dropout=dropout, **options)
-    share = measure_share(query[0], key[0], watch.rows, watch.is_image, attention_mask, scale, lse)
+    share = measure_share(query[0], key[0], watch.rows, watch.image_keys, attention_mask, scale, lse)
     watch.shares.append(share)
     return output, None
 
