@@ -46,6 +46,7 @@ def take_screenshots(report: Path, folder: Path) -> list[Path]:
 
 def photograph(page: Page, part: str, file: Path) -> None:
     """Photograph a part of the page with some room around it."""
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")  # boxes are measured from the top of the window
     box = page.locator(part).bounding_box()
     assert box is not None, f"{part} is not shown"
     clip = {"x": box["x"] - 24, "y": box["y"] - 12, "width": box["width"] + 48, "height": box["height"] + 24}

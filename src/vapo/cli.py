@@ -265,12 +265,12 @@ def diagnose(options: argparse.Namespace) -> int:
         on_progress=show_progress,
     )
     if options.figures:
-        write_figures(diagnosis, options.out / "figures")
+        write_figures(diagnosis, options.out)
     for model in diagnosis.models:
         print("\n  ".join([f"{model.name}:", *model.verdict]))
     if judge is not None:
         print(judge.tell_usage())
-    print(f"the report is in {options.out / REPORT}")
+    print(f"the report is in {options.out.joinpath(REPORT)}")
     return 0
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.resources import files
 
 import pytest
 from diagnosis.browser import CHROMIUM, start_chromium, visit
 from diagnosis.made_diagnosis import HOSTILE, make_diagnosis, make_images
 
-from vapo.diagnosis.page.write import write_page
+from vapo.diagnosis.page.write import write_data, write_page
 
 pytestmark = [
     pytest.mark.browser,
@@ -303,4 +304,26 @@ def test_a_chain_of_nothing_and_a_model_without_the_question(browser, tmp_path):
         assert "The model wrote nothing." in text and "no answer" in text
         assert "This model has no chain on this question." in text
         visited.page.keyboard.press("ArrowRight")
+        assert visited.complaints == []
+
+
+def test_inspector_works_without_the_rest_of_the_page(browser, tmp_path):
+    folder = files("vapo.diagnosis.page")
+    names = ("elements.js", "ruler.js", "chain.js", "inspector.js")
+    chain = {"tokens": ["a", " b", " c"], "thinking": [0, 2], "answer": "1", "right": True, "finished": True}
+    absent = dict.fromkeys(("early", "claims", "attention", "sensitivity", "remedied", "category", "truth", "votes"))
+    chain |= {"notes": [], "recoverable": False, **absent}
+    question = {"id": "q", "question": "?", "reference": "1", "chains": [chain, {**chain, "sensitivity": [0, 9, 500]}]}
+    data = {"models": [{"name": "before"}, {"name": "after"}], "questions": [question], "pictures": [], "places": []}
+    scripts = "".join(f"<script>{folder.joinpath(name).read_text('utf-8')}</script>" for name in names)
+    mount = f"vapoPage.mountInspector(document.body, {write_data(data)}).cutAt(0.5)"
+    done = "document.documentElement.dataset.ready = 'true'"
+    file = tmp_path / "inspector.html"
+    file.write_text(
+        f"<!doctype html><meta charset=utf-8><body></body>{scripts}<script>{mount};{done}</script>", "utf-8"
+    )
+    with visit(browser, file) as visited:
+        assert visited.page.locator(".chain h4").all_inner_texts() == ["before", "after"]
+        assert visited.page.locator(".now").first.inner_text().startswith("Stopped at 50 %")
+        assert visited.page.locator(".t.h9").count() == 1
         assert visited.complaints == []

@@ -34,11 +34,11 @@ _STYLE: dict[str, Any] = {
 
 
 def write_figures(diagnosis: Diagnosis, folder: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
-    """Write each curve that has lines as a figure of its own, `folder/<key>.<format>`.
+    """Write each curve that has lines as a figure of its own, `folder/figures/<key>.<format>`.
 
     Args:
         diagnosis: what to draw.
-        folder: made if it is missing; figures of the same name are replaced.
+        folder: of the report; made if it is missing. Figures of the same name are replaced.
         formats: "png" (300 dots per inch), "svg" or "pdf".
 
     Returns:
@@ -52,7 +52,8 @@ def write_figures(diagnosis: Diagnosis, folder: Path, formats: Sequence[str] = (
     if unknown:
         raise ConfigError(f"{unknown[0]!r} is no format of figures; choose among png, svg and pdf")
     matplotlib = import_matplotlib()
-    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / "figures"
+    place.mkdir(parents=True, exist_ok=True)
     names = [model.name for model in diagnosis.models]
     written: list[Path] = []
     with matplotlib.rc_context(_STYLE):
@@ -63,7 +64,7 @@ def write_figures(diagnosis: Diagnosis, folder: Path, formats: Sequence[str] = (
             figure = matplotlib.figure.Figure(SIZE, layout="constrained")
             draw_curve(figure.subplots(), curve, names)
             for name in formats:
-                file = folder / f"{curve.key}.{name}"
+                file = place / f"{curve.key}.{name}"
                 figure.savefig(file, dpi=300)
                 written.append(file)
     return written
@@ -72,15 +73,18 @@ def write_figures(diagnosis: Diagnosis, folder: Path, formats: Sequence[str] = (
 def draw_curve(axes: Axes, curve: Curve, names: Sequence[str]) -> None:
     """Draw one curve with bands for its intervals; `names` are those of the models."""
     variants = list(dict.fromkeys(line.variant for line in curve.lines))
+    y_scale = 100 if curve.y_is_share else 1
     for line in curve.lines:
         _draw_line(axes, curve, line, variants.index(line.variant), _name(line, names))
     if curve.reference is not None:
-        axes.axhline(curve.reference[0], color="#5d6672", linewidth=0.6, linestyle=(0, (2, 3)), zorder=1)
+        axes.axhline(y_scale * curve.reference[0], color="#5d6672", linewidth=0.6, linestyle=(0, (2, 3)), zorder=1)
     axes.set_xlabel(curve.x_label + (", %" if curve.x_is_share else ""))
     axes.set_ylabel(curve.y_label + (", %" if curve.y_is_share else ""))
     if curve.x_is_share:
-        axes.set_xlim(0, 100)
-    axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
+        axes.set_xlim(-2, 102)  # room for the points at both ends
+    # What shrinks towards nothing is shown with nothing on the scale; what is compared with a level is shown near it.
+    if curve.reference is None:
+        axes.set_ylim(bottom=0)
     axes.legend(frameon=False, fontsize=6.5, handlelength=2.4)
 
 

@@ -14,7 +14,7 @@
   // The value that gets the strongest colour: few tokens pass it. One scale for all chains, so that they compare.
   function scaleOf(questions, key) {
     const all = questions.flatMap((question) => question.chains.flatMap((chain) => (chain && chain[key]) || [])).sort((a, b) => a - b);
-    return all.length ? Math.max(1, all[Math.floor(0.98 * (all.length - 1))]) / PER_UNIT : null;
+    return all.length ? Math.max(1, all[Math.ceil(0.98 * (all.length - 1))]) / PER_UNIT : null;
   }
 
   function stateOf(chain) {

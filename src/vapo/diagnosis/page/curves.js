@@ -55,7 +55,7 @@
       scales: { x: { time: false, range: (_, low, high) => (curve.x_is_share ? [0, 1] : [low, high]) }, y: { range: (_, low, high) => rangeOf(curve, low, high) } },
       axes: [
         { ...axis, label: curve.x_label, size: 24, values: curve.x_is_share ? (_, values) => sharp(values) : (_, values) => values.map((v) => number(v)) },
-        { ...axis, size: 48, values: curve.y_is_share ? (_, values) => values.map((v) => percent(v, decimals(values))) : (_, values) => values.map((v) => number(v)) },
+        { ...axis, size: 48, space: 26, values: curve.y_is_share ? (_, values) => values.map((v) => percent(v, decimals(values))) : (_, values) => values.map((v) => number(v)) },
       ],
       hooks: {
         drawAxes: [(plot) => curve.reference && drawReference(plot, curve.reference, ink, background, font)],

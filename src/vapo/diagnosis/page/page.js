@@ -29,7 +29,7 @@
       shown > 1 && make("ul", {}, items.slice(1, shown)),
       make("dl.facts", {}, facts.map(([name, [value, low, high], format, meaning]) => make("div", { title: meaning },
         make("dt", {}, name), make("dd", {}, format(value), low != null && make("span", {}, `${format(low).replace(" %", "")} – ${format(high)}`))))),
-      items.length > shown && make("details", {}, make("summary", {}, `${items.length - shown} more sentences`), make("ul", {}, items.slice(shown))));
+      items.length > shown && make("details", {}, make("summary", {}, items.length - shown === 1 ? "One more sentence" : `${items.length - shown} more sentences`), make("ul", {}, items.slice(shown))));
   }
 
   const curveOf = Object.fromEntries(summary.curves.map((curve) => [curve.key, curve]));
@@ -47,7 +47,7 @@
     mountCurve(curves("early"), models, height), mountCurve(curves("perception", "p_label"), models, height),
     mountCurve(curves("attention_by_depth", "attention_by_step"), models, height), mountCurve(curves("sensitivity"), models, height));
   into("tables",
-    vapo.modelsCard(models), vapo.differencesCard(summary.differences, models), mountCurve(curves("recovery"), models, 220),
+    vapo.modelsCard(models), mountCurve(curves("recovery"), models, 180), vapo.differencesCard(summary.differences, models),
     vapo.remediesCard(summary.remedies, models), vapo.categoriesCard(summary.categories, models), vapo.confusionCards(summary.confusion, models), vapo.headsCard(summary.heads, models));
   into("notes",
     card("What was left out", null, summary.left_out.length ? make("ul", {}, summary.left_out.map((reason) => make("li", {}, reason))) : make("p", {}, "Nothing: every protocol was run.")),

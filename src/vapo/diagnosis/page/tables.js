@@ -119,10 +119,11 @@
     const isShare = (row) => !/token|nats|KL/i.test(row.measure);
     const scale = scaleOf(rows.filter(isShare).map((row) => row.difference), 0);
     const place = (row) => Math.max(0, models.findIndex((model) => model.name === row.name));
-    return card(`Differences to ${models[0].name}`, "Paired by question, with 95 % intervals: an interval that leaves out 0 is a difference.",
-      tableOfModels("Paired differences", models, ["measure", "model", "difference", "", "questions"], rows.map((row) => [
+    const others = models.length > 2 ? models : [];
+    return wide(card(`Differences to ${models[0].name}`, "Paired by question, with 95 % intervals: an interval that leaves out 0 is a difference.",
+      tableOfModels("Paired differences", others, ["measure", "model", "difference", "", "questions"], rows.map((row) => [
         row.measure, modelName(models, place(row)), isShare(row) ? signed(row.difference) : estimateText(row.difference, number),
-        isShare(row) ? interval(row.difference, scale, place(row)) : null, String(row.difference[3])])));
+        isShare(row) ? interval(row.difference, scale, place(row)) : null, String(row.difference[3])]))));
   }
 
   function modelsCard(models) {
