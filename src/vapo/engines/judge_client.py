@@ -87,6 +87,7 @@ class JudgeClient:
         seed: of the first vote; the n-th has `seed + n`.
         max_tokens: longest answer; judges that think before they answer need more.
         prices: to tell what it cost; None leaves that out.
+        timeout_s: longest wait for an answer, in seconds, before it is asked for again.
         options: of `ServerConnection`.
 
     Raises:
@@ -104,13 +105,14 @@ class JudgeClient:
         seed: int = 0,
         max_tokens: int = 2048,
         prices: JudgePrices | None = None,
+        timeout_s: float = 120.0,
         **options: Any,
     ) -> None:
         if not 0 <= temperature <= 2 or max_tokens < 1:
             raise ConfigError(
                 f"temperature is {temperature} and max_tokens {max_tokens}; they must be in [0, 2] and at least 1"
             )
-        self._connection = ServerConnection(url, model, **options)
+        self._connection = ServerConnection(url, model, timeout_s=timeout_s, **options)
         self._connection.find_model()
         self._cache = JudgeCache(cache_folder)
         self._temperature = temperature

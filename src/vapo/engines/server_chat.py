@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from vapo.data.prompts import PLACE
 from vapo.engines.server_connection import ServerConnection, take_choice
-from vapo.engines.server_conversation import Message
+from vapo.engines.server_conversation import Message, write_turn
 from vapo.engines.server_tokens import read_logprobs
 from vapo.errors import ModelError
 from vapo.types import Rollout, Sample
@@ -47,7 +49,8 @@ class ChatEndpoint:
         self._write_conversation = write_conversation
         self._never = {str(token): -100 for token in never}
         self._decode = decode
-        self._replays: dict[tuple[int, ...], list[Message]] = {}
+        # By the prompts that pictures were shown again in: what the assistant said before each turn, and its words.
+        self._turns: dict[tuple[int, ...], tuple[tuple[str, str], ...]] = {}
 
     def find_prompt(self, sample: Sample) -> tuple[int, ...]:
         """Return a sample's prompt in tokens. Raises ServerError if the server refuses it."""
@@ -83,18 +86,16 @@ class ChatEndpoint:
         options = {**options, "top_logprobs": MAX_TOP_LOGPROBS}
         return read_logprobs(self._continue(sample, prompt_ids, ids, options), wanted)
 
-    def find_replay_prompt(
-        self, rollout: Rollout, ids: Sequence[int], turn: Message, sample: Sample
-    ) -> tuple[int, ...]:
-        """Return the prompt that has a user turn behind the first tokens of a completion.
+    def find_replay_prompt(self, rollout: Rollout, ids: Sequence[int], sample: Sample, words: str) -> tuple[int, ...]:
+        """Return the prompt that shows a question's pictures again behind the first tokens of a completion.
 
         See `TokenEndpoints.find_replay_prompt`.
         """
         before = (*rollout.prompt_ids, *ids)
-        messages = [*self._find_messages(rollout.sample, rollout.prompt_ids), _assistant(self._decode(ids)), turn]
-        prompt = self._read_prompt(messages)
+        turns = (*self._turns.get(rollout.prompt_ids, ()), (self._decode(ids), words))
+        prompt = self._read_prompt(self._write_messages(sample, turns))
         self._check(before, prompt[: len(before)], sample)
-        self._replays[prompt] = messages
+        self._turns[prompt] = turns
         return prompt
 
     def _continue(
@@ -108,7 +109,14 @@ class ChatEndpoint:
         return take_choice(reply)
 
     def _find_messages(self, sample: Sample, prompt_ids: Sequence[int]) -> list[Message]:
-        return self._replays.get(tuple(prompt_ids)) or self._write_conversation(sample)
+        return self._write_messages(sample, self._turns.get(tuple(prompt_ids), ()))
+
+    def _write_messages(self, sample: Sample, turns: Sequence[tuple[str, str]]) -> list[Message]:
+        own = replace(sample, images=sample.images[: sample.question.count(PLACE)]) if turns else sample
+        messages = self._write_conversation(own)
+        for number, (text, words) in enumerate(turns, 1):
+            messages += [_assistant(text), write_turn(sample, number, words)]
+        return messages
 
     def _read_prompt(self, messages: list[Message]) -> tuple[int, ...]:
         reply = self._connection.chat({**_body(messages, going_on=False), "max_completion_tokens": 1})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vapo.data.prompts import build_messages
+from vapo.data.prompts import PLACE, build_messages
 from vapo.engines.vllm_server import write_data_url
 from vapo.types import Sample
 
@@ -34,6 +34,25 @@ def write_conversation(
         {**message, "content": [next(pictures) if part["type"] == "image" else part for part in message["content"]]}
         for message in messages
     ]
+
+
+def write_turn(sample: Sample, number: int, words: str) -> Message:
+    """Return the user turn that shows a question's pictures again.
+
+    Args:
+        sample: its question has a place for each of its own pictures; behind these come those that are shown again,
+            as many for each turn.
+        number: of the turn, from 1.
+        words: text behind the pictures.
+    """
+    count = sample.question.count(PLACE)
+    pictures = show_pictures(sample.images[number * count : (number + 1) * count])
+    return {"role": "user", "content": [*pictures, {"type": "text", "text": words}]}
+
+
+def count_turns(sample: Sample) -> int:
+    """Return how many turns of a sample show its pictures again."""
+    return len(sample.images) // sample.question.count(PLACE) - 1
 
 
 def show_pictures(images: Sequence[Image]) -> list[dict[str, Any]]:

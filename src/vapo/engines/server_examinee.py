@@ -19,7 +19,7 @@ from vapo.engines.image_replay import REPLAY_SENTENCE
 from vapo.engines.image_views import leave_out_images, mask_images, scale_image
 from vapo.engines.server_chat import UNKNOWN_ID, write_text_only
 from vapo.engines.server_connection import ServerConnection
-from vapo.engines.server_conversation import Message, show_pictures, write_conversation
+from vapo.engines.server_conversation import Message, write_conversation
 from vapo.engines.vllm import share_of_yes
 from vapo.errors import ConfigError, ModelError
 from vapo.models.plain_text import make_neutraliser
@@ -45,10 +45,8 @@ class Continuation(Protocol):
         """Return the log-probabilities of those of `token_ids` that are known, up to a shared constant."""
         ...
 
-    def find_replay_prompt(
-        self, rollout: Rollout, ids: Sequence[int], turn: Message, sample: Sample
-    ) -> tuple[int, ...]:
-        """Return the prompt of `sample` that has a user turn behind the first tokens of a completion."""
+    def find_replay_prompt(self, rollout: Rollout, ids: Sequence[int], sample: Sample, words: str) -> tuple[int, ...]:
+        """Return the prompt that shows a question's pictures again behind the first tokens of a completion."""
         ...
 
 
@@ -157,16 +155,19 @@ class ServerExaminee:
             raise ModelError(f"sample {sample.id!r} has no picture that could be shown again")
         count = sample.question.count(PLACE) or len(sample.images)
         again = tuple(scale_image(image, scale) for image in sample.images[:count])
-        turn = {"role": "user", "content": [*show_pictures(again), {"type": "text", "text": REPLAY_SENTENCE}]}
         # Places say from now on how many pictures are the question's own.
         question = sample.question if PLACE in sample.question else PLACE * count + sample.question
         shown = replace(sample, images=(*sample.images, *again), question=question)
         kept = self._keep(cut)
         if self._has_ended(cut) and not cut.suffix:
             kept = kept[:-1]  # the turn's own end stands there
-        prompt = way.find_replay_prompt(cut.rollout, kept, turn, shown)
+        prompt = way.find_replay_prompt(cut.rollout, kept, shown, REPLAY_SENTENCE)
         ids = way.write(shown, prompt, (), max_new_tokens)
         return Rollout(shown, prompt, ids, self._split((), ids))
+
+    def replay_images(self, cuts: Sequence[Cut], max_new_tokens: int, scale: float) -> list[Rollout]:
+        """Do `replay_image` for every cut, several at a time."""
+        return self._connection.map(lambda cut: self.replay_image(cut, max_new_tokens, scale), cuts)
 
     def attend_to_image(self, rollout: Rollout) -> NoReturn:
         """Raise ModelError: no server reports attention."""

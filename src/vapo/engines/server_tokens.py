@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from vapo.engines.server_connection import ServerConnection, ServerError, take_choice
-from vapo.engines.server_conversation import Message, show_pictures
+from vapo.engines.server_conversation import Message, count_turns, show_pictures, write_turn
 from vapo.engines.vllm_local import one_token_of
 from vapo.engines.vllm_pads import name_image
 from vapo.engines.vllm_server import GENERATE, RENDER
@@ -98,10 +98,8 @@ class TokenEndpoints:
         choice = self._generate(sample, [*prompt_ids, *ids], one_token_of(token_ids))
         return read_logprobs(choice, token_ids)
 
-    def find_replay_prompt(
-        self, rollout: Rollout, ids: Sequence[int], turn: Message, sample: Sample
-    ) -> tuple[int, ...]:
-        """Return the prompt that has a user turn behind the first tokens of a completion.
+    def find_replay_prompt(self, rollout: Rollout, ids: Sequence[int], sample: Sample, words: str) -> tuple[int, ...]:
+        """Return the prompt that shows a question's pictures again behind the first tokens of a completion.
 
         Those tokens stay as they are. What the chat template writes behind them is what two conversations that differ
         in their answers have in common at their ends.
@@ -109,12 +107,13 @@ class TokenEndpoints:
         Args:
             rollout: its prompt comes first.
             ids: what is kept of its completion.
-            turn: the user's message.
-            sample: its pictures are those of the new prompt; the server must know them all.
+            sample: that of the new prompt, see `write_turn`.
+            words: text behind the pictures.
 
         Raises:
             ModelError: the chat template cannot carry the turn.
         """
+        turn = write_turn(sample, count_turns(sample), words)
         first, second = (
             self._render([_say("user", "Look."), _say("assistant", text), turn])["token_ids"] for text in _STAND_INS
         )
