@@ -102,6 +102,12 @@ def test_a_system_prompt(llava):
         ImageReplay(llava).show_again(rollout, 2, 0.5)
 
 
+def test_no_picture(llava):
+    blind = replace(write(llava), sample=replace(make_sample("first"), images=()))
+    with pytest.raises(ModelError, match="sample 'first' has no picture"):
+        ImageReplay(llava).show_again(blind, 2, 0.5)
+
+
 @pytest.mark.parametrize("scale", [0, 1.01])
 def test_scale_out_of_range(llava, scale):
     with pytest.raises(ConfigError, match="scale is"):

@@ -174,9 +174,9 @@ def complete_prompts(
     if token_type_name is not None:
         types = [token_types(row, find_image_token_id(model.config)) for row in ids]
         inputs[token_type_name] = torch.tensor(types, device=device)
-    distinct = list(dict.fromkeys(map(id, prompts)))
-    pictures = {id(prompt): prompt.images.to(device) for prompt in prompts}
-    rows = [distinct.index(id(prompt)) for prompt in prompts]
+    distinct = list(dict.fromkeys(id(prompt.images) for prompt in prompts))
+    pictures = {id(prompt.images): prompt.images.to(device) for prompt in prompts}
+    rows = [distinct.index(id(prompt.images)) for prompt in prompts]
     images = [pictures[key] for key in distinct]
     # A placeholder: each row's features come from its own prompt's pictures, encoded once for all of its completions.
     inputs["pixel_values"] = images[0].tensors["pixel_values"]

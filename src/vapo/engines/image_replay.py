@@ -65,6 +65,8 @@ class ImageReplay:
             ModelError: the chat template cannot carry the turn, or the pictures' tokens depend on one another.
         """
         sample = rollout.sample
+        if not sample.images:
+            raise ModelError(f"sample {sample.id!r} has no picture that could be shown again")
         count = sample.question.count(PLACE) or len(sample.images)
         own = sample.images[:count]
         again = tuple(scale_image(image, scale) for image in own)
