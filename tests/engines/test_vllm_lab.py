@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -114,7 +113,8 @@ def test_a_judges_answer_is_held_to_its_form(server, samples, tmp_path):
     votes = judge.judge(samples[0], "I see a 3. \\boxed{3}", 3)
     assert judge.usage.answers == 3 and judge.usage.failed == 0
     texts = [json.loads(path.read_text())["text"] for path in tmp_path.rglob("*.json")]
-    assert len(texts) == 3 and all(re.fullmatch(r'\{\s*("reason".*)?', text, re.DOTALL) for text in texts)
+    # It may spend its tokens on white space, which the form allows anywhere.
+    assert len(texts) == 3 and all('{"reason":'.startswith("".join(text.split())[:10]) for text in texts)
     again = JudgeClient(server, cache_folder=tmp_path, max_tokens=64)
     assert again.judge(samples[0], "I see a 3. \\boxed{3}", 3) == votes
     assert again.usage.cached == 3 and again.usage.answers == 0
