@@ -1,4 +1,6 @@
-"""Draw docs/rollout_tree.svg, who sees whom in a packed row, from the library's own layout: `python docs/draw_mask.py`.
+"""Draw docs/rollout_tree.svg, who sees whom in a packed row, from the library's own layout.
+
+Run by `python docs/draw_mask.py`.
 
 Every coloured rectangle is one of `Layout.blocks`; nothing is placed by hand.
 """

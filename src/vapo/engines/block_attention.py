@@ -34,9 +34,8 @@ class BlockAttention(torch.autograd.Function):
         output = query.new_empty(rows_first, dtype=torch.promote_types(query.dtype, torch.float32)).transpose(1, 2)
         lse = query.new_empty(rows_first[:3], dtype=output.dtype).transpose(1, 2)
         for square in mask.squares:
-            own, own_lse = _attend(
-                *(_take(x, square) for x in (query, keys, values)), square.mask, scale, causal=square.mask is None
-            )
+            own_query, own_key, own_value = (_take(x, square) for x in (query, keys, values))
+            own, own_lse = _attend(own_query, own_key, own_value, square.mask, scale, causal=square.mask is None)
             _put(output, square, own)
             _put(lse, square, own_lse)
         for block in mask.rectangles:
@@ -64,9 +63,14 @@ class BlockAttention(torch.autograd.Function):
             own_grad = _take(grad, square)
             if square.real is not None:
                 own_grad = own_grad * square.real[:, None, :, None]
+            own_query, own_key, own_value = (_take(x, square) for x in (query, keys, values))
             shares = _attend_backward(
                 own_grad,
-                *(_take(x, square) for x in (query, keys, values, output, lse)),
+                own_query,
+                own_key,
+                own_value,
+                _take(output, square),
+                _take(lse, square),
                 square.mask,
                 ctx.scale,
                 causal=square.mask is None,

@@ -60,7 +60,7 @@ class LocalEngine:
 
     def _ask(self, prompts: Sequence[ImagePrompt], token_ids: Sequence[int]) -> list[Answer]:
         # Where vLLM is not installed, pyright takes the file beside this one for it.
-        from vllm import SamplingParams  # pyright: ignore[reportAttributeAccessIssue]
+        from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
 
         sampling = SamplingParams(**one_token_of(token_ids))
         sent = [make_vllm_prompt(prompt.ids, prompt.images, self._image_token_id) for prompt in prompts]
