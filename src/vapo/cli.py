@@ -74,6 +74,7 @@ def add_train(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def train(arguments: Sequence[str]) -> int:
     from vapo.engines.trl_options import parse_run
+    from vapo.engines.trl_run import leave_other_processes
     from vapo.engines.trl_run import train as run
     from vapo.lab.shipped import resolve_data, resolve_model
 
@@ -82,6 +83,7 @@ def train(arguments: Sequence[str]) -> int:
     finished = run(options)
     if options.training.process_index == 0:
         print(f"{finished.steps} steps done ({finished.new_steps} of them now); the policy is in {finished.folder}")
+    leave_other_processes()
     return 0
 
 

@@ -70,7 +70,7 @@ class TestReferenceProber(ProberContract):
 @pytest.mark.parametrize("script", ["uneven_ranks.py", "uneven_trees.py"])
 def test_two_real_processes_with_uneven_work_make_as_many_passes(script):
     tests = Path(__file__).parents[1]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29512"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
     environment = {**os.environ, "PYTHONPATH": str(tests), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*launch, str(tests / "engines" / script)], capture_output=True, text=True, env=environment, check=False

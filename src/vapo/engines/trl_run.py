@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoConfig
 from trl import get_peft_config, get_quantization_config
 
@@ -77,7 +78,14 @@ def train(options: RunOptions) -> FinishedRun:
     trainer.save_model(training.output_dir)
     if trainer.accelerator.is_main_process:
         folder.mark_finished()
+    trainer.accelerator.wait_for_everyone()
     return FinishedRun(folder.path, steps, steps - done)
+
+
+def leave_other_processes() -> None:
+    """Take leave of the processes trained with; without it, one that ends first may abort on its way out."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samples:
