@@ -227,7 +227,6 @@ def diagnose(options: argparse.Namespace) -> int:
         votes=options.votes,
         seed=options.seed,
     )
-    data = choose_data(options.data, options.models)
     models = open_models(
         options.models,
         resolve_model,
@@ -240,6 +239,7 @@ def diagnose(options: argparse.Namespace) -> int:
         dtype=options.dtype,
         trust_remote_code=options.trust_remote_code,
     )
+    data = choose_data(options.data, options.models)
     judge = open_judge(options.judge, options.judge_url, options.judge_prices)
     source = resolve_data(data)
     samples = load_samples(

@@ -75,14 +75,14 @@ class DiagnosisCallback(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Diagnose what training starts from."""
         if state.global_step == 0:
-            self._diagnose(state)
+            self._diagnose(state, control)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Diagnose every n steps."""
         if state.global_step % self._every == 0:
-            self._diagnose(state)
+            self._diagnose(state, control)
 
-    def _diagnose(self, state: Any) -> None:
+    def _diagnose(self, state: Any, control: Any) -> None:
         trainer = self._trainer
         step = int(state.global_step)
         numbers: dict[str, float] = {}
@@ -106,12 +106,13 @@ class DiagnosisCallback(TrainerCallback):
         trainer.accelerator.wait_for_everyone()
         # TRL's `log` adds and clears what the step has gathered so far under the model's mode; in evaluation mode
         # that is nothing, and the step's own numbers stay for the step's own entry.
-        was_training = trainer.model.training
+        was_training, was_to_log = trainer.model.training, control.should_log
         trainer.model.eval()
         try:
             trainer.log(numbers)
         finally:
             trainer.model.train(was_training)
+            control.should_log = was_to_log  # logging anything takes back that the step's own numbers are due
 
 
 def list_metrics(model: ModelFindings) -> dict[str, float]:

@@ -1,0 +1,70 @@
+"""`vapo diagnose` as it is typed: the shipped lab, and what is refused before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vapo.cli import main
+
+FEW = ["--step", "50", "--num-depths", "2", "--claims-per-depth", "2", "--remedy-cuts", "1"]
+
+
+@pytest.fixture
+def nothing_is_loaded(monkeypatch):
+    def refuse(*_args, **_options):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("vapo.diagnosis.opened_models.load_policy", refuse)
+
+
+def test_the_lab_is_diagnosed(tmp_path, capsys):
+    words = ["diagnose", "lab", "--limit", "3", "--out", str(tmp_path / "report"), *FEW]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("lab:\n") and str(tmp_path / "report" / "report.html") in shown
+    plain = json.loads((tmp_path / "report" / "diagnosis.json").read_text(encoding="utf-8"))
+    (model,) = plain["models"]
+    assert plain["left_out"] == [] and model["name"] == "lab" and len(model["questions"]) == 3
+    for name in (
+        "early",
+        "perception",
+        "p_label",
+        "attention_by_step",
+        "attention_by_head",
+        "sensitivity",
+        "remedies",
+    ):
+        assert model[name], name
+    for question in model["questions"]:
+        assert (question["cause"] is None) == question["right"]
+        depths = [cut["depth"] for cut in question["early"]]
+        assert depths == [0.0, 0.5, 1.0] and question["early"][-1]["right"] == question["right"]
+    settings = plain["settings"]["models"]["lab"]
+    assert settings["dtype"] == "float32" and len(settings["weights"]) == 32
+    before = (tmp_path / "report" / "diagnosis.json").read_bytes()
+    assert main(words) == 0
+    assert (tmp_path / "report" / "diagnosis.json").read_bytes() == before
+
+
+@pytest.mark.usefixtures("nothing_is_loaded")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "no model is named"),
+        (["lab", "lab"], "named twice"),
+        (["lab", "runs/nothing-there/checkpoint-3"], "no folder"),
+        (["lab", "--protocols", "early,sight"], "protocol 'sight' is unknown"),
+        (["lab", "--step", "0"], "step is 0.0"),
+        (["lab", "--judge-url", "http://localhost:1"], "name it with --judge"),
+        (["some/model"], "no data set is named"),
+        (["lab", "--split", "tomorrow"], "tomorrow"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_loaded(words, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["diagnose", *words]) == 1
+    shown = capsys.readouterr().err
+    assert message in shown and "Traceback" not in shown
+    assert not (tmp_path / "report").exists()
