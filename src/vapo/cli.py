@@ -14,6 +14,7 @@ from vapo.errors import VapoError
 
 if TYPE_CHECKING:
     from vapo.data.columns import Columns
+    from vapo.data.samples import Samples
 
 Command = Callable[[argparse.Namespace], int]
 RAW = argparse.RawDescriptionHelpFormatter
@@ -112,22 +113,12 @@ def add_evaluate(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    from vapo.data.samples import load_samples
     from vapo.diagnosis.evaluation import evaluate as measure
     from vapo.diagnosis.report import format_evaluation
     from vapo.engines.checkpoint import load_policy
     from vapo.lab.shipped import resolve_data, resolve_model
 
-    samples = load_samples(
-        resolve_data(options.data),
-        split=options.split,
-        columns=read_columns(options),
-        on_bad_row=options.on_bad_row,
-        image_folder=options.image_folder,
-        allow_urls=options.allow_urls,
-        limit=options.limit,
-        progress=show_progress("checking pictures"),
-    )
+    samples = load_questions(options, resolve_data(options.data))
     policy = load_policy(
         resolve_model(options.model),
         device=options.device,
@@ -202,7 +193,6 @@ def add_diagnose(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def diagnose(options: argparse.Namespace) -> int:
-    from vapo.data.samples import load_samples
     from vapo.diagnosis.diagnose import REPORT
     from vapo.diagnosis.diagnose import diagnose as examine
     from vapo.diagnosis.figures import import_matplotlib, write_figures
@@ -242,16 +232,7 @@ def diagnose(options: argparse.Namespace) -> int:
     data = choose_data(options.data, options.models)
     judge = open_judge(options.judge, options.judge_url, options.judge_prices)
     source = resolve_data(data)
-    samples = load_samples(
-        source,
-        split=options.split,
-        columns=read_columns(options),
-        on_bad_row=options.on_bad_row,
-        image_folder=options.image_folder,
-        allow_urls=options.allow_urls,
-        limit=options.limit,
-        progress=show_progress("checking pictures"),
-    )
+    samples = load_questions(options, source)
     diagnosis = examine(
         models,
         samples,
@@ -392,6 +373,21 @@ def add_data_options(parser: Parser, *, split: str, positional: bool = False, ne
     parser.add_argument("--on-bad-row", choices=("error", "skip"), default="error", help="(default: error)")
     parser.add_argument("--allow-urls", action="store_true", help="fetch images from the web")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N rows only")
+
+
+def load_questions(options: argparse.Namespace, source: str) -> Samples:
+    from vapo.data.samples import load_samples
+
+    return load_samples(
+        source,
+        split=options.split,
+        columns=read_columns(options),
+        on_bad_row=options.on_bad_row,
+        image_folder=options.image_folder,
+        allow_urls=options.allow_urls,
+        limit=options.limit,
+        progress=show_progress("checking pictures"),
+    )
 
 
 def read_columns(options: argparse.Namespace) -> Columns:

@@ -19,16 +19,6 @@ def model_and_processor(request):
     return build_tiny(request.param)
 
 
-@pytest.fixture
-def model(model_and_processor):
-    return model_and_processor[0]
-
-
-@pytest.fixture
-def processor(model_and_processor):
-    return model_and_processor[1]
-
-
 class TestReferenceProber(ProberContract):
     @pytest.fixture(params=[100_000, 150, 1], ids=["one batch", "several", "one row each"])
     def prober(self, model, processor, request):

@@ -164,14 +164,6 @@ def test_an_end_token_is_left_out_before_a_suffix(llava, llava_chain):
     assert behind_end == before_end and ended_text == ""
 
 
-def test_text_that_tokens_share(llava, llava_chain):
-    # A character of three bytes, cut behind the first: its text comes with the last.
-    ids = tuple(llava.processor.tokenizer.encode("€", add_special_tokens=False))
-    assert len(ids) == 3
-    examinee = TransformersExaminee(llava)
-    assert "".join(examinee._texts(llava_chain.prompt_ids + ids[:1], ids[1:])) == "€"
-
-
 @pytest.mark.parametrize("suffix", ["<|image_pad|>", "see <|vision_start|>"])
 def test_a_suffix_with_a_picture(llava, llava_chain, suffix):
     with pytest.raises(ConfigError, match="which stands for a picture"):

@@ -24,16 +24,6 @@ def model_and_processor():
 
 
 @pytest.fixture
-def model(model_and_processor):
-    return model_and_processor[0]
-
-
-@pytest.fixture
-def processor(model_and_processor):
-    return model_and_processor[1]
-
-
-@pytest.fixture
 def pad(model) -> int:
     return model.config.image_token_id
 

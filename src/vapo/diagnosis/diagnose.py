@@ -13,6 +13,7 @@ from vapo.diagnosis.examination import TITLES, Examination
 from vapo.diagnosis.findings import Diagnosis, ModelFindings, QuestionFindings
 from vapo.diagnosis.findings_log import FindingsLog
 from vapo.diagnosis.model_summary import summarise_model
+from vapo.diagnosis.row_log import make_folder
 from vapo.diagnosis.settings import DiagnosisSettings, Protocol, choose_protocols
 from vapo.diagnosis.tables import write_tables
 from vapo.engines.examinee import Ability, Examinee
@@ -84,7 +85,7 @@ def diagnose(
         raise DataError("there is nothing to diagnose: the data set is empty; give at least one question")
     folder = Path(out) if out is not None else None
     if folder is not None:
-        _make_folder(folder)
+        make_folder(folder)
     has_claims = any(sample.claims for sample in _check_samples(samples))
     left_out: list[str] = []
     models: list[ModelFindings] = []
@@ -156,13 +157,6 @@ def _check_samples(samples: Sequence[Sample]) -> Iterator[Sample]:
         if not sample.answer.strip():
             raise DataError(f"sample {sample.id!r} has no reference answer to grade against; add one or leave it out")
         yield sample
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise ConfigError(f"{folder} is a file; give a folder to write to") from error
 
 
 def _sort_protocols(

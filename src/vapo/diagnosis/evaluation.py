@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import numpy as np
-import torch
 
-import vapo
 from vapo.algorithms.vapo import VAPO, draw_claims
 from vapo.core.grading import ends_in_open_thinking
 from vapo.data.samples import Samples
 from vapo.diagnosis.direct_probes import probe_directly
-from vapo.diagnosis.fingerprint import fingerprint_weights
+from vapo.diagnosis.fingerprint import describe_policy
 from vapo.diagnosis.question_rows import QuestionRow, describe_question, digest_sample
 from vapo.diagnosis.row_log import RowLog
 from vapo.diagnosis.summary import Evaluation, summarise
@@ -90,7 +87,7 @@ def evaluate(
         "seed": seed,
         "system_prompt": system_prompt,
         "probe_template": probe_template,
-        **_describe_model(policy),
+        **describe_policy(policy),
     }
     prober = TransformersProber(
         policy.model, policy.processor, template=probe_template, max_batch_tokens=probe_batch_tokens
@@ -178,18 +175,6 @@ def _split_verdicts(verdicts: Sequence[Verdict]) -> tuple[list[Verdict], list[Ve
 
 def _opens_thinking(policy: Policy, rollout: Rollout) -> bool:
     return ends_in_open_thinking(policy.processor.tokenizer.decode(rollout.prompt_ids[-16:]))
-
-
-def _describe_model(policy: Policy) -> dict[str, Any]:
-    parameter = next(policy.model.parameters())
-    return {
-        "weights": fingerprint_weights(policy.model),
-        "dtype": str(parameter.dtype).removeprefix("torch."),
-        "device": parameter.device.type,
-        "vapo": vapo.__version__,
-        "torch": torch.__version__,
-        "transformers": version("transformers"),
-    }
 
 
 def _check_options(

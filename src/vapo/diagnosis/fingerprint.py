@@ -1,11 +1,16 @@
-"""Tell whether two models have the same weights, without keeping either."""
+"""Say what a model's results depend on, its weights among it, without keeping the model."""
 
 from __future__ import annotations
 
 import hashlib
 from itertools import chain
+from typing import Any
 
 import torch
+
+import vapo
+from vapo.engines.checkpoint import Policy
+from vapo.engines.run_folder import list_versions
 
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -24,3 +29,16 @@ def fingerprint_weights(model: torch.nn.Module) -> str:
         total = int(values.view(_INTEGERS[values.element_size()]).sum(dtype=torch.int64))
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {total}\n".encode())
     return digest.hexdigest()[:32]
+
+
+def describe_policy(policy: Policy) -> dict[str, Any]:
+    """Return what results depend on besides their settings: weights, precision, device, versions."""
+    parameter = next(policy.model.parameters())
+    return {
+        "weights": fingerprint_weights(policy.model),
+        "dtype": str(parameter.dtype).removeprefix("torch."),
+        "device": parameter.device.type,
+        "vapo": vapo.__version__,
+        "torch": torch.__version__,
+        "transformers": list_versions()["transformers"],
+    }

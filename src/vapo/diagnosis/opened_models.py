@@ -6,13 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 import vapo
-from vapo.diagnosis.fingerprint import fingerprint_weights
+from vapo.diagnosis.fingerprint import describe_policy
 from vapo.engines.checkpoint import check_checkpoint, load_policy
 from vapo.engines.examinee import Examinee
-from vapo.engines.run_folder import list_versions
 from vapo.engines.transformers_examinee import TransformersExaminee
 from vapo.errors import ConfigError
 
@@ -86,16 +83,7 @@ def open_models(
 
     def load(name: str) -> tuple[Examinee, dict[str, Any]]:
         policy = replace(load_policy(sources[name], **loading), name=name)
-        parameter = next(policy.model.parameters())
-        settings = {
-            "system_prompt": system_prompt,
-            "weights": fingerprint_weights(policy.model),
-            "dtype": str(parameter.dtype).removeprefix("torch."),
-            "device": parameter.device.type,
-            "vapo": vapo.__version__,
-            "torch": torch.__version__,
-            "transformers": list_versions()["transformers"],
-        }
+        settings = {"system_prompt": system_prompt, **describe_policy(policy)}
         examinee = TransformersExaminee(
             policy, system_prompt=system_prompt, batch_size=batch_size, max_batch_tokens=max_batch_tokens
         )

@@ -52,10 +52,7 @@ class RowLog(Generic[R]):
 
     def __init__(self, folder: str | Path, settings: Mapping[str, Any], row_type: type[R]) -> None:
         self._folder = Path(folder)
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:
-            raise ConfigError(f"{folder} is a file; give a folder to write to") from error
+        make_folder(self._folder)
         self._path = self._folder / _ROWS
         self._adopt_settings(json.loads(json.dumps(settings)))
         self._row_type = row_type
@@ -113,6 +110,14 @@ class RowLog(Generic[R]):
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(f"{self._path}, line {number} is no finished row; delete the line") from error
         return rows
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder to write to if it is missing. Raises ConfigError where a file has its name."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ConfigError(f"{folder} is a file; give a folder to write to") from error
 
 
 def _write_line(row: Row) -> str:

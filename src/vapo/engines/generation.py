@@ -23,8 +23,8 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from vapo.core.token_texts import split_into_token_texts
 from vapo.engines.batched_prober import inference
+from vapo.engines.chain_texts import spell_tokens
 from vapo.engines.checkpoint import Policy
 from vapo.engines.prompt_writer import Prompt, PromptWriter
 from vapo.errors import ConfigError, ModelError
@@ -221,11 +221,8 @@ def _cut_behind_end(ids: list[int], eos_ids: Sequence[int]) -> tuple[int, ...]:
 
 
 def _make_rollout(policy: Policy, prompt: Prompt, completion_ids: tuple[int, ...]) -> Rollout:
-    def decode(ids: Sequence[int]) -> str:
-        tokenizer = policy.processor.tokenizer
-        return tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-    return Rollout(prompt.sample, prompt.ids, completion_ids, split_into_token_texts(completion_ids, decode))
+    texts = spell_tokens(policy.processor.tokenizer, completion_ids)
+    return Rollout(prompt.sample, prompt.ids, completion_ids, texts)
 
 
 def _check_ranges(max_tokens: int, num_completions: int, temperature: float, top_p: float, batch_size: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import takewhile
 from typing import Any
 
 from PIL.Image import Image
@@ -19,18 +18,14 @@ from trl.data_utils import prepare_multimodal_messages
 from vapo.data.prompts import PLACE, build_messages
 from vapo.engines.checkpoint import Policy
 from vapo.engines.generation import find_eos_token_ids
-from vapo.engines.image_views import GREY, scale_image
+from vapo.engines.image_views import GREY
 from vapo.engines.prompt_writer import PromptWriter
+from vapo.engines.shown_again import REPLAY_SENTENCE, STAND_INS, find_common_end, repeat_pictures
 from vapo.errors import ModelError
 from vapo.models.images import apply_chat_template
 from vapo.models.plain_text import make_neutraliser
 from vapo.models.vision_tokens import find_image_token_id
 from vapo.types import Rollout, Sample
-
-REPLAY_SENTENCE = "Here is the image again. Look at it, then go on."
-"""Beside the picture in the user turn. The paper shows the picture (Appendix A.5); the words are ours."""
-
-_STAND_INS = ("I count seven", "The sum is 7")  # chains of which nothing but the turn around them is used
 
 
 class ImageReplay:
@@ -65,18 +60,13 @@ class ImageReplay:
             ModelError: the chat template cannot carry the turn, or the pictures' tokens depend on one another.
         """
         sample = rollout.sample
-        if not sample.images:
-            raise ModelError(f"sample {sample.id!r} has no picture that could be shown again")
-        count = sample.question.count(PLACE) or len(sample.images)
-        own = sample.images[:count]
-        again = tuple(scale_image(image, scale) for image in own)
-        # Places say from now on how many pictures are the question's own.
-        question = sample.question if PLACE in sample.question else PLACE * count + sample.question
+        shown = repeat_pictures(sample, scale)
+        own = sample.images[: shown.question.count(PLACE)]
+        again = shown.images[len(sample.images) :]
         turn = self._write_turn(replace(sample, images=own), again, rollout.prompt_ids)
         kept = rollout.completion_ids[:index]
         if kept and kept[-1] in self._eos_ids:
             kept = kept[:-1]
-        shown = replace(sample, images=(*sample.images, *again), question=question)
         prompt_ids = (*rollout.prompt_ids, *kept, *turn)
         self._check_pictures(shown.images, prompt_ids)
         return Rollout(shown, prompt_ids, (), ())
@@ -85,17 +75,15 @@ class ImageReplay:
         asked = self._render(sample, [], ())
         first, second = (
             self._render(sample, [_say("assistant", text), _say("user", REPLAY_SENTENCE, len(again))], again)
-            for text in _STAND_INS
+            for text in STAND_INS
         )
         if any(ids[: len(asked)] != asked for ids in (first, second, prompt_ids)):
             raise ModelError(
                 f"{self._name} cannot be shown its image again: its chat template or its processor writes the first "
                 "turn otherwise once another picture follows; leave visual replay out"
             )
-        pairs = zip(reversed(first), reversed(second), strict=False)
-        length = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        turn = first[len(first) - length :]
-        pictures_between = first[len(asked) : len(first) - length].count(self._image_token_id)
+        turn = find_common_end(first, second)
+        pictures_between = first[len(asked) : len(first) - len(turn)].count(self._image_token_id)
         if first == second or pictures_between or self._image_token_id not in turn:
             raise ModelError(
                 f"{self._name} cannot be shown its image again: its chat template does not put a user turn with a "

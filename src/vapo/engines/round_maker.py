@@ -8,7 +8,7 @@ from zlib import crc32
 
 import numpy as np
 
-from vapo.core.token_texts import split_into_token_texts
+from vapo.engines.chain_texts import spell_tokens
 from vapo.engines.probe_round import ProbeRound
 from vapo.engines.trl_rows import SampleReader
 from vapo.types import Rollout, Sample
@@ -50,7 +50,7 @@ class RoundMaker:
             group, member = divmod(first + number, group_size)
             if group not in samples:
                 samples[group] = self._reader.read(row, f"row {row.get('id', first + number)}")
-            texts = split_into_token_texts(ids, self._decode)
+            texts = spell_tokens(trainer._tokenizer, ids)
             rollouts.append(Rollout(samples[group], tuple(prompt_ids), tuple(ids), texts))
             generators.append(self._draws(samples[group], group, member))
         return ProbeRound(trainer.algorithm, rollouts, generators)
@@ -68,7 +68,3 @@ class RoundMaker:
             place = [EVAL_DRAWS, trainer.state.global_step, crc32(sample.id.encode())]
         own = [] if trainer.algorithm.needs.shared_draws else [member]
         return np.random.default_rng([trainer.args.probe_seed, *place, *own])
-
-    def _decode(self, ids: Sequence[int]) -> str:
-        tokenizer = self._trainer._tokenizer
-        return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from vapo.data.prompts import PLACE, build_messages
-from vapo.engines.vllm_server import write_data_url
 from vapo.types import Sample
 
 if TYPE_CHECKING:
@@ -58,3 +59,10 @@ def count_turns(sample: Sample) -> int:
 def show_pictures(images: Sequence[Image]) -> list[dict[str, Any]]:
     """Return pictures as parts of a message."""
     return [{"type": "image_url", "image_url": {"url": write_data_url(image)}} for image in images]
+
+
+def write_data_url(image: Image) -> str:
+    """Return a picture as a data URL, without loss."""
+    buffer = BytesIO()
+    image.save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NoReturn, Protocol
 
-from vapo.core.token_texts import split_into_token_texts
-from vapo.data.prompts import PLACE
+from vapo.engines.chain_texts import read_suffix, spell_tokens
 from vapo.engines.examinee import Ability, Cut, View
-from vapo.engines.image_replay import REPLAY_SENTENCE
-from vapo.engines.image_views import leave_out_images, mask_images, scale_image
+from vapo.engines.image_views import leave_out_images, mask_images
 from vapo.engines.server_chat import UNKNOWN_ID, write_text_only
 from vapo.engines.server_connection import ServerConnection
 from vapo.engines.server_conversation import Message, write_conversation
+from vapo.engines.shown_again import REPLAY_SENTENCE, repeat_pictures
 from vapo.engines.vllm import share_of_yes
 from vapo.errors import ConfigError, ModelError
 from vapo.models.plain_text import make_neutraliser
@@ -151,19 +150,13 @@ class ServerExaminee:
         """
         _check_length("max_new_tokens", max_new_tokens)
         way, sample = self._need("replay"), cut.rollout.sample
-        if not sample.images:
-            raise ModelError(f"sample {sample.id!r} has no picture that could be shown again")
-        count = sample.question.count(PLACE) or len(sample.images)
-        again = tuple(scale_image(image, scale) for image in sample.images[:count])
-        # Places say from now on how many pictures are the question's own.
-        question = sample.question if PLACE in sample.question else PLACE * count + sample.question
-        shown = replace(sample, images=(*sample.images, *again), question=question)
+        shown = repeat_pictures(sample, scale)
         kept = self._keep(cut)
         if self._has_ended(cut) and not cut.suffix:
             kept = kept[:-1]  # the turn's own end stands there
         prompt = way.find_replay_prompt(cut.rollout, kept, shown, REPLAY_SENTENCE)
         ids = way.write(shown, prompt, (), max_new_tokens)
-        return Rollout(shown, prompt, ids, self._split((), ids))
+        return Rollout(shown, prompt, ids, spell_tokens(self._tokenizer, ids))
 
     def replay_images(self, cuts: Sequence[Cut], max_new_tokens: int, scale: float) -> list[Rollout]:
         """Do `replay_image` for every cut, several at a time."""
@@ -187,23 +180,20 @@ class ServerExaminee:
             return Rollout(sample, (), (UNKNOWN_ID,) * len(texts), texts)
         prompt = self._continuation.find_prompt(sample)
         ids = self._continuation.write(sample, prompt, (), max_tokens)
-        return Rollout(sample, prompt, ids, self._split((), ids))
+        return Rollout(sample, prompt, ids, spell_tokens(self._tokenizer, ids))
 
     def _continue_cut(self, way: Continuation, cut: Cut, max_tokens: int) -> str:
         if self._has_ended(cut) and not cut.suffix:
             return ""
         kept = self._keep(cut)
-        return "".join(self._split(kept, way.write(cut.rollout.sample, cut.rollout.prompt_ids, kept, max_tokens)))
+        new = way.write(cut.rollout.sample, cut.rollout.prompt_ids, kept, max_tokens)
+        return "".join(spell_tokens(self._tokenizer, new, kept))
 
     def _keep(self, cut: Cut) -> tuple[int, ...]:
         """Return the tokens of the completion that stand before what comes next, the suffix's included."""
         if not 0 <= cut.index <= len(cut.rollout.completion_ids):
             raise ValueError(f"a cut behind {cut.index} tokens of a chain that has {len(cut.rollout.completion_ids)}")
-        suffix = tuple(self._tokenizer.encode(cut.suffix, add_special_tokens=False)) if cut.suffix else ()
-        pictures = set(suffix) & set(find_vision_token_ids(None, self._tokenizer))
-        if pictures:
-            names = ", ".join(self._tokenizer.convert_ids_to_tokens(sorted(pictures)))
-            raise ConfigError(f"the text {cut.suffix!r} holds {names}, which stands for a picture; write it otherwise")
+        suffix = read_suffix(self._tokenizer, cut.suffix, find_vision_token_ids(None, self._tokenizer))
         index = cut.index - 1 if suffix and self._has_ended(cut) else cut.index
         return cut.rollout.completion_ids[:index] + suffix
 
@@ -232,20 +222,12 @@ class ServerExaminee:
         told = way.ask(shown.sample, shown.prompt_ids, ids, [*answers.yes, *answers.no])
         return Verdict(probe, _share_of_yes(told, answers, probe.rollout.sample.id))
 
-    def _split(self, before: tuple[int, ...], new: tuple[int, ...]) -> tuple[str, ...]:
-        def decode(ids: Sequence[int]) -> str:
-            return self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-        context = before[-_CONTEXT_OF_TEXT:]
-        return split_into_token_texts(context + new, decode)[len(context) :]
-
     def _need(self, ability: Ability) -> Continuation:
         if self._continuation is None:
             raise ModelError(self.why_not(ability))
         return self._continuation
 
 
-_CONTEXT_OF_TEXT = 16  # tokens; enough before new ones to know what text they add
 _RUN_IT_HERE = "for that, run its checkpoint with transformers, without a server"
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from vapo.engines.server_connection import ServerConnection, ServerError, take_choice
 from vapo.engines.server_conversation import Message, count_turns, show_pictures, write_turn
+from vapo.engines.shown_again import STAND_INS, find_common_end
 from vapo.engines.vllm_local import one_token_of
 from vapo.engines.vllm_pads import name_image
 from vapo.engines.vllm_server import GENERATE, RENDER
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MAX_KEPT_FEATURES = 32
 """Prompts whose pictures are kept as features: with the largest pictures of Qwen2.5-VL, some 60 MB each."""
-_STAND_INS = ("I count seven", "The sum is 7")  # answers of which nothing but the turn around them is used
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +114,9 @@ class TokenEndpoints:
         """
         turn = write_turn(sample, count_turns(sample), words)
         first, second = (
-            self._render([_say("user", "Look."), _say("assistant", text), turn])["token_ids"] for text in _STAND_INS
+            self._render([_say("user", "Look."), _say("assistant", text), turn])["token_ids"] for text in STAND_INS
         )
-        pairs = zip(reversed(first), reversed(second), strict=False)
-        length = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        prompt = (*rollout.prompt_ids, *ids, *first[len(first) - length :])
+        prompt = (*rollout.prompt_ids, *ids, *find_common_end(first, second))
         place_pictures(self._find_pictures(_name(sample.images), sample.images), prompt, sample.id)
         return prompt
 

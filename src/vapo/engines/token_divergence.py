@@ -11,8 +11,6 @@ chain is ever made.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +21,7 @@ from vapo.engines.batched_prober import inference
 from vapo.engines.checkpoint import Policy
 from vapo.engines.rollout_row import lay_row, reading_row
 from vapo.models.first_device import find_first_device
-from vapo.models.image_features import find_feature_module
+from vapo.models.image_features import find_feature_module, replaced_method
 from vapo.types import Rollout
 
 LOGITS_AT_ONCE = 2**24
@@ -76,7 +74,8 @@ class _States:
         output = copy(self.output)
         output.last_hidden_state = self.hidden[:, start:stop]
         ids = torch.zeros((1, output.last_hidden_state.shape[1]), dtype=torch.long, device=find_first_device(module))
-        with _returning(module, output):
+        # What a family does to logits behind its output layer (scales, caps) is done by its own forward pass alone.
+        with replaced_method(module, "forward", lambda *_args, **_kwargs: output):
             logits = policy.model(input_ids=ids, use_cache=False).logits[0]
         return logits.float().log_softmax(-1)
 
@@ -92,21 +91,3 @@ def _read(policy: Policy, rollout: Rollout) -> _States:
         handle.remove()
     first = len(rollout.prompt_ids) - 1
     return _States(outputs[0], outputs[0].last_hidden_state[:, first : first + len(rollout.completion_ids)].clone())
-
-
-@contextmanager
-def _returning(module: Any, output: Any) -> Generator[None]:
-    """Make a module return `output` without computing anything.
-
-    What a family does to logits behind its output layer (scales, caps) is done by its own forward pass alone.
-    """
-    own: dict[str, Any] = vars(module)
-    before = own.get("forward")
-    own["forward"] = lambda *_args, **_kwargs: output
-    try:
-        yield
-    finally:
-        if before is None:
-            del own["forward"]
-        else:
-            own["forward"] = before

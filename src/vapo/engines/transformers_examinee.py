@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import cached_property
 from typing import get_args
 
-from vapo.core.token_texts import split_into_token_texts
 from vapo.data.prompts import PLACE
 from vapo.engines.aligned_rows import Branch
 from vapo.engines.attention_ratio import attention_on_image
 from vapo.engines.branching import MAX_BATCH_TOKENS, continue_branches
+from vapo.engines.chain_texts import read_suffix, spell_tokens
 from vapo.engines.checkpoint import Policy
 from vapo.engines.examinee import Ability, Cut, View
 from vapo.engines.examinee_obstacles import find_obstacles
@@ -21,12 +21,10 @@ from vapo.engines.image_views import Masking, leave_out_images, mask_images
 from vapo.engines.prompt_writer import PromptWriter
 from vapo.engines.token_divergence import measure_divergence
 from vapo.engines.transformers_prober import TransformersProber
-from vapo.errors import ConfigError, ModelError
+from vapo.errors import ModelError
 from vapo.models.questions import PROBE_TEMPLATE
 from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.types import Probe, Rollout, Sample, Verdict
-
-_CONTEXT_OF_TEXT = 16  # tokens; enough before new ones to know what text they add
 
 
 class TransformersExaminee:
@@ -54,6 +52,7 @@ class TransformersExaminee:
         probe_template: str = PROBE_TEMPLATE,
     ) -> None:
         self._policy = policy
+        self._tokenizer = policy.processor.tokenizer
         self._system_prompt = system_prompt
         self._batch_size = batch_size
         self._max_batch_tokens = max_batch_tokens
@@ -74,6 +73,10 @@ class TransformersExaminee:
     @cached_property
     def _replay(self) -> ImageReplay:
         return ImageReplay(self._policy, self._system_prompt)
+
+    @cached_property
+    def _writer(self) -> PromptWriter:
+        return PromptWriter(self._policy, self._system_prompt)
 
     @property
     def abilities(self) -> frozenset[Ability]:
@@ -113,7 +116,10 @@ class TransformersExaminee:
         self._demand("continue")
         branches = [self._grow(cut) for cut in cuts]
         written = continue_branches(self._policy, branches, max_new_tokens, max_batch_tokens=self._max_batch_tokens)
-        return ["".join(self._texts(branch.all_ids, ids)) for branch, ids in zip(branches, written, strict=True)]
+        return [
+            "".join(spell_tokens(self._tokenizer, ids, branch.all_ids))
+            for branch, ids in zip(branches, written, strict=True)
+        ]
 
     def score_probes(self, probes: Sequence[Probe], view: View = "image") -> list[Verdict]:
         """Return one verdict per probe, in order.
@@ -160,7 +166,7 @@ class TransformersExaminee:
         branches = [Branch(rollout, 0) for rollout in shown]
         written = continue_branches(self._policy, branches, max_new_tokens, max_batch_tokens=self._max_batch_tokens)
         return [
-            replace(rollout, completion_ids=new, token_texts=self._texts((), new))
+            replace(rollout, completion_ids=new, token_texts=spell_tokens(self._tokenizer, new))
             for rollout, new in zip(shown, written, strict=True)
         ]
 
@@ -168,7 +174,7 @@ class TransformersExaminee:
         """Return the kept chain with the cut's suffix as further tokens of it, as `continue_cuts` reads it."""
         branch = self._grow(cut)
         kept = branch.rollout.completion_ids[: branch.index]
-        texts = branch.rollout.token_texts[: branch.index] + self._texts(kept, branch.ids)
+        texts = branch.rollout.token_texts[: branch.index] + spell_tokens(self._tokenizer, branch.ids, kept)
         return replace(branch.rollout, completion_ids=kept + branch.ids, token_texts=texts)
 
     def attend_to_image(self, rollout: Rollout) -> list[list[list[float]]]:
@@ -186,12 +192,9 @@ class TransformersExaminee:
             raise ModelError(self._obstacles[ability])
 
     def _grow(self, cut: Cut) -> Branch:
-        tokenizer = self._policy.processor.tokenizer
-        ids = tuple(tokenizer.encode(cut.suffix, add_special_tokens=False)) if cut.suffix else ()
-        pictures = set(ids) & set(find_vision_token_ids(self._policy.model.config, tokenizer))
-        if pictures:
-            names = ", ".join(tokenizer.convert_ids_to_tokens(sorted(pictures)))
-            raise ConfigError(f"the text {cut.suffix!r} holds {names}, which stands for a picture; write it otherwise")
+        ids = read_suffix(
+            self._tokenizer, cut.suffix, find_vision_token_ids(self._policy.model.config, self._tokenizer)
+        )
         index = cut.index
         if ids and index and cut.rollout.completion_ids[index - 1] in find_eos_token_ids(self._policy):
             index -= 1
@@ -202,7 +205,7 @@ class TransformersExaminee:
             return rollout
         if view == "blank":
             return replace(rollout, sample=mask_images(rollout.sample, masking, self._seed))
-        writer = PromptWriter(self._policy, self._system_prompt)
+        writer = self._writer
         # One that was shown its pictures again has more of them than places.
         writable = rollout.sample.question.count(PLACE) in (0, len(rollout.sample.images))
         if not writable or writer.write(rollout.sample).ids != rollout.prompt_ids:
@@ -212,11 +215,3 @@ class TransformersExaminee:
             )
         sample = leave_out_images(rollout.sample)
         return replace(rollout, sample=sample, prompt_ids=writer.write(sample).ids)
-
-    def _texts(self, before: tuple[int, ...], new: tuple[int, ...]) -> tuple[str, ...]:
-        def decode(ids: Sequence[int]) -> str:
-            tokenizer = self._policy.processor.tokenizer
-            return tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-        context = before[-_CONTEXT_OF_TEXT:]
-        return split_into_token_texts(context + new, decode)[len(context) :]

@@ -132,8 +132,7 @@ class TreePacking:
                 agree_on_passes=self._agree_on_passes if self._collective or budget is not None else None,
                 collective=self._collective,
             )
-        order = [(tree, branch) for tree, numbers in enumerate(members) for branch in range(len(numbers))]
-        places = dict(zip([number for numbers in members for number in numbers], order, strict=True))
+        places = {n: (tree, branch) for tree, own in enumerate(members) for branch, n in enumerate(own)}
         by_row = [places[number] for number in range(len(rows))]
         entropies = [scores[tree].entropies[branch] for tree, branch in by_row if scores[tree].entropies]
         return BatchScores(
@@ -146,9 +145,7 @@ class TreePacking:
         """Return how far two packed rows are from the same rows on their own, over all processes."""
         module = find_feature_module(model)
         with inference(model), self._trainer.accelerator.autocast():  # dropout would tell any two passes apart
-            trees, _ = grow_trees([first, second], [(), ()])
-            tree = TokenTree(first.prompt_ids, first.images, (first.completion_ids, second.completion_ids))
-            assert len(trees) == 1
+            (tree,), _ = grow_trees([first, second], [(), ()])  # both show the same prompt
             (own,) = score_trees(model, [tree], token_type_name=first.token_type_name)
             differences: list[torch.Tensor] = []
             for row, packed in zip((first, second), own.log_probs, strict=True):

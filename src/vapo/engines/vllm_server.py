@@ -7,15 +7,14 @@ answers token ids that are paired with them. Both need `--enable-scale-out`.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from vapo.engines.server_conversation import show_pictures
 from vapo.engines.vllm import Answer, ImagePrompt
 from vapo.engines.vllm_local import one_token_of
 from vapo.engines.vllm_pads import find_pad_runs
@@ -72,8 +71,8 @@ class ServerEngine:
     def _render(self, images: Sequence[Image]) -> dict[str, Any] | None:
         if not images:
             return None
-        parts = [{"type": "image_url", "image_url": {"url": write_data_url(image)}} for image in images]
-        body = {"model": self._model, "messages": [{"role": "user", "content": parts}], "max_tokens": 1}
+        messages = [{"role": "user", "content": show_pictures(images)}]
+        body = {"model": self._model, "messages": messages, "max_tokens": 1}
         return self._call(RENDER, body)["features"]
 
     def _ask(
@@ -145,10 +144,3 @@ def place_features(features: Mapping[str, Any], ids: Sequence[int], image_token_
             "its settings into the model's folder, and start the server again"
         )
     return {**features, "mm_placeholders": {"image": [run._asdict() for run in runs]}}
-
-
-def write_data_url(image: Image) -> str:
-    """Return a picture as a data URL, without loss."""
-    buffer = BytesIO()
-    image.save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

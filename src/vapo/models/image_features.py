@@ -96,7 +96,7 @@ def shared_image_features(
         distinct = {prompt: features_of(prompt, kwargs) for prompt in dict.fromkeys(rows)}
         return _as_embeddings(module, _join_features([distinct[prompt].output for prompt in rows]))
 
-    with _replaced_method(module, "get_image_features", get_image_features):
+    with replaced_method(module, "get_image_features", get_image_features):
         yield
 
 
@@ -123,7 +123,7 @@ def told_images_per_row(module: Any, images_per_row: Sequence[int] | None) -> Ge
             counts.append(next(ahead))
         return encode(pixel_values, image_sizes, **{**kwargs, "batch_num_images": torch.tensor(counts)})
 
-    with _replaced_method(module, "get_image_features", get_image_features):
+    with replaced_method(module, "get_image_features", get_image_features):
         yield
 
 
@@ -150,7 +150,7 @@ def features_like_embeddings(module: Any) -> Generator[None]:
     def get_image_features(*args: Any, **kwargs: Any) -> Any:
         return _as_embeddings(module, encode(*args, **kwargs))
 
-    with _replaced_method(module, "get_image_features", get_image_features):
+    with replaced_method(module, "get_image_features", get_image_features):
         yield
 
 
@@ -161,7 +161,8 @@ def _as_embeddings(module: Any, output: Any) -> Any:
 
 
 @contextmanager
-def _replaced_method(instance: object, name: str, method: Callable[..., Any]) -> Generator[None]:
+def replaced_method(instance: object, name: str, method: Callable[..., Any]) -> Generator[None]:
+    """Give one instance another method, and put back what it had."""
     own = vars(instance)
     before = own.get(name)  # an instance rarely has one of its own, but another tool may have put it there
     own[name] = method
