@@ -14,8 +14,8 @@ from typing import Any
 from trl import GRPOConfig
 
 from vapo.core.rewards import PRESETS, Preset
-from vapo.engines.trl_config import VAPOConfig
-from vapo.engines.trl_options import DataOptions
+from vapo.engines.trl.config import VAPOConfig
+from vapo.engines.trl.options import DataOptions
 
 PAGES = ("training.md", "readings.md")
 

@@ -25,8 +25,8 @@ import pytest
 
 import vapo
 from vapo.cli import build_parser
-from vapo.engines.trl_config import VAPOConfig
-from vapo.engines.trl_options import RunOptions, parse_run
+from vapo.engines.trl.config import VAPOConfig
+from vapo.engines.trl.options import RunOptions, parse_run
 from vapo.lab.shipped import shipped_checkpoint, shipped_data
 
 ROOT = Path(__file__).parents[1]

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from vapo.diagnosis.diagnose import diagnose
     from vapo.diagnosis.settings import DiagnosisSettings
     from vapo.diagnosis.training_callback import DiagnosisCallback
-    from vapo.engines.trl import VAPOTrainer
-    from vapo.engines.trl_config import VAPOConfig
-    from vapo.engines.trl_rows import make_training_rows
+    from vapo.engines.trl.config import VAPOConfig
+    from vapo.engines.trl.rows import make_training_rows
+    from vapo.engines.trl.trainer import VAPOTrainer
     from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
 
 __version__ = "0.1.0"
@@ -28,12 +28,12 @@ _HOMES = {
     "Reward": "vapo.types",
     "Rollout": "vapo.types",
     "Sample": "vapo.types",
-    "VAPOConfig": "vapo.engines.trl_config",
-    "VAPOTrainer": "vapo.engines.trl",
+    "VAPOConfig": "vapo.engines.trl.config",
+    "VAPOTrainer": "vapo.engines.trl.trainer",
     "Verdict": "vapo.types",
     "diagnose": "vapo.diagnosis.diagnose",
     "load_samples": "vapo.data.samples",
-    "make_training_rows": "vapo.engines.trl_rows",
+    "make_training_rows": "vapo.engines.trl.rows",
     "perception_reward": "vapo.core.perception",
 }
 

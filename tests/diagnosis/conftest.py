@@ -6,7 +6,7 @@ import pytest
 from engines.prober_contract import make_sample
 from tiny_models import build_tiny
 
-from vapo.engines.checkpoint import Policy
+from vapo.engines.policy.checkpoint import Policy
 
 
 class ChainWriter:

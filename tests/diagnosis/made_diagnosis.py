@@ -26,7 +26,7 @@ from vapo.diagnosis.findings import (
     RemedyEffect,
     Sensitivity,
 )
-from vapo.engines.examinee import View
+from vapo.engines.examination.examinee import View
 
 HOSTILE = (
     "</script><script>window.hacked=1</script>",

@@ -8,7 +8,7 @@ from typing import get_args
 
 from PIL import Image
 
-from vapo.engines.examinee import Ability, Cut, View
+from vapo.engines.examination.examinee import Ability, Cut, View
 from vapo.errors import ModelError
 from vapo.types import Claim, Probe, Rollout, Sample, Verdict
 

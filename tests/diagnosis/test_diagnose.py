@@ -18,7 +18,7 @@ from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.findings import Category, Diagnosis
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.tables import COLUMNS, SUMMARY_COLUMNS, list_estimates
-from vapo.engines.server_connection import ServerError
+from vapo.engines.servers.connection import ServerError
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.types import Sample
 

@@ -9,9 +9,9 @@ from tiny_models import FAMILIES, build_tiny
 from vapo.diagnosis.direct_probes import probe_directly
 from vapo.diagnosis.evaluation import evaluate
 from vapo.diagnosis.report import format_evaluation
-from vapo.engines.checkpoint import Policy
-from vapo.engines.generation import sample_completions
-from vapo.engines.reference import ReferenceProber
+from vapo.engines.policy.checkpoint import Policy
+from vapo.engines.policy.generation import sample_completions
+from vapo.engines.probes.reference import ReferenceProber
 from vapo.errors import ConfigError, DataError, ModelError, VapoError
 
 

@@ -9,13 +9,13 @@ from diagnosis.forgetful_models import fade, go_blind, make_forgetful, untouched
 from diagnosis.looking_questions import draw_path_questions
 from engines.prober_contract import make_probes
 
-from vapo.engines.attention_ratio import attention_on_image
-from vapo.engines.attention_switch import switched_attention
-from vapo.engines.checkpoint import load_policy
-from vapo.engines.examinee import Cut
-from vapo.engines.packed_prober import PackedProber
-from vapo.engines.reference import ReferenceProber
-from vapo.engines.transformers_examinee import TransformersExaminee
+from vapo.engines.examination.attention_ratio import attention_on_image
+from vapo.engines.examination.examinee import Cut
+from vapo.engines.examination.transformers_examinee import TransformersExaminee
+from vapo.engines.policy.checkpoint import load_policy
+from vapo.engines.probes.packed_prober import PackedProber
+from vapo.engines.probes.reference import ReferenceProber
+from vapo.engines.tree.attention_switch import switched_attention
 from vapo.lab.shipped import shipped_checkpoint
 
 SLOPE, BLIND_FROM = 0.1, 50  # prompts have some 45 tokens, chains 30

@@ -9,7 +9,7 @@ from diagnosis.scripted_examinee import ScriptedExaminee, make_question
 
 from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.engines.examinee import View
+from vapo.engines.examination.examinee import View
 from vapo.types import Probe
 
 CHAIN = "<think>ab, cd. ef! gh?</think>\\boxed{8}"  # thinking 7..22, boundaries at 10, 14, 18, 22

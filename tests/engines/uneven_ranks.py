@@ -9,8 +9,8 @@ import torch.distributed as dist
 from engines.prober_contract import make_probes, make_rollout, make_sample
 from tiny_models import build_tiny
 
-from vapo.engines.packed_prober import PackedProber
-from vapo.engines.reference import ReferenceProber
+from vapo.engines.probes.packed_prober import PackedProber
+from vapo.engines.probes.reference import ReferenceProber
 
 dist.init_process_group("gloo")
 model, processor = build_tiny("llava")

@@ -8,8 +8,8 @@ from engines.prober_contract import make_rollout, make_sample
 from tiny_models import build_tiny
 from trl.trainer.utils import add_fused_lm_head
 
-from vapo.engines.packed import TokenTree
-from vapo.engines.packed_scores import score_trees
+from vapo.engines.tree.packed import TokenTree
+from vapo.engines.tree.packed_scores import score_trees
 from vapo.models.images import process_images
 
 dist.init_process_group("gloo")

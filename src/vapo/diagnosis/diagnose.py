@@ -16,7 +16,7 @@ from vapo.diagnosis.model_summary import summarise_model
 from vapo.diagnosis.row_log import make_folder
 from vapo.diagnosis.settings import DiagnosisSettings, Protocol, choose_protocols
 from vapo.diagnosis.tables import write_tables
-from vapo.engines.examinee import Ability, Examinee
+from vapo.engines.examination.examinee import Ability, Examinee
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.types import Sample
 

@@ -18,8 +18,8 @@ from vapo.diagnosis.perception_by_depth import probe_by_depth
 from vapo.diagnosis.question_rows import digest_sample
 from vapo.diagnosis.remedies import focus, keep_chain, replay
 from vapo.diagnosis.settings import DiagnosisSettings, Protocol
-from vapo.engines.examinee import Examinee
-from vapo.engines.server_connection import ServerError
+from vapo.engines.examination.examinee import Examinee
+from vapo.engines.servers.connection import ServerError
 from vapo.errors import VapoError
 from vapo.types import Sample
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import vapo
-from vapo.engines.checkpoint import Policy
+from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.run_folder import list_versions
 
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

@@ -26,7 +26,7 @@ from vapo.diagnosis.image_sensitivity import dependent_share
 from vapo.diagnosis.recovery import is_recoverable, summarise_recovery
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.verdict_words import phrase_verdict
-from vapo.engines.examinee import View
+from vapo.engines.examination.examinee import View
 from vapo.errors import ModelError
 
 Curve = tuple[Point, ...]

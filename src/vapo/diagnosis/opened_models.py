@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import vapo
 from vapo.diagnosis.fingerprint import describe_policy
-from vapo.engines.checkpoint import check_checkpoint, load_policy
-from vapo.engines.examinee import Examinee
-from vapo.engines.transformers_examinee import TransformersExaminee
+from vapo.engines.examination.examinee import Examinee
+from vapo.engines.examination.transformers_examinee import TransformersExaminee
+from vapo.engines.policy.checkpoint import check_checkpoint, load_policy
 from vapo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from vapo.engines.judge_client import JudgeClient
+    from vapo.engines.judge.client import JudgeClient
 
 LAB = "lab"
 OPENAI = "https://api.openai.com/v1"
@@ -119,7 +119,7 @@ def open_judge(model: str | None, url: str | None, prices: tuple[float, float] |
         if url is not None:
             raise ConfigError("--judge-url comes without a model; name it with --judge")
         return None
-    from vapo.engines.judge_client import JudgeClient, JudgePrices
+    from vapo.engines.judge.client import JudgeClient, JudgePrices
 
     return JudgeClient(url or OPENAI, model, prices=JudgePrices(*prices) if prices is not None else None)
 
@@ -127,8 +127,8 @@ def open_judge(model: str | None, url: str | None, prices: tuple[float, float] |
 def _connect(
     name: str, base_url: str, tokenizer: str | None, system_prompt: str | None
 ) -> tuple[Examinee, dict[str, Any]]:
-    from vapo.engines.server_connection import hide_password
-    from vapo.engines.server_start import connect_examinee
+    from vapo.engines.servers.connection import hide_password
+    from vapo.engines.servers.start import connect_examinee
 
     examinee = connect_examinee(base_url, name or None, tokenizer=tokenizer, system_prompt=system_prompt)
     return examinee, {"system_prompt": system_prompt, "server": hide_password(base_url), "vapo": vapo.__version__}

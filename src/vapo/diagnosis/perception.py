@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from vapo.diagnosis.estimates import Estimate, estimate_mean, estimate_share
 from vapo.diagnosis.question_rows import AskedClaim, QuestionRow
-from vapo.engines.perception_log import NUM_QUARTERS, depth_quarter
+from vapo.engines.probes.perception_log import NUM_QUARTERS, depth_quarter
 
 _Pick = Callable[[QuestionRow], Sequence[AskedClaim]]
 

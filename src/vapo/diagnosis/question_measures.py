@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vapo.diagnosis.findings import QuestionFindings
-from vapo.engines.examinee import View
+from vapo.engines.examination.examinee import View
 
 Measure = Callable[[QuestionFindings], float | None]
 

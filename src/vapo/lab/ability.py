@@ -11,10 +11,10 @@ import numpy as np
 from vapo.algorithms.vapo import VAPO
 from vapo.core.grading import grade_answer
 from vapo.diagnosis.direct_probes import probe_directly
-from vapo.engines.checkpoint import Policy
-from vapo.engines.generation import sample_completions
-from vapo.engines.perception_log import depth_quarter
-from vapo.engines.transformers_prober import TransformersProber
+from vapo.engines.policy.checkpoint import Policy
+from vapo.engines.policy.generation import sample_completions
+from vapo.engines.probes.perception_log import depth_quarter
+from vapo.engines.probes.transformers_prober import TransformersProber
 from vapo.types import Rollout, Sample
 
 from .claims import claim_kind, make_claims

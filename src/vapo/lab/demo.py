@@ -11,7 +11,7 @@ from vapo.data.samples import load_samples
 from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.evaluation import evaluate
 from vapo.diagnosis.summary import Evaluation
-from vapo.engines.checkpoint import load_policy
+from vapo.engines.policy.checkpoint import load_policy
 from vapo.errors import ConfigError
 from vapo.lab.shipped import resolve_data, resolve_model
 
@@ -61,8 +61,8 @@ def run_demo(out: Path, *, steps: int, questions: int, seed: int, on_progress: P
     Raises:
         ConfigError: a number is out of range, or `out` holds a run with other settings.
     """
-    from vapo.engines.trl_options import parse_run
-    from vapo.engines.trl_run import train
+    from vapo.engines.trl.options import parse_run
+    from vapo.engines.trl.run import train
 
     if steps < 1 or questions < 1:
         raise ConfigError(f"steps and questions must be at least 1, but are {steps} and {questions}")

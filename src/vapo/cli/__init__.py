@@ -1,0 +1,56 @@
+"""The command line: parse, call, print. Whatever is slow to import is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from vapo import __version__
+from vapo.cli import data, demo, diagnose, evaluate, lab, train
+from vapo.cli.parser import RAW, Parser
+from vapo.errors import VapoError
+
+Command = Callable[[argparse.Namespace], int]
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 done, 1 refused with a reason, 2 misused, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if words[:1] == ["train"]:  # TRL's own parser reads this command's options
+            return train.train(words[1:])
+        options = build_parser().parse_args(words)
+        command: Command = options.command
+        return command(options)
+    except VapoError as error:
+        print(f"vapo: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"vapo: {error.filename}: {error.strerror}; choose another place or mend this one", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nvapo: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands; `vapo train` is listed here and parsed by TRL's parser."""
+    parser = Parser(
+        prog="vapo",
+        description="Train vision-language models to reason without forgetting to look, and see whether they do.",
+        epilog="example: vapo demo\nThe word 'lab' stands for the shipped model or data wherever one is asked for.",
+        formatter_class=RAW,
+    )
+    parser.add_argument("--version", action="version", version=f"vapo {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    train.add_train(commands)
+    evaluate.add_evaluate(commands)
+    diagnose.add_diagnose(commands)
+    demo.add_demo(commands)
+    data.add_data(commands)
+    lab.add_lab(commands)
+    return parser

@@ -1,0 +1,125 @@
+"""`vapo diagnose`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vapo.cli.data_options import add_data_options, load_questions
+from vapo.cli.parser import RAW, Commands
+from vapo.cli.progress import show_progress
+
+
+def add_diagnose(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "diagnose",
+        help="see whether and where a model's reasoning loses sight of the image",
+        description="Examine models along their own chains: early decisions, recoverable errors, perception by depth, "
+        "attention on the image, remedies, causes of errors, sensitivity to the image. Writes a page that opens "
+        "offline, tables, and all numbers with intervals. The same command goes on where it was stopped.",
+        epilog="example: vapo diagnose lab --limit 12 --out report\n"
+        "         vapo diagnose runs/checkpoint-100 runs/checkpoint-200 --data my.parquet --split test --out report",
+        formatter_class=RAW,
+    )
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help="checkpoint folders, names on the Hugging Face hub, or 'lab'"
+    )
+    add_data_options(parser, split="heldout", needed="unless MODEL is 'lab'")
+    parser.add_argument("--out", type=Path, default=Path("report"), help="folder to write (default: report)")
+    parser.add_argument(
+        "--figures",
+        action="store_true",
+        help="draw the curves for a paper too, as PNG and SVG in OUT/figures (pip install 'vapo[report]')",
+    )
+    add = parser.add_argument_group("protocols").add_argument
+    add("--protocols", metavar="NAMES", help="early,perception,attention,remedies,errors,sensitivity (default: all)")
+    add("--step", type=float, default=5.0, help="distance of the cuts of early decision, in percent (default: 5)")
+    add("--closing", metavar="TEXT", help="written behind a cut (default: the paper's sentence)")
+    add("--think-tags", nargs=2, metavar=("OPEN", "CLOSE"), help="(default: <think> </think>)")
+    add("--max-completion-tokens", type=int, default=512, help="longest chain (default: 512)")
+    add("--max-answer-tokens", type=int, default=32, help="longest answer behind a cut (default: 32)")
+    add("--num-depths", type=int, default=10, help="depths at which claims are asked (default: 10)")
+    add("--claims-per-depth", type=int, default=4, help="(default: 4)")
+    add("--first-tokens", type=int, default=250, help="tokens in the curve of attention by step (default: 250)")
+    add("--remedy-cuts", type=int, default=4, help="interruptions of a remedied chain (default: 4)")
+    add("--seed", type=int, default=0, help="of claims, sentences and intervals (default: 0)")
+    add = parser.add_argument_group("running the model").add_argument
+    add("--batch-size", type=int, default=8, help="questions examined together (default: 8)")
+    add("--max-batch-tokens", type=int, default=32768, help="tokens held at a time (default: 32768)")
+    add("--system-prompt", help="text put before every question")
+    add("--device", default="auto", help="torch device (default: a GPU if there is one)")
+    add("--dtype", default="auto", help="float32, bfloat16 or float16 (default: by device)")
+    add("--trust-remote-code", action="store_true", help="run code that comes with the checkpoint")
+    add("--base-url", metavar="URL", help="an OpenAI-compatible server; MODEL is then its name there")
+    add("--tokenizer", metavar="MODEL", help="folder or hub name of the tokenizer of a server's model")
+    add = parser.add_argument_group("causes of errors").add_argument
+    add("--judge", metavar="MODEL", help="name of the judge on its server")
+    add("--judge-url", metavar="URL", help="an OpenAI-compatible server (default: https://api.openai.com/v1)")
+    add("--judge-prices", nargs=2, type=float, metavar="USD", help="for a million tokens, read and written")
+    add("--votes", type=int, default=1, help="opinions asked of the judge per error (default: 1)")
+    parser.set_defaults(command=diagnose)
+
+
+def diagnose(options: argparse.Namespace) -> int:
+    from vapo.diagnosis.diagnose import REPORT
+    from vapo.diagnosis.diagnose import diagnose as examine
+    from vapo.diagnosis.figures import import_matplotlib, write_figures
+    from vapo.diagnosis.opened_models import choose_data, open_judge, open_models
+    from vapo.diagnosis.settings import choose_protocols, make_settings
+    from vapo.lab.judge import find_truth
+    from vapo.lab.shipped import resolve_data, resolve_model
+
+    if options.figures:
+        import_matplotlib()  # that it is missing is said now, not when all is computed
+    protocols = choose_protocols(options.protocols.split(",") if options.protocols is not None else None)
+    settings = make_settings(
+        step=options.step,
+        closing=options.closing,
+        think_tags=options.think_tags,
+        max_completion_tokens=options.max_completion_tokens,
+        max_answer_tokens=options.max_answer_tokens,
+        num_depths=options.num_depths,
+        claims_per_depth=options.claims_per_depth,
+        first_tokens=options.first_tokens,
+        num_remedy_cuts=options.remedy_cuts,
+        votes=options.votes,
+        seed=options.seed,
+    )
+    models = open_models(
+        options.models,
+        resolve_model,
+        base_url=options.base_url,
+        tokenizer=options.tokenizer,
+        system_prompt=options.system_prompt,
+        max_batch_tokens=options.max_batch_tokens,
+        batch_size=options.batch_size,
+        device=options.device,
+        dtype=options.dtype,
+        trust_remote_code=options.trust_remote_code,
+    )
+    data = choose_data(options.data, options.models)
+    judge = open_judge(options.judge, options.judge_url, options.judge_prices)
+    source = resolve_data(data)
+    samples = load_questions(options, source)
+    diagnosis = examine(
+        models,
+        samples,
+        options.out,
+        protocols=protocols,
+        settings=settings,
+        judge=judge,
+        truth=find_truth(source, options.split),
+        batch_size=options.batch_size,
+        data=f"{data}, {options.split}, {len(samples)} questions",
+        model_settings=models.settings,
+        on_notice=print,
+        on_progress=show_progress,
+    )
+    if options.figures:
+        write_figures(diagnosis, options.out)
+    for model in diagnosis.models:
+        print("\n  ".join([f"{model.name}:", *model.verdict]))
+    if judge is not None:
+        print(judge.tell_usage())
+    print(f"the report is in {options.out.joinpath(REPORT)}")
+    return 0

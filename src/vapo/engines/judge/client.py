@@ -1,0 +1,247 @@
+"""A judge of wrong answers: a model behind an OpenAI-compatible server, asked which kind of error was made.
+
+It sees the image, the question, the reference and the chain, and names one category. Every answer is kept on disk, so
+asking the same again costs nothing. An answer that names no category is no vote, and so is one that never came; both
+are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from vapo.engines.judge.cache import JudgeAnswer, JudgeCache, make_key
+from vapo.engines.judge.question import INSTRUCTIONS, SCHEMA, Category, read_category, write_case
+from vapo.engines.servers.connection import ServerConnection, ServerError
+from vapo.engines.servers.conversation import show_pictures
+from vapo.engines.vllm.pads import name_image
+from vapo.errors import ConfigError, ModelError
+from vapo.types import Sample
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_NEGOTIABLE = ("response_format", "seed", "temperature", "max_completion_tokens")
+"""What some servers refuse, each by a 400 that names it: forms of answers, seeds, any temperature but their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgePrices:
+    """US dollars for a million tokens."""
+
+    prompt: float
+    completion: float
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeUsage:
+    """What judging took so far.
+
+    Attributes:
+        answers: votes asked of the server and answered.
+        cached: votes found on disk.
+        nonsense: answers, cached ones included, that name no category.
+        failed: votes for which no answer came.
+        unsaved: answers that could not be written to disk.
+        prompt_tokens, completion_tokens: of the answers, cached ones excluded, as the server counts them.
+        last_failure: why the last failed vote failed.
+    """
+
+    answers: int = 0
+    cached: int = 0
+    nonsense: int = 0
+    failed: int = 0
+    unsaved: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    last_failure: str = ""
+
+    def cost(self, prices: JudgePrices) -> float:
+        """Return US dollars."""
+        return (self.prompt_tokens * prices.prompt + self.completion_tokens * prices.completion) / 1e6
+
+    def tell(self, prices: JudgePrices | None = None) -> str:
+        """Return all that is not zero, in a sentence."""
+        told = [f"{self.answers} asked ({self.prompt_tokens} + {self.completion_tokens} tokens)"]
+        told += [f"{self.cached} from the cache"] if self.cached else []
+        told += [f"{self.nonsense} without a category"] if self.nonsense else []
+        told += [f"{self.failed} without an answer (the last one: {self.last_failure})"] if self.failed else []
+        told += [f"{self.unsaved} that could not be written to the cache"] if self.unsaved else []
+        cost = f"; {self.cost(prices):.4f} US dollars" if prices is not None else ""
+        return f"votes of the judge: {', '.join(told)}{cost}"
+
+
+class JudgeClient:
+    """Ask a judge.
+
+    The server, its model and the key are checked at once, so that a mistake shows before anything is judged.
+
+    Args:
+        url: for example `https://api.openai.com/v1` or `http://localhost:8000`.
+        model: its name there; None takes the only one.
+        cache_folder: where answers are kept; None is the user's cache.
+        temperature: where several votes are asked; a single one is asked at 0.
+        seed: of the first vote; the n-th has `seed + n`.
+        max_tokens: longest answer; judges that think before they answer need more.
+        prices: to tell what it cost; None leaves that out.
+        timeout_s: longest wait for an answer, in seconds, before it is asked for again.
+        options: of `ServerConnection`.
+
+    Raises:
+        ConfigError: a number is out of its range.
+        ServerError: there is no server, no such model, or the key is wrong.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str | None = None,
+        *,
+        cache_folder: Path | None = None,
+        temperature: float = 0.7,
+        seed: int = 0,
+        max_tokens: int = 2048,
+        prices: JudgePrices | None = None,
+        timeout_s: float = 120.0,
+        **options: Any,
+    ) -> None:
+        if not 0 <= temperature <= 2 or max_tokens < 1:
+            raise ConfigError(
+                f"temperature is {temperature} and max_tokens {max_tokens}; they must be in [0, 2] and at least 1"
+            )
+        self._connection = ServerConnection(url, model, timeout_s=timeout_s, **options)
+        self._connection.find_model()
+        self._cache = JudgeCache(cache_folder)
+        self._temperature = temperature
+        self._seed = seed
+        self._max_tokens = max_tokens
+        self._prices = prices
+        self._refused: frozenset[str] = frozenset()
+        self._usage = JudgeUsage()
+        self._lock = Lock()
+
+    @property
+    def name(self) -> str:
+        """What reports call it: the model's name on the server."""
+        return self._connection.model
+
+    @property
+    def usage(self) -> JudgeUsage:
+        """What it took so far."""
+        return self._usage
+
+    def tell_usage(self) -> str:
+        """Return what it took so far, in a sentence, with its cost where prices are known."""
+        return self._usage.tell(self._prices)
+
+    def vote(
+        self, question: str, reference: str, chain: str, images: Sequence[Image], votes: int = 1
+    ) -> tuple[Category, ...]:
+        """Return the categories that the judge names, at most `votes`; see `judge`."""
+        opinions = self._ask_all(question, reference, chain, images, votes)
+        return tuple(opinion for opinion in opinions if opinion is not None)
+
+    def judge(self, sample: Sample, chain: str, votes: int = 1) -> tuple[Category | None, ...]:
+        """Return `votes` opinions on why a chain is wrong, None for each that could not be read or had.
+
+        Args:
+            sample: the question, its images and its reference answer.
+            chain: what the model wrote.
+            votes: how many opinions, at least 1; asked at a time.
+
+        Raises:
+            ConfigError: `votes` is below 1.
+            ServerError: the server refuses the key or has lost the model.
+        """
+        return self._ask_all(sample.question, sample.answer, chain, sample.images, votes)
+
+    def _ask_all(
+        self, question: str, reference: str, chain: str, images: Sequence[Image], votes: int
+    ) -> tuple[Category | None, ...]:
+        if votes < 1:
+            raise ConfigError(f"votes is {votes}; it must be at least 1")
+        case = write_case(question, reference, chain)
+        settings = {"temperature": self._temperature if votes > 1 else 0.0, "max_completion_tokens": self._max_tokens}
+
+        def ask(number: int) -> Category | None:
+            return self._ask(case, images, {**settings, "seed": self._seed + number})
+
+        return tuple(self._connection.map(ask, range(votes)))
+
+    def _ask(self, case: str, images: Sequence[Image], settings: dict[str, Any]) -> Category | None:
+        named = [name_image(image) for image in images]
+        server = {"url": self._connection.url, "model": self._connection.model}
+        key = make_key({**server, **settings, "instructions": INSTRUCTIONS, "case": case, "images": named})
+        answer = self._cache.find(key)
+        if answer is not None:
+            self._count(cached=1)
+        else:
+            answer = self._fetch(case, images, settings)
+            if answer is None:
+                return None
+            self._count(
+                answers=1,
+                unsaved=int(not self._cache.keep(key, answer)),
+                prompt_tokens=answer.prompt_tokens,
+                completion_tokens=answer.completion_tokens,
+            )
+        category = read_category(answer.text)
+        self._count(nonsense=int(category is None))
+        return category
+
+    def _fetch(self, case: str, images: Sequence[Image], settings: dict[str, Any]) -> JudgeAnswer | None:
+        messages = [
+            {"role": "system", "content": INSTRUCTIONS},
+            {"role": "user", "content": [*show_pictures(images), {"type": "text", "text": case}]},
+        ]
+        try:
+            reply = self._negotiate({"messages": messages, **settings, "response_format": SCHEMA})
+            return _read_answer(reply)
+        except ServerError as error:
+            if not error.may_pass:
+                raise
+            why = str(error)
+        except ModelError as error:
+            why = str(error)
+        self._count(failed=1)
+        with self._lock:
+            self._usage = replace(self._usage, last_failure=why)
+        return None
+
+    def _negotiate(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the reply, without what the server does not take."""
+        while True:
+            refused = self._refused
+            try:
+                return self._connection.chat(_leave_out(body, refused))
+            except ServerError as error:
+                named = {name for name in _NEGOTIABLE if name in error.detail and name not in refused}
+                if error.status not in (400, 422) or not named:
+                    raise
+                with self._lock:
+                    self._refused |= named
+
+    def _count(self, **more: int) -> None:
+        with self._lock:
+            counts = {name: getattr(self._usage, name) + number for name, number in more.items()}
+            self._usage = replace(self._usage, **counts)
+
+
+def _leave_out(body: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    kept = {name: value for name, value in body.items() if name not in names}
+    if "max_completion_tokens" in names:
+        kept["max_tokens"] = body["max_completion_tokens"]  # the older name
+    return kept
+
+
+def _read_answer(reply: dict[str, Any]) -> JudgeAnswer:
+    choices = reply.get("choices") or ({},)
+    message = choices[0].get("message") or {}
+    if message.get("refusal"):
+        raise ModelError(f"the judge refuses: {str(message['refusal'])[:200]}")
+    usage = reply.get("usage") or {}
+    tokens = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
+    return JudgeAnswer(str(message.get("content") or ""), *tokens)

@@ -1,0 +1,73 @@
+"""What a run on TRL cannot be given, said before its first step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from vapo.engines.trl.config import VAPOConfig
+from vapo.errors import ConfigError, DataError
+
+
+def check_arguments(args: Any, train_dataset: Any, kwargs: dict[str, Any]) -> None:
+    """Refuse what cannot be combined with probes or cannot be resumed.
+
+    Args:
+        args: should be a `VAPOConfig`.
+        train_dataset: should be there.
+        kwargs: the rest of what the trainer was given.
+
+    Raises:
+        ConfigError: an option cannot be had.
+        DataError: there is nothing to train on.
+    """
+    if not isinstance(args, VAPOConfig):
+        raise ConfigError(f"args is a {type(args).__name__}; pass a vapo.VAPOConfig, which takes the same options")
+    for name in ("tools", "environment_factory", "rollout_func"):
+        if kwargs.get(name):
+            raise ConfigError(f"{name} cannot be combined with VAPO: probes need TRL's own single-turn rollouts")
+    if train_dataset is None:
+        raise DataError("train_dataset is missing; pass a datasets.Dataset with prompts, images and claims")
+    _check_checkpoints_fall_between_generations(args)
+
+
+def _check_checkpoints_fall_between_generations(args: VAPOConfig) -> None:
+    # TRL keeps rollouts in memory alone: a run resumed in the middle of their use would roll out anew.
+    assert args.steps_per_generation is not None
+    generate_every = args.steps_per_generation * args.num_iterations
+    accumulation = args.gradient_accumulation_steps
+    if args.save_strategy == "steps" and generate_every > accumulation:
+        period = math.lcm(generate_every, accumulation) // accumulation
+        if args.save_steps % period:
+            raise ConfigError(
+                f"save_steps={args.save_steps} falls between two generations, which come every {period} steps: a "
+                f"resumed run would roll out anew and differ; use a multiple of {period}"
+            )
+
+
+def list_columns(dataset: Any) -> list[str]:
+    """Return the names of the columns a row really has, which a transform may have changed.
+
+    Raises:
+        DataError: there is no row.
+    """
+    first = next(iter(dataset), None)
+    if first is None:
+        raise DataError("the data set is empty; it needs at least one row")
+    return list(first)
+
+
+def check_accuracy(accuracy: float, name: str) -> float:
+    """Return what the reward function `name`, which opens the accuracy gate, returned; NaN counts as wrong.
+
+    Raises:
+        ConfigError: it is not in [0, 1].
+    """
+    if math.isnan(accuracy):
+        return 0.0
+    if not 0.0 <= accuracy <= 1.0:
+        raise ConfigError(
+            f"the reward function {name!r} opens the accuracy gate and returned {accuracy}; it must return a number "
+            "in [0, 1], or name another one with gate_reward"
+        )
+    return accuracy

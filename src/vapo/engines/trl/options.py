@@ -1,0 +1,140 @@
+"""The options of `vapo train`: what to train on, beside TRL's own options and VAPO's."""
+
+from __future__ import annotations
+
+import difflib
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentError, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from trl import ModelConfig, TrlParser
+
+from vapo.data.columns import DEFAULT_COLUMNS, Columns
+from vapo.data.pictures import MAX_PIXELS
+from vapo.engines.trl.config import VAPOConfig
+from vapo.errors import ConfigError
+
+EXAMPLE = """\
+example:
+  vapo train --config run.yaml --learning_rate 1e-5
+
+  where run.yaml holds any of these options:
+    model_name_or_path: lab
+    data: lab
+    output_dir: runs/first
+    num_generations: 8
+    num_anchors: 8
+    max_steps: 100
+"""
+
+
+@dataclass
+class DataOptions:
+    """What to train on."""
+
+    data: str | None = field(
+        default=None,
+        metadata={"help": "A Hugging Face data set, a folder, a parquet or JSONL file, or 'lab'."},
+    )
+    data_split: str = field(default="train", metadata={"help": "Split of it to train on."})
+    eval_split: str | None = field(default=None, metadata={"help": "Split of it to evaluate on, with eval_strategy."})
+    question_column: str = field(default=DEFAULT_COLUMNS.question, metadata={"help": "Column of the question."})
+    answer_column: str = field(default=DEFAULT_COLUMNS.answer, metadata={"help": "Column of the reference answer."})
+    images_column: str = field(default=DEFAULT_COLUMNS.images, metadata={"help": "Column of the image or images."})
+    claims_column: str = field(
+        default=DEFAULT_COLUMNS.claims,
+        metadata={"help": "Column of the claims; without it claim_1, label_1, ... are looked for."},
+    )
+    id_column: str | None = field(default=DEFAULT_COLUMNS.id, metadata={"help": "Column that names rows."})
+    image_folder: str | None = field(default=None, metadata={"help": "Folder that image paths are relative to."})
+    system_prompt: str | None = field(default=None, metadata={"help": "Text put before every question."})
+    on_bad_row: Literal["error", "skip"] = field(default="error", metadata={"help": "What a bad row leads to."})
+    allow_urls: bool = field(default=False, metadata={"help": "Fetch images from the web."})
+    max_pixels: int = field(default=MAX_PIXELS, metadata={"help": "Largest image accepted, in pixels."})
+    limit: int | None = field(default=None, metadata={"help": "Use the first rows only."})
+
+    @property
+    def columns(self) -> Columns:
+        """The columns to read."""
+        return Columns(
+            question=self.question_column,
+            answer=self.answer_column,
+            images=self.images_column,
+            claims=self.claims_column,
+            id=self.id_column,
+        )
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """All options of one run: which model, on which data, and how."""
+
+    model_name: str
+    source: str
+    data: DataOptions
+    training: VAPOConfig
+    model: ModelConfig
+
+
+def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
+    """Parse `--config run.yaml` and overrides, as `trl grpo` does.
+
+    Raises:
+        ConfigError: the file cannot be read, an option is unknown (the nearest right one is named), a value cannot be
+            converted, or the model or the data is missing.
+    """
+    classes: Any = (DataOptions, VAPOConfig, ModelConfig)
+    parser = TrlParser(classes, prog=prog, epilog=EXAMPLE, exit_on_error=False)
+    parser.formatter_class = _KeepExample
+    known = sorted({action.dest for action in parser._actions} - {"help"})
+    arguments = list(arguments)
+    _check_names(arguments, known)
+    if "--config" in arguments:
+        _check_config(arguments, known)
+    try:
+        data, training, model = parser.parse_args_and_config(arguments)
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise ConfigError(f"{prog}: {error}") from error
+    model_name, source = model.model_name_or_path, data.data
+    for value, name in ((model_name, "model_name_or_path"), (source, "data")):
+        if not value:
+            raise ConfigError(f"{name} is missing; pass --{name} (the word 'lab' stands for the shipped one)")
+    return RunOptions(str(model_name), str(source), data, training, model)
+
+
+def _check_config(arguments: Sequence[str], known: Sequence[str]) -> None:
+    place = arguments.index("--config") + 1
+    if place >= len(arguments):
+        raise ConfigError("--config needs the path of a YAML file")
+    path = Path(arguments[place])
+    try:
+        config: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path} must hold options as 'name: value' lines")
+    for name in config:
+        if name != "env" and name not in known:
+            raise ConfigError(f"{path}: unknown option {name!r}{_nearest(str(name), known)}")
+
+
+def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
+    for argument in arguments:
+        name = argument[2:].split("=")[0].replace("-", "_")
+        negated = name.removeprefix("no_")
+        if argument.startswith("--") and name not in ("config", "help", *known) and negated not in known:
+            raise ConfigError(f"unknown option {argument!r}{_nearest(name, known)}")
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; the nearest is {close[0]!r}" if close else ""
+
+
+class _KeepExample(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
+    """Show defaults, and the example with its line breaks."""

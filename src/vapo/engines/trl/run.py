@@ -1,0 +1,139 @@
+"""One training run on TRL, from options to a finished folder; run again, it goes on where it stopped."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig
+from trl import get_peft_config, get_quantization_config
+
+from vapo.data.samples import Samples, load_samples
+from vapo.engines.run_folder import MetricsFile, RunFolder
+from vapo.engines.trl.options import RunOptions
+from vapo.engines.trl.rows import make_training_rows
+from vapo.engines.trl.trainer import VAPOTrainer
+from vapo.errors import ModelError
+
+# Where a run is written, reported or executed does not change what it computes.
+NOT_SETTINGS = ("output_dir", "run_name", "report_to", "logging_dir", "disable_tqdm", "hub_token", "local_rank")
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What a run left behind: its folder, how many steps were made in all, and how many of them by this call."""
+
+    folder: Path
+    steps: int
+    new_steps: int
+
+
+def train(options: RunOptions) -> FinishedRun:
+    """Train, or go on training, and save the policy into the run's folder.
+
+    Raises:
+        ConfigError: an option is out of range, or the folder holds a run with other settings.
+        DataError: the data cannot be used.
+        ModelError: the model cannot be loaded or probed.
+    """
+    training = options.training
+    needs_claims = training.make_algorithm().needs.claims
+    samples = load_split(options, options.data.data_split, require_claims=needs_claims)
+    eval_rows = None
+    if options.data.eval_split is not None:
+        eval_samples = load_split(options, options.data.eval_split, require_claims=needs_claims)
+        eval_rows = make_training_rows(eval_samples, system_prompt=options.data.system_prompt)
+
+    prepare_loading(options)  # before the folder is opened: a mistyped name must not be held against the next try
+    folder = RunFolder(str(training.output_dir), training.world_size)
+    if training.process_index == 0:
+        folder.open(describe(options))
+    checkpoint = folder.find_checkpoint()
+    done = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
+    if folder.is_finished:
+        return FinishedRun(folder.path, done, 0)
+    trainer = VAPOTrainer(
+        options.model_name,
+        args=training,
+        train_dataset=make_training_rows(samples, system_prompt=options.data.system_prompt),
+        eval_dataset=eval_rows,
+        quantization_config=get_quantization_config(options.model),
+        peft_config=get_peft_config(options.model),
+        callbacks=[MetricsFile(folder.path)],
+    )
+    trainer.accelerator.wait_for_everyone()
+    if trainer.accelerator.is_main_process:
+        folder.remove_checkpoints_after(checkpoint)
+    trainer.accelerator.wait_for_everyone()
+    if checkpoint is not None:
+        trainer.accelerator.print(f"going on from {checkpoint}")
+    steps = done
+    if checkpoint is not None and folder.has_all_steps(checkpoint):  # stopped between the last step and the end
+        trainer._load_from_checkpoint(str(checkpoint))
+    else:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        steps = trainer.state.global_step
+    trainer.save_model(training.output_dir)
+    if trainer.accelerator.is_main_process:
+        folder.mark_finished()
+    trainer.accelerator.wait_for_everyone()
+    return FinishedRun(folder.path, steps, steps - done)
+
+
+def leave_other_processes() -> None:
+    """Take leave of the processes trained with; without it, one that ends first may abort on its way out."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samples:
+    """Load one split of the data the options name."""
+    data = options.data
+    return load_samples(
+        options.source,
+        split=split,
+        columns=data.columns,
+        on_bad_row=data.on_bad_row,
+        require_claims=require_claims,
+        image_folder=data.image_folder,
+        allow_urls=data.allow_urls,
+        max_pixels=data.max_pixels,
+        limit=data.limit,
+    )
+
+
+def describe(options: RunOptions) -> dict[str, Any]:
+    """Return all settings that a run's result depends on."""
+    training = {name: value for name, value in options.training.to_dict().items() if name not in NOT_SETTINGS}
+    return {
+        **asdict(options.data),
+        **training,
+        **asdict(options.model),
+        "model_name_or_path": options.model_name,
+        "data": options.source,
+    }
+
+
+def prepare_loading(options: RunOptions) -> None:
+    """Look at the model's configuration, and tell TRL how to load the weights.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    model, training = options.model, options.training
+    try:
+        AutoConfig.from_pretrained(
+            options.model_name, revision=model.model_revision, trust_remote_code=training.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"the model {options.model_name!r} cannot be loaded: {error}") from error
+    given = training.model_init_kwargs
+    training.model_init_kwargs = {
+        "revision": model.model_revision,
+        "attn_implementation": model.attn_implementation,
+        "dtype": model.dtype,
+        "use_safetensors": True,
+        **(given if isinstance(given, dict) else {}),
+    }

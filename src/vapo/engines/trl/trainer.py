@@ -1,0 +1,381 @@
+"""GRPO training on TRL, with probes along the chain.
+
+TRL rolls out, normalises and updates. This trainer adds one reward column, what perception is worth, filled from the
+algorithm's probes after TRL has called its reward functions. It changes nothing else: with that column at 0 the
+update is TRL's own: bit for bit row by row, to rounding where rows that share a prompt are packed into one tree.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate.utils import gather
+from transformers import PreTrainedModel, ProcessorMixin
+from trl import GRPOTrainer
+
+from vapo.algorithms.algorithm import Algorithm
+from vapo.core.grading import ends_in_open_thinking
+from vapo.engines.probes.perception_log import PerceptionLog
+from vapo.engines.probes.probe_round import ProbeRound
+from vapo.engines.probes.prober import Prober
+from vapo.engines.probes.transformers_prober import TransformersProber
+from vapo.engines.trl.batches import groups_kept_together
+from vapo.engines.trl.checks import check_accuracy, check_arguments, list_columns
+from vapo.engines.trl.config import VAPOConfig
+from vapo.engines.trl.dynamic_sampling import InformativeRollouts
+from vapo.engines.trl.packing import BatchScores, TreePacking
+from vapo.engines.trl.rewards import accuracy_reward, format_reward, opened_format_reward
+from vapo.engines.trl.round_maker import RoundMaker
+from vapo.engines.trl.rows import SampleReader, keep_text_plain
+from vapo.engines.trl.vllm_rollouts import check_vllm, make_vllm_prober, mend_rollouts, never_sample, probes_on_vllm
+from vapo.errors import ConfigError, ModelError
+from vapo.models.image_features import (
+    features_like_embeddings,
+    find_feature_module,
+    freeze_vision,
+    told_images_per_row,
+)
+from vapo.models.plain_text import make_neutraliser
+from vapo.models.questions import ClaimQuestions
+from vapo.models.vision_tokens import correct_token_types, find_image_token_id, find_vision_token_ids
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class VAPOTrainer(GRPOTrainer):
+    """`trl.GRPOTrainer` with Vision-Anchored Policy Optimization.
+
+    Args:
+        model: as in TRL; it must be a vision-language model.
+        reward_funcs: as in TRL. None grades `\\boxed{}` answers against the column `answer`, and the format. With
+            functions of your own, the one named by `args.gate_reward` (default: the first) must return the accuracy
+            in [0, 1]; the perception reward is added to theirs.
+        args: a `VAPOConfig`.
+        train_dataset: as in TRL, with a column `claims` that lists `{text, is_true}` (or the published
+            `claim_1`, `label_1`, ...).
+        algorithm: an algorithm of your own in place of the one that `args` describes. TRL adds up the reward
+            functions by their weights, and to that the `bonus` of the algorithm's reward.
+        kwargs: everything else that `trl.GRPOTrainer` takes.
+
+    Raises:
+        ConfigError: an option cannot be had together with probes.
+        DataError: the algorithm needs claims and the data set has none.
+        ModelError: the model cannot be probed.
+    """
+
+    # TRL and transformers declare these more widely than they are here.
+    args: Any
+    model: Any
+    processing_class: Any
+    num_generations: int
+    num_generations_eval: int
+
+    _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
+    _name = "VAPO"
+    _paper = {  # noqa: RUF012
+        "title": "More Thought, Less Accuracy? On the Dual Nature of Reasoning in Vision-Language Models",
+        "id": "2509.25848",
+    }
+
+    def __init__(
+        self,
+        model: Any,
+        reward_funcs: Any = None,
+        args: VAPOConfig | None = None,
+        train_dataset: Dataset | None = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        *,
+        algorithm: Algorithm | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if args is None:
+            name = model if isinstance(model, str) else model.config._name_or_path
+            args = VAPOConfig(f"{name.split('/')[-1]}-VAPO")
+        check_arguments(args, train_dataset, kwargs)
+        check_vllm(model, args)
+        self.algorithm = algorithm if algorithm is not None else args.make_algorithm()
+        needs = self.algorithm.needs
+        sample_reader = SampleReader(require_claims=needs.claims)
+        eval_datasets = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
+        for dataset in (train_dataset, *eval_datasets):
+            if dataset is not None:
+                sample_reader.check_columns(list_columns(dataset))
+
+        args = copy.copy(args)  # the caller may use it again
+        given_weights: list[Any] | None = args.reward_weights
+        if reward_funcs is None:
+            reward_funcs = [accuracy_reward, format_reward]
+            given_weights = given_weights or [args.accuracy_weight, args.format_weight]
+        elif not isinstance(reward_funcs, list):
+            reward_funcs = [reward_funcs]
+        probing = needs.claims
+        if probing:
+            given_weights = [*(given_weights or [1.0] * len(reward_funcs)), 1.0]
+            reward_funcs = [*reward_funcs, perception_bonus]
+        args.reward_weights = given_weights
+        self._rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
+        super().__init__(
+            model=model,
+            reward_funcs=reward_funcs,
+            args=args,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=processing_class,
+            **kwargs,
+        )
+        if not isinstance(self.processing_class, ProcessorMixin):
+            raise ModelError(
+                f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
+                "vision-language models, whose AutoProcessor handles pictures"
+            )
+        if args.freeze_vision:
+            freeze_vision(self.model)
+        self._neutralise = make_neutraliser(self.processing_class)
+        self._adopt_think_format()
+        self._gate_column = self._find_gate_column(args.gate_reward, probing)
+        self._never_sample_vision_tokens()
+        if args.use_vllm:
+            mend_rollouts(self.vllm_generation, self.model.config.image_token_id)
+        self._log_of_perception = PerceptionLog(self._log_metric, self._log_completion_extra, args.num_anchors)
+        self._informative = InformativeRollouts(self) if args.dynamic_sampling else None
+        self._packing = self._make_packing() if args.packing != "off" else None
+        self.prober: Prober | None = self._make_prober() if probing else None
+        self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if probing else None
+        self._rounds = RoundMaker(self, sample_reader)
+        self._round: ProbeRound | None = None
+        self._rows: list[dict[str, Any]] = []  # of the rollouts being scored
+        self._asks_along = False
+        self._probe_seconds = 0.0
+
+    # Rollouts ---------------------------------------------------------------------------------------------------
+
+    def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
+        if self._informative is not None and self._informative.ready is not None:
+            self._rollout = self._informative.take()
+        else:
+            self._rollout = super()._generate(prompts)
+        return self._rollout
+
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        with features_like_embeddings(find_feature_module(self.model)):
+            return super()._generate_single_turn(*args, **kwargs)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        inputs = [self.with_plain_text(row) for row in inputs]
+        refilled = self._informative if self.model.training else None
+        if refilled is not None:
+            inputs = refilled.roll_out(inputs)
+        self._rows, self._round = inputs, None
+        self._asks_along = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
+        output = super()._generate_and_score_completions(inputs)
+        return output if refilled is None else refilled.leave_out_dropped(output)
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        if self._packing is None or not self._packing.is_on:
+            return super()._prepare_inputs(generation_batch)
+        with groups_kept_together(self.num_generations):
+            return super()._prepare_inputs(generation_batch)
+
+    def _scores_old_policy(self) -> bool:
+        """Return whether TRL computes the old policy's log-probabilities, and before any others."""
+        generate_every = self.args.steps_per_generation * self.num_iterations
+        misaligned = self.args.gradient_accumulation_steps % generate_every != 0
+        return misaligned or (self.use_vllm and self.vllm_importance_sampling_correction)
+
+    def _may_ask_along(self) -> bool:
+        """Return whether probes asked in TRL's scoring pass are those that would be asked on their own."""
+        all_of_them = self.args.silent_share == 1 and not self.args.mask_truncated_completions
+        dropout = any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in self.model.modules())
+        return all_of_them and not dropout and self.args.probe_backend != "vllm"  # TRL scores in training mode
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        *args: Any,
+        num_images: list[int] | None = None,
+        batch_num_images: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        # TRL 1.16 hands over LLaVA-OneVision's batch_num_images, which its own method does not take.
+        module = find_feature_module(model)
+        kwargs = correct_token_types(kwargs, input_ids, find_image_token_id(module.config))
+        with features_like_embeddings(module):
+            if self._packing is not None and self._packing.is_on:
+                scores = self._score_packed(model, input_ids, *args, num_images=num_images, **kwargs)
+                if scores is not None:
+                    return scores.log_probs, scores.entropies, None
+            with told_images_per_row(module, num_images):
+                kwargs["num_images"] = num_images
+                return super()._get_per_token_logps_and_entropies(model, input_ids, *args, **kwargs)
+
+    def _score_packed(
+        self,
+        model: Any,
+        *args: Any,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
+        **images: Any,
+    ) -> BatchScores | None:
+        assert self._packing is not None and not compute_aux_loss
+        asks_along, self._asks_along = self._asks_along, False
+        if not asks_along:
+            return self._packing.score(model, *args, batch_size=batch_size, **images)
+        assert self._questions is not None and self._rollout is not None
+        self._round = self._rounds.make(self._rows, self._rollout)
+        scores = self._packing.score(
+            model,
+            *args,
+            batch_size=batch_size,
+            questions=self._round.questions(self._questions),
+            answer_tokens=self._questions.answer_tokens,
+            **images,
+        )
+        if scores is not None:
+            self._round.take_answers(scores.p_true)
+        return scores
+
+    def with_plain_text(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the row with a prompt whose user text holds no special tokens."""
+        return {**row, "prompt": keep_text_plain(row["prompt"], self._neutralise)}
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        loss = super()._compute_loss(model, inputs)
+        return loss * inputs["loss_scale"] if "loss_scale" in inputs else loss
+
+    # Rewards ----------------------------------------------------------------------------------------------------
+
+    def _calculate_rewards(
+        self,
+        inputs: list[dict[str, Any]],
+        prompts: list[Any],
+        completions: list[Any],
+        completion_ids_list: list[list[int]],
+    ) -> torch.Tensor:
+        rewards_NF = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        if self.prober is None:
+            return rewards_NF
+        started = time.perf_counter()
+        if self._round is None:
+            assert self._rollout is not None
+            self._round = self._rounds.make(inputs, self._rollout)
+        first = self.accelerator.process_index * len(prompts)
+        graded = rewards_NF[first : first + len(prompts), self._gate_column].tolist()
+        accuracies = [check_accuracy(accuracy, self.reward_func_names[self._gate_column]) for accuracy in graded]
+        scored = self._round.reward(self.prober, accuracies, self._training_progress(), self.args.silent_share)
+        self._probe_seconds += time.perf_counter() - started
+        self._log_of_perception.add(scored, tables=self.log_completions)
+        bonuses = torch.tensor([own.reward.bonus for own in scored], device=rewards_NF.device)
+        rewards_NF[:, -1] = gather(bonuses)
+        return rewards_NF
+
+    def rollout_number(self) -> int:
+        """Return the place of the present micro-step in the run, which a resumed run counts on from its checkpoint."""
+        accumulation = self.args.gradient_accumulation_steps
+        return self.state.global_step * accumulation + self._step % accumulation
+
+    def _training_progress(self) -> float:
+        return min(self.state.global_step / self.state.max_steps, 1.0) if self.state.max_steps > 0 else 0.0
+
+    # Set-up -----------------------------------------------------------------------------------------------------
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss = super().training_step(*args, **kwargs)
+        if self.prober is not None and self._step % self.current_gradient_accumulation_steps == 0:
+            step_seconds = self._metrics["train"]["step_time"][-1]
+            self._metrics["train"]["perception/probe_time_share"].append(self._probe_seconds / step_seconds)
+            self._probe_seconds = 0.0
+        return loss
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        # transformers 5.17 saves some families (LLaVA, LLaVA-OneVision, Qwen2.5-VL) under the names of older releases
+        # and reads them back without translating: a resumed run would go on from the base weights, with a warning.
+        # from_pretrained translates.
+        model = model if model is not None else self.model
+        whole = isinstance(model, PreTrainedModel) and not self.is_fsdp_enabled and not self.is_deepspeed_enabled
+        if not whole or not list(Path(resume_from_checkpoint).glob("model*.safetensors")):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        saved = type(model).from_pretrained(resume_from_checkpoint, dtype=model.dtype, use_safetensors=True)
+        model.load_state_dict(saved.state_dict())
+
+    def _load_best_model(self) -> None:
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_best_model()
+        else:
+            assert self.state.best_model_checkpoint is not None
+            self._load_from_checkpoint(self.state.best_model_checkpoint)
+
+    def _make_packing(self) -> TreePacking:
+        return TreePacking(
+            self,
+            required=self.args.packing == "require",
+            agree_on_passes=self._most_batches if self.accelerator.num_processes > 1 else None,
+            collective=self._forward_is_collective(),
+        )
+
+    def _make_prober(self) -> Prober:
+        if probes_on_vllm(self.args):
+            return make_vllm_prober(self)
+        return TransformersProber(
+            self.model,
+            self.processing_class,
+            packing=self.args.packing,
+            template=self.args.probe_template,
+            max_batch_tokens=self.args.probe_batch_tokens,
+            autocast=lambda: self.accelerator.autocast(),
+            agree_on_batches=self._most_batches if self.accelerator.num_processes > 1 else None,
+            collective=self._forward_is_collective(),
+        )
+
+    def _forward_is_collective(self) -> bool:
+        return bool(self.is_fsdp_enabled or (self.is_deepspeed_enabled and self._dist.is_zero3))
+
+    def _most_batches(self, own: int) -> int:
+        everyone: Any = gather(torch.tensor([own], device=self.accelerator.device))
+        return int(everyone.max())
+
+    def _find_gate_column(self, name: str | None, probing: bool) -> int:
+        own = self.reward_func_names[:-1] if probing else self.reward_func_names
+        if name is not None and name not in own:
+            raise ConfigError(f"gate_reward={name!r} is none of the reward functions ({', '.join(own)})")
+        return own.index(name) if name is not None else 0
+
+    def _adopt_think_format(self) -> None:
+        """Use the format reward that fits a chat template whose generation prompt already opens <think>."""
+        hidden = {"<think>", "</think>"} & set(self._tokenizer.all_special_tokens)
+        if format_reward in self.reward_funcs and hidden:
+            raise ModelError(
+                f"the tokenizer treats {' and '.join(sorted(hidden))} as special, so decoding drops them and no "
+                "completion could earn the format reward; make them ordinary added tokens (special=False), or pass "
+                "reward functions of your own"
+            )
+        probe = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
+        options: Any = self.chat_template_kwargs
+        rendered = self.processing_class.apply_chat_template(
+            probe, add_generation_prompt=True, tokenize=False, **options
+        )
+        if ends_in_open_thinking(rendered):
+            self.reward_funcs = [opened_format_reward if f is format_reward else f for f in self.reward_funcs]
+
+    def _never_sample_vision_tokens(self) -> None:
+        ids = set(find_vision_token_ids(self.model.config, self._tokenizer))
+        if self.use_vllm:
+            never_sample(self.vllm_generation, sorted(ids))
+            return
+        ids |= set(self.generation_kwargs.get("suppress_tokens") or [])
+        self.generation_kwargs["suppress_tokens"] = sorted(ids)
+        self.generation_config.suppress_tokens = sorted(ids)
+
+
+def perception_bonus(completions: Sequence[Any], **_: Any) -> list[float]:
+    """Hold the place of the perception reward; the trainer fills it in once accuracies are known."""
+    return [0.0] * len(completions)

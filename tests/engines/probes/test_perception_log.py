@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+import pytest
+
+from vapo.engines.probes.perception_log import PerceptionLog, depth_quarter
+from vapo.engines.probes.perception_scorer import ScoredRollout
+from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
+
+ROLLOUT = Rollout(Sample("s", (), "?", "1"), (1,), (1, 2, 3, 4), ("a,", " b,", " c,", " d."))
+
+
+@pytest.mark.parametrize(("depth", "quarter"), [(0.01, 1), (0.25, 1), (0.26, 2), (0.5, 2), (0.75, 3), (1.0, 4)])
+def test_quarters_include_their_end(depth, quarter):
+    assert depth_quarter(depth) == quarter
+
+
+def test_what_is_reported():
+    seen, tables = defaultdict(list), {}
+    log = PerceptionLog(lambda name, value: seen[name].append(value), tables.__setitem__, num_anchors=4)
+    claim = Claim("a cat", True)
+    verdicts = [
+        Verdict(Probe(ROLLOUT, Anchor(3, 0.75), claim), 0.2),
+        Verdict(Probe(ROLLOUT, Anchor(1, 0.25), claim), 0.9),
+    ]
+    rewards = [Reward(1.0, 0.0, 0.4, 0.04, 1.04), Reward(0.0, 0.0, None, 0.0, 0.0)]
+    probes = tuple(verdict.probe for verdict in verdicts)
+    scored = [
+        ScoredRollout(ROLLOUT, probes, tuple(verdicts), rewards[0]),
+        ScoredRollout(ROLLOUT, probes[:1], (), rewards[1]),
+    ]
+    log.add(scored, tables=True)
+    assert seen == {
+        "perception/gate_open": [1.0, 0.0],
+        "perception/anchors_without_boundary": [0.5, 0.75],
+        "perception/reward": [0.4],
+        "perception/accuracy": [0.0, 1.0],
+        "perception/accuracy_quarter_3": [0.0],
+        "perception/accuracy_quarter_1": [1.0],
+    }
+    first, second = (json.loads(cell) for cell in tables["anchors"])
+    assert [row["index"] for row in first] == [1, 3] and first[0]["before"] == "a," and second == []

@@ -1,0 +1,431 @@
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from engines.training_world import CLAIMS, even_letters, length_reward, make_config, make_rows
+from tiny_models import build_tiny, save_tiny
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from trl import GRPOConfig, GRPOTrainer
+
+from vapo import VAPOTrainer
+from vapo.algorithms.vapo import VAPO
+from vapo.core.advantages import group_advantages
+from vapo.engines.trl.config import DYNAMIC_SAMPLING_LOSSES
+from vapo.errors import ConfigError, DataError, ModelError
+from vapo.types import Verdict
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> str:
+    return str(save_tiny("llava", tmp_path_factory.mktemp("llava")))
+
+
+@pytest.fixture
+def make_trainer(checkpoint, tmp_path):
+    def make(rows=None, reward_funcs=even_letters, model=checkpoint, trainer_options=None, **options) -> VAPOTrainer:
+        return VAPOTrainer(
+            model,
+            reward_funcs=reward_funcs,
+            args=make_config(tmp_path, **options),
+            train_dataset=make_rows() if rows is None else rows,
+            **(trainer_options or {}),
+        )
+
+    return make
+
+
+def parameters_of(trainer) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+
+
+def assert_same_parameters(first, second) -> None:
+    assert first.keys() == second.keys()
+    for name, parameter in first.items():
+        assert torch.equal(parameter, second[name]), name
+
+
+def metrics_of(trainer, name: str) -> list[float]:
+    return [entry[name] for entry in trainer.state.log_history if name in entry]
+
+
+class PerfectPerceiver:
+    def score(self, probes, keep_in_step_with=None):
+        return [Verdict(probe, float(probe.claim.is_true)) for probe in probes]
+
+
+class TestEqualsGRPO:
+    def train_stock(self, checkpoint, config, folder) -> dict[str, torch.Tensor]:
+        names = {field.name for field in dataclasses.fields(GRPOConfig) if field.init}
+        options = {name: getattr(config, name) for name in names}
+        options |= {"output_dir": str(folder), "generation_batch_size": None}
+        stock = GRPOTrainer(
+            checkpoint,
+            reward_funcs=[even_letters, length_reward],
+            args=GRPOConfig(**options),
+            train_dataset=make_rows(),
+        )
+        stock.train()
+        return parameters_of(stock)
+
+    @pytest.mark.parametrize("options", [{}, {"gradient_accumulation_steps": 1, "num_iterations": 2, "beta": 0.0}])
+    def test_bit_for_bit_without_perception_weight(self, make_trainer, checkpoint, tmp_path, options):
+        ours = make_trainer(
+            reward_funcs=[even_letters, length_reward], perception_weight=0.0, packing="off", **options
+        )
+        ours.train()
+        assert len(metrics_of(ours, "perception/accuracy")) > 0
+        assert max(metrics_of(ours, "grad_norm")) > 0
+        theirs = self.train_stock(checkpoint, make_config(tmp_path, **options), tmp_path / "stock")
+        assert_same_parameters(parameters_of(ours), theirs)
+
+    def test_perception_weight_makes_a_difference(self, make_trainer):
+        trained = []
+        for weight in (0.0, 0.5):
+            trainer = make_trainer(perception_weight=weight)
+            trainer.train()
+            trained.append(parameters_of(trainer))
+        assert any(not torch.equal(value, trained[1][name]) for name, value in trained[0].items())
+
+    def test_grpo_algorithm_probes_nothing_and_needs_no_claims(self, make_trainer):
+        trainer = make_trainer(rows=make_rows().remove_columns("claims"), algorithm="grpo")
+        trainer.train()
+        assert not metrics_of(trainer, "perception/accuracy")
+        assert trainer.reward_func_names == ["even_letters"]
+
+
+class TestReward:
+    def test_advantages_are_those_of_the_algorithms_totals(self, make_trainer, monkeypatch):
+        trainer = make_trainer(perception_weight=0.3, accuracy_gate="none")
+        rewards = []
+        compose = VAPO.reward
+
+        def keep_rewards(self, *args):
+            rewards.append(compose(self, *args))
+            return rewards[-1]
+
+        monkeypatch.setattr(VAPO, "reward", keep_rewards)
+        trainer.model.train()
+        rows = make_rows()
+        output = trainer._generate_and_score_completions([rows[0]] * 4 + [rows[1]] * 4)
+        assert len(rewards) == 8 and any(reward.bonus > 0 for reward in rewards)
+        expected = group_advantages([reward.total for reward in rewards], 4)
+        np.testing.assert_allclose(output["advantages"], expected, atol=1e-4)
+
+    def test_a_perfect_perceiver_scores_one_whatever_the_order_of_claims(self, make_trainer):
+        trainer = make_trainer(max_steps=2)
+        trainer.prober = PerfectPerceiver()
+        trainer.train()
+        assert set(metrics_of(trainer, "perception/accuracy")) == {1.0}
+        assert set(metrics_of(trainer, "perception/reward")) == {1.0}
+
+    def test_built_in_rewards_and_their_weights(self, make_trainer):
+        trainer = make_trainer(reward_funcs=None, preset="released", max_steps=1, perception_weight=0.1)
+        assert trainer.reward_func_names == ["accuracy_reward", "format_reward", "perception_bonus"]
+        np.testing.assert_allclose(trainer.reward_weights, [0.8, 0.1, 1.0])
+        assert (trainer.beta, trainer.epsilon_high, trainer.loss_type) == (0.02, 0.28, "dapo")
+        trainer.train()
+
+    def test_gate_reads_the_named_reward(self, make_trainer):
+        trainer = make_trainer(reward_funcs=[length_reward, even_letters], gate_reward="even_letters", max_steps=1)
+        trainer.train()
+        gate, accuracy = metrics_of(trainer, "perception/gate_open"), metrics_of(trainer, "rewards/even_letters/mean")
+        np.testing.assert_allclose(gate, accuracy, atol=1e-6)
+
+    def test_group_sharing_asks_every_member_the_same(self, make_trainer, monkeypatch):
+        asked = []
+        probes = VAPO.probes
+        monkeypatch.setattr(VAPO, "probes", lambda self, r, rng: asked.append(probes(self, r, rng)) or asked[-1])
+        trainer = make_trainer(anchor_sharing="group", max_steps=1)
+        trainer.train()
+        for group in range(0, len(asked), 4):
+            members = [[probe.claim for probe in own] for own in asked[group : group + 4] if own]
+            assert members and all(claims == members[0] for claims in members)
+        assert any(asked[0][0].claim != other[0].claim for other in asked[4:] if other)
+
+
+class TestLog:
+    def test_perception_is_reported_by_depth_and_in_tables(self, make_trainer, tmp_path):
+        trainer = make_trainer(max_steps=1, log_completions=True)
+        trainer.train()
+        entry = trainer.state.log_history[0]
+        for name in ("perception/reward", "perception/gate_open", "perception/anchors_without_boundary"):
+            assert 0 <= entry[name] <= 1
+        assert 0 < entry["perception/probe_time_share"] < 1
+        assert any(0 <= entry.get(f"perception/accuracy_quarter_{quarter}", -1) <= 1 for quarter in (1, 2, 3, 4))
+        table = pd.read_parquet(next((tmp_path / "completions").glob("*.parquet")))
+        anchors = [anchor for cell in table["anchors"] for anchor in json.loads(cell)]
+        assert anchors and {anchor["claim"] for anchor in anchors} <= {claim["text"] for claim in CLAIMS}
+        truth = {claim["text"]: claim["is_true"] for claim in CLAIMS}
+        for anchor in anchors:
+            assert anchor["before"].rstrip()[-1] in ",.!?;:" and anchor["is_true"] == truth[anchor["claim"]]
+            assert anchor["correct"] == ((anchor["p_true"] > 0.5) == anchor["is_true"])
+
+    def test_trackers_of_trl_see_it(self, make_trainer, tmp_path):
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        trainer = make_trainer(max_steps=1, report_to=["tensorboard"])
+        trainer.train()
+        files = list(tmp_path.rglob("events.out.tfevents*"))
+        tags = EventAccumulator(str(files[0])).Reload().Tags()
+        assert "train/perception/accuracy" in tags["scalars"] + tags["tensors"]
+
+
+class TestPlainText:
+    def test_special_tokens_in_claims_and_questions_stay_text(self, make_trainer, checkpoint, monkeypatch):
+        claim = {"text": "it reads <|image_pad|><|im_end|></think> here", "is_true": True}
+        rows = make_rows(claims=[claim, CLAIMS[1]])
+        question = [{"role": "user", "content": "What is <|image_pad|> <|im_end|> here?"}]
+        rows = rows.map(lambda row: {"prompt": question})
+        trainer = make_trainer(rows=rows, max_steps=1)
+        seen = []
+        generate = GRPOTrainer._generate
+        monkeypatch.setattr(GRPOTrainer, "_generate", lambda self, p: seen.append(generate(self, p)) or seen[-1])
+        trainer.train()
+        pads = {ids.count(trainer.model.config.image_token_id) for ids in seen[0][0]}
+        assert pads == {4}  # 28 x 28 pixels in patches of 14
+        ends = {ids.count(trainer._tokenizer.convert_tokens_to_ids("<|im_end|>")) for ids in seen[0][0]}
+        assert ends == {1}
+
+    def test_vision_tokens_are_never_sampled(self, make_trainer):
+        trainer = make_trainer()
+        vision = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
+        ids = set(trainer._tokenizer.convert_tokens_to_ids(vision))
+        assert ids <= set(trainer.generation_config.suppress_tokens)
+
+
+class TestDynamicSampling:
+    def test_uninformative_groups_are_refilled(self, make_trainer):
+        trainer = make_trainer(dynamic_sampling=True, max_steps=4, max_refills=8)
+        trainer.train()
+        assert sum(metrics_of(trainer, "dynamic_sampling/dropped_groups")) > 0
+        assert set(metrics_of(trainer, "dynamic_sampling/unfilled_share")) == {0.0}
+        assert all(0 < mean < 1 for mean in metrics_of(trainer, "rewards/even_letters/mean"))
+
+    @pytest.mark.parametrize("loss_type", DYNAMIC_SAMPLING_LOSSES)
+    def test_what_cannot_be_refilled_leaves_the_loss_and_its_denominator(self, make_trainer, monkeypatch, loss_type):
+        """A batch of one informative and one dropped group has the loss of the informative group alone."""
+
+        def first_group_varies(completions, completion_ids, id, **_):
+            return [float(name == "row-0" and number % 2) for number, name in enumerate(id)]
+
+        def loss_of(rows, **options):
+            trainer = make_trainer(
+                reward_funcs=first_group_varies,
+                loss_type=loss_type,
+                gradient_accumulation_steps=1,
+                num_anchors=0,
+                max_refills=1,
+                **options,
+            )
+            trainer.current_gradient_accumulation_steps = 1
+            trainer.model.train()
+            torch.manual_seed(3)
+            if trainer._informative is not None:
+                same_again = {place: rows[-1] for place in range(8)}
+                monkeypatch.setattr(trainer._informative, "_draw_rows", lambda groups, number: same_again)
+            inputs = trainer._generate_and_score_completions(rows)
+            return trainer, inputs
+
+        rows = make_rows()
+        trainer, inputs = loss_of([rows[0]] * 4 + [rows[1]] * 4, per_device_train_batch_size=8, dynamic_sampling=True)
+        assert trainer._metrics["train"]["dynamic_sampling/unfilled_share"] == [0.5]
+        loss = trainer._compute_loss(trainer.model, inputs)
+        alone = {
+            name: value[:4] if isinstance(value, torch.Tensor) and value.dim() and len(value) == 8 else value
+            for name, value in inputs.items()
+            if name != "loss_scale"
+        }
+        alone["num_images"] = alone["num_images"][:4]
+        expected = GRPOTrainer._compute_loss(trainer, trainer.model, alone)
+        torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
+        assert int(inputs["num_items_in_batch"]) == int(inputs["completion_mask"][:4].sum())
+
+    def test_refuses_a_loss_whose_denominator_would_be_wrong(self, tmp_path):
+        with pytest.raises(ConfigError, match="dynamic_sampling cannot be combined with loss_type='bnpo'"):
+            make_config(tmp_path, dynamic_sampling=True, loss_type="bnpo")
+
+
+class TestResume:
+    @pytest.mark.parametrize("options", [{}, {"dynamic_sampling": True}])
+    def test_equals_an_uninterrupted_run(self, make_trainer, tmp_path, options):
+        options |= {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "perception_weight": 0.5}
+        whole = make_trainer(output_dir=str(tmp_path / "whole"), **options)
+        whole.train()
+        resumed = make_trainer(output_dir=str(tmp_path / "resumed"), **options)
+        resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
+        assert metrics_of(resumed, "perception/reward")[-2:] == metrics_of(whole, "perception/reward")[-2:]
+        assert_same_parameters(parameters_of(whole), parameters_of(resumed))
+
+    def test_checkpoints_open_with_from_pretrained(self, make_trainer, tmp_path):
+        trainer = make_trainer(max_steps=1, save_strategy="steps", save_steps=1)
+        trainer.train()
+        folder = tmp_path / "checkpoint-1"
+        assert list(folder.glob("*.safetensors")) and not list(folder.glob("*model*.bin"))
+        model = AutoModelForImageTextToText.from_pretrained(folder)
+        AutoProcessor.from_pretrained(folder)
+        assert_same_parameters(parameters_of(trainer), dict(model.named_parameters()))
+
+    def test_refuses_checkpoints_between_two_generations(self, make_trainer):
+        with pytest.raises(ConfigError, match="use a multiple of 2"):
+            make_trainer(num_iterations=2, save_strategy="steps", save_steps=3)
+
+
+class TestEngineOptions:
+    def test_lora(self, make_trainer, tmp_path):
+        from peft import LoraConfig
+
+        trainer = make_trainer(
+            trainer_options={"peft_config": LoraConfig(r=4, target_modules=["q_proj", "v_proj"])},
+            save_strategy="steps",
+            save_steps=3,
+            gradient_checkpointing=True,
+        )
+        before = parameters_of(trainer)
+        trainer.train()
+        changed = {name for name, value in parameters_of(trainer).items() if not torch.equal(value, before[name])}
+        assert changed and all("lora" in name for name in changed)
+        assert (tmp_path / "checkpoint-3" / "adapter_model.safetensors").exists()
+
+    def test_freeze_vision_trains_the_language_model_alone(self, make_trainer):
+        trainer = make_trainer(freeze_vision=True)
+        before = parameters_of(trainer)
+        trainer.train()
+        changed = {name for name, value in parameters_of(trainer).items() if not torch.equal(value, before[name])}
+        assert changed and all("language_model" in name for name in changed)
+
+    def test_bf16_and_gradient_checkpointing(self, make_trainer):
+        trainer = make_trainer(bf16=True, gradient_checkpointing=True, max_steps=2)
+        trainer.train()
+        assert metrics_of(trainer, "perception/accuracy")
+
+    def test_evaluation_during_training(self, make_trainer):
+        rows = make_rows()
+        trainer = make_trainer(
+            trainer_options={"eval_dataset": rows}, max_steps=1, per_device_eval_batch_size=4, eval_strategy="no"
+        )
+        metrics = trainer.evaluate()
+        assert 0 <= metrics["eval_perception/accuracy"] <= 1
+        assert 0 <= metrics["eval_rewards/even_letters/mean"] <= 1
+
+
+class TestBadInput:
+    def test_no_claims(self, make_trainer):
+        with pytest.raises(DataError, match=r"no claims.*prompt, images, answer, id.*algorithm='grpo'"):
+            make_trainer(rows=make_rows().remove_columns("claims"))
+
+    def test_a_row_without_claims(self, make_trainer):
+        rows = make_rows(claims=[])
+        with pytest.raises(DataError, match=r"row-\d: the row has no claims"):
+            make_trainer(rows=rows).train()
+
+    def test_published_columns_are_read_as_they_are(self, make_trainer):
+        rows = (
+            make_rows()
+            .remove_columns("claims")
+            .map(lambda row: {"claim_1": "a cat", "label_1": "CORRECT", "claim_2": "a dog", "label_2": "WRONG"})
+        )
+        trainer = make_trainer(rows=rows, max_steps=1)
+        trainer.prober = PerfectPerceiver()
+        trainer.train()
+        assert set(metrics_of(trainer, "perception/accuracy")) == {1.0}
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"num_anchors": -1}, "num_anchors must be at least 0"),
+            ({"verdict": "maybe"}, "verdict must be one of hard, soft"),
+            ({"preset": "papr"}, "preset must be one of paper, released"),
+            ({"probe_template": "Is it so? "}, r"\{claim\} exactly once"),
+            ({"probe_template": "{claim} yes or no: "}, "must not end in white space"),
+            ({"gate_reward": "accuracy"}, r"none of the reward functions \(even_letters\)"),
+        ],
+    )
+    def test_options(self, make_trainer, options, message):
+        with pytest.raises(ConfigError, match=message):
+            make_trainer(**options)
+
+    def test_a_gate_that_is_no_accuracy(self, make_trainer):
+        def points(completions, **_):
+            return [7.0] * len(completions)
+
+        with pytest.raises(ConfigError, match=r"'points' opens the accuracy gate and returned 7\.0"):
+            make_trainer(reward_funcs=points, max_steps=1).train()
+
+    def test_tools_and_plain_configs(self, make_trainer, checkpoint, tmp_path):
+        with pytest.raises(ConfigError, match="tools cannot be combined"):
+            make_trainer(trainer_options={"tools": [print]})
+        with pytest.raises(ConfigError, match=r"pass a vapo\.VAPOConfig"):
+            VAPOTrainer(checkpoint, args=GRPOConfig(str(tmp_path), use_cpu=True), train_dataset=make_rows())
+
+    def test_a_model_that_cannot_see(self, make_trainer, tmp_path):
+        from transformers import Qwen2Config, Qwen2ForCausalLM
+
+        model, processor = build_tiny("llava")
+        text = model.config.text_config.to_dict()
+        Qwen2ForCausalLM(Qwen2Config(**text)).save_pretrained(tmp_path / "text")
+        with pytest.raises(ModelError, match="is a tokenizer, so the model cannot see"):
+            make_trainer(model=str(tmp_path / "text"), trainer_options={"processing_class": processor.tokenizer})
+
+
+PRIVATE_METHODS = {
+    "_generate": ["self", "prompts"],
+    "_generate_single_turn": [
+        "self",
+        "prompt_ids",
+        "images",
+        "multimodal_fields",
+        "num_generations",
+        "has_tool_images",
+    ],
+    "_generate_and_score_completions": ["self", "inputs"],
+    "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
+    "_compute_loss": ["self", "model", "inputs"],
+    "_log_metric": ["self", "name", "value"],
+    "_log_completion_extra": ["self", "column", "values"],
+    "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],
+    "_load_best_model": ["self"],
+    "training_step": ["self", "model", "inputs", "num_items_in_batch"],
+}
+
+
+@pytest.mark.parametrize(("name", "parameters"), PRIVATE_METHODS.items())
+def test_trl_methods_we_lean_on_keep_their_signature(name, parameters):
+    method = inspect.unwrap(getattr(GRPOTrainer, name))
+    assert list(inspect.signature(method).parameters) == parameters
+
+
+def test_trl_generate_returns_what_we_unpack(make_trainer):
+    returns = inspect.getsource(inspect.unwrap(GRPOTrainer._generate)).strip().splitlines()[-1].split()
+    assert [name.strip(",") for name in returns[1:]] == [
+        "prompt_ids",
+        "completion_ids",
+        "tool_mask",
+        "completions",
+        "logprobs",
+        "extra_fields",
+        "images",
+        "tool_images",
+    ]
+
+
+def test_trl_log_probability_method_takes_what_we_pass():
+    method = inspect.unwrap(GRPOTrainer._get_per_token_logps_and_entropies)
+    parameters = inspect.signature(method).parameters
+    assert list(parameters)[:2] == ["self", "model"] and "num_images" in parameters
+    assert "batch_num_images" not in parameters  # when TRL takes it itself, our override has no more to do
+
+
+def test_trl_attributes_we_lean_on_exist(make_trainer):
+    trainer = make_trainer()
+    leaned_on = ["_step", "_metrics", "_tokenizer", "_dist", "generation_config", "generation_kwargs"]
+    for name in [*leaned_on, "is_fsdp_enabled", "is_deepspeed_enabled", "chat_template_kwargs", "reward_weights"]:
+        assert hasattr(trainer, name), name
+    assert isinstance(trainer._dist.is_zero3, bool)
+    assert Path(inspect.getfile(GRPOTrainer)).name == "grpo_trainer.py"
