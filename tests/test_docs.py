@@ -176,10 +176,8 @@ def test_pictures_are_what_their_scripts_draw(script: str, function: str, pictur
 
 def test_metrics_page_lists_what_is_logged():
     pattern = r"(?:perception|dynamic_sampling)/\w+"
-    source = "\n".join(
-        (ROOT / "src/vapo/engines" / name).read_text(encoding="utf-8")
-        for name in ("perception_log.py", "trl.py", "dynamic_sampling.py", "trl_vllm.py")
-    )
+    files = (ROOT / "src/vapo/engines").rglob("*.py")
+    source = "\n".join(file.read_text(encoding="utf-8") for file in files)
     logged = set(re.findall(pattern, source)) - {"perception/accuracy_quarter_"}
     logged |= {f"perception/accuracy_quarter_{quarter}" for quarter in range(1, 5)}
     assert set(re.findall(pattern, (ROOT / "docs/metrics.md").read_text(encoding="utf-8"))) == logged
