@@ -13,6 +13,7 @@ FLOORS = {
     "errors": 0,
     "core": 1,
     "algorithms": 2,
+    "claims": 2,
     "data": 2,
     "models": 2,
     "engines": 3,

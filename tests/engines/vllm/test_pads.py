@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from vapo.core.picture_names import name_image
 from vapo.engines.vllm.pads import (
     check_same_prompt,
     check_vllm_family,
     collapse_pads,
     find_pad_runs,
     make_vllm_prompt,
-    name_image,
 )
 from vapo.errors import ModelError
 

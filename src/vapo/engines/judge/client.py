@@ -13,11 +13,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from vapo.core.picture_names import name_image
 from vapo.engines.judge.cache import JudgeAnswer, JudgeCache, make_key
 from vapo.engines.judge.question import INSTRUCTIONS, SCHEMA, Category, read_category, write_case
 from vapo.engines.servers.connection import ServerConnection, ServerError
 from vapo.engines.servers.conversation import show_pictures
-from vapo.engines.vllm.pads import name_image
 from vapo.errors import ConfigError, ModelError
 from vapo.types import Sample
 

@@ -8,10 +8,10 @@ comes out is compared with what was meant, token by token.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vapo.core.picture_names import name_image
 from vapo.errors import ModelError
 
 if TYPE_CHECKING:
@@ -84,11 +84,6 @@ def make_vllm_prompt(ids: Sequence[int], images: Sequence[Image], image_token_id
         prompt["multi_modal_data"] = {"image": plain}
         prompt["multi_modal_uuids"] = {"image": [name_image(image) for image in plain]}
     return prompt
-
-
-def name_image(image: Image) -> str:
-    """Return a name that two pictures share only if their pixels are the same."""
-    return hashlib.sha256(repr((image.mode, image.size)).encode() + image.tobytes()).hexdigest()
 
 
 def check_same_prompt(meant: Sequence[int], seen: Sequence[int], image_token_id: int) -> None:

@@ -1,0 +1,74 @@
+"""Claims in a store: every one that was ever read or written, kept or rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vapo.claims.store.store import Store
+from vapo.types import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClaim:
+    """A claim about a subject.
+
+    Attributes:
+        id: its number in the store.
+        claim: text and truth as they were written, never changed.
+        kind: what it is about; see `vapo.claims.kinds`.
+        maker: the model, program or file it is from.
+        request: whose answer it stood in; None if no model was asked.
+        rejected_for: why it was left out; None for one that is kept.
+    """
+
+    id: int
+    subject: int
+    claim: Claim
+    kind: str
+    maker: str
+    request: int | None
+    rejected_for: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewClaim:
+    """A claim on its way into a store; fields as in `StoredClaim`."""
+
+    claim: Claim
+    kind: str
+    rejected_for: str | None = None
+
+
+def add_claims(store: Store, subject: int, maker: str, claims: Iterable[NewClaim], request: int | None = None) -> None:
+    """Add claims to a subject; call it while writing."""
+    store.execute_many(
+        "INSERT INTO claims (subject, request, maker, text, is_true, kind, rejected_for) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (subject, request, maker, new.claim.text, int(new.claim.is_true), new.kind, new.rejected_for)
+            for new in claims
+        ],
+    )
+
+
+def read_claims(store: Store, subject: int, *, rejected: bool = False) -> list[StoredClaim]:
+    """Return a subject's claims in the order in which they came: those kept, or all with the rejected ones."""
+    chosen = "" if rejected else "AND rejected_for IS NULL "
+    return _read(store, f"WHERE subject = ? {chosen}ORDER BY id", (subject,))
+
+
+def find_claim(store: Store, number: int) -> StoredClaim | None:
+    """Return the claim of this number; None if there is none."""
+    found = _read(store, "WHERE id = ?", (number,))
+    return found[0] if found else None
+
+
+def _read(store: Store, condition: str, values: Sequence[Any]) -> list[StoredClaim]:
+    found = store.read(
+        f"SELECT id, subject, text, is_true, kind, maker, request, rejected_for FROM claims {condition}", values
+    )
+    return [
+        StoredClaim(int(n), int(subject), Claim(str(text), bool(is_true)), str(kind), str(maker), request, reason)
+        for n, subject, text, is_true, kind, maker, request, reason in found
+    ]

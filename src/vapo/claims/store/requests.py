@@ -1,0 +1,174 @@
+"""What was asked of models, and what they answered, in a store.
+
+A request is recorded before it is sent and its answer as soon as it is there, before anything is made of it. The
+requests about a subject are numbered by attempt. One that was never answered, because its process died or no answer
+came, is taken up again under its number and is no attempt of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from vapo.claims.store.store import Store
+
+State = Literal["asked", "answered", "read", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked about a subject.
+
+    Attributes:
+        instruction: the text that goes with the pictures.
+        prompt_version: of the instruction.
+        num_true, num_false: claims asked for.
+        model, server: who is asked.
+        options: what else the answer depends on, such as temperature and seed; JSON.
+    """
+
+    instruction: str
+    prompt_version: str
+    num_true: int
+    num_false: int
+    model: str
+    server: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """A request about a subject."""
+
+    id: int
+    subject: int
+    attempt: int
+    state: State
+    model: str
+    num_true: int
+    num_false: int
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """An answer as it was received, and what it took.
+
+    Attributes:
+        body: the reply, byte for byte.
+        seconds: from the request to the answer, retries included.
+        finish_reason: as the server says; "" if it does not.
+        prompt_tokens, completion_tokens: as the server counts them; 0 if it does not.
+        usd: what it cost, by the server's word or the user's prices; 0 if neither is known.
+    """
+
+    body: bytes
+    seconds: float
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float
+
+
+def open_request(store: Store, subject: int, question: Question) -> StoredRequest:
+    """Record that a question is about to be asked, and return it under its number; call it while writing."""
+    known = store.read_one(
+        "SELECT id, attempt FROM requests WHERE subject = ? AND state IN ('asked', 'failed')", (subject,)
+    )
+    asked = (
+        question.model,
+        question.server,
+        question.prompt_version,
+        question.instruction,
+        json.dumps(question.options, sort_keys=True),
+        question.num_true,
+        question.num_false,
+        time.time(),
+    )
+    if known is not None:
+        number, attempt = int(known[0]), int(known[1])
+        store.execute(
+            "UPDATE requests SET state = 'asked', trouble = NULL, model = ?, server = ?, prompt_version = ?, "
+            "instruction = ?, options = ?, num_true = ?, num_false = ?, asked_at = ? WHERE id = ?",
+            (*asked, number),
+        )
+    else:
+        attempt = count_attempts(store, subject) + 1
+        number = store.insert(
+            "INSERT INTO requests (state, model, server, prompt_version, instruction, options, num_true, num_false, "
+            "asked_at, subject, attempt) VALUES ('asked', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*asked, subject, attempt),
+        )
+    return StoredRequest(
+        number, subject, attempt, "asked", question.model, question.num_true, question.num_false, None
+    )
+
+
+def add_answer(store: Store, request: int, answer: RawAnswer) -> bool:
+    """Record an answer at once; return False if the request has one already, which is then kept.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    with store.writing():
+        if store.read_one("SELECT 1 FROM answers WHERE request = ?", (request,)) is not None:
+            return False
+        store.execute("UPDATE requests SET state = 'answered', trouble = NULL WHERE id = ?", (request,))
+        store.insert(
+            "INSERT INTO answers (request, received_at, seconds, body, finish_reason, prompt_tokens, "
+            "completion_tokens, usd) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                request,
+                time.time(),
+                answer.seconds,
+                answer.body,
+                answer.finish_reason,
+                answer.prompt_tokens,
+                answer.completion_tokens,
+                answer.usd,
+            ),
+        )
+    return True
+
+
+def mark_request(store: Store, request: int, state: State, trouble: str | None = None) -> None:
+    """Record what became of a request."""
+    store.execute("UPDATE requests SET state = ?, trouble = ? WHERE id = ?", (state, trouble, request))
+
+
+def find_unread(store: Store, subject: int) -> list[StoredRequest]:
+    """Return a subject's requests whose answers are there but were never read, as after a crash."""
+    return [request for request in list_requests(store, subject) if request.state == "answered"]
+
+
+def list_requests(store: Store, subject: int) -> list[StoredRequest]:
+    """Return a subject's requests by attempt."""
+    found = store.read(
+        "SELECT id, subject, attempt, state, model, num_true, num_false, trouble FROM requests WHERE subject = ? "
+        "ORDER BY attempt",
+        (subject,),
+    )
+    return [
+        StoredRequest(int(n), int(s), int(a), cast("State", state), str(model), int(right), int(wrong), trouble)
+        for n, s, a, state, model, right, wrong, trouble in found
+    ]
+
+
+def count_attempts(store: Store, subject: int) -> int:
+    """Return how many of a subject's requests were answered."""
+    (count,) = store.read_one(
+        "SELECT count(*) FROM requests WHERE subject = ? AND state IN ('answered', 'read')", (subject,)
+    ) or (0,)
+    return int(count)
+
+
+def read_answer(store: Store, request: int) -> RawAnswer | None:
+    """Return a request's answer; None if there is none."""
+    found = store.read_one(
+        "SELECT body, seconds, finish_reason, prompt_tokens, completion_tokens, usd FROM answers WHERE request = ?",
+        (request,),
+    )
+    return None if found is None else RawAnswer(*found)

@@ -1,0 +1,110 @@
+"""What claims are about, in a store: pictures, alone or together, and the rows they came from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vapo.claims.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """A picture as models are sent it.
+
+    Attributes:
+        name: of its pixels as it came; see `vapo.core.picture_names`.
+        width, height: as it came, upright, in pixels; `content` may be smaller.
+        media_type: of `content`.
+        content: the encoded file.
+    """
+
+    name: str
+    width: int
+    height: int
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A row of a data set, or a file of a folder, that shows a subject."""
+
+    source: str
+    name: str
+    fingerprint: str
+    subject: int
+
+
+def name_subject(image_names: Sequence[str]) -> str:
+    """Return the key of a subject: its picture's name, or what stands for several names in their order."""
+    if len(image_names) == 1:
+        return image_names[0]
+    return hashlib.sha256("\n".join(image_names).encode()).hexdigest()
+
+
+def add_subject(store: Store, images: Sequence[StoredImage]) -> int:
+    """Return the number of the subject that these pictures are, added if it is new; call it while writing.
+
+    A picture that is there already keeps the bytes it was first stored with.
+    """
+    names = [image.name for image in images]
+    key = name_subject(names)
+    known = find_subject(store, key)
+    if known is not None:
+        return known
+    store.execute_many(
+        "INSERT OR IGNORE INTO images (name, width, height, media_type, content) VALUES (?, ?, ?, ?, ?)",
+        [(image.name, image.width, image.height, image.media_type, image.content) for image in images],
+    )
+    subject = store.insert("INSERT INTO subjects (key) VALUES (?)", (key,))
+    store.execute_many(
+        "INSERT INTO subject_images (subject, position, image) VALUES (?, ?, ?)",
+        [(subject, position, name) for position, name in enumerate(names)],
+    )
+    return subject
+
+
+def find_subject(store: Store, key: str) -> int | None:
+    """Return the number of the subject with this key; None if there is none."""
+    found = store.read_one("SELECT id FROM subjects WHERE key = ?", (key,))
+    return None if found is None else int(found[0])
+
+
+def add_row(store: Store, source: str, name: str, fingerprint: str, subject: int) -> None:
+    """Record that a row shows a subject, whatever it showed before."""
+    store.execute(
+        "INSERT INTO rows (source, name, fingerprint, subject) VALUES (?, ?, ?, ?) ON CONFLICT (source, name) "
+        "DO UPDATE SET fingerprint = excluded.fingerprint, subject = excluded.subject",
+        (source, name, fingerprint, subject),
+    )
+
+
+def find_row(store: Store, source: str, name: str) -> SourceRow | None:
+    """Return the row of this name; None if the store does not have it."""
+    found = store.read_one("SELECT fingerprint, subject FROM rows WHERE source = ? AND name = ?", (source, name))
+    return None if found is None else SourceRow(source, name, str(found[0]), int(found[1]))
+
+
+def read_rows(store: Store) -> Iterator[SourceRow]:
+    """Yield all rows, by source and name."""
+    for source, name, fingerprint, subject in store.execute(
+        "SELECT source, name, fingerprint, subject FROM rows ORDER BY source, name"
+    ):
+        yield SourceRow(str(source), str(name), str(fingerprint), int(subject))
+
+
+def list_subjects(store: Store) -> list[int]:
+    """Return the numbers of all subjects, in the order in which they came."""
+    return [int(number) for (number,) in store.read("SELECT id FROM subjects ORDER BY id")]
+
+
+def read_images(store: Store, subject: int) -> tuple[StoredImage, ...]:
+    """Return a subject's pictures, in order."""
+    found = store.read(
+        "SELECT name, width, height, media_type, content FROM subject_images JOIN images ON images.name = image "
+        "WHERE subject = ? ORDER BY position",
+        (subject,),
+    )
+    return tuple(StoredImage(str(n), int(w), int(h), str(kind), bytes(content)) for n, w, h, kind, content in found)

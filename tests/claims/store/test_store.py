@@ -1,0 +1,133 @@
+"""A store is one file that a killed process, a full disk or another program cannot break."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from vapo.claims.store.schema import VERSION
+from vapo.claims.store.store import Store, StoreError
+from vapo.claims.store.subjects import StoredImage, add_subject, list_subjects
+
+
+def picture(name: str, size: int = 10) -> StoredImage:
+    return StoredImage(name, 4, 3, "image/png", bytes(size))
+
+
+def test_a_store_is_made_once_and_opened_again(tmp_path: Path):
+    path = tmp_path / "claims.db"
+    with pytest.raises(StoreError, match=r"no store .*claims\.db; make one with `vapo claims make"):
+        Store(path)
+    with Store(path, create=True) as store, store.writing():
+        add_subject(store, [picture("a")])
+    with Store(path) as store:
+        assert list_subjects(store) == [1] and store.find_damage() is None
+    with Store(path, create=True) as store:
+        assert list_subjects(store) == [1]
+
+
+def test_two_openers_make_one_store(tmp_path: Path):
+    path = tmp_path / "claims.db"
+    opened: list[int] = []
+
+    def open_and_close() -> None:
+        with Store(path, create=True) as store:
+            opened.append(len(store.read("SELECT name FROM sqlite_master WHERE type = 'table'")))
+
+    threads = [threading.Thread(target=open_and_close) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 8 and len(set(opened)) == 1
+
+
+def test_a_newer_store_is_refused_and_left_alone(tmp_path: Path):
+    path = tmp_path / "claims.db"
+    Store(path, create=True).close()
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=f"newer vapo .* version {VERSION + 1}, this one knows {VERSION}.*upgrade"):
+        Store(path, create=True)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all, but long enough to be looked at " * 40])
+def test_what_is_no_store_is_refused(tmp_path: Path, content: bytes):
+    path = tmp_path / "claims.db"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="no store of claims"):
+        Store(path)
+    assert path.read_bytes() == content
+
+
+def test_another_programs_database_is_refused(tmp_path: Path):
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE mine (x)")
+    for create in (False, True):
+        with pytest.raises(StoreError, match="no store of claims"):
+            Store(path, create=create)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(tmp_path / "nowhere" / "claims.db", create=True)
+
+
+def test_what_raises_inside_a_transaction_is_undone(store: Store):
+    with pytest.raises(RuntimeError), store.writing():
+        add_subject(store, [picture("a")])
+        raise RuntimeError
+    assert list_subjects(store) == []
+    with store.writing():
+        add_subject(store, [picture("a")])
+    assert list_subjects(store) == [1]
+
+
+def test_a_full_disk_leaves_the_store_as_it_was(store: Store):
+    with store.writing():
+        add_subject(store, [picture("a")])
+    (pages,) = store.read_one("PRAGMA page_count") or (0,)
+    store.execute(f"PRAGMA max_page_count = {pages + 20}")
+    with pytest.raises(StoreError, match=r"full.*intact.*Free some space"):
+        for number in range(100):
+            with store.writing():
+                add_subject(store, [picture(f"b{number}", 10_000)])
+    kept = list_subjects(store)
+    assert 1 <= len(kept) < 100 and store.find_damage() is None
+    store.execute("PRAGMA max_page_count = 1000000")
+    with store.writing():
+        add_subject(store, [picture("c", 10_000)])
+    assert len(list_subjects(store)) == len(kept) + 1
+
+
+def test_a_killed_writer_loses_nothing_that_it_had_committed(tmp_path: Path):
+    code = (
+        "import sys\n"
+        "from vapo.claims.store.store import Store\n"
+        "from vapo.claims.store.subjects import StoredImage, add_subject\n"
+        "store = Store(sys.argv[1], create=True)\n"
+        "for number in range(10**9):\n"
+        "    with store.writing():\n"
+        "        add_subject(store, [StoredImage(f'{number}', 1, 1, 'image/png', bytes(2000))])\n"
+        "    print(number, flush=True)\n"
+    )
+    path = tmp_path / "claims.db"
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for _ in range(300):
+            child.stdout.readline()
+        os.kill(child.pid, signal.SIGKILL)
+        told = [line for line in child.stdout.read().splitlines() if line.isdigit()]
+    with Store(path) as store:
+        assert len(list_subjects(store)) >= (int(told[-1]) if told else 299) + 1
+        assert store.find_damage() is None
