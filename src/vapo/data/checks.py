@@ -11,10 +11,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from vapo.data.pictures import PicturePolicy, measure_picture
 from vapo.data.row_reader import Draft, NoImageError, RowReader, read_images
 from vapo.errors import DataError
+
+Result = TypeVar("Result")
 
 Progress = Callable[[int, int], None]
 """Called with (rows done, rows in all)."""
@@ -80,12 +83,19 @@ def check_pictures(
         except DataError as error:
             return RowProblem(index, reader.rows.locate(index), str(error))
 
+    yield from map_rows(measure, indices, progress)
+
+
+def map_rows(
+    call: Callable[[int], Result], indices: Sequence[int], progress: Progress | None = None
+) -> Iterator[tuple[int, Result]]:
+    """Yield each row's number with what `call` makes of it, in order, computed on several of the processor's cores."""
     workers = min(8, os.cpu_count() or 1)
     block = 32 * workers  # so that stopping early leaves little undone work behind
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(indices), block):
             chunk = indices[start : start + block]
-            yield from zip(chunk, pool.map(measure, chunk), strict=True)
+            yield from zip(chunk, pool.map(call, chunk), strict=True)
             if progress is not None:
                 progress(start + len(chunk), len(indices))
 
