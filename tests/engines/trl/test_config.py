@@ -9,6 +9,7 @@ from vapo import VAPOConfig
 from vapo.algorithms.grpo import GRPO
 from vapo.algorithms.vapo import VAPO
 from vapo.core.rewards import PRESETS
+from vapo.errors import ConfigError
 
 
 def make(tmp_path, **options) -> VAPOConfig:
@@ -50,3 +51,26 @@ def test_probe_seed_follows_the_run(tmp_path):
 
 def test_every_option_of_trl_is_there():
     assert {field.name for field in fields(GRPOConfig)} <= {field.name for field in fields(VAPOConfig)}
+
+
+class TestUpdateBatchSize:
+    """Whatever the number of processes, an update has as many completions, and a rollout too."""
+
+    @pytest.mark.parametrize(("processes", "accumulation"), [(1, 24), (2, 12), (8, 3)])
+    def test_accumulation_follows_the_number_of_processes(self, tmp_path, monkeypatch, processes, accumulation):
+        monkeypatch.setattr("vapo.engines.trl.config.count_processes", lambda: processes)
+        monkeypatch.setattr(VAPOConfig, "world_size", processes)
+        config = make(tmp_path, update_batch_size=48, generation_batch_size=144)
+        assert config.gradient_accumulation_steps == accumulation
+        assert config.per_device_train_batch_size * processes * config.gradient_accumulation_steps == 48
+        assert config.per_device_train_batch_size * processes * config.steps_per_generation == 144
+
+    @pytest.mark.parametrize("size", [7, 1])
+    def test_what_does_not_divide_is_refused(self, tmp_path, size):
+        with pytest.raises(ConfigError, match=f"update_batch_size={size} is no multiple of the 2 completions"):
+            make(tmp_path, update_batch_size=size)
+
+    def test_two_values_are_refused(self, tmp_path):
+        with pytest.raises(ConfigError, match="makes gradient_accumulation_steps 4, but it is set to 3"):
+            make(tmp_path, update_batch_size=8, gradient_accumulation_steps=3)
+        assert make(tmp_path, update_batch_size=8, gradient_accumulation_steps=4).gradient_accumulation_steps == 4

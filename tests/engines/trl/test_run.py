@@ -128,12 +128,13 @@ def test_killed_at_random_moments_it_ends_as_if_undisturbed(world, undisturbed, 
 def test_two_processes_train_one_policy(world, tmp_path):
     """Groups straddle the processes, the data is uneven, and both end with the same parameters."""
     out = tmp_path / "run"
-    words = command(world, out, "--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "2")
+    words = command(world, out, "--per_device_train_batch_size", "2", "--update_batch_size", "8")
     words += ["--beta", "0.01", "--max_steps", "2", "--limit", "7"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
     run([*launch, *words[1:]])
     assert steps_logged(out) == [1, 2]
     assert len(list((out / "checkpoint-2").glob("rng_state_*.pth"))) == 2
+    assert json.loads((out / "settings.json").read_text())["gradient_accumulation_steps"] == 2
 
 
 class TestAgain:

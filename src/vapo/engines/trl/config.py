@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -80,6 +81,14 @@ class VAPOConfig(GRPOConfig):
     max_refills: int = field(
         default=4, metadata={"help": "Rounds of further prompts that dynamic_sampling draws for one batch."}
     )
+    update_batch_size: int | None = field(
+        default=None,
+        metadata={
+            "help": "Completions in one update, over all processes; sets gradient_accumulation_steps by their number. "
+            "Together with generation_batch_size, the completions of one rollout, it makes a run the same on any "
+            "number of GPUs."
+        },
+    )
     freeze_vision: bool = field(
         default=False,
         metadata={"help": "Train the language model alone; vision tower and projector stay as they are."},
@@ -131,6 +140,7 @@ class VAPOConfig(GRPOConfig):
         self._check_ranges()
         self._fill_from_preset()
         self._fit_to_machine()
+        self._fit_to_processes()
         if self.probe_seed is None:
             self.probe_seed = self.seed
         super().__post_init__()
@@ -192,6 +202,25 @@ class VAPOConfig(GRPOConfig):
         if self.use_cpu and self.bf16 is None:
             self.bf16 = False
 
+    def _fit_to_processes(self) -> None:
+        if self.update_batch_size is None:
+            return
+        num_processes = count_processes()
+        at_once = self.per_device_train_batch_size * num_processes
+        steps, rest = divmod(self.update_batch_size, at_once)
+        if rest or steps == 0:
+            raise ConfigError(
+                f"update_batch_size={self.update_batch_size} is no multiple of the {at_once} completions that are "
+                f"computed at once (per_device_train_batch_size={self.per_device_train_batch_size} on {num_processes} "
+                "process(es)); change one of them"
+            )
+        if self.gradient_accumulation_steps not in (1, steps):
+            raise ConfigError(
+                f"update_batch_size={self.update_batch_size} makes gradient_accumulation_steps {steps}, but it is set "
+                f"to {self.gradient_accumulation_steps}; set one of the two"
+            )
+        self.gradient_accumulation_steps = steps
+
     def _check_ranges(self) -> None:
         choices = {
             "algorithm": ("vapo", "grpo"),
@@ -221,6 +250,11 @@ class VAPOConfig(GRPOConfig):
         if self.silent_share > 1:
             raise ConfigError(f"silent_share must be at most 1, but is {self.silent_share}")
         check_probe_template(self.probe_template)
+
+
+def count_processes() -> int:
+    """Return how many processes the launcher started; TRL's `world_size` is not known while options are filled in."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 TRL_FIELDS_OF_PRESETS = ("beta", "epsilon", "epsilon_high", "loss_type")
