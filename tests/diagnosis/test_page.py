@@ -9,7 +9,8 @@ import pytest
 from diagnosis.browser import CHROMIUM, start_chromium, visit
 from diagnosis.made_diagnosis import HOSTILE, make_diagnosis, make_images
 
-from vapo.diagnosis.page.write import write_data, write_page
+from vapo.diagnosis.page.frame import write_data
+from vapo.diagnosis.page.write import write_page
 
 pytestmark = [
     pytest.mark.browser,
@@ -196,6 +197,24 @@ def test_both_models_stand_side_by_side_and_claims_are_listed(page):
     left.locator(".claims summary").click()
     assert left.locator(".claims tbody tr").count() == 6 * 2
     assert left.locator(".claims").inner_text().count(HOSTILE[1]) == 6
+
+
+def test_anchors_stand_in_the_chain_and_show_what_was_asked_there(page):
+    chain = page.locator(".chain").first
+    anchors, asked = chain.locator(".anchor"), chain.locator(".here")
+    assert anchors.count() == 6  # depths
+    assert chain.locator(".anchor.right, .anchor.mixed, .anchor.wrong").count() == 6
+    assert anchors.last.get_attribute("class").endswith("near")  # the whole chain is shown: the last one is meant
+    anchors.nth(2).click()
+    assert anchors.nth(2).get_attribute("class").endswith("near")
+    assert "after" in anchors.nth(3).get_attribute("class")
+    assert chain.locator(".now").inner_text().startswith("Stopped at 40 %")
+    assert asked.inner_text().startswith("Asked at 40 %, behind ") and asked.locator("tbody tr").count() == 2
+    before = chain.locator(".tokens").first.evaluate(
+        "tokens => { const all = [...tokens.children], k = all.findIndex((one) => one.matches('.anchor.near'));"
+        "return all.slice(0, k).filter((one) => one.matches('.t')).length; }"
+    )
+    assert f"behind {before} tokens" in asked.inner_text()
 
 
 def test_text_from_data_is_text(page):

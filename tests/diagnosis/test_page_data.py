@@ -20,9 +20,11 @@ from PIL import Image
 from vapo.diagnosis.absences import explain_absence
 from vapo.diagnosis.curves import list_curves
 from vapo.diagnosis.page.chains import describe_questions
+from vapo.diagnosis.page.filling import MAX_BYTES
+from vapo.diagnosis.page.frame import write_data
 from vapo.diagnosis.page.numbers import shorten
 from vapo.diagnosis.page.pictures import PictureSheet, shrink_picture
-from vapo.diagnosis.page.write import MAX_BYTES, render_page, write_data, write_page
+from vapo.diagnosis.page.write import render_page, write_page
 from vapo.errors import DataError
 
 

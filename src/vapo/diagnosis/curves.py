@@ -34,6 +34,7 @@ class Curve:
         reference: a level to compare with, and what it stands for; None for none.
         lines: at least one, unless `absent` says why there is none.
         absent: why lines are missing, in sentences; "" if none are.
+        x_word: what a place on an axis that is no share is called, before its number.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Curve:
     reference: tuple[float, str] | None
     lines: tuple[Line, ...]
     absent: str
+    x_word: str = "token"
 
 
 _Points = Sequence[Point] | None

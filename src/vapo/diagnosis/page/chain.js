@@ -1,7 +1,8 @@
-// One model's chain on one question: what it came to, its ruler, its tokens in colour, the claims it was asked.
+// One model's chain on one question: what it came to, its ruler, its tokens in colour with anchors between them, and the
+// claims it was asked.
 (function (vapo) {
   "use strict";
-  const { make, swatch, percent, number, makeRuler, VIEWS } = vapo;
+  const { make, swatch, percent, number, makeRuler, verdictsAt, VIEWS } = vapo;
   const PER_UNIT = 1000; // attention and sensitivity come in thousandths
   const STEPS = 9;
 
@@ -31,28 +32,56 @@
       !chain.finished && make("span.badge", {}, "cut off at the longest length"));
   }
 
-  function tokensOf(chain, colouring, scale) {
+  // The text, with a mark behind the tokens at which claims were asked. Returns {element, cutAt(index, nearest)}.
+  function textOf(chain, colouring, scale, onCut) {
     const values = colouring && chain[colouring];
     const { level, format } = COLOURINGS[colouring] || {};
-    const spans = chain.tokens.map((text, k) => {
+    const tokens = chain.tokens.map((text, k) => {
       const value = values && values[k] != null ? values[k] / PER_UNIT : null;
       const step = value == null ? 0 : Math.min(STEPS, Math.round((STEPS * level(Math.max(0, value))) / level(scale)));
       const inside = k >= chain.thinking[0] && k < chain.thinking[1];
       return make(`span.t.h${step}${inside ? "" : ".outside"}`, value == null ? {} : { title: `token ${k + 1}: ${format(value)}` }, text);
     });
-    return make("div.tokens", { dir: "auto" }, spans);
+    const anchors = new Map([...anchorsOf(chain)].map(([index, { depth, kind, text, title }]) =>
+      [index, make(`span.anchor.${kind}`, { title, click: () => onCut(depth) }, text)]));
+    const pieces = tokens.flatMap((token, k) => [anchors.get(k), token]);
+    function cutAt(index, nearest) {
+      tokens.forEach((token, k) => token.classList.toggle("after", k >= index));
+      anchors.forEach((anchor, at) => {
+        anchor.classList.toggle("after", at > index);
+        anchor.classList.toggle("near", at === nearest);
+      });
+    }
+    return { element: make("div.tokens", { dir: "auto" }, pieces, anchors.get(tokens.length)), cutAt };
   }
 
-  function claimsTable(chain) {
+  // With the image, if it was shown; else under the first view there is.
+  function anchorsOf(chain) {
+    const view = VIEWS.find(([key]) => (chain.claims || []).some((row) => row.views[key]));
+    return view ? verdictsAt(chain, view[0]) : new Map();
+  }
+
+  // `places` adds the column that says where each was asked.
+  function claimsTable(chain, claims, places) {
     const views = VIEWS.filter(([view]) => chain.claims.some((row) => row.views[view]));
-    const rows = chain.claims.map((row) => make("tr", { "data-index": row.index },
-      make("td", {}, percent(row.depth)), make("td.text", { dir: "auto" }, row.claim), make("td", {}, row.is_true ? "true" : "false"),
+    const rows = claims.map((row) => make("tr", { "data-index": row.index },
+      places && make("td", {}, percent(row.depth)), make("td.text", { dir: "auto" }, row.claim), make("td", {}, row.is_true ? "true" : "false"),
       views.map(([view]) => {
         const found = row.views[view];
         return make(`td.${found ? (found[0] ? "right" : "wrong") : "none"}`, {}, found ? `${found[0] ? "✓" : "✗"} ${percent(found[1])}` : "");
       })));
-    return make("details.claims", {}, make("summary", {}, `The claims (${chain.claims.length})`),
-      make("div.scroll", { tabindex: 0 }, make("table", {}, make("thead", {}, make("tr", {}, ["at", "claim", "is", ...views.map(([, name]) => `${name}: P(true)`)].map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, rows))));
+    const heads = [places && "at", "claim", "is", ...views.map(([, name]) => `${name}: P(true)`)].filter(Boolean);
+    return make("div.scroll", { tabindex: 0 }, make("table", {}, make("thead", {}, make("tr", {}, heads.map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, rows)));
+  }
+
+  function allClaims(chain) {
+    return make("details.claims", {}, make("summary", {}, `All claims (${chain.claims.length})`), claimsTable(chain, chain.claims, true));
+  }
+
+  // What was asked at one place of the chain.
+  function claimsAt(chain, index) {
+    const claims = chain.claims.filter((row) => row.index === index);
+    return [make("p.faint", {}, `Asked at ${percent(claims[0].depth)}, behind ${index} tokens:`), claimsTable(chain, claims, false)];
   }
 
   function remedied(chain) {
@@ -70,23 +99,25 @@
     const has = colouring && chain[colouring];
     const coloured = has && { name: colouring, values: chain[colouring].map((value) => COLOURINGS[colouring].level(value / PER_UNIT)), most: COLOURINGS[colouring].level(scales[colouring]) };
     const ruler = makeRuler(chain, coloured, onCut);
-    const tokens = tokensOf(chain, has ? colouring : null, scales[colouring]);
+    const text = textOf(chain, has ? colouring : null, scales[colouring], onCut);
     const now = make("p.now", { "aria-live": "polite" });
-    const claims = chain.claims && chain.claims.length ? claimsTable(chain) : null;
-    const element = make("article.chain", { "data-right": String(chain.right) }, heading, headline(chain), ruler.element, now, tokens,
+    const asked = chain.claims && chain.claims.length ? make("div.here", {}) : null;
+    const claims = asked && allClaims(chain);
+    const element = make("article.chain", { "data-right": String(chain.right) }, heading, headline(chain), ruler.element, now, text.element,
       colouring && !has && make("p.absent", {}, `${COLOURINGS[colouring].title} was not measured on this chain.`),
-      claims, chain.remedied && remedied(chain), chain.notes.length > 0 && make("ul.notes", {}, chain.notes.map((note) => make("li", {}, note))));
+      asked, claims, chain.remedied && remedied(chain), chain.notes.length > 0 && make("ul.notes", {}, chain.notes.map((note) => make("li", {}, note))));
 
     function cutAt(depth) {
       const cut = chain.early && chain.early.filter((one) => one[0] <= depth + 1e-9).pop();
       const whole = depth >= 1, [start, stop] = chain.thinking;
       const index = whole ? chain.tokens.length : cut ? cut[1] : Math.round(start + depth * (stop - start));
+      const nearest = (chain.claims || []).reduce((best, row) => (Math.abs(row.index - index) < Math.abs(best - index) ? row.index : best), Infinity);
       ruler.moveTo(index);
-      tokens.childNodes.forEach((span, k) => span.classList.toggle("after", k >= index));
+      text.cutAt(index, nearest);
       now.replaceChildren(make("strong", {}, whole ? "Whole chain" : `Stopped at ${percent(cut ? cut[0] : depth)}`), ` (${index} tokens)`);
       if (whole) now.append(": ", answerText(chain.answer, chain.right));
       else if (cut) now.append(": ", answerText(cut[2], cut[3]));
-      const nearest = chain.claims && chain.claims.reduce((best, row) => (Math.abs(row.index - index) < Math.abs(best - index) ? row.index : best), Infinity);
+      asked?.replaceChildren(...claimsAt(chain, nearest));
       claims?.querySelectorAll("tr[data-index]").forEach((row) => row.classList.toggle("near", Number(row.dataset.index) === nearest));
     }
 

@@ -167,7 +167,7 @@
       }
       const variants = [...new Set(curve.lines.map((line) => line.variant))];
       const lines = curve.lines.map((line) => ({ ...line, variantNumber: variants.indexOf(line.variant) }));
-      const formatX = curve.x_is_share ? (x) => percent(x) : (x) => `token ${number(x)}`;
+      const formatX = curve.x_is_share ? (x) => percent(x) : (x) => `${curve.x_word} ${number(x)}`;
       const formatY = curve.y_is_share ? (y) => percent(y, 1) : (y) => number(y);
       const columns = columnsOf(lines);
       const host = make("div.plot", { tabindex: 0, role: "img", "aria-label": describe(curve, lines, models, formatY) });

@@ -67,5 +67,13 @@
     return low == null ? format(value) : `${format(value)} [${format(low).replace(" %", "")}–${format(high)}]`;
   }
 
-  Object.assign(vapo, { make, makeSvg, styleOfModel, shapePath, swatch, DASHES, percent, number, estimateText });
+  // In a sentence, numbers stand out and their intervals stand back.
+  function emphasised(sentence) {
+    return sentence.split(/(\[[^\]]*\d[^\]]*\]|[+\u2212-]?\d+(?:[.,]\d+)?(?:\s?%| points| nats)?)/).map((part, k) => {
+      if (k % 2 === 0) return part;
+      return part.startsWith("[") ? make("span.faint", {}, part) : make("b", {}, part);
+    });
+  }
+
+  Object.assign(vapo, { make, makeSvg, styleOfModel, shapePath, swatch, DASHES, percent, number, estimateText, emphasised });
 })((globalThis.vapoPage = globalThis.vapoPage || {}));

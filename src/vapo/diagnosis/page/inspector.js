@@ -1,20 +1,26 @@
 // The chain inspector: question by question, the chains of all models side by side.
 //
-// mountInspector(container, {models: [{name}], questions, pictures, places}): plain data as chains.py makes it; works
-// without the rest of the page. Returns {show(k), cutAt(depth), colour(key), filter(key)}.
+// mountInspector(container, {models: [{name}], questions, pictures, places, filters}): plain data as chains.py makes it;
+// works without the rest of the page. `filters` are [key, name, test of a question], for a page that has its own.
+// Returns {show(k), cutAt(depth), colour(key), filter(key)}.
 (function (vapo) {
   "use strict";
   const { make, percent, number, makeChain, scaleOfChains, stateOfChain, COLOURINGS } = vapo;
   const CATEGORIES = ["perception", "logical", "knowledge", "other"];
   const KEYS = [["← →", "previous, next question"], [", .", "cut the chain earlier, later"], ["f", "next filter"], ["s", "switch the colours"], ["?", "this list"]];
 
-  // Filters by name; each takes a chain.
-  function listFilters(questions, numModels) {
+  // By outcome, by whether models differ, and by kind of error.
+  function listFilters(numModels) {
     const any = (test) => (question) => question.chains.some((chain) => chain && test(chain));
     const filters = [["all", "All", () => true], ["right", "Right", any((chain) => chain.right)], ["wrong", "Wrong", any((chain) => !chain.right)],
       ["recoverable", "Recoverable", any((chain) => chain.recoverable)]];
     if (numModels > 1) filters.push(["differ", "Models differ", (question) => new Set(question.chains.map((chain) => chain && chain.right)).size > 1]);
     for (const category of CATEGORIES) filters.push([category, `${category[0].toUpperCase()}${category.slice(1)} error`, any((chain) => chain.category === category)]);
+    return filters;
+  }
+
+  // Filters with what passes them; of those that nothing passes, the plain ones alone.
+  function applyFilters(filters, questions) {
     return filters.map(([key, name, test]) => ({ key, name, found: questions.map((_, k) => k).filter((k) => test(questions[k])) }))
       .filter(({ key, found }) => found.length || ["all", "right", "wrong"].includes(key));
   }
@@ -25,10 +31,10 @@
     return [...new Set([...all, 1])].sort((a, b) => a - b);
   }
 
-  function mountInspector(container, { models, questions, pictures, places }) {
+  function mountInspector(container, { models, questions, pictures, places, filters: given }) {
     const scales = Object.fromEntries(Object.keys(COLOURINGS).map((key) => [key, scaleOfChains(questions, key)]));
     const colourings = Object.keys(COLOURINGS).filter((key) => scales[key] != null);
-    const filters = listFilters(questions, models.length);
+    const filters = applyFilters(given || listFilters(models.length), questions);
     const state = { filter: filters[0], place: 0, colouring: colourings[0] || null, depth: 1 };
     let chains = [];
 
@@ -38,7 +44,7 @@
     const position = make("output.position", {});
     const previous = make("button.step", { type: "button", "aria-label": "previous question", click: () => move(-1) }, "←");
     const next = make("button.step", { type: "button", "aria-label": "next question", click: () => move(1) }, "→");
-    const help = make("dl.help", { hidden: true }, KEYS.map(([key, what]) => make("div", {}, make("dt", {}, make("kbd", {}, key)), make("dd", {}, what))));
+    const help = make("dl.help", { hidden: true }, KEYS.filter(([key]) => key !== "s" || colourings.length).map(([key, what]) => make("div", {}, make("dt", {}, make("kbd", {}, key)), make("dd", {}, what))));
     const helpButton = make("button", { type: "button", "aria-expanded": "false", click: toggleHelp }, "Keys");
     const scale = make("p.scale", {});
     const slider = make("input", { type: "range", min: 0, step: 1, "aria-label": "where the chain is cut", input: () => cutAt(stops[slider.value]) });
@@ -50,7 +56,7 @@
     const legend = make("p.legend", {}, [["right", "right"], ["recoverable", "wrong, but right when stopped earlier"], ["wrong", "wrong"]].map(([kind, text]) => make("span", {}, make(`i.${kind}`, {}), text)));
     const tools = make("div.tools", {},
       make("div.group", { role: "group", "aria-label": "Which questions" }, filterButtons),
-      make("div.group", {}, make("span.faint", {}, "colour by"), make("span.switch", { role: "group", "aria-label": "Colour by" }, colourButtons), scale, helpButton));
+      make("div.group", {}, colourings.length > 0 && [make("span.faint", {}, "colour by"), make("span.switch", { role: "group", "aria-label": "Colour by" }, colourButtons), scale], helpButton));
     const walk = make("div.walk", {}, make("div.group", {}, previous, position, next), make("div.group.cutter", {}, make("span.faint", {}, "stop at"), earlier, slider, later, cutText));
     container.replaceChildren(make("div.inspector", {}, tools, help, map, legend, walk, stage));
     document.addEventListener("keydown", onKey);

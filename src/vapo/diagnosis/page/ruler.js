@@ -30,22 +30,27 @@
     }), chain.early.filter((cut, k, all) => !k || cut[1] !== all[k - 1][1]).map((cut) => make("i.tick", { style: { left: place(cut[1]) } })));
   }
 
+  // What was judged under a view, by the number of tokens before it: {depth, kind, text, title}.
+  function verdictsAt(chain, view) {
+    const places = new Map();
+    for (const row of chain.claims) {
+      if (!row.views[view]) continue;
+      if (!places.has(row.index)) places.set(row.index, { depth: row.depth, marks: [] });
+      places.get(row.index).marks.push([row.views[view][0], row.claim]);
+    }
+    return new Map([...places].map(([index, { depth, marks }]) => {
+      const right = marks.filter((mark) => mark[0]).length;
+      const kind = right === marks.length ? "right" : right ? "mixed" : "wrong";
+      const text = marks.length === 1 ? (right ? "✓" : "✗") : `${right}/${marks.length}`;
+      const title = `behind ${index} tokens: ${marks.map(([correct, claim]) => `${correct ? "✓" : "✗"} ${claim}`).join("; ")}`;
+      return [index, { depth, kind, text, title }];
+    }));
+  }
+
   function claimLanes(chain, place, onCut) {
-    return VIEWS.filter(([view]) => chain.claims.some((row) => row.views[view])).map(([view, name]) => {
-      const places = new Map();
-      for (const row of chain.claims) {
-        if (!row.views[view]) continue;
-        if (!places.has(row.index)) places.set(row.index, { depth: row.depth, marks: [] });
-        places.get(row.index).marks.push([row.views[view][0], row.claim]);
-      }
-      return lane(`claims, ${name}`, [...places].map(([index, { depth, marks }]) => {
-        const right = marks.filter((mark) => mark[0]).length;
-        const kind = right === marks.length ? "right" : right ? "mixed" : "wrong";
-        const text = marks.length === 1 ? (right ? "✓" : "✗") : `${right}/${marks.length}`;
-        const title = `behind ${index} tokens: ${marks.map(([correct, claim]) => `${correct ? "✓" : "✗"} ${claim}`).join("; ")}`;
-        return make(`span.verdict.${kind}`, { title, style: { left: place(index) }, click: () => onCut(depth) }, text);
-      }));
-    });
+    return VIEWS.filter(([view]) => chain.claims.some((row) => row.views[view])).map(([view, name]) =>
+      lane(`claims, ${name}`, [...verdictsAt(chain, view)].map(([index, { depth, kind, text, title }]) =>
+        make(`span.verdict.${kind}`, { title, style: { left: place(index) }, click: () => onCut(depth) }, text))));
   }
 
   function valuesLane(name, values, most) {
@@ -70,5 +75,5 @@
     return { element, moveTo: (index) => head.style.setProperty("left", place(index)) };
   }
 
-  Object.assign(vapo, { makeRuler, runsOf, VIEWS });
+  Object.assign(vapo, { makeRuler, runsOf, verdictsAt, VIEWS });
 })((globalThis.vapoPage = globalThis.vapoPage || {}));

@@ -20,7 +20,7 @@ def describe_diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
         "data": diagnosis.data,
         "num_questions": max(len(model.questions) for model in diagnosis.models),
         "models": [_describe_model(model) for model in diagnosis.models],
-        "curves": [_describe_curve(curve) for curve in list_curves(diagnosis)],
+        "curves": [describe_curve(curve) for curve in list_curves(diagnosis)],
         "remedies": _describe_remedies(diagnosis),
         "categories": _describe_categories(diagnosis),
         "confusion": _describe_confusion(diagnosis),
@@ -48,12 +48,14 @@ def _describe_model(model: ModelFindings) -> dict[str, Any]:
     }
 
 
-def _describe_curve(curve: Curve) -> dict[str, Any]:
+def describe_curve(curve: Curve) -> dict[str, Any]:
+    """Return a curve as values that JSON can carry; each point is [at, value, low, high, questions]."""
     return {
         "key": curve.key,
         "title": curve.title,
         "meaning": curve.meaning,
         "x_label": curve.x_label,
+        "x_word": curve.x_word,
         "y_label": curve.y_label,
         "x_is_share": curve.x_is_share,
         "y_is_share": curve.y_is_share,

@@ -1,18 +1,10 @@
-// Puts the page together from its data.
+// Puts the page of a diagnosis together from its data.
 (function (vapo) {
   "use strict";
-  const { make, swatch, mountCurve, card, table, percent, number } = vapo;
+  const { make, swatch, mountCurve, card, table, percent, number, emphasised } = vapo;
   const data = JSON.parse(document.getElementById("data").textContent);
   const { summary } = data, { models } = summary;
   const into = (id, ...content) => document.getElementById(id).replaceChildren(...content.flat().filter(Boolean));
-
-  // In a sentence, numbers stand out and their intervals stand back.
-  function emphasised(sentence) {
-    return sentence.split(/(\[[^\]]*\d[^\]]*\]|[+\u2212-]?\d+(?:[.,]\d+)?(?:\s?%| points| nats)?)/).map((part, k) => {
-      if (k % 2 === 0) return part;
-      return part.startsWith("[") ? make("span.faint", {}, part) : make("b", {}, part);
-    });
-  }
 
   function verdict(model, k) {
     const facts = [
@@ -54,28 +46,5 @@
     card("Settings", "All that the results depend on.", make("details", {}, make("summary", {}, `${summary.settings.length} settings`), make("div.settings", {}, table("Settings", ["setting", "value"], summary.settings)))));
   document.getElementById("footer").textContent = `Made by vapo ${summary.version}. Curves by uPlot 1.6.32 (MIT). This page is complete: it fetches nothing.`;
 
-  // Chains come compressed; nothing is fetched to unpack them.
-  async function unpack(text) {
-    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return JSON.parse(await new Response(stream).text());
-  }
-
-  async function showChains() {
-    const host = document.getElementById("chains");
-    if (typeof DecompressionStream === "undefined") {
-      host.replaceChildren(make("p.notice", {}, "This browser cannot unpack the chains. One from 2023 or later can."));
-      return;
-    }
-    const questions = await unpack(data.chains);
-    vapo.mountInspector(host, { models, questions, pictures: data.pictures, places: data.places });
-    const left = [
-      data.num_chains_left_out && `${data.num_chains_left_out} more questions did not fit into this page; the numbers above include them.`,
-      data.num_pictures_left_out && `${data.num_pictures_left_out} pictures did not fit into this page.`,
-    ].filter(Boolean);
-    host.append(...left.map((text) => make("p.faint", {}, text)));
-    document.documentElement.dataset.ready = "true";
-  }
-
-  showChains();
+  vapo.showChains(document.getElementById("chains"), data, models);
 })((globalThis.vapoPage = globalThis.vapoPage || {}));
