@@ -14,11 +14,11 @@ import pytest
 from diagnosis.scripted_examinee import ALL, ScriptedExaminee, make_question
 from diagnosis.test_protocols import Voter
 
+from vapo.api.refusals import ServerError
 from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.findings import Category, Diagnosis
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.tables import COLUMNS, SUMMARY_COLUMNS, list_estimates
-from vapo.engines.servers.connection import ServerError
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.types import Sample
 

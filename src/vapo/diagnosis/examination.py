@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from vapo.api.refusals import ServerError
 from vapo.diagnosis.attention import measure_attention
 from vapo.diagnosis.chains import Chain, read_chain
 from vapo.diagnosis.early_decision import decide_early
@@ -19,7 +20,6 @@ from vapo.diagnosis.question_rows import digest_sample
 from vapo.diagnosis.remedies import focus, keep_chain, replay
 from vapo.diagnosis.settings import DiagnosisSettings, Protocol
 from vapo.engines.examination.examinee import Examinee
-from vapo.engines.servers.connection import ServerError
 from vapo.errors import VapoError
 from vapo.types import Sample
 

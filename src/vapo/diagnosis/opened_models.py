@@ -127,7 +127,7 @@ def open_judge(model: str | None, url: str | None, prices: tuple[float, float] |
 def _connect(
     name: str, base_url: str, tokenizer: str | None, system_prompt: str | None
 ) -> tuple[Examinee, dict[str, Any]]:
-    from vapo.engines.servers.connection import hide_password
+    from vapo.api.address import hide_password
     from vapo.engines.servers.start import connect_examinee
 
     examinee = connect_examinee(base_url, name or None, tokenizer=tokenizer, system_prompt=system_prompt)

@@ -7,10 +7,10 @@ import pytest
 from engines.openai_stub import CHAT, Reply, refuse, run_stub, say
 from engines.prober_contract import make_sample
 
+from vapo.api.refusals import ServerError
 from vapo.engines.judge.cache import JudgeAnswer, JudgeCache, make_key
 from vapo.engines.judge.client import JudgeClient, JudgePrices
 from vapo.engines.judge.question import CATEGORIES, read_category
-from vapo.engines.servers.connection import ServerError
 from vapo.errors import ConfigError
 
 SAMPLE = make_sample("wrong")

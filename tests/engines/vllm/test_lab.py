@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from engines.vllm_world import run_server, save_lab_for_vllm
 
+from vapo.api.refusals import ServerError
 from vapo.core.boundaries import find_boundaries
 from vapo.data.samples import load_samples
 from vapo.engines.examination.examinee import Cut, View
@@ -16,7 +17,6 @@ from vapo.engines.examination.transformers_examinee import TransformersExaminee
 from vapo.engines.judge.client import JudgeClient
 from vapo.engines.policy.checkpoint import Policy, load_policy
 from vapo.engines.servers import start
-from vapo.engines.servers.connection import ServerError
 from vapo.engines.servers.examinee import ServerExaminee
 from vapo.engines.servers.start import connect_examinee
 from vapo.lab.shipped import shipped_checkpoint, shipped_data

@@ -13,19 +13,19 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from vapo.api.concessions import find_refused, leave_out
+from vapo.api.refusals import ServerError
+from vapo.api.replies import count_tokens
 from vapo.core.picture_names import name_image
 from vapo.engines.judge.cache import JudgeAnswer, JudgeCache, make_key
 from vapo.engines.judge.question import INSTRUCTIONS, SCHEMA, Category, read_category, write_case
-from vapo.engines.servers.connection import ServerConnection, ServerError
+from vapo.engines.servers.connection import ServerConnection
 from vapo.engines.servers.conversation import show_pictures
 from vapo.errors import ConfigError, ModelError
 from vapo.types import Sample
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-_NEGOTIABLE = ("response_format", "seed", "temperature", "max_completion_tokens")
-"""What some servers refuse, each by a 400 that names it: forms of answers, seeds, any temperature but their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,10 +216,10 @@ class JudgeClient:
         while True:
             refused = self._refused
             try:
-                return self._connection.chat(_leave_out(body, refused))
+                return self._connection.chat(leave_out(body, refused))
             except ServerError as error:
-                named = {name for name in _NEGOTIABLE if name in error.detail and name not in refused}
-                if error.status not in (400, 422) or not named:
+                named = find_refused(error, refused)
+                if not named:
                     raise
                 with self._lock:
                     self._refused |= named
@@ -230,18 +230,9 @@ class JudgeClient:
             self._usage = replace(self._usage, **counts)
 
 
-def _leave_out(body: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    kept = {name: value for name, value in body.items() if name not in names}
-    if "max_completion_tokens" in names:
-        kept["max_tokens"] = body["max_completion_tokens"]  # the older name
-    return kept
-
-
 def _read_answer(reply: dict[str, Any]) -> JudgeAnswer:
     choices = reply.get("choices") or ({},)
     message = choices[0].get("message") or {}
     if message.get("refusal"):
         raise ModelError(f"the judge refuses: {str(message['refusal'])[:200]}")
-    usage = reply.get("usage") or {}
-    tokens = (int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens"))
-    return JudgeAnswer(str(message.get("content") or ""), *tokens)
+    return JudgeAnswer(str(message.get("content") or ""), *count_tokens(reply))

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from vapo.api.replies import take_choice
 from vapo.data.prompts import PLACE
-from vapo.engines.servers.connection import ServerConnection, take_choice
+from vapo.engines.servers.connection import ServerConnection
 from vapo.engines.servers.conversation import Message, write_turn
 from vapo.engines.servers.tokens import read_logprobs
 from vapo.errors import ModelError

@@ -6,10 +6,12 @@ from typing import Any
 
 from PIL.Image import new as new_image
 
+from vapo.api.refusals import ServerError
+from vapo.api.replies import take_choice
 from vapo.engines.examination.image_views import GREY
 from vapo.engines.policy.checkpoint import find_folder
 from vapo.engines.servers.chat import ChatEndpoint
-from vapo.engines.servers.connection import ServerConnection, ServerError, take_choice
+from vapo.engines.servers.connection import ServerConnection
 from vapo.engines.servers.conversation import Message, write_conversation
 from vapo.engines.servers.examinee import Continuation, ServerExaminee
 from vapo.engines.servers.tokens import TokenEndpoints

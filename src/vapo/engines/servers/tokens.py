@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from vapo.api.refusals import ServerError
+from vapo.api.replies import take_choice
 from vapo.core.picture_names import name_image
 from vapo.engines.examination.shown_again import STAND_INS, find_common_end
-from vapo.engines.servers.connection import ServerConnection, ServerError, take_choice
+from vapo.engines.servers.connection import ServerConnection
 from vapo.engines.servers.conversation import Message, count_turns, show_pictures, write_turn
 from vapo.engines.servers.vllm_server import GENERATE, RENDER
 from vapo.engines.vllm.local import one_token_of

@@ -1,0 +1,91 @@
+"""What goes wrong with a server, told in sentences that never hold the key.
+
+What a server answers to a wrong key is left out, as some quote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from vapo.api.address import CHAT, KEY, read_key
+from vapo.errors import ModelError
+
+
+class ServerError(ModelError):
+    """A server could not be reached, or refused a request.
+
+    Attributes:
+        status: what it answered with; None if it did not answer, or not in JSON.
+        detail: what it said.
+    """
+
+    def __init__(self, message: str, status: int | None = None, detail: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = detail
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether another request may succeed all the same: it was late, busy, broken, or did not like this one."""
+        return self.status not in (401, 403, 404)
+
+
+def tell_status(status: int, body: object, *, server: str, path: str, model: str | None, attempts: int) -> ServerError:
+    """Return the error that a server's refusal is.
+
+    Args:
+        status: of its answer.
+        body: of its answer.
+        server: its URL, without password.
+        path: what was asked for.
+        model: the name of the model asked; None if the server chose it.
+        attempts: how often it was asked.
+    """
+    detail, who = find_detail(body), f"the server at {server}"
+    if status in (401, 403):
+        remedy = f"check {KEY}" if read_key() else f"put the key into the environment variable {KEY}"
+        return ServerError(f"{who} refuses the key ({status}); {remedy}", status)
+    said = f": {detail}" if detail else ""
+    if status == 404 and model is not None and path == CHAT:
+        return ServerError(f"{who} has no {path} for the model {model!r}{said}", status, detail)
+    if status == 429:
+        return ServerError(
+            f"{who} takes no more requests (429 after {attempts} attempts){said}; check the account's limits, or ask "
+            "less at a time",
+            status,
+            detail,
+        )
+    return ServerError(f"{who} answered {path} with {status}{said}", status, detail)
+
+
+def tell_silence(server: str, path: str, timeout_s: float, attempts: int) -> ServerError:
+    """Return the error that a server's silence is."""
+    return ServerError(
+        f"the server at {server} did not answer {path} within {timeout_s:g} s ({attempts} attempts); raise the "
+        "time-out, or ask less at a time"
+    )
+
+
+def tell_unreachable(server: str, error: BaseException) -> ServerError:
+    """Return the error that a failed connection is."""
+    return ServerError(
+        f"the server at {server} cannot be reached ({error.__cause__ or error}); check the URL, and that the server "
+        "is running"
+    )
+
+
+def tell_nonsense(server: str, path: str) -> ServerError:
+    """Return the error that an answer without JSON is."""
+    return ServerError(
+        f"what answers {path} at {server} does not speak JSON; check that the URL is that of an OpenAI-compatible "
+        "server, such as http://localhost:8000"
+    )
+
+
+def find_detail(body: object) -> str:
+    """Return what an error's body says; OpenAI, vLLM and FastAPI nest it differently."""
+    while isinstance(body, Mapping):
+        fields = cast("Mapping[str, object]", body)
+        body = next((fields[key] for key in ("error", "message", "detail") if fields.get(key)), "")
+    return " ".join(str(body or "").split())[:500]
