@@ -40,5 +40,6 @@ def test_what_is_reported():
         "perception/accuracy_quarter_3": [0.0],
         "perception/accuracy_quarter_1": [1.0],
     }
+    assert tables["num_tokens"] == [4, 4]
     first, second = (json.loads(cell) for cell in tables["anchors"])
     assert [row["index"] for row in first] == [1, 3] and first[0]["before"] == "a," and second == []

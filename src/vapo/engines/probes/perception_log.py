@@ -32,7 +32,7 @@ class PerceptionLog:
         self._num_anchors = num_anchors
 
     def add(self, scored: Sequence[ScoredRollout], *, tables: bool) -> None:
-        """Report one batch; `tables` adds each completion's anchors, claims and verdicts to the sample table."""
+        """Report one batch; `tables` adds each completion's length, anchors, claims and verdicts to the sample table."""
         for own in scored:
             self._log_metric("perception/gate_open", float(own.reward.accuracy == 1))
             if self._num_anchors:
@@ -44,6 +44,7 @@ class PerceptionLog:
                 quarter = depth_quarter(verdict.probe.anchor.depth)
                 self._log_metric(f"perception/accuracy_quarter_{quarter}", float(verdict.correct))
         if tables:
+            self._log_extra("num_tokens", [len(own.rollout.completion_ids) for own in scored])
             self._log_extra("anchors", [describe_verdicts(own.verdicts) for own in scored])
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig
+from transformers import AutoConfig, TrainerCallback
 from trl import get_peft_config, get_quantization_config
 
 from vapo.data.samples import Samples, load_samples
@@ -30,8 +31,12 @@ class FinishedRun:
     new_steps: int
 
 
-def train(options: RunOptions) -> FinishedRun:
+def train(options: RunOptions, callbacks: Sequence[TrainerCallback] = ()) -> FinishedRun:
     """Train, or go on training, and save the policy into the run's folder.
+
+    Args:
+        options: of the run.
+        callbacks: of transformers, beside the one that keeps the metrics.
 
     Raises:
         ConfigError: an option is out of range, or the folder holds a run with other settings.
@@ -61,7 +66,7 @@ def train(options: RunOptions) -> FinishedRun:
         eval_dataset=eval_rows,
         quantization_config=get_quantization_config(options.model),
         peft_config=get_peft_config(options.model),
-        callbacks=[MetricsFile(folder.path)],
+        callbacks=[MetricsFile(folder.path), *callbacks],
     )
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
