@@ -17,6 +17,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from vapo.diagnosis.estimate_words import (
+    is_clear,
+    say_chance,
+    say_interval,
+    say_percent,
+    say_points,
+    write_depth,
+    write_percent,
+)
 from vapo.diagnosis.estimates import Estimate, estimate_mean
 from vapo.diagnosis.findings import ModelFindings, QuestionFindings
 from vapo.diagnosis.question_measures import Measure, attention_in, claims_right, early_right, sensitivity_in, sight
@@ -43,7 +52,7 @@ def phrase_verdict(model: ModelFindings, *, seed: int) -> ModelFindings:
         _phrase_causes(model),
     ]
     said = tuple(sentence for sentence in sentences if sentence)
-    return replace(model, verdict=said or (f"{_percent(model.accuracy)} of the answers are right.",))
+    return replace(model, verdict=said or (f"{say_percent(model.accuracy)} of the answers are right.",))
 
 
 def _phrase_sight(model: ModelFindings, seed: int) -> str:
@@ -66,21 +75,21 @@ def _phrase_sight(model: ModelFindings, seed: int) -> str:
         where = (
             "At no point, not even before its chain,"
             if blind_from == depths[0]
-            else f"From {_depth(blind_from)} of the chain on,"
+            else f"From {write_depth(blind_from)} of the chain on,"
         )
-        tail = "" if blind_from == depths[0] else f"; before the chain it was {_points(gains[depths[0]])}"
+        tail = "" if blind_from == depths[0] else f"; before the chain it was {say_points(gains[depths[0]])}"
         answers = "does this model answer" if blind_from == depths[0] else "this model answers"
         than = "claims better than" if blind_from == depths[0] else "claims no better than"
-        return f"{where} {answers} {than} without the image (at the end {_points(gain)}{tail})."
+        return f"{where} {answers} {than} without the image (at the end {say_points(gain)}{tail})."
     if states[last] == "sees":
-        return f"To the end of its chain the image helps this model with claims: {_points(gain)}."
+        return f"To the end of its chain the image helps this model with claims: {say_points(gain)}."
     unclear_from = next((depth for depth in depths if all(states[d] != "sees" for d in depths if d >= depth)), last)
     where = (
         "At no depth can it"
         if unclear_from == depths[0]
-        else f"From {_depth(unclear_from)} of the chain on, it cannot"
+        else f"From {write_depth(unclear_from)} of the chain on, it cannot"
     )
-    return f"{where} be told whether the image still helps this model with claims: at the end {_points(gain)}."
+    return f"{where} be told whether the image still helps this model with claims: at the end {say_points(gain)}."
 
 
 def _judge_sight(gain: Estimate | None) -> _Sight:
@@ -117,8 +126,8 @@ def _phrase_fading(model: ModelFindings, seed: int) -> str:
     change = _pair(model.questions, fall, seed, "claims last minus first")
     if change is None or change.num_questions < FEWEST:
         return ""
-    numbers = f"{_percent(first.estimate)} before the chain, {_percent(last.estimate)} at its end ({_points(change)})"
-    return f"Claims judged right with the image: {numbers}{_say_chance(change)}."
+    numbers = f"{say_percent(first.estimate)} before the chain, {say_percent(last.estimate)} at its end"
+    return f"Claims judged right with the image: {numbers} ({say_points(change)}){say_chance(change)}."
 
 
 def _phrase_early(model: ModelFindings, seed: int) -> str:
@@ -134,14 +143,14 @@ def _phrase_early(model: ModelFindings, seed: int) -> str:
     if change is None or change.num_questions < FEWEST:
         return ""
     text = (
-        f"Reasoning to the end gets {_percent(last.estimate)} of the answers right, answering at once "
-        f"{_percent(first.estimate)} ({_points(change)}){_say_chance(change)}"
+        f"Reasoning to the end gets {say_percent(last.estimate)} of the answers right, answering at once "
+        f"{say_percent(first.estimate)} ({say_points(change)}){say_chance(change)}"
     )
     best = max(model.early, key=lambda point: point.estimate.value)
     if best.estimate.value > last.estimate.value:
         text += (
-            f"; the best cut, at {_depth(best.at)}, gets {_percent(best.estimate)}, but it was picked from these same "
-            "answers"
+            f"; the best cut, at {write_depth(best.at)}, gets {say_percent(best.estimate)}, but it was picked from "
+            "these same answers"
         )
     return f"{text}."
 
@@ -150,14 +159,14 @@ def _phrase_recovery(model: ModelFindings) -> str:
     if model.recovery is None:
         return ""
     share = model.recovery.anywhere
-    text = f"Of {share.num_questions} errors, {_percent(share)} were right at an earlier cut{_interval(share)}"
+    text = f"Of {share.num_questions} errors, {say_percent(share)} were right at an earlier cut{say_interval(share)}"
     if model.recovery.last_depth_known is not None:
-        text += f", the last time at {_depth(model.recovery.last_depth_known.value)} of the chain on average"
+        text += f", the last time at {write_depth(model.recovery.last_depth_known.value)} of the chain on average"
     return f"{text}."
 
 
 def _phrase_attention(model: ModelFindings, seed: int) -> str:
-    return _phrase_change(model, attention_in, seed, "The share of attention on the image", _percent_of)
+    return _phrase_change(model, attention_in, seed, "The share of attention on the image", write_percent)
 
 
 def _phrase_sensitivity(model: ModelFindings, seed: int) -> str:
@@ -165,7 +174,7 @@ def _phrase_sensitivity(model: ModelFindings, seed: int) -> str:
         model, sensitivity_in, seed, "What masking the image changes in a token", lambda value: f"{value:.3g} nats"
     )
     if model.dependent_share is not None:
-        text = f"{_percent(model.dependent_share)} of the tokens depend on the image. {text}".strip()
+        text = f"{say_percent(model.dependent_share)} of the tokens depend on the image. {text}".strip()
     return text
 
 
@@ -183,7 +192,7 @@ def _phrase_change(
         return ""
     change = estimate_mean([last - first for first, last in both], seed=seed, name=subject)
     first, last = (sum(values) / len(both) for values in zip(*both, strict=True))
-    if not _is_clear(change):
+    if not is_clear(change):
         return f"{subject} does not change clearly: first fifth of the chain {write(first)}, last {write(last)}."
     way = "falls" if change.value < 0 else "rises"
     return f"{subject} {way} from {write(first)} in the first fifth of the chain to {write(last)} in the last."
@@ -195,7 +204,7 @@ def _phrase_remedies(model: ModelFindings) -> list[str]:
     for effect in model.remedies or ():
         if effect.gain is None or effect.gain.num_questions < FEWEST:
             continue
-        change = f"{_points(effect.gain)}{_say_chance(effect.gain)}"
+        change = f"{say_points(effect.gain)}{say_chance(effect.gain)}"
         sentences.append(f"{names[effect.remedy]} changes accuracy by {change}.")
     return sentences
 
@@ -203,47 +212,10 @@ def _phrase_remedies(model: ModelFindings) -> list[str]:
 def _phrase_causes(model: ModelFindings) -> str:
     if not model.categories:
         return ""
-    parts = [f"{_percent(one.share)} {one.category}" for one in model.categories if one.share.value > 0]
+    parts = [f"{say_percent(one.share)} {one.category}" for one in model.categories if one.share.value > 0]
     return f"Causes of {model.categories[0].share.num_questions} errors: {', '.join(parts)}."
 
 
 def _pair(questions: Sequence[QuestionFindings], measure: Measure, seed: int, name: str) -> Estimate | None:
     values = [value for question in questions if (value := measure(question)) is not None]
     return estimate_mean(values, seed=seed, name=name) if values else None
-
-
-def _say_chance(change: Estimate) -> str:
-    return ", which chance alone could do" if change.value != 0 and not _is_clear(change) else ""
-
-
-def _is_clear(change: Estimate) -> bool:
-    if change.low is None or change.high is None:  # the same on every question
-        return change.value != 0
-    return not change.low <= 0 <= change.high
-
-
-def _percent(estimate: Estimate) -> str:
-    return _percent_of(estimate.value)
-
-
-def _percent_of(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def _depth(depth: float) -> str:
-    return f"{100 * depth:.0f} %"
-
-
-def _points(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return "not measured"
-    text = f"{100 * estimate.value:+.1f} points"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
-
-
-def _interval(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f" [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"

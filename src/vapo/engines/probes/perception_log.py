@@ -32,7 +32,7 @@ class PerceptionLog:
         self._num_anchors = num_anchors
 
     def add(self, scored: Sequence[ScoredRollout], *, tables: bool) -> None:
-        """Report one batch; `tables` adds each completion's length, anchors, claims and verdicts to the sample table."""
+        """Report one batch; `tables` adds each completion's length and verdicts to the sample table."""
         for own in scored:
             self._log_metric("perception/gate_open", float(own.reward.accuracy == 1))
             if self._num_anchors:
