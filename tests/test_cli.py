@@ -10,7 +10,15 @@ import pytest
 import vapo
 from vapo.cli import build_parser, main
 
-COMMANDS = [["train"], ["evaluate"], ["diagnose"], ["demo"], ["data", "inspect"], ["lab", "build"]]
+COMMANDS = [
+    ["train"],
+    ["evaluate"],
+    ["diagnose"],
+    ["demo"],
+    ["data", "inspect"],
+    ["data", "deduplicate"],
+    ["lab", "build"],
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from vapo.cli.data_options import add_data_options, read_columns
 from vapo.cli.parser import RAW, Commands
@@ -23,6 +24,29 @@ def add_data(commands: Commands) -> None:
     parser.add_argument("--system-prompt", help="text put before every question")
     parser.add_argument("--require-claims", action="store_true", help="count rows without claims as problems")
     parser.set_defaults(command=inspect)
+    add_deduplicate(group)
+
+
+def add_deduplicate(group: Commands) -> None:
+    parser = group.add_parser(
+        "deduplicate",
+        help="which pictures of a training set stand in evaluation data too, and the set without them",
+        description="Compare the pictures of two data sets by their pixels and by a perceptual hash, which finds "
+        "resized, recompressed and brightened copies. With --out, write the first one without the rows they have in "
+        "common.",
+        epilog="example: vapo data deduplicate train.parquet --against lab --against-split heldout --out rest.parquet",
+        formatter_class=RAW,
+    )
+    add_data_options(parser, split="train", positional=True)
+    add = parser.add_argument_group("evaluation data").add_argument
+    add("--against", required=True, metavar="DATA", help="data set, named likewise")
+    add("--against-split", default="test", metavar="SPLIT", help="(default: test)")
+    add("--against-images-column", default="images", metavar="NAME", help="(default: images)")
+    add("--against-image-folder", type=Path, metavar="FOLDER", help="folder that its image paths are relative to")
+    parser.add_argument("--max-distance", type=int, default=20, help="bits of 255 that may differ (default: 20)")
+    parser.add_argument("--out", type=Path, help="Parquet file for the rows that are not in the evaluation data")
+    parser.add_argument("--report", type=Path, help="JSON file for all pairs that were found")
+    parser.set_defaults(command=deduplicate)
 
 
 def inspect(options: argparse.Namespace) -> int:
@@ -52,3 +76,47 @@ def inspect(options: argparse.Namespace) -> int:
     )
     print(format_inspection(inspection))
     return 1 if inspection.problems and options.on_bad_row == "error" else 0
+
+
+def deduplicate(options: argparse.Namespace) -> int:
+    from vapo.data.columns import Columns
+    from vapo.data.duplicates import find_duplicates
+    from vapo.data.duplicates_table import dump_duplicates, format_duplicates
+    from vapo.data.pictures import PicturePolicy
+    from vapo.data.row_files import check_parquet_name, write_rows
+    from vapo.data.samples import prepare_reader
+    from vapo.lab.shipped import resolve_data
+
+    if options.out:
+        check_parquet_name(options.out)
+    policy = PicturePolicy(options.allow_urls)
+    reader, count = prepare_reader(
+        resolve_data(options.data),
+        split=options.split,
+        columns=read_columns(options),
+        image_folder=options.image_folder,
+        limit=options.limit,
+        whole_rows=True,
+    )
+    other, _ = prepare_reader(
+        resolve_data(options.against),
+        split=options.against_split,
+        columns=Columns(images=options.against_images_column),
+        image_folder=options.against_image_folder,
+    )
+    duplicates = find_duplicates(
+        reader,
+        other,
+        policy=policy,
+        count=count,
+        max_distance=options.max_distance,
+        skip_bad_rows=options.on_bad_row == "skip",
+        progress=show_progress("comparing pictures"),
+    )
+    print(format_duplicates(duplicates))
+    if options.report:
+        options.report.write_text(dump_duplicates(duplicates), encoding="utf-8")
+    if options.out:
+        write_rows(options.out, reader, duplicates.clean_rows, policy=policy)
+        print(f"{len(duplicates.clean_rows)} rows without a picture of the evaluation data are in {options.out}")
+    return 0

@@ -15,6 +15,10 @@ IMAGE_COLUMNS = ("images", "image", "file_names", "file_name")
 """Where images are looked for, in this order, when no image column was named."""
 
 
+NO_IMAGES = "there is no image to look at"
+"""How the problem of a data set without a column of images begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The columns to read, by name.
@@ -121,7 +125,7 @@ def _match_images(wanted: str, available: Sequence[str], problems: list[str]) ->
     candidates = IMAGE_COLUMNS if wanted == DEFAULT_COLUMNS.images else (wanted,)
     found = next((name for name in candidates if name in available), None)
     if found is None:
-        problems.append(f"there is no image to look at: {_say_missing(wanted, 'images', available)}")
+        problems.append(f"{NO_IMAGES}: {_say_missing(wanted, 'images', available)}")
     return found
 
 

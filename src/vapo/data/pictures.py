@@ -64,6 +64,26 @@ def open_picture(value: object, folder: Folder | None, policy: PicturePolicy) ->
             raise DataError(f"image cannot be converted to RGB: {_say(error)}") from error
 
 
+def read_picture(value: object, folder: Folder | None, policy: PicturePolicy) -> bytes:
+    """Return an image as an encoded file: its own bytes where it has any, and PNG where it is a PIL image.
+
+    Args:
+        value, folder, policy: as for `open_picture`.
+
+    Raises:
+        DataError: it is null, not where it may be, or cannot be read.
+    """
+    if isinstance(value, Image.Image):
+        stream = io.BytesIO()
+        value.save(stream, "PNG")
+        return stream.getvalue()
+    content = _locate(value, folder, policy)
+    try:
+        return content.read_bytes() if isinstance(content, Path) else content
+    except OSError as error:
+        raise DataError(f"image {str(content)!r} cannot be read: {error.strerror or error}") from error
+
+
 def measure_picture(value: object, folder: Folder | None, policy: PicturePolicy) -> tuple[int, int]:
     """Check that an image can be decoded to its last byte, and tell its upright size; nothing is kept.
 

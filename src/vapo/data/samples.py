@@ -148,13 +148,16 @@ def prepare_reader(
     *,
     split: str | None,
     columns: Columns,
-    require_claims: bool,
     image_folder: str | Path | None,
-    limit: int | None,
+    require_claims: bool = False,
+    limit: int | None = None,
+    whole_rows: bool = False,
 ) -> tuple[RowReader, int]:
     """Open a source and match its columns, without looking at any row.
 
-    Args: as for `load_samples`.
+    Args:
+        source, split, columns, image_folder, require_claims, limit: as for `load_samples`.
+        whole_rows: read all columns of a row, not only those that a sample is made of.
 
     Returns:
         The reader, whose `layout.problems` may say that columns are missing, and how many rows to look at.
@@ -174,7 +177,8 @@ def prepare_reader(
     rows = open_rows(source, split)
     layout = match_columns(columns, rows.columns, require_claims)
     count = len(rows) if limit is None else min(limit, len(rows))
-    return RowReader(rows.keep(layout.used), layout, folder, require_claims), count
+    kept = rows if whole_rows else rows.keep(layout.used)
+    return RowReader(kept, layout, folder, require_claims), count
 
 
 def _refuse_text_only(problems: Sequence[RowProblem], count: int, source: str) -> None:

@@ -1,0 +1,150 @@
+"""Write rows of a data set to a Parquet file that needs nothing beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from vapo.data.pictures import PicturePolicy, read_picture
+from vapo.data.row_reader import RowReader, read_images
+from vapo.data.untyped import import_untyped
+from vapo.errors import ConfigError, DataError
+from vapo.types import Claim
+
+FindClaims = Callable[[int], Sequence[Claim]]
+"""Returns the claims of a row, by its number."""
+
+_ROWS_TOGETHER = 256
+
+
+def check_parquet_name(path: Path) -> None:
+    """Raise ConfigError unless a file to be written is called as Parquet files are, and its folder is there."""
+    if path.suffix != ".parquet":
+        raise ConfigError(f"{path} is to be a Parquet file; call it {path.with_suffix('.parquet').name}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"there is no folder {path.parent}; make it first")
+
+
+def write_rows(
+    path: Path,
+    reader: RowReader,
+    indices: Sequence[int],
+    *,
+    find_claims: FindClaims | None = None,
+    policy: PicturePolicy = PicturePolicy(),
+) -> None:
+    """Write rows with all their columns, pictures inside. The file appears whole or not at all.
+
+    Args:
+        path: the file, replaced if it is there.
+        reader: reads the rows, all columns of them.
+        indices: which rows.
+        find_claims: gives the claims that take the place of those a row has; None leaves these as they are. They stand
+            in a column `claims`, or the one that held them.
+        policy: which pictures may be read.
+
+    Raises:
+        DataError: there is no row, a picture cannot be read, or a column holds values that no one type can.
+        OSError: the file cannot be written.
+    """
+    if not indices:
+        raise DataError(f"no row of {reader.rows.source} is left, so {path} is not written")
+    parquet = import_untyped("pyarrow.parquet")
+    layout = reader.layout
+    dropped = {layout.images}
+    if find_claims is not None:
+        dropped |= {layout.claims, *(name for pair in layout.claim_pairs for name in pair)}
+    plain = [name for name in reader.rows.columns if name not in dropped]
+    claims_column = (layout.claims or "claims") if find_claims is not None else None
+    schema = _find_schema(reader, indices, plain, claims_column)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with parquet.ParquetWriter(draft, schema) as writer:
+            for chunk in _chunks(indices):
+                rows = [_make_row(reader, index, plain, claims_column, find_claims, policy) for index in chunk]
+                writer.write_table(_make_table(rows, schema, reader))
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _make_row(
+    reader: RowReader,
+    index: int,
+    plain: Sequence[str],
+    claims_column: str | None,
+    find_claims: FindClaims | None,
+    policy: PicturePolicy,
+) -> dict[str, Any]:
+    row = reader.rows.read(index)
+    made = {name: row.get(name) for name in plain}
+    if reader.layout.images is not None:
+        folder = reader.find_folder(index)
+        try:
+            images = [
+                {"bytes": read_picture(image, folder, policy), "path": _name_picture(image)}
+                for image in read_images(row, reader.layout)
+            ]
+        except DataError as error:
+            raise DataError(f"{reader.rows.source}, {reader.rows.locate(index)}: {error}") from error
+        made[reader.layout.images] = images
+    if find_claims is not None and claims_column is not None:
+        made[claims_column] = [{"text": claim.text, "is_true": claim.is_true} for claim in find_claims(index)]
+    return made
+
+
+def _name_picture(image: object) -> str | None:
+    """Return the name of an image's file, without its folder."""
+    path = cast("Mapping[str, Any]", image).get("path") if isinstance(image, Mapping) else image
+    return Path(path).name if isinstance(path, str | Path) else None
+
+
+def _find_schema(reader: RowReader, indices: Sequence[int], plain: Sequence[str], claims_column: str | None) -> Any:
+    """Find a type for each column that is copied; pictures and new claims have theirs."""
+    arrow, datasets = import_untyped("pyarrow"), import_untyped("datasets")
+    rows = reader.rows.keep(plain) if plain else reader.rows
+    known: dict[str, Any] = {name: arrow.null() for name in plain}
+    for chunk in _chunks(indices):
+        read = [rows.read(index) for index in chunk]
+        for name in plain:
+            try:
+                found = arrow.schema([(name, arrow.infer_type([row.get(name) for row in read]))])
+                merged = arrow.unify_schemas(
+                    [arrow.schema([(name, known[name])]), found], promote_options="permissive"
+                )
+            except (arrow.ArrowInvalid, arrow.ArrowTypeError) as error:
+                raise _say_mixed(reader, name, error) from error
+            known[name] = merged.field(0).type
+    # An empty column has no type; text is what may come into it later.
+    fields = [(name, arrow.string() if arrow.types.is_null(kind) else kind) for name, kind in known.items()]
+    features = datasets.Features.from_arrow_schema(arrow.schema(fields))
+    if reader.layout.images is not None:
+        features[reader.layout.images] = datasets.List(datasets.Image())
+    if claims_column is not None:
+        features[claims_column] = datasets.List({"text": datasets.Value("string"), "is_true": datasets.Value("bool")})
+    return features.arrow_schema
+
+
+def _make_table(rows: list[dict[str, Any]], schema: Any, reader: RowReader) -> Any:
+    arrow = import_untyped("pyarrow")
+    columns: list[Any] = []
+    for field in schema:
+        try:
+            columns.append(arrow.array([row[field.name] for row in rows], type=field.type))
+        except (arrow.ArrowInvalid, arrow.ArrowTypeError) as error:  # inference looks at lists more kindly
+            raise _say_mixed(reader, field.name, error) from error
+    return arrow.Table.from_arrays(columns, schema=schema)
+
+
+def _say_mixed(reader: RowReader, column: str, error: Exception) -> DataError:
+    return DataError(
+        f"{reader.rows.source}: column {column!r} holds values of several types ({error}); make them alike, or drop "
+        "the column"
+    )
+
+
+def _chunks(indices: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(indices), _ROWS_TOGETHER):
+        yield indices[start : start + _ROWS_TOGETHER]

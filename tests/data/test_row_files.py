@@ -1,0 +1,88 @@
+"""Rows written to Parquet: nothing but what was meant changes, and the file stands alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vapo.data.columns import Columns
+from vapo.data.row_files import check_parquet_name, write_rows
+from vapo.data.row_reader import RowReader
+from vapo.data.samples import load_samples, prepare_reader
+from vapo.errors import ConfigError, DataError
+from vapo.types import Claim
+
+
+def read(source: object) -> RowReader:
+    return prepare_reader(source, split=None, columns=Columns(), image_folder=None, whole_rows=True)[0]
+
+
+def test_published_rows_keep_all_columns(published_row, tmp_path):
+    rows = [{**published_row, "level": 3, "tags": ["a", "b"]}, {**published_row, "level": None, "tags": []}]
+    write_rows(tmp_path / "out.parquet", read(rows), [1, 0])
+    written = read(str(tmp_path / "out.parquet")).rows
+    assert set(written.columns) == set(rows[0])
+    assert [written.read(index) for index in range(2)] == [rows[1], rows[0]]
+
+
+def test_new_claims_take_the_place_of_numbered_ones(published_row, tmp_path):
+    pool = (Claim("There is a roof.", True), Claim("It snows.", False))
+    write_rows(tmp_path / "out.parquet", read([published_row]), [0], find_claims=lambda row: pool)
+    samples = load_samples(str(tmp_path / "out.parquet"), require_claims=True)
+    assert samples[0].claims == pool
+    assert not [name for name in read(str(tmp_path / "out.parquet")).rows.columns if name.startswith("claim_")]
+
+
+def test_pictures_named_by_paths_are_taken_in(make_row, photo, tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    (folder / "pictures").mkdir(parents=True)
+    photo.save(folder / "pictures" / "one.png")
+    (folder / "train.jsonl").write_text(json.dumps({**make_row(), "images": "pictures/one.png"}))
+    write_rows(tmp_path / "out.parquet", read(str(folder / "train.jsonl")), [0])
+    (folder / "pictures" / "one.png").unlink()
+    assert load_samples(str(tmp_path / "out.parquet"))[0].images[0].tobytes() == photo.tobytes()
+    assert read(str(tmp_path / "out.parquet")).rows.read(0)["images"][0]["path"] == "one.png"
+
+
+COLUMN = st.sampled_from([st.text(max_size=5), st.integers(-9, 9), st.booleans(), st.lists(st.integers(0, 9))])
+
+
+@given(st.data())
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_columns_of_one_type_come_back_as_they_were(make_row, tmp_path, data):
+    values = data.draw(COLUMN)
+    column = data.draw(st.lists(st.none() | values, min_size=1, max_size=4))
+    rows = [{**make_row(), "extra": value} for value in column]
+    write_rows(tmp_path / "out.parquet", read(rows), range(len(rows)))
+    written = read(str(tmp_path / "out.parquet")).rows
+    assert [written.read(index)["extra"] for index in range(len(rows))] == column
+
+
+def test_a_column_of_several_types_is_refused_and_nothing_is_written(make_row, tmp_path):
+    rows = [make_row(extra="text"), make_row(extra=[1])]
+    with pytest.raises(DataError, match="column 'extra' holds values of several types"):
+        write_rows(tmp_path / "out.parquet", read(rows), [0, 1])
+    with pytest.raises(DataError, match="no row of the rows given is left"):
+        write_rows(tmp_path / "out.parquet", read(rows), [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_that_is_gone_names_its_row_and_leaves_the_old_file(make_row, tmp_path):
+    out = tmp_path / "out.parquet"
+    write_rows(out, read([make_row()]), [0])
+    before = out.read_bytes()
+    (tmp_path / "train.jsonl").write_text(json.dumps({**make_row(), "images": "gone.png"}))
+    with pytest.raises(DataError, match=r"row 0 \(train.jsonl, line 1\): image 'gone.png' is not a file"):
+        write_rows(out, read(str(tmp_path / "train.jsonl")), [0])
+    assert out.read_bytes() == before and {path.name for path in tmp_path.iterdir()} == {"out.parquet", "train.jsonl"}
+
+
+def test_names_of_files_are_checked_before_the_work(tmp_path):
+    with pytest.raises(ConfigError, match=r"call it rows\.parquet"):
+        check_parquet_name(Path("rows.json"))
+    with pytest.raises(ConfigError, match="make it first"):
+        check_parquet_name(tmp_path / "gone" / "rows.parquet")
