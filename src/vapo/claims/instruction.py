@@ -1,8 +1,8 @@
 """What a model is told when it is asked for claims. It is shown the pictures and this text, never a question.
 
-The constraints are those of arXiv 2509.25848: one visible fact each, at most 20 words, no hedges, and false claims that
-are plausible mistakes of sight rather than negations. The words are ours. The text stands before the pictures, in one
-user message, and ends in the form of the answer.
+The constraints are those of arXiv 2509.25848: one visible fact each, at most 20 words, no hedges, and false claims
+that are plausible mistakes of sight rather than negations. The words are ours. The text stands before the pictures, in
+one user message, and ends in the form of the answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Every claim, true or false,
 - names what it speaks about clearly enough that only one thing can be meant{naming}.
 
 A false claim is what a careless eye might report: a wrong colour, number, place, shape, inscription, action or \
-relation, or a thing that would fit in but is missing. It is clearly wrong, and no true claim with a "not" put into it. \
+relation, or a thing that would fit in but is missing. It is clearly wrong, and not a true claim with a "not" in it. \
 True and false claims are alike in style, length and choice of words.
 
 Spread the claims over the whole of {shown} and over different kinds of facts: things, parts, places, relations, \

@@ -7,6 +7,7 @@ half. One connection belongs to one thread; other threads and processes open the
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,9 +117,11 @@ class Store:
         return found if found != "ok" else f"{len(broken)} rows refer to none" if broken else None
 
     def _prepare(self, create: bool) -> None:
+        self.execute("BEGIN")  # what is read is of one moment, though another process may be making the store
         (application,) = self.read_one("PRAGMA application_id") or (0,)
         (version,) = self.read_one("PRAGMA user_version") or (0,)
         empty = self.read_one("SELECT 1 FROM sqlite_master") is None
+        self.execute("COMMIT")
         if application not in (0, APPLICATION_ID) or (application == 0 and not (empty and create)):
             raise StoreError(f"{self.path} is no store of claims; name another file")
         if version > VERSION:
@@ -126,13 +129,23 @@ class Store:
                 f"{self.path} was written by a newer vapo (its tables have version {version}, this one knows "
                 f"{VERSION}); upgrade vapo, or make a new store"
             )
-        (mode,) = self.read_one("PRAGMA journal_mode = WAL") or ("",)
-        if mode != "wal":
+        if self._switch_to_log() != "wal":
             raise StoreError(f"{self.path} lies on a disk that cannot be shared safely; put it on a local one")
         self.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut, the last moments
         self.execute("PRAGMA foreign_keys = ON")
         if application == 0:
             self._make_tables()
+
+    def _switch_to_log(self) -> str:
+        # Unlike other statements, this one does not wait for another process that does the same.
+        until = time.monotonic() + WAIT_S
+        while True:
+            try:
+                return str(self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+            except sqlite3.Error as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise self._tell(error) from error
+                time.sleep(0.01)
 
     def _make_tables(self) -> None:
         with self.writing():
