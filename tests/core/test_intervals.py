@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vapo.core.intervals import bootstrap_mean_interval, wilson_interval
+from vapo.core.intervals import bootstrap_mean_interval, clustered_interval, wilson_interval
 
 
 def test_wilson_by_hand():
@@ -24,6 +24,46 @@ def test_wilson_holds_the_rate(trials, data, confidence):
     assert 0 <= low <= successes / trials <= high <= 1
     mirrored = wilson_interval(trials - successes, trials, confidence)
     assert (1 - mirrored[1], 1 - mirrored[0]) == pytest.approx((low, high), abs=1e-9)
+
+
+def test_clustered_by_hand():
+    # Two groups of two, (2, 0) right: p = 1/2, v = 2 ((2 - 1)^2 + (0 - 1)^2) / 16 = 1/4, p (1 - p) / n = 1/16: four
+    # trials are worth one. Wilson with n = 1: scale 4.841459, centre (0.5 + 1.920729) / scale = 0.5,
+    # half = 1.959964 sqrt(0.25 + 0.960365) / scale = 0.445379.
+    assert clustered_interval([2, 0], [2, 2]) == pytest.approx((0.054621, 0.945379), abs=1e-6)
+
+
+def test_groups_of_one_or_without_a_pattern_are_plain_trials():
+    rng = np.random.default_rng(0)
+    right = (rng.random(500) < 0.8).astype(int)
+    # v has n / (n - 1) where Wilson has 1.
+    assert clustered_interval(right, np.ones(500)) == pytest.approx(wilson_interval(right.sum(), 500), abs=1e-4)
+    # Half right in every group: they resemble each other less than chance would have it, which is given no credit.
+    assert clustered_interval([1, 1, 1], [2, 2, 2]) == wilson_interval(3, 6)
+    assert clustered_interval([4, 0, 3], [4, 0, 3]) == wilson_interval(7, 7)
+    assert clustered_interval([3], [4]) == wilson_interval(3, 4)
+
+
+def test_clustered_covers_where_plain_trials_do_not():
+    """Groups of 20 whose own rates scatter around 0.9: 95 % of the intervals should hold it."""
+    rng, covered, plain = np.random.default_rng(0), 0, 0
+    for _ in range(1000):
+        rates = rng.beta(0.9 * 10, 0.1 * 10, size=40)
+        right = rng.binomial(20, rates)
+        low, high = clustered_interval(right, np.full(40, 20))
+        covered += low <= 0.9 <= high
+        low, high = wilson_interval(int(right.sum()), 800)
+        plain += low <= 0.9 <= high
+    assert 0.92 <= covered / 1000 <= 0.97
+    assert plain / 1000 < 0.85
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials"), [([1], [1, 2]), ([2], [1]), ([-1], [1]), ([], []), ([0], [0]), ([[1]], [[1]])]
+)
+def test_clustered_refusals(successes, trials):
+    with pytest.raises(ValueError, match=r"one of each per group|more successes|at least one trial"):
+        clustered_interval(successes, trials)
 
 
 def test_bootstrap():

@@ -34,15 +34,50 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
         raise ValueError(f"an interval needs at least one trial; there are {trials}")
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes in {trials} trials is impossible; successes must be 0 to trials")
-    z = _z(confidence)
-    rate = successes / trials
-    scale = 1 + z * z / trials
-    centre = (rate + z * z / (2 * trials)) / scale
-    half = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials)) / scale
-    # At 0 and at all successes the bound is exact in theory; rounding must not move it off the rate.
-    low = 0.0 if successes == 0 else max(centre - half, 0.0)
-    high = 1.0 if successes == trials else min(centre + half, 1.0)
-    return low, high
+    return _bound_rate(successes / trials, trials, _z(confidence))
+
+
+def clustered_interval(successes_G: ArrayLike, trials_G: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
+    """Bound a success rate of trials that come in groups, such as claims about one image.
+
+    Trials of a group resemble each other, so that n of them tell less than n alone. Wilson's interval is taken at the
+    number of independent trials that they are worth:
+
+        deff = v / (p (1 - p) / n),  v = G / (G - 1) sum_g (s_g - p n_g)^2 / n^2,  n_eff = n / max(deff, 1)
+
+    Where every trial has the same outcome, or there is one group, nothing tells how much they resemble each other,
+    and n_eff = n.
+
+    Args:
+        successes_G: s, per group.
+        trials_G: n, per group, from 0; at least one trial in all.
+        confidence: in (0, 1).
+
+    Returns:
+        Lower and upper bound of p = sum(s) / sum(n).
+
+    Raises:
+        ValueError: the shapes differ, a count or the confidence is out of its range, or there are no trials.
+
+    Source: Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts
+    estimated from survey data", Survey Methodology 24 (1998); Wilson's interval for theirs: Dean and Pagano, Journal
+    of Survey Statistics and Methodology 3 (2015).
+    """
+    s, n = np.asarray(successes_G, dtype=np.float64), np.asarray(trials_G, dtype=np.float64)
+    if s.ndim != 1 or s.shape != n.shape:
+        raise ValueError(f"successes have shape {s.shape} and trials {n.shape}; give one of each per group")
+    if (s < 0).any() or (s > n).any():
+        raise ValueError("a group has more successes than trials, or fewer than none")
+    s, n = s[n > 0], n[n > 0]
+    total = float(n.sum())
+    if total < 1:
+        raise ValueError("an interval needs at least one trial; there are 0")
+    rate, groups = float(s.sum()) / total, len(n)
+    worth = total
+    if 0 < rate < 1 and groups > 1:
+        variance = groups / (groups - 1) * float(((s - rate * n) ** 2).sum()) / total**2
+        worth = total / max(variance / (rate * (1 - rate) / total), 1.0)
+    return _bound_rate(rate, worth, _z(confidence))
 
 
 def bootstrap_mean_interval(
@@ -84,6 +119,16 @@ def bootstrap_mean_interval(
     ]
     low, high = np.quantile(np.concatenate(means), [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def _bound_rate(rate: float, trials: float, z: float) -> tuple[float, float]:
+    scale = 1 + z * z / trials
+    centre = (rate + z * z / (2 * trials)) / scale
+    half = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials)) / scale
+    # At 0 and at all successes the bound is exact in theory; rounding must not move it off the rate.
+    low = 0.0 if rate == 0 else max(centre - half, 0.0)
+    high = 1.0 if rate == 1 else min(centre + half, 1.0)
+    return low, high
 
 
 def _z(confidence: float) -> float:
