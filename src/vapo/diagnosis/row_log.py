@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from vapo.engines.run_folder import write_atomically
+from vapo.engines.run_folder import SETTINGS, adopt_settings, write_atomically
 from vapo.errors import ConfigError, DataError
 
-_SETTINGS, _ROWS = "settings.json", "rows.jsonl"
+_ROWS = "rows.jsonl"
 
 
 class Row(Protocol):
@@ -54,7 +54,7 @@ class RowLog(Generic[R]):
         self._folder = Path(folder)
         make_folder(self._folder)
         self._path = self._folder / _ROWS
-        self._adopt_settings(json.loads(json.dumps(settings)))
+        self._adopt_settings(settings)
         self._row_type = row_type
         self.rows = self._read()
 
@@ -80,21 +80,11 @@ class RowLog(Generic[R]):
         """Leave exactly these rows, in this order."""
         write_atomically(self._path, "".join(_write_line(row) for row in rows))
 
-    def _adopt_settings(self, settings: dict[str, Any]) -> None:
-        path = self._folder / _SETTINGS
-        if path.is_file():
-            before = json.loads(path.read_text(encoding="utf-8"))
-            names = sorted(k for k in {*before, *settings} if before.get(k) != settings.get(k))
-            if names:
-                changes = "; ".join(f"{name} was {before.get(name)!r} and is {settings.get(name)!r}" for name in names)
-                raise ConfigError(
-                    f"{self._folder} holds rows made with other settings ({changes}); give another folder, or delete "
-                    "this one"
-                )
-        elif self._path.exists():
-            raise ConfigError(f"{self._path} is there without {_SETTINGS}; give another folder, or delete the file")
-        else:
-            write_atomically(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    def _adopt_settings(self, settings: Mapping[str, Any]) -> None:
+        file = self._folder / SETTINGS
+        if self._path.exists() and not file.is_file():
+            raise ConfigError(f"{self._path} is there without {SETTINGS}; give another folder, or delete the file")
+        adopt_settings(file, settings, what="rows made", remedy="give another folder, or delete this one")
 
     def _read(self) -> list[R]:
         if not self._path.is_file():

@@ -37,20 +37,13 @@ class RunFolder:
         Raises:
             ConfigError: the folder holds a run with other settings, each of which is named.
         """
-        settings = json.loads(json.dumps(settings, default=str))
-        file = self.path / SETTINGS
-        if file.exists():
-            before = json.loads(file.read_text(encoding="utf-8"))
-            changed = [name for name in sorted(before | settings) if before.get(name) != settings.get(name)]
-            if changed:
-                listed = ", ".join(f"{name} was {before.get(name)!r}, is {settings.get(name)!r}" for name in changed)
-                raise ConfigError(
-                    f"{self.path} holds a run with other settings ({listed}); choose another --output_dir, or delete "
-                    "that folder to start anew"
-                )
-        else:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+        self.path.mkdir(parents=True, exist_ok=True)
+        adopt_settings(
+            self.path / SETTINGS,
+            settings,
+            what="a run",
+            remedy="choose another --output_dir, or delete that folder to start anew",
+        )
         write_atomically(self.path / VERSIONS, json.dumps(list_versions(), indent=2) + "\n")
 
     def find_checkpoint(self) -> Path | None:
@@ -107,6 +100,29 @@ class MetricsFile(TrainerCallback):
         if state.is_world_process_zero and logs:
             with self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+
+
+def adopt_settings(file: Path, settings: Mapping[str, Any], *, what: str, remedy: str) -> None:
+    """Record settings in a file, or check that it holds the same ones.
+
+    Args:
+        file: in a folder that exists.
+        settings: plain values; what JSON cannot say is recorded as text.
+        what: was made with them, for the error.
+        remedy: what to do where they differ.
+
+    Raises:
+        ConfigError: the file holds other settings, each of which is named.
+    """
+    settings = json.loads(json.dumps(settings, default=str))
+    if not file.exists():
+        write_atomically(file, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+        return
+    before = json.loads(file.read_text(encoding="utf-8"))
+    changed = [name for name in sorted(before | settings) if before.get(name) != settings.get(name)]
+    if changed:
+        listed = "; ".join(f"{name} was {before.get(name)!r} and is {settings.get(name)!r}" for name in changed)
+        raise ConfigError(f"{file.parent} holds {what} with other settings ({listed}); {remedy}")
 
 
 def list_versions() -> dict[str, str]:

@@ -147,7 +147,7 @@ class TestAgain:
     def test_other_settings_are_refused(self, world, undisturbed, capsys):
         assert main([*command(world, undisturbed)[3:], "--learning_rate", "1e-2"]) == 1
         message = capsys.readouterr().err
-        assert "learning_rate was 0.001, is 0.01" in message and "choose another --output_dir" in message
+        assert "learning_rate was 0.001 and is 0.01" in message and "choose another --output_dir" in message
 
 
 class TestRunFolder:
