@@ -17,7 +17,7 @@ class StoredClaim:
     Attributes:
         id: its number in the store.
         claim: text and truth as they were written, never changed.
-        kind: what it is about; see `vapo.claims.kinds`.
+        kind: what it is about; see `vapo.claims.filters.kinds`.
         maker: the model, program or file it is from.
         request: whose answer it stood in; None if no model was asked.
         rejected_for: why it was left out; None for one that is kept.

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vapo.claims.special_tokens import break_special_tokens
+from vapo.claims.filters.special_tokens import break_special_tokens
 
 FORM = 'Answer with JSON alone: {"claims": [{"text": "...", "is_true": true}, ...]}'
 """The last line of every instruction."""

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vapo.claims.reading import read_claims_in
+from vapo.claims.asking.reading import read_claims_in
 from vapo.types import Claim
 
 CAT, DOG = Claim("A cat sits.", True), Claim("A dog {runs}.", False)

@@ -72,7 +72,7 @@ def read_claims_in(text: str, finish_reason: str = "") -> Reading:
 
 
 def _find_entries(body: str) -> list[object] | None:
-    """Return the entries of the last list of claims, or of a broken one those that are whole; None if there is none."""
+    """Return the entries of the last list of claims, or of a broken one what is whole; None if there is none."""
     lists: list[list[object]] = []
     loose: list[object] = []
     for value in _find_values(body):
