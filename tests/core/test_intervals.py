@@ -42,6 +42,7 @@ def test_groups_of_one_or_without_a_pattern_are_plain_trials():
     assert clustered_interval([1, 1, 1], [2, 2, 2]) == wilson_interval(3, 6)
     assert clustered_interval([4, 0, 3], [4, 0, 3]) == wilson_interval(7, 7)
     assert clustered_interval([3], [4]) == wilson_interval(3, 4)
+    assert clustered_interval([1, 1, 1], [2, 2, 2], variance_factor=3) == wilson_interval(1, 2)
 
 
 def test_clustered_covers_where_plain_trials_do_not():
@@ -64,6 +65,8 @@ def test_clustered_covers_where_plain_trials_do_not():
 def test_clustered_refusals(successes, trials):
     with pytest.raises(ValueError, match=r"one of each per group|more successes|at least one trial"):
         clustered_interval(successes, trials)
+    with pytest.raises(ValueError, match="variance_factor is 0"):
+        clustered_interval([1], [2], variance_factor=0)
 
 
 def test_bootstrap():

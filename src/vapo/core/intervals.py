@@ -37,27 +37,30 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
     return _bound_rate(successes / trials, trials, _z(confidence))
 
 
-def clustered_interval(successes_G: ArrayLike, trials_G: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
+def clustered_interval(
+    successes_G: ArrayLike, trials_G: ArrayLike, confidence: float = 0.95, variance_factor: float = 1.0
+) -> tuple[float, float]:
     """Bound a success rate of trials that come in groups, such as claims about one image.
 
     Trials of a group resemble each other, so that n of them tell less than n alone. Wilson's interval is taken at the
     number of independent trials that they are worth:
 
-        deff = v / (p (1 - p) / n),  v = G / (G - 1) sum_g (s_g - p n_g)^2 / n^2,  n_eff = n / max(deff, 1)
+        deff = v / (p (1 - p) / n),  v = G / (G - 1) sum_g (s_g - p n_g)^2 / n^2,  n_eff = n / max(deff, 1) / factor
 
     Where every trial has the same outcome, or there is one group, nothing tells how much they resemble each other,
-    and n_eff = n.
+    and n_eff = n / factor.
 
     Args:
         successes_G: s, per group.
         trials_G: n, per group, from 0; at least one trial in all.
         confidence: in (0, 1).
+        variance_factor: by how much the rate scatters more than the groups show, at least 1.
 
     Returns:
         Lower and upper bound of p = sum(s) / sum(n).
 
     Raises:
-        ValueError: the shapes differ, a count or the confidence is out of its range, or there are no trials.
+        ValueError: the shapes differ, a number is out of its range, or there are no trials.
 
     Source: Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts
     estimated from survey data", Survey Methodology 24 (1998); Wilson's interval for theirs: Dean and Pagano, Journal
@@ -68,6 +71,8 @@ def clustered_interval(successes_G: ArrayLike, trials_G: ArrayLike, confidence: 
         raise ValueError(f"successes have shape {s.shape} and trials {n.shape}; give one of each per group")
     if (s < 0).any() or (s > n).any():
         raise ValueError("a group has more successes than trials, or fewer than none")
+    if not variance_factor >= 1:
+        raise ValueError(f"variance_factor is {variance_factor}; it must be at least 1")
     s, n = s[n > 0], n[n > 0]
     total = float(n.sum())
     if total < 1:
@@ -77,7 +82,7 @@ def clustered_interval(successes_G: ArrayLike, trials_G: ArrayLike, confidence: 
     if 0 < rate < 1 and groups > 1:
         variance = groups / (groups - 1) * float(((s - rate * n) ** 2).sum()) / total**2
         worth = total / max(variance / (rate * (1 - rate) / total), 1.0)
-    return _bound_rate(rate, worth, _z(confidence))
+    return _bound_rate(rate, worth / variance_factor, _z(confidence))
 
 
 def bootstrap_mean_interval(
