@@ -56,7 +56,10 @@ def test_longer_true_claims_are_told():
 def test_what_is_known_of_an_image_does_not_count():
     """A name that stands in one image's claims alone tells nothing about other images, whatever it tells there."""
     claims, groups = make_fair(60)
-    named = [Claim(f"{c.text} x{group}{'y' if c.is_true else 'n'}", c.is_true) for c, group in zip(claims, groups)]
+    named = [
+        Claim(f"{claim.text} x{group}{'y' if claim.is_true else 'n'}", claim.is_true)
+        for claim, group in zip(claims, groups, strict=True)
+    ]
     found = measure_wording(named, groups)
     assert found.low <= 0.5 <= found.high
 
