@@ -43,7 +43,7 @@ def test_a_row_may_have_fewer_claims_than_columns() -> None:
     assert read(row) == (Claim("a", True),)
 
 
-@pytest.mark.parametrize("label", ["CORRECT", "correct", " Correct ", True])
+@pytest.mark.parametrize("label", ["CORRECT", "correct", " Correct ", "TRUE", "true", True])
 def test_true_labels(label: object) -> None:
     assert read_label(label) is True
 
@@ -53,7 +53,7 @@ def test_wrong_labels(label: object) -> None:
     assert read_label(label) is False
 
 
-@pytest.mark.parametrize("label", ["MAYBE", "", "true", "yes", 0, 1, 0.5, ["CORRECT"]])
+@pytest.mark.parametrize("label", ["MAYBE", "", "t", "yes", "1", 0, 1, 0.5, ["CORRECT"]])
 def test_a_label_that_is_neither_is_refused(label: object) -> None:
     with pytest.raises(DataError, match="is neither CORRECT nor WRONG"):
         read_label(label)

@@ -69,6 +69,14 @@ def test_samples_are_a_sequence(make_row: MakeRow) -> None:
         samples[5]
 
 
+def test_samples_can_be_left_out(make_row: MakeRow) -> None:
+    samples = load_samples([make_row(answer=str(number)) for number in range(4)])[1:]
+    fewer = samples.leave_out({0: "too long", 2: "too short"})
+    assert list(fewer.row_numbers) == [2] and fewer[0].answer == "2"
+    assert [(problem.row, problem.reason) for problem in fewer.skipped] == [(1, "too long"), (3, "too short")]
+    assert len(samples) == 3 and not samples.skipped
+
+
 def test_samples_can_be_sent_to_a_worker(make_row: MakeRow) -> None:
     samples = pickle.loads(pickle.dumps(load_samples(Dataset.from_list([make_row()]))))
     assert samples[0].claims == TWO_CLAIMS

@@ -1,6 +1,6 @@
 """Read the claims of one row, in either of the two forms that data sets have them in.
 
-A label is CORRECT or WRONG (in any case), or a boolean. 0 and 1 are refused: they do not say which of them means
+A label is CORRECT or WRONG, TRUE or FALSE (in any case), or a boolean. 0 and 1 are refused: they do not say which of them means
 true, and a pool read the wrong way round teaches the opposite of what it says.
 """
 
@@ -14,7 +14,7 @@ from vapo.data.texts import read_text
 from vapo.errors import DataError
 from vapo.types import Claim
 
-_LABELS = {"CORRECT": True, "WRONG": False}
+_LABELS = {"CORRECT": True, "WRONG": False, "TRUE": True, "FALSE": False}
 
 
 def read_claims(row: Mapping[str, Any], layout: Layout) -> tuple[Claim, ...]:
@@ -25,7 +25,7 @@ def read_claims(row: Mapping[str, Any], layout: Layout) -> tuple[Claim, ...]:
         layout: where claims stand. In numbered form, a pair whose claim and label are both None is left out.
 
     Raises:
-        DataError: a claim is empty, has no label, or its label is neither CORRECT nor WRONG.
+        DataError: a claim is empty, has no label, or its label is none.
     """
     if layout.claims is not None:
         return _read_list(row.get(layout.claims), layout.claims)
@@ -46,7 +46,7 @@ def read_label(label: object) -> bool:
     """Read a label as the truth of its claim.
 
     Args:
-        label: CORRECT or WRONG in any case, or a boolean.
+        label: CORRECT or WRONG, TRUE or FALSE in any case, or a boolean.
 
     Raises:
         DataError: it is anything else.

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from vapo.data.csv_rows import CsvRows
 from vapo.data.folders import find_parts
 from vapo.data.json_lines import JsonLinesRows
 from vapo.data.picture_files import Folder
@@ -25,7 +26,7 @@ def open_rows(source: object, split: str | None = "train") -> Rows:
 
     Args:
         source: the name of a data set on the Hugging Face hub; a folder that `save_to_disk` wrote, or that holds
-            Parquet or JSON Lines files; such a file; a `datasets.Dataset` or `DatasetDict`; or a list of dicts.
+            Parquet or JSON Lines files; such a file, or a CSV file; a `datasets.Dataset` or `DatasetDict`; or a list of dicts.
         split: which part to read; None for the only one there is. A single file is the part `train`.
 
     Raises:
@@ -68,9 +69,11 @@ def _open_file(path: Path, split: str | None) -> Rows:
         return _open_parquet([path], path.parent, str(path))
     if path.suffix == ".jsonl":
         return JsonLinesRows([path], path.parent, str(path))
+    if path.suffix == ".csv":
+        return CsvRows(path, path.parent, str(path))
     raise DataError(
-        f"{path} has the unknown extension {path.suffix!r}; a data file ends in .parquet or .jsonl "
-        "(one JSON object per line)"
+        f"{path} has the unknown extension {path.suffix!r}; a data file ends in .parquet, .jsonl (one JSON object per "
+        "line) or .csv"
     )
 
 
