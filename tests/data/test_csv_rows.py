@@ -40,6 +40,25 @@ def test_a_data_set_with_numbered_claims(photo, tmp_path: Path):
     assert len(second.claims) == 1
 
 
+def test_one_claim_a_line(photo, tmp_path: Path):
+    """Lines of one image are one row, wherever they stand; a line without claim adds none."""
+    for name in "ab":
+        photo.save(tmp_path / f"{name}.png")
+    (tmp_path / "claims.csv").write_text(
+        "problem,answer,image,claim,label\n"
+        "What?,3,a.png,A roof.,TRUE\nWhat?,3,b.png,Snow.,false\nWhat?,3,a.png,A boat.,WRONG\nWhat?,4,b.png,,\n"
+    )
+    samples = load_samples(str(tmp_path / "claims.csv"))
+    assert [[(claim.text, claim.is_true) for claim in sample.claims] for sample in samples] == [
+        [("A roof.", True), ("A boat.", False)],
+        [("Snow.", False)],
+        [],
+    ]
+    (tmp_path / "claims.csv").write_text("problem,answer,image,claim,label\nWhat?,3,a.png,A roof.,\n")
+    with pytest.raises(DataError, match=r"row 0 \(claims.csv, line 2\): claims\[0\] has no 'is_true'"):
+        load_samples(str(tmp_path / "claims.csv"))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

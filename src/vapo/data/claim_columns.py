@@ -1,7 +1,7 @@
 """Read the claims of one row, in either of the two forms that data sets have them in.
 
-A label is CORRECT or WRONG, TRUE or FALSE (in any case), or a boolean. 0 and 1 are refused: they do not say which of them means
-true, and a pool read the wrong way round teaches the opposite of what it says.
+A label is CORRECT or WRONG, TRUE or FALSE (in any case), or a boolean. 0 and 1 are refused: they do not say which of
+them means true, and a pool read the wrong way round teaches the opposite of what it says.
 """
 
 from __future__ import annotations

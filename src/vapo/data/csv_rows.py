@@ -33,10 +33,10 @@ class CsvRows:
         try:
             with file.open(encoding="utf-8-sig", newline="") as stream:
                 reader = csv.reader(stream, strict=True)
-                self.columns = tuple(name.strip() for name in next(reader, []))
+                self.columns = tuple(name.strip() for name in next(reader, ()))
                 self._check_names()
                 for cells in reader:
-                    if cells:
+                    if cells:  # a blank line has none
                         self._take(cells, reader.line_num)
         except OSError as error:
             raise DataError(f"{file} cannot be read: {error.strerror or error}") from error

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from vapo.data.claim_lines import ClaimLines, holds_claim_lines
 from vapo.data.csv_rows import CsvRows
 from vapo.data.folders import find_parts
 from vapo.data.json_lines import JsonLinesRows
@@ -26,7 +27,8 @@ def open_rows(source: object, split: str | None = "train") -> Rows:
 
     Args:
         source: the name of a data set on the Hugging Face hub; a folder that `save_to_disk` wrote, or that holds
-            Parquet or JSON Lines files; such a file, or a CSV file; a `datasets.Dataset` or `DatasetDict`; or a list of dicts.
+            Parquet or JSON Lines files; such a file, or a CSV file; a `datasets.Dataset` or `DatasetDict`; or a list
+            of dicts.
         split: which part to read; None for the only one there is. A single file is the part `train`.
 
     Raises:
@@ -70,7 +72,8 @@ def _open_file(path: Path, split: str | None) -> Rows:
     if path.suffix == ".jsonl":
         return JsonLinesRows([path], path.parent, str(path))
     if path.suffix == ".csv":
-        return CsvRows(path, path.parent, str(path))
+        rows = CsvRows(path, path.parent, str(path))
+        return ClaimLines(rows) if holds_claim_lines(rows.columns) else rows
     raise DataError(
         f"{path} has the unknown extension {path.suffix!r}; a data file ends in .parquet, .jsonl (one JSON object per "
         "line) or .csv"
