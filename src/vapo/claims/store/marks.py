@@ -1,0 +1,96 @@
+"""What persons say of claims, in a store. A person may judge a claim again: the last word counts, none is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+from vapo.claims.store.store import Store
+
+Judgement = Literal["right", "wrong", "unclear"]
+JUDGEMENTS: tuple[Judgement, ...] = get_args(Judgement)
+
+
+_LAST = (
+    "NOT EXISTS (SELECT 1 FROM marks AS later WHERE later.claim = marks.claim AND later.reviewer = marks.reviewer "
+    "AND later.id > marks.id)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a reviewer says of a claim.
+
+    Attributes:
+        claim: the claim's number.
+        reviewer: their name.
+        judgement: whether the claim's label is right; unclear where the image does not tell.
+        text, is_true: what the claim should read instead; None for what may stay.
+    """
+
+    claim: int
+    reviewer: str
+    judgement: Judgement
+    text: str | None = None
+    is_true: bool | None = None
+
+
+def add_mark(store: Store, mark: Mark) -> None:
+    """Record a mark at once."""
+    with store.writing():
+        add_marks(store, [mark])
+
+
+def add_marks(store: Store, marks: Iterable[Mark]) -> None:
+    """Record marks; call it while writing."""
+    store.execute_many(
+        "INSERT INTO marks (claim, reviewer, mark, text, is_true, at) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (
+                mark.claim,
+                mark.reviewer,
+                mark.judgement,
+                mark.text,
+                None if mark.is_true is None else int(mark.is_true),
+                time.time(),
+            )
+            for mark in marks
+        ],
+    )
+
+
+def take_back(store: Store, reviewer: str) -> int | None:
+    """Remove the last mark that a reviewer made, and return its claim; None if there is none."""
+    with store.writing():
+        found = store.read_one("SELECT max(id), claim FROM marks WHERE reviewer = ?", (reviewer,))
+        if found is None or found[0] is None:
+            return None
+        store.execute("DELETE FROM marks WHERE id = ?", (found[0],))
+    return int(found[1])
+
+
+def read_marks(store: Store, *, subject: int | None = None, reviewer: str | None = None) -> dict[int, list[Mark]]:
+    """Return the last mark of each reviewer, by claim.
+
+    Args:
+        subject: only marks of this subject's claims.
+        reviewer: only this reviewer's marks.
+    """
+    conditions, values = [_LAST], list[object]()
+    if subject is not None:
+        conditions.append("claims.subject = ?")
+        values.append(subject)
+    if reviewer is not None:
+        conditions.append("reviewer = ?")
+        values.append(reviewer)
+    marks: dict[int, list[Mark]] = {}
+    for claim, name, judgement, text, is_true in store.read(
+        "SELECT claim, reviewer, mark, marks.text, marks.is_true FROM marks JOIN claims ON claims.id = claim "
+        f"WHERE {' AND '.join(conditions)} ORDER BY marks.id",
+        values,
+    ):
+        label = None if is_true is None else bool(is_true)
+        marks.setdefault(int(claim), []).append(Mark(int(claim), str(name), cast("Judgement", judgement), text, label))
+    return marks
