@@ -23,12 +23,14 @@ FLOORS = {
     "cli": 6,
     "__main__": 7,
 }
-# Inside engines, likewise: a room may use those on lower floors. `run_folder` is a file used by all that train.
+# Inside engines, likewise: a room may use those on lower floors. `run_folder` and `recipes` are files used by all that
+# train.
 FLOORS_OF_ENGINES = {
     "policy": 0,
     "tree": 0,
     "vllm": 0,
     "run_folder": 0,
+    "recipes": 0,
     "probes": 1,
     "examination": 2,
     "servers": 3,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, overload
 
@@ -60,6 +60,17 @@ class Samples(Sequence[Sample]):
     def row_numbers(self) -> Sequence[int]:
         """The row that each sample comes from, counted from 0."""
         return self._row_numbers
+
+    def leave_out(self, reasons: Mapping[int, str]) -> Samples:
+        """Return the samples but some of them, whose rows are added to `skipped`.
+
+        Args:
+            reasons: why each of them is left out, by its place among these samples.
+        """
+        rows = {self._row_numbers[place]: reason for place, reason in reasons.items()}
+        problems = [RowProblem(row, self._reader.rows.locate(row), reason) for row, reason in rows.items()]
+        kept = [row for row in self._row_numbers if row not in rows]
+        return Samples(self._reader, self._policy, kept, (*self.skipped, *problems))
 
     def _load(self, row: int) -> Sample:
         try:

@@ -205,3 +205,29 @@ class TestOptions:
         words = command(world, tmp_path / "out", "--model_name_or_path", str(tmp_path / "nothing"))
         assert main(words[3:]) == 1
         assert "cannot be loaded" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("option", "package", "extra"),
+        [
+            ("use_peft", "peft", "peft"),
+            ("load_in_4bit", "bitsandbytes", "qlora"),
+            ("load_in_8bit", "bitsandbytes", "qlora"),
+        ],
+    )
+    def test_a_missing_package_is_named(self, world, tmp_path, capsys, monkeypatch, option, package, extra):
+        monkeypatch.setattr("vapo.engines.trl.run.find_spec", lambda name: None if name == package else object())
+        assert main([*command(world, tmp_path / "out")[3:], f"--{option}", "true"]) == 1
+        assert (
+            f"{option} needs {package}, which is not installed: pip install 'vapo[{extra}]'" in capsys.readouterr().err
+        )
+        assert not (tmp_path / "out").exists()
+
+    def test_rows_left_out_are_counted(self, world, tmp_path, capsys):
+        rows = (world / "data.jsonl").read_text().splitlines()
+        rows[3] = rows[3].replace("What is 3?", "What is 3? " * 40)
+        (world / "long.jsonl").write_text("\n".join(rows) + "\n")
+        words = [*command(world, tmp_path / "out")[3:], "--data", str(world / "long.jsonl"), "--max_steps", "1"]
+        assert main([*words, "--max_prompt_tokens", "100"]) == 0
+        assert (
+            "rows left out: 1 of 8; the last is row 3 (long.jsonl, line 4): its prompt has" in capsys.readouterr().out
+        )

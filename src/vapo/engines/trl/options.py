@@ -14,6 +14,7 @@ from trl import ModelConfig, TrlParser
 
 from vapo.data.columns import DEFAULT_COLUMNS, Columns
 from vapo.data.pictures import MAX_PIXELS
+from vapo.engines.recipes import open_recipe
 from vapo.engines.trl.config import VAPOConfig
 from vapo.errors import ConfigError
 
@@ -54,6 +55,10 @@ class DataOptions:
     on_bad_row: Literal["error", "skip"] = field(default="error", metadata={"help": "What a bad row leads to."})
     allow_urls: bool = field(default=False, metadata={"help": "Fetch images from the web."})
     max_pixels: int = field(default=MAX_PIXELS, metadata={"help": "Largest image accepted, in pixels."})
+    max_prompt_tokens: int | None = field(
+        default=None,
+        metadata={"help": "Leave out rows whose prompt has more tokens, those of its pictures included."},
+    )
     limit: int | None = field(default=None, metadata={"help": "Use the first rows only."})
 
     @property
@@ -90,7 +95,8 @@ def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
     parser = TrlParser(classes, prog=prog, epilog=EXAMPLE, exit_on_error=False)
     parser.formatter_class = _KeepExample
     known = sorted({action.dest for action in parser._actions} - {"help"})
-    arguments = list(arguments)
+    # TRL's parser looks for the two words apart.
+    arguments = [word for a in arguments for word in (a.split("=", 1) if a.startswith("--config=") else [a])]
     _check_names(arguments, known)
     if "--config" in arguments:
         _check_config(arguments, known)
@@ -105,11 +111,15 @@ def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
     return RunOptions(str(model_name), str(source), data, training, model)
 
 
-def _check_config(arguments: Sequence[str], known: Sequence[str]) -> None:
+def _check_config(arguments: list[str], known: Sequence[str]) -> None:
+    """Check the names in the file behind `--config`; put a recipe's path in place of its name."""
     place = arguments.index("--config") + 1
     if place >= len(arguments):
-        raise ConfigError("--config needs the path of a YAML file")
+        raise ConfigError("--config needs the path of a YAML file, or the name of a recipe")
     path = Path(arguments[place])
+    if not path.exists() and not path.suffix and len(path.parts) == 1:
+        path = open_recipe(str(path)).path
+        arguments[place] = str(path)
     try:
         config: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

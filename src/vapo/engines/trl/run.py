@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,22 @@ from transformers import AutoConfig, TrainerCallback
 from trl import get_peft_config, get_quantization_config
 
 from vapo.data.samples import Samples, load_samples
+from vapo.engines.policy.checkpoint import load_processor
 from vapo.engines.run_folder import MetricsFile, RunFolder
 from vapo.engines.trl.options import RunOptions
+from vapo.engines.trl.prompt_lengths import leave_out_long_prompts
 from vapo.engines.trl.rows import make_training_rows
 from vapo.engines.trl.trainer import VAPOTrainer
-from vapo.errors import ModelError
+from vapo.errors import ConfigError, ModelError
 
 # Where a run is written, reported or executed does not change what it computes.
 NOT_SETTINGS = ("output_dir", "run_name", "report_to", "logging_dir", "disable_tqdm", "hub_token", "local_rank")
+
+NEEDED_PACKAGES = (
+    ("use_peft", "peft", "peft"),
+    ("load_in_4bit", "bitsandbytes", "qlora"),
+    ("load_in_8bit", "bitsandbytes", "qlora"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +53,13 @@ def train(options: RunOptions, callbacks: Sequence[TrainerCallback] = ()) -> Fin
         ModelError: the model cannot be loaded or probed.
     """
     training = options.training
+    prepare_loading(options)  # before the folder is opened: a mistyped name must not be held against the next try
     needs_claims = training.make_algorithm().needs.claims
     samples = load_split(options, options.data.data_split, require_claims=needs_claims)
     eval_rows = None
     if options.data.eval_split is not None:
         eval_samples = load_split(options, options.data.eval_split, require_claims=needs_claims)
         eval_rows = make_training_rows(eval_samples, system_prompt=options.data.system_prompt)
-
-    prepare_loading(options)  # before the folder is opened: a mistyped name must not be held against the next try
     folder = RunFolder(str(training.output_dir), training.world_size)
     if training.process_index == 0:
         folder.open(describe(options))
@@ -94,9 +102,9 @@ def leave_other_processes() -> None:
 
 
 def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samples:
-    """Load one split of the data the options name."""
+    """Load one split of the data the options name, and tell what is left out of it."""
     data = options.data
-    return load_samples(
+    samples = load_samples(
         options.source,
         split=split,
         columns=data.columns,
@@ -107,6 +115,13 @@ def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samp
         max_pixels=data.max_pixels,
         limit=data.limit,
     )
+    if data.max_prompt_tokens is not None:
+        processor = load_processor(options.model_name, options.training.trust_remote_code)
+        samples = leave_out_long_prompts(samples, processor, data.max_prompt_tokens, system_prompt=data.system_prompt)
+    if samples.skipped and options.training.process_index == 0:
+        total = len(samples) + len(samples.skipped)
+        print(f"rows left out: {len(samples.skipped)} of {total}; the last is {samples.skipped[-1]}")
+    return samples
 
 
 def describe(options: RunOptions) -> dict[str, Any]:
@@ -125,9 +140,13 @@ def prepare_loading(options: RunOptions) -> None:
     """Look at the model's configuration, and tell TRL how to load the weights.
 
     Raises:
+        ConfigError: a package that the options need is not installed.
         ModelError: there is no such model.
     """
     model, training = options.model, options.training
+    for option, package, extra in NEEDED_PACKAGES:
+        if getattr(model, option) and find_spec(package) is None:
+            raise ConfigError(f"{option} needs {package}, which is not installed: pip install 'vapo[{extra}]'")
     try:
         AutoConfig.from_pretrained(
             options.model_name, revision=model.model_revision, trust_remote_code=training.trust_remote_code
