@@ -117,7 +117,17 @@ _FLOATS = "image has floating-point pixels (mode F), whose range is anybody's gu
 
 def _open_lazily(value: object, folder: Folder | None, policy: PicturePolicy) -> Image.Image:
     image = value if isinstance(value, Image.Image) else _open_encoded(_locate(value, folder, policy))
-    width, height = image.size
+    try:
+        _check_size(image.size, policy)
+    except DataError:
+        if image is not value:
+            image.close()
+        raise
+    return image
+
+
+def _check_size(size: tuple[int, int], policy: PicturePolicy) -> None:
+    width, height = size
     if width * height > policy.max_pixels:
         raise DataError(
             f"image is {width} x {height} = {width * height} pixels, more than the {policy.max_pixels} allowed "
@@ -125,7 +135,6 @@ def _open_lazily(value: object, folder: Folder | None, policy: PicturePolicy) ->
         )
     if width * height == 0:
         raise DataError(f"image is {width} x {height}: it has no pixels")
-    return image
 
 
 def _locate(value: object, folder: Folder | None, policy: PicturePolicy) -> bytes | Path:

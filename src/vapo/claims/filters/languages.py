@@ -40,7 +40,7 @@ _COMMON: Mapping[str, frozenset[str]] = {
 }
 _LANGUAGES_OF: Mapping[str, tuple[str, ...]] = {
     word: tuple(language for language, words in _COMMON.items() if word in words)
-    for word in frozenset().union(*_COMMON.values())
+    for word in frozenset[str]().union(*_COMMON.values())
 }
 _LEAST_SHARE = 0.8
 _LEAST_WORDS = 2

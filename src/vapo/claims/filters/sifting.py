@@ -28,10 +28,10 @@ class Pool:
 
     room: dict[bool, int]
     size: int
-    texts: list[str] = field(default_factory=list)
-    kinds: Counter[str] = field(default_factory=Counter)
-    wordings: set[tuple[str, ...]] = field(default_factory=set)
-    affirmed: dict[tuple[str, ...], bool] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list[str])
+    kinds: Counter[str] = field(default_factory=Counter[str])
+    wordings: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
+    affirmed: dict[tuple[str, ...], bool] = field(default_factory=dict[tuple[str, ...], bool])
 
     def add(self, claim: Claim, kind: str) -> None:
         """Keep a claim."""

@@ -48,7 +48,7 @@ CREATE INDEX subjects_of_image ON subject_images (image);
 CREATE TABLE rows (
     source TEXT NOT NULL,      -- the data set or folder
     name TEXT NOT NULL,        -- the row's id, or the file's path in the folder
-    fingerprint TEXT NOT NULL, -- changes when the row's pictures may have; '' where that is not known
+    stamp TEXT NOT NULL, -- changes when the row's pictures may have; '' where that is not known
     subject INTEGER NOT NULL REFERENCES subjects (id),
     PRIMARY KEY (source, name)
 ) WITHOUT ROWID;

@@ -33,7 +33,7 @@ class SourceRow:
 
     source: str
     name: str
-    fingerprint: str
+    stamp: str
     subject: int
 
 
@@ -72,27 +72,27 @@ def find_subject(store: Store, key: str) -> int | None:
     return None if found is None else int(found[0])
 
 
-def add_row(store: Store, source: str, name: str, fingerprint: str, subject: int) -> None:
+def add_row(store: Store, source: str, name: str, stamp: str, subject: int) -> None:
     """Record that a row shows a subject, whatever it showed before."""
     store.execute(
-        "INSERT INTO rows (source, name, fingerprint, subject) VALUES (?, ?, ?, ?) ON CONFLICT (source, name) "
-        "DO UPDATE SET fingerprint = excluded.fingerprint, subject = excluded.subject",
-        (source, name, fingerprint, subject),
+        "INSERT INTO rows (source, name, stamp, subject) VALUES (?, ?, ?, ?) ON CONFLICT (source, name) "
+        "DO UPDATE SET stamp = excluded.stamp, subject = excluded.subject",
+        (source, name, stamp, subject),
     )
 
 
 def find_row(store: Store, source: str, name: str) -> SourceRow | None:
     """Return the row of this name; None if the store does not have it."""
-    found = store.read_one("SELECT fingerprint, subject FROM rows WHERE source = ? AND name = ?", (source, name))
+    found = store.read_one("SELECT stamp, subject FROM rows WHERE source = ? AND name = ?", (source, name))
     return None if found is None else SourceRow(source, name, str(found[0]), int(found[1]))
 
 
 def read_rows(store: Store) -> Iterator[SourceRow]:
     """Yield all rows, by source and name."""
-    for source, name, fingerprint, subject in store.execute(
-        "SELECT source, name, fingerprint, subject FROM rows ORDER BY source, name"
+    for source, name, stamp, subject in store.execute(
+        "SELECT source, name, stamp, subject FROM rows ORDER BY source, name"
     ):
-        yield SourceRow(str(source), str(name), str(fingerprint), int(subject))
+        yield SourceRow(str(source), str(name), str(stamp), int(subject))
 
 
 def list_subjects(store: Store) -> list[int]:
