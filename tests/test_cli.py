@@ -12,6 +12,7 @@ from vapo.cli import build_parser, main
 
 COMMANDS = [
     ["train"],
+    ["recipes"],
     ["evaluate"],
     ["diagnose"],
     ["demo"],

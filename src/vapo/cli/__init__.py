@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vapo import __version__
-from vapo.cli import data, demo, diagnose, evaluate, lab, train
+from vapo.cli import data, demo, diagnose, evaluate, lab, recipes, train
 from vapo.cli.parser import RAW, Parser
 from vapo.errors import VapoError
 
@@ -48,6 +48,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"vapo {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     train.add_train(commands)
+    recipes.add_recipes(commands)
     evaluate.add_evaluate(commands)
     diagnose.add_diagnose(commands)
     demo.add_demo(commands)
