@@ -18,17 +18,19 @@ class ServerError(ModelError):
     Attributes:
         status: what it answered with; None if it did not answer, or not in JSON.
         detail: what it said.
+        is_final: whether other requests would fare no better.
     """
 
-    def __init__(self, message: str, status: int | None = None, detail: str = "") -> None:
+    def __init__(self, message: str, status: int | None = None, detail: str = "", *, is_final: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.detail = detail
+        self.is_final = is_final
 
     @property
     def may_pass(self) -> bool:
         """Whether another request may succeed all the same: it was late, busy, broken, or did not like this one."""
-        return self.status not in (401, 403, 404)
+        return not self.is_final and self.status not in (401, 402, 403, 404)
 
 
 def tell_status(status: int, body: object, *, server: str, path: str, model: str | None, attempts: int) -> ServerError:
@@ -47,6 +49,11 @@ def tell_status(status: int, body: object, *, server: str, path: str, model: str
         remedy = f"check {KEY}" if read_key() else f"put the key into the environment variable {KEY}"
         return ServerError(f"{who} refuses the key ({status}); {remedy}", status)
     said = f": {detail}" if detail else ""
+    if status == 402 or _is_used_up(body):
+        spent = (
+            f"{who} takes no more requests on this account ({status}){said}; add credit, then give the command again"
+        )
+        return ServerError(spent, status, detail, is_final=True)
     if status == 404 and model is not None and path == CHAT:
         return ServerError(f"{who} has no {path} for the model {model!r}{said}", status, detail)
     if status == 429:
@@ -81,6 +88,11 @@ def tell_nonsense(server: str, path: str) -> ServerError:
         f"what answers {path} at {server} does not speak JSON; check that the URL is that of an OpenAI-compatible "
         "server, such as http://localhost:8000"
     )
+
+
+def _is_used_up(body: object) -> bool:
+    """Return whether an account has nothing left, which waiting does not change."""
+    return "insufficient_quota" in str(body)
 
 
 def find_detail(body: object) -> str:

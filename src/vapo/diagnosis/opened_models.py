@@ -119,9 +119,10 @@ def open_judge(model: str | None, url: str | None, prices: tuple[float, float] |
         if url is not None:
             raise ConfigError("--judge-url comes without a model; name it with --judge")
         return None
-    from vapo.engines.judge.client import JudgeClient, JudgePrices
+    from vapo.api.prices import Prices
+    from vapo.engines.judge.client import JudgeClient
 
-    return JudgeClient(url or OPENAI, model, prices=JudgePrices(*prices) if prices is not None else None)
+    return JudgeClient(url or OPENAI, model, prices=Prices(*prices) if prices is not None else None)
 
 
 def _connect(

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from vapo.api.concessions import find_refused, leave_out
+from vapo.api.prices import Prices
 from vapo.api.refusals import ServerError
 from vapo.api.replies import count_tokens
 from vapo.core.picture_names import name_image
@@ -26,14 +27,6 @@ from vapo.types import Sample
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-
-@dataclass(frozen=True, slots=True)
-class JudgePrices:
-    """US dollars for a million tokens."""
-
-    prompt: float
-    completion: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +52,14 @@ class JudgeUsage:
     completion_tokens: int = 0
     last_failure: str = ""
 
-    def cost(self, prices: JudgePrices) -> float:
-        """Return US dollars."""
-        return (self.prompt_tokens * prices.prompt + self.completion_tokens * prices.completion) / 1e6
-
-    def tell(self, prices: JudgePrices | None = None) -> str:
+    def tell(self, prices: Prices | None = None) -> str:
         """Return all that is not zero, in a sentence."""
         told = [f"{self.answers} asked ({self.prompt_tokens} + {self.completion_tokens} tokens)"]
         told += [f"{self.cached} from the cache"] if self.cached else []
         told += [f"{self.nonsense} without a category"] if self.nonsense else []
         told += [f"{self.failed} without an answer (the last one: {self.last_failure})"] if self.failed else []
         told += [f"{self.unsaved} that could not be written to the cache"] if self.unsaved else []
-        cost = f"; {self.cost(prices):.4f} US dollars" if prices is not None else ""
+        cost = "" if prices is None else f"; {prices.cost(self.prompt_tokens, self.completion_tokens):.4f} US dollars"
         return f"votes of the judge: {', '.join(told)}{cost}"
 
 
@@ -104,7 +93,7 @@ class JudgeClient:
         temperature: float = 0.7,
         seed: int = 0,
         max_tokens: int = 2048,
-        prices: JudgePrices | None = None,
+        prices: Prices | None = None,
         timeout_s: float = 120.0,
         **options: Any,
     ) -> None:
