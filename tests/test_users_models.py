@@ -27,6 +27,7 @@ RUN = {
     "per_device_train_batch_size": 4,
     "num_generations": 4,
     "max_completion_length": 24,
+    "system_prompt": "Think first.",
     "num_anchors": 4,
     # A random model answers nothing rightly, and writes marks only where it may write little else.
     "accuracy_gate": "none",
@@ -77,9 +78,9 @@ def read_prompt(folder: Path, picture: Path) -> dict[str, torch.Tensor]:
     )
 
 
-def evaluate(trained: SimpleNamespace, model: Path, out: Path) -> int:
+def evaluate(trained: SimpleNamespace, model: Path, out: Path, *more: str) -> int:
     words = ["evaluate", str(model), "--data", str(trained.data), "--split", "train", "--out", str(out)]
-    return main([*words, "--max-completion-tokens", "24", "--num-anchors", "4"])
+    return main([*words, "--max-completion-tokens", "24", "--num-anchors", "4", *more])
 
 
 def test_it_is_probed_and_learns(trained):
@@ -105,6 +106,8 @@ def test_it_is_evaluated(trained, tmp_path, capsys):
     assert "right answers, greedy" in capsys.readouterr().out
     evaluation = json.loads((tmp_path / "evaluation.json").read_text())
     assert evaluation["num_questions"] == 4 and evaluation["perception"]["before"]["num_claims"] == 16
+    assert evaluation["settings"]["system_prompt"] == "Think first."
     # A folder of results is closed to other weights: those of the last checkpoint are the same, the first were others.
     assert evaluate(trained, trained.after / "checkpoint-2", tmp_path) == 0
-    assert evaluate(trained, trained.before, tmp_path) == 1 and "weights" in capsys.readouterr().err
+    assert evaluate(trained, trained.before, tmp_path, "--system-prompt", "Think first.") == 1
+    assert "weights" in capsys.readouterr().err

@@ -27,7 +27,7 @@ def add_evaluate(commands: Commands) -> None:
     parser.add_argument("--num-anchors", type=int, default=8, help="probes per chain; 0 leaves them out (default: 8)")
     parser.add_argument("--batch-size", type=int, default=16, help="completions generated together (default: 16)")
     parser.add_argument("--seed", type=int, default=0, help="of sampling, anchors and claims (default: 0)")
-    parser.add_argument("--system-prompt", help="text put before every question")
+    parser.add_argument("--system-prompt", help="text put before every question (default: that of the model's run)")
     parser.add_argument("--device", default="auto", help="torch device (default: a GPU if there is one)")
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16 or float16 (default: by device)")
     parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the checkpoint")
@@ -38,6 +38,7 @@ def evaluate(options: argparse.Namespace) -> int:
     from vapo.diagnosis.evaluation import evaluate as measure
     from vapo.diagnosis.report import format_evaluation
     from vapo.engines.policy.checkpoint import load_policy
+    from vapo.engines.run_folder import choose_system_prompt
     from vapo.lab.shipped import resolve_data, resolve_model
 
     samples = load_questions(options, resolve_data(options.data))
@@ -57,7 +58,7 @@ def evaluate(options: argparse.Namespace) -> int:
         num_anchors=options.num_anchors,
         batch_size=options.batch_size,
         seed=options.seed,
-        system_prompt=options.system_prompt,
+        system_prompt=choose_system_prompt(options.system_prompt, options.model),
         on_progress=show_progress("answering"),
     )
     print(format_evaluation(evaluation))

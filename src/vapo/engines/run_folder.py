@@ -102,6 +102,23 @@ class MetricsFile(TrainerCallback):
                 file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
 
 
+def choose_system_prompt(given: str | None, policy: str | Path) -> str | None:
+    """Return the system message with which a policy is asked: as it was trained, unless another is given.
+
+    Args:
+        given: a text, which wins; an empty one stands for no system message. None leaves the choice to the run.
+        policy: a run's folder, one of its checkpoints, or anything else, which says nothing about its training.
+    """
+    if given is not None:
+        return given or None
+    folder = Path(policy).absolute()
+    run = folder.parent if folder.name.startswith("checkpoint-") else folder
+    file = run / SETTINGS
+    if not (folder.is_dir() and file.is_file()):
+        return None
+    return json.loads(file.read_text(encoding="utf-8")).get("system_prompt")
+
+
 def adopt_settings(file: Path, settings: Mapping[str, Any], *, what: str, remedy: str) -> None:
     """Record settings in a file, or check that it holds the same ones.
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from tiny_models import save_tiny
 
 from vapo.cli import main
-from vapo.engines.run_folder import RunFolder, list_versions, write_atomically
+from vapo.engines.run_folder import RunFolder, choose_system_prompt, list_versions, write_atomically
 from vapo.engines.trl.options import parse_run
 from vapo.errors import ConfigError
 
@@ -164,6 +164,17 @@ class TestRunFolder:
         folder.remove_checkpoints_after(tmp_path / "checkpoint-9")
         assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-9"]
         assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 9}\n'
+
+    def test_a_policy_is_asked_as_it_was_trained(self, tmp_path):
+        (tmp_path / "checkpoint-2").mkdir()
+        write_atomically(tmp_path / "settings.json", '{"system_prompt": "Think first."}')
+        for folder in (tmp_path, tmp_path / "checkpoint-2", str(tmp_path)):
+            assert choose_system_prompt(None, folder) == "Think first."
+            assert choose_system_prompt("Be brief.", folder) == "Be brief."
+            assert choose_system_prompt("", folder) is None
+        (tmp_path / "model").mkdir()
+        for other in ("Qwen/Qwen2.5-VL-7B-Instruct", tmp_path / "checkpoint-3", tmp_path / "model"):
+            assert choose_system_prompt(None, other) is None
 
 
 class TestOptions:
