@@ -43,10 +43,11 @@ def test_the_last_word_of_each_reviewer_counts(store: Store, claims: list[int]):
 def test_a_mark_taken_back_uncovers_the_one_before(store: Store, claims: list[int]):
     for mark in (Mark(claims[0], "ann", "right"), Mark(claims[0], "ann", "wrong"), Mark(claims[1], "bob", "right")):
         add_mark(store, mark)
-    assert take_back(store, "ann") == claims[0]
+    assert take_back(store, "ann", claims[1:]) is None
+    assert take_back(store, "ann", claims) == claims[0]
     assert read_marks(store, reviewer="ann") == {claims[0]: [Mark(claims[0], "ann", "right")]}
-    assert take_back(store, "ann") == claims[0]
-    assert take_back(store, "ann") is None
+    assert take_back(store, "ann", claims) == claims[0]
+    assert take_back(store, "ann", claims) is None
     assert list(read_marks(store)) == [claims[1]]
 
 

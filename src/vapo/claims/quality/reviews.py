@@ -63,7 +63,7 @@ def measure_errors(marks: MarksOfClaim, subject_of: Mapping[int, int]) -> ErrorF
     """
     found: dict[int, Judgement | None] = {}
     for claim, given in marks.items():
-        judgements = {mark.judgement for mark in given}
+        judgements: set[Judgement] = {mark.judgement for mark in given}
         found[claim] = judgements.pop() if len(judgements) == 1 else None
     agreed = list(found.values())
     return ErrorFigures(

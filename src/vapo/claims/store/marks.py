@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -61,11 +61,15 @@ def add_marks(store: Store, marks: Iterable[Mark]) -> None:
     )
 
 
-def take_back(store: Store, reviewer: str) -> int | None:
-    """Remove the last mark that a reviewer made, and return its claim; None if there is none."""
+def take_back(store: Store, reviewer: str, claims: Container[int]) -> int | None:
+    """Remove the last mark that a reviewer made, and return its claim.
+
+    Returns:
+        None if there is none, or it is on none of `claims`: it then stays.
+    """
     with store.writing():
-        found = store.read_one("SELECT max(id), claim FROM marks WHERE reviewer = ?", (reviewer,))
-        if found is None or found[0] is None:
+        found = store.read_one("SELECT id, claim FROM marks WHERE reviewer = ? ORDER BY id DESC LIMIT 1", (reviewer,))
+        if found is None or found[1] not in claims:
             return None
         store.execute("DELETE FROM marks WHERE id = ?", (found[0],))
     return int(found[1])

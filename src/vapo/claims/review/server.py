@@ -1,0 +1,205 @@
+"""Serve a review to the browser of this machine, and to nobody else.
+
+The server listens on 127.0.0.1. It answers only below a path that is a random token, so that other users and pages do
+not find it, and only to requests that name this machine as their host, so that a foreign page cannot reach it under a
+name of its own (DNS rebinding). What is shown stands under a policy that runs no script but the page's and fetches
+nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import sys
+from collections.abc import Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from typing import Any, cast
+
+from vapo.claims.review.session import ReviewSession
+from vapo.errors import ConfigError, DataError
+
+ADDRESS = "127.0.0.1"
+_NAMES = (ADDRESS, "localhost")
+_PAGE = {"": "review.html", "review.css": "review.css", "review.js": "review.js"}
+_MEDIA_TYPES = {"html": "text/html; charset=utf-8", "css": "text/css", "js": "text/javascript"}
+_MAX_BYTES = 65_536
+_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        *(f"{kind}-src 'self'" for kind in ("script", "style", "connect")),
+        "img-src 'self' data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",  # no text is ever parsed as HTML
+        "trusted-types 'none'",
+    ]
+)
+
+
+class ReviewServer(ThreadingHTTPServer):
+    """Serve one reviewer's session at `url` until `shutdown` is called.
+
+    Args:
+        session: what is served.
+        port: to listen on; 0 takes a free one.
+
+    Raises:
+        ConfigError: the port is in use, or none that this user may take.
+    """
+
+    daemon_threads = True
+    allow_reuse_address = False  # two reviews on one port would each get half of the marks
+
+    def __init__(self, session: ReviewSession, port: int = 0) -> None:
+        self.session = session
+        self.token = secrets.token_urlsafe(16)
+        try:
+            super().__init__((ADDRESS, port), _Handler)
+        except (OSError, OverflowError) as error:
+            said = error.strerror if isinstance(error, OSError) else "a port is a number from 0 to 65535"
+            raise ConfigError(
+                f"port {port} cannot be listened on ({said}); name another one with --port, or 0 for any that is free"
+            ) from error
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Pass over a browser that has stopped waiting; anything else is a mistake of ours, and shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+    @property
+    def url(self) -> str:
+        """Where the page is, with the token that opens it."""
+        return f"http://{ADDRESS}:{self.server_port}/{self.token}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ReviewServer  # pyright: ignore[reportIncompatibleVariableOverride]
+    server_version, sys_version = "vapo", ""
+
+    def do_GET(self) -> None:
+        path = self._find_path()
+        if path is None:
+            return
+        if path in _PAGE:
+            name = _PAGE[path]
+            content = files("vapo.claims.review.page").joinpath(name).read_bytes()
+            self._send(HTTPStatus.OK, _MEDIA_TYPES[name.rpartition(".")[2]], content)
+        elif path == "start":
+            self._answer(self._start)
+        elif found := re.fullmatch(r"places/(\d{1,9})", path):
+            self._answer(lambda: self.server.session.show(int(found[1])))
+        elif found := re.fullmatch(r"images/(\d{1,9})/(\d{1,4})", path):
+            self._show_image(int(found[1]), int(found[2]))
+        else:
+            self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
+
+    def do_POST(self) -> None:
+        path = self._find_path()
+        if path is None:
+            return
+        if self.headers.get("Origin") not in {f"http://{host}" for host in self._list_hosts()}:
+            self._refuse(HTTPStatus.FORBIDDEN, "only the review's own page may write")
+        elif path == "marks":
+            self._answer(self._mark)
+        elif path == "undo":
+            self._answer(self._undo)
+        else:
+            self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
+
+    def _start(self) -> dict[str, Any]:
+        session = self.server.session
+        place = session.find_unmarked()
+        return {"reviewer": session.reviewer, "places": len(session.subjects), "place": place, **self._measure()}
+
+    def _show_image(self, place: int, position: int) -> None:
+        try:
+            image = self.server.session.read_image(place, position)
+        except DataError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+        else:
+            self._send(HTTPStatus.OK, image.media_type, image.content)
+
+    def _mark(self) -> dict[str, Any]:
+        body = self._read_body()
+        claim, judgement, text, is_true = (body.get(name) for name in ("claim", "judgement", "text", "is_true"))
+        if type(claim) is not int or not isinstance(judgement, str):
+            raise DataError("a mark needs a claim's number and a judgement")
+        if not isinstance(text, str | None) or not isinstance(is_true, bool | None):
+            raise DataError("a claim's new text must be text, and its new label true or false")
+        self.server.session.mark(claim, judgement, text, is_true)
+        return self._measure()
+
+    def _undo(self) -> dict[str, Any]:
+        undone = self.server.session.undo()
+        return {"undone": list(undone) if undone is not None else None, **self._measure()}
+
+    def _measure(self) -> dict[str, Any]:
+        progress = self.server.session.measure()
+        figures, rate = progress.figures, progress.figures.rate
+        return {
+            "total": progress.total,
+            "right": figures.right,
+            "wrong": figures.wrong,
+            "unclear": figures.unclear,
+            "rate": None if rate is None else [rate.value, rate.low, rate.high],
+        }
+
+    def _read_body(self) -> Mapping[str, Any]:
+        length = self.headers.get("Content-Length", "")
+        if not length.isascii() or not length.isdigit() or int(length) > _MAX_BYTES:
+            raise DataError(f"a mark is at most {_MAX_BYTES} bytes of JSON")
+        try:
+            body: object = json.loads(self.rfile.read(int(length)))
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"a mark is a JSON object: {error}") from error
+        if not isinstance(body, dict):
+            raise DataError("a mark is a JSON object")
+        return cast("dict[str, Any]", body)
+
+    def _find_path(self) -> str | None:
+        """Return the path below the token; answer and return None where the request is none of the page's."""
+        if self.headers.get("Host") not in self._list_hosts():
+            self._refuse(HTTPStatus.FORBIDDEN, f"this page is served at {ADDRESS} only")
+            return None
+        token, slash, path = self.path.removeprefix("/").partition("/")
+        if not slash or not secrets.compare_digest(token.encode(), self.server.token.encode()):
+            self._refuse(HTTPStatus.NOT_FOUND, "there is no such page; open the whole address that vapo printed")
+            return None
+        return path
+
+    def _list_hosts(self) -> set[str]:
+        return {f"{name}:{self.server.server_port}" for name in _NAMES}
+
+    def _answer(self, make: Any) -> None:
+        try:
+            made = make()
+        except DataError as error:  # a StoreError too: the page says what went wrong, and the mark is not shown
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+        else:
+            self._send(HTTPStatus.OK, "application/json", json.dumps(made).encode())
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        self._send(status, "application/json", json.dumps({"error": reason}).encode())
+
+    def _send(self, status: HTTPStatus, media_type: str, content: bytes) -> None:
+        self.send_response(status)
+        for name, value in (
+            ("Content-Type", media_type),
+            ("Content-Length", str(len(content))),
+            ("Content-Security-Policy", _POLICY),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+            ("Cross-Origin-Opener-Policy", "same-origin"),
+            ("Cache-Control", "no-store"),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the address holds the token."""

@@ -1,0 +1,146 @@
+"""The review's server: it answers its own page on this machine, and nobody else."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+
+import pytest
+from claims.review.conftest import serve
+
+from vapo.claims.review.server import ReviewServer
+from vapo.claims.review.session import ReviewSession
+from vapo.claims.store.marks import read_marks
+from vapo.claims.store.store import Store
+from vapo.errors import ConfigError
+
+
+@pytest.fixture
+def server(path):
+    with serve(ReviewSession(path, "ann")) as server:
+        yield server
+
+
+def ask(server: ReviewServer, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """Send a request below the token, unless the path begins with a slash."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+    where = path if path.startswith("/") else f"/{server.token}/{path}"
+    host = f"127.0.0.1:{server.server_port}"
+    sent = {"Host": host, "Origin": f"http://{host}", **{name.replace("_", "-"): v for name, v in headers.items()}}
+    content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    connection.request("GET" if body is None else "POST", where, content, {k: v for k, v in sent.items() if v})
+    reply = connection.getresponse()
+    found = reply.status, dict(reply.getheaders()), reply.read()
+    connection.close()
+    return found
+
+
+def count_marks(path) -> int:
+    with Store(path) as store:
+        return len(read_marks(store))
+
+
+def test_the_page_and_its_parts(server):
+    for part, media_type in (
+        ("", "text/html; charset=utf-8"),
+        ("review.js", "text/javascript"),
+        ("review.css", "text/css"),
+    ):
+        status, headers, _ = ask(server, part)
+        assert status == 200 and headers["Content-Type"] == media_type
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
+        assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
+    assert ask(server, "images/0/0")[1]["Content-Type"] == "image/png"
+
+
+def test_a_mark_is_stored_and_measured(server, path):
+    claims = json.loads(ask(server, "places/0")[2])["claims"]
+    status, _, said = ask(server, "marks", {"claim": claims[0]["id"], "judgement": "wrong"})
+    measured = json.loads(said)
+    assert status == 200 and (measured["total"], measured["wrong"], measured["rate"][0]) == (9, 1, 1.0)
+    assert count_marks(path) == 1
+    ask(server, "marks", {"claim": claims[1]["id"], "judgement": "right"})
+    before = measured["rate"]
+    after = json.loads(ask(server, "marks", {"claim": claims[2]["id"], "judgement": "right"})[2])["rate"]
+    assert after[2] - after[1] < before[2] - before[1]  # the interval grows narrower
+    assert json.loads(ask(server, "undo", {})[2])["undone"] == [0, claims[2]["id"]]
+    assert count_marks(path) == 2
+
+
+@pytest.mark.parametrize("where", ["/", "/start", "/wrong-token/", "/wrong-token/start", "/favicon.ico", "//start"])
+def test_without_the_token_there_is_nothing(server, where):
+    status, _, said = ask(server, where)
+    assert status == 404 and server.token not in said.decode()
+    assert ask(server, where, {"claim": 1, "judgement": "right"})[0] == 404
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "[::1]:{port}"])
+def test_another_host_is_refused_with_the_token_too(server, path, host):
+    host = host.format(port=server.server_port)
+    assert ask(server, "start", Host=host)[0] == 403
+    assert ask(server, "marks", {"claim": 1, "judgement": "right"}, Host=host)[0] == 403
+    assert count_marks(path) == 0
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "https://127.0.0.1:{port}"])
+def test_other_pages_cannot_write(server, path, origin):
+    said = ask(server, "marks", {"claim": 1, "judgement": "right"}, Origin=origin.format(port=server.server_port))
+    assert said[0] == 403 and count_marks(path) == 0
+
+
+def test_it_listens_on_this_machine_alone(server):
+    assert server.server_address[0] == "127.0.0.1"
+    assert ask(server, "start", Host=f"localhost:{server.server_port}")[0] == 200  # as through ssh -L
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "a mark is a JSON object"),
+        (b"[" * 30_000, "a mark is a JSON object"),
+        (b"[1]", "a mark is a JSON object"),
+        (b" " * 70_000, "at most 65536 bytes"),
+        ({"claim": "1", "judgement": "right"}, "a claim's number"),
+        ({"claim": True, "judgement": "right"}, "a claim's number"),
+        ({"claim": 1}, "a judgement"),
+        ({"claim": 1, "judgement": "wrong", "text": 3}, "must be text"),
+        ({"claim": 1, "judgement": "wrong", "is_true": 0}, "true or false"),
+        ({"claim": 1, "judgement": "wrong", "text": "\ud800"}, "cannot be shown"),
+    ],
+)
+def test_nonsense_is_refused_in_a_sentence(server, path, body, message):
+    status, _, said = ask(server, "marks", body)
+    assert status == 400 and message in json.loads(said)["error"] and count_marks(path) == 0
+
+
+@pytest.mark.parametrize("where", ["places/9", "places/-1", "images/0/9", "other", "../start", "places/" + "9" * 30])
+def test_what_is_not_there(server, where):
+    assert ask(server, where)[0] in (400, 404)
+    assert ask(server, "elsewhere", {})[0] == 404
+
+
+def test_a_store_that_has_gone_is_told(server, path):
+    path.unlink()
+    status, _, said = ask(server, "places/0")
+    assert status == 400 and "there is no store" in json.loads(said)["error"]
+    assert ask(server, "images/0/0")[0] == 400
+
+
+def test_a_port_in_use_names_the_way_out(path):
+    session = ReviewSession(path, "ann")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigError, match=r"port \d+ cannot be listened on .* --port"):
+            ReviewServer(session, taken.getsockname()[1])
+    with pytest.raises(ConfigError, match="0 to 65535"):
+        ReviewServer(session, 70_000)
+
+
+def test_nothing_is_printed_not_even_when_a_browser_leaves(server, capfd):
+    ask(server, "start")
+    with socket.create_connection(("127.0.0.1", server.server_port)) as line:
+        line.sendall(f"GET /{server.token}/images/0/0 HTTP/1.1\r\n".encode())
+    ask(server, "start")
+    assert capfd.readouterr() == ("", "")
