@@ -11,6 +11,17 @@ from typing import Any
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, _NAMES) if path), None)
+_COUNT_PIXELS = """(figure, variable) => {
+  const drawn = figure.querySelector("canvas"), canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [drawn.width, drawn.height];
+  canvas.getContext("2d", { willReadFrequently: true }).drawImage(drawn, 0, 0);
+  const color = getComputedStyle(figure).getPropertyValue(variable).trim();
+  const [r, g, b] = [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let count = 0;
+  for (let k = 0; k < data.length; k += 4) if (data[k] === r && data[k + 1] === g && data[k + 2] === b) count += 1;
+  return count;
+}"""
 
 
 @dataclass
@@ -48,3 +59,8 @@ def visit(browser: Any, file: Path, width: int = 1280, height: int = 800, scheme
     page.wait_for_timeout(100)  # charts are drawn when their sizes are known
     yield visited
     page.close()
+
+
+def count_pixels(figure: Any, model: int) -> int:
+    """Return how many pixels of a figure's canvas have the colour of a model's line, as the style sheet says it."""
+    return figure.evaluate(_COUNT_PIXELS, f"--model-{model}")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib.resources import files
 
 import pytest
-from diagnosis.browser import CHROMIUM, start_chromium, visit
+from diagnosis.browser import CHROMIUM, count_pixels, start_chromium, visit
 from diagnosis.made_diagnosis import HOSTILE, make_diagnosis, make_images
 
 from vapo.diagnosis.page.frame import write_data
@@ -17,19 +17,6 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),  # one browser at a time
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium"),
 ]
-
-# Pixels of a canvas that have the colour of a model's line, as the style sheet says it.
-COUNT_PIXELS = """([figure, variable]) => {
-  const drawn = figure.querySelector("canvas"), canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [drawn.width, drawn.height];
-  canvas.getContext("2d", { willReadFrequently: true }).drawImage(drawn, 0, 0);
-  const color = getComputedStyle(figure).getPropertyValue(variable).trim();
-  const [r, g, b] = [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  let count = 0;
-  for (let k = 0; k < data.length; k += 4) if (data[k] === r && data[k + 1] === g && data[k + 2] === b) count += 1;
-  return count;
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +72,7 @@ def test_first_screen_has_the_verdicts_and_four_curves(page):
     for number in range(4):
         figure = figures.nth(number)
         for model in range(2):  # both models, laid over each other
-            assert figure.evaluate(f"figure => ({COUNT_PIXELS})([figure, '--model-{model}'])") > 60
+            assert count_pixels(figure, model) > 60
         plot = figure.locator(".plot")
         assert plot.bounding_box()["y"] + plot.bounding_box()["height"] <= 800
         assert "at the beginning" in plot.get_attribute("aria-label")
@@ -273,7 +260,7 @@ def test_dark_mode_is_dark_and_redraws_curves(page):
     page.wait_for_timeout(200)
     assert lightness() < 150
     figure = page.locator("#curves figure").first
-    assert figure.evaluate(f"figure => ({COUNT_PIXELS})([figure, '--model-0'])") > 60
+    assert count_pixels(figure, 0) > 60
 
 
 def test_what_was_left_out_is_said_in_place_of_its_chart(browser, tmp_path):

@@ -3,6 +3,8 @@
   "use strict";
   const { make, swatch, styleOfModel, shapePath, DASHES, percent, number, estimateText } = vapo;
 
+  const WHOLE = [1, 10, 100, 1000, 10000].flatMap((power) => [power, 2 * power, 5 * power]); // tokens and steps are counted
+
   function colorOf(element, variable) {
     return getComputedStyle(element).getPropertyValue(variable).trim();
   }
@@ -54,7 +56,8 @@
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: { x: { time: false, range: (_, low, high) => (curve.x_is_share ? [0, 1] : [low, high]) }, y: { range: (_, low, high) => rangeOf(curve, low, high) } },
       axes: [
-        { ...axis, label: curve.x_label, size: 24, values: curve.x_is_share ? (_, values) => sharp(values) : (_, values) => values.map((v) => number(v)) },
+        curve.x_is_share ? { ...axis, label: curve.x_label, size: 24, values: (_, values) => sharp(values) }
+          : { ...axis, label: curve.x_label, size: 24, incrs: WHOLE, values: (_, values) => values.map((v) => number(v)) },
         { ...axis, size: 48, space: 26, values: curve.y_is_share ? (_, values) => values.map((v) => percent(v, decimals(values))) : (_, values) => values.map((v) => number(v)) },
       ],
       hooks: {
@@ -93,8 +96,9 @@
     ctx.textAlign = "left";
     ctx.lineWidth = 3 * ratio;
     ctx.strokeStyle = background; // a halo: curves may run through the word
-    ctx.strokeText(name, bbox.left + 6 * ratio, y + 13 * ratio);
-    ctx.fillText(name, bbox.left + 6 * ratio, y + 13 * ratio);
+    const below = y + 15 * ratio < bbox.top + bbox.height; // else it would stand in the axis
+    ctx.strokeText(name, bbox.left + 6 * ratio, y + (below ? 13 : -5) * ratio);
+    ctx.fillText(name, bbox.left + 6 * ratio, y + (below ? 13 : -5) * ratio);
     ctx.restore();
   }
 

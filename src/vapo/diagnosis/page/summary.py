@@ -30,7 +30,7 @@ def describe_diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
             for row in diagnosis.differences
         ],
         "left_out": list(diagnosis.left_out),
-        "settings": [[name, _show(value)] for name, value in diagnosis.settings.items()],
+        "settings": [[name, show_setting(value)] for name, value in diagnosis.settings.items()],
     }
 
 
@@ -118,13 +118,14 @@ def _describe_heads(diagnosis: Diagnosis) -> dict[str, Any]:
     return {"maps": maps, "absent": explain_absence("attention_by_head", diagnosis, missing)}
 
 
-def _show(value: object) -> str:
+def show_setting(value: object) -> str:
+    """Return a setting's value as the page shows it."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return ", ".join(_show(item) for item in value)
+        return ", ".join(show_setting(item) for item in value)
     if isinstance(value, dict):
-        return ", ".join(f"{name} = {_show(item)}" for name, item in value.items())
+        return ", ".join(f"{name} = {show_setting(item)}" for name, item in value.items())
     return str(value)

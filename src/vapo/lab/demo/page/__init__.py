@@ -1,0 +1,1 @@
+"""The page of the demo: one HTML file that opens offline."""

@@ -1,0 +1,108 @@
+"""The three models in numbers, paired by question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from vapo.diagnosis.estimates import Estimate, estimate_mean, estimate_rate, estimate_share
+from vapo.diagnosis.findings import ModelFindings, QuestionFindings
+from vapo.diagnosis.question_measures import Measure, claims_right, early_right
+from vapo.engines.probes.perception_log import NUM_QUARTERS, depth_quarter
+
+ANSWERS = "right answers"
+CLAIMS = "claims judged right"
+LATE = f"{CLAIMS}, quarter {NUM_QUARTERS} of {NUM_QUARTERS}"
+LENGTH = "tokens per chain"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measure of the three models.
+
+    Attributes:
+        measure: what is measured.
+        is_share: whether it is a share, in [0, 1].
+        before, grpo, vapo: of each model; None if it was measured on no question.
+        grpo_change, vapo_change: after training less before, paired by question.
+        difference: VAPO less GRPO, paired by question.
+    """
+
+    measure: str
+    is_share: bool
+    before: Estimate | None
+    grpo: Estimate | None
+    vapo: Estimate | None
+    grpo_change: Estimate | None
+    vapo_change: Estimate | None
+    difference: Estimate | None
+
+
+def compare(before: ModelFindings, grpo: ModelFindings, vapo: ModelFindings, *, seed: int) -> tuple[Row, ...]:
+    """Compare the three models on the same questions.
+
+    Args:
+        before, grpo, vapo: what was found about each.
+        seed: of the intervals' resampling.
+    """
+    rows: list[Row] = []
+    for name, measure in _list_measures().items():
+        values = [
+            {question.digest: value for question in model.questions if (value := measure(question)) is not None}
+            for model in (before, grpo, vapo)
+        ]
+        estimate = _estimator(name, seed)
+        subtract = partial(_subtract, name=name, seed=seed)
+        rows.append(
+            Row(
+                name,
+                name != LENGTH,
+                *(estimate(list(own.values())) for own in values),
+                grpo_change=subtract(values[1], values[0]),
+                vapo_change=subtract(values[2], values[0]),
+                difference=subtract(values[2], values[1]),
+            )
+        )
+    return tuple(rows)
+
+
+def claims_in_quarter(question: QuestionFindings, quarter: int) -> float | None:
+    """Return the share of claims judged right with the image in a quarter of the chain, 1 to 4."""
+    asked = [
+        claim
+        for claim in question.probed or ()
+        if claim.view == "image" and claim.depth > 0 and depth_quarter(claim.depth) == quarter
+    ]
+    return sum(claim.correct for claim in asked) / len(asked) if asked else None
+
+
+def _list_measures() -> dict[str, Measure]:
+    return {
+        ANSWERS: lambda question: float(question.right) if question.token_texts else None,
+        **{f"{ANSWERS}, stopped at {stop} %": partial(early_right, depth=stop / 100) for stop in (25, 50, 75)},
+        f"{CLAIMS}, before the chain": partial(claims_right, view="image", depth=0.0),
+        **{
+            f"{CLAIMS}, quarter {quarter} of {NUM_QUARTERS}": partial(claims_in_quarter, quarter=quarter)
+            for quarter in range(1, NUM_QUARTERS + 1)
+        },
+        LENGTH: lambda question: float(len(question.token_texts)) if question.token_texts else None,
+    }
+
+
+def _estimator(name: str, seed: int) -> Callable[[Sequence[float]], Estimate | None]:
+    def estimate(values: Sequence[float]) -> Estimate | None:
+        if not values:
+            return None
+        if name == LENGTH:
+            return estimate_mean(values, seed=seed, name=name)
+        if name.startswith(ANSWERS):
+            return estimate_rate([value == 1 for value in values])
+        return estimate_share(values, seed=seed, name=name)
+
+    return estimate
+
+
+def _subtract(ours: dict[str, float], theirs: dict[str, float], *, name: str, seed: int) -> Estimate | None:
+    both = [value - theirs[digest] for digest, value in ours.items() if digest in theirs]
+    return estimate_mean(both, seed=seed, name=f"difference {name}") if both else None

@@ -1,0 +1,62 @@
+"""Do one of the demo's jobs, or go on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from vapo.data.samples import load_samples
+from vapo.diagnosis.diagnose import diagnose
+from vapo.diagnosis.findings import ModelFindings
+from vapo.diagnosis.opened_models import open_models
+from vapo.diagnosis.settings import DiagnosisSettings
+from vapo.engines.trl.options import parse_run
+from vapo.engines.trl.run import train
+from vapo.lab.demo.jobs import SPLIT, Job, Report
+
+
+def do_job(job: Job, report: Report) -> None:
+    """Train if the job says so, examine, and mark the job as finished.
+
+    Raises:
+        VapoError: whatever training or examining refuses.
+    """
+    if job.training:
+        train(parse_run(job.training, "vapo demo"), callbacks=[StepReport(report)])
+    examine(job, report)
+    job.mark_finished()
+
+
+def examine(job: Job, report: Report = lambda stage, done, total: None) -> ModelFindings:
+    """Examine the job's model and write its report; what has been found before is read back."""
+    samples = load_samples(job.data, split=SPLIT, require_claims=True, limit=job.questions)
+    models = open_models(
+        [job.name], lambda name: job.policy, max_batch_tokens=32768, batch_size=job.batch_size, device="cpu"
+    )
+    diagnosis = diagnose(
+        models,
+        samples,
+        Path(job.folder) / "measured",
+        protocols=["early", "perception"],
+        settings=DiagnosisSettings(**job.measuring, views=("image",)),
+        batch_size=job.batch_size,
+        data=f"lab, {SPLIT}, {len(samples)} questions",
+        model_settings=models.settings,
+        on_progress=lambda name: lambda done, total: report("examining", done, total),
+    )
+    return diagnosis.models[0]
+
+
+class StepReport(TrainerCallback):
+    """Report each step of training."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._report("training", state.global_step, state.max_steps)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._report("training", state.global_step, state.max_steps)
