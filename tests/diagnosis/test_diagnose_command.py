@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
 from vapo.cli import main
+from vapo.lab.shipped import shipped_checkpoint
 
 FEW = ["--step", "50", "--num-depths", "2", "--claims-per-depth", "2", "--remedy-cuts", "1"]
 
@@ -46,6 +48,20 @@ def test_the_lab_is_diagnosed(tmp_path, capsys):
     before = (tmp_path / "report" / "diagnosis.json").read_bytes()
     assert main(words) == 0
     assert (tmp_path / "report" / "diagnosis.json").read_bytes() == before
+
+
+def test_a_runs_model_is_asked_as_it_was_trained(tmp_path):
+    folder = tmp_path / "run" / "checkpoint-2"
+    shutil.copytree(shipped_checkpoint(), folder)
+    (tmp_path / "run" / "settings.json").write_text('{"system_prompt": "Be brief."}')
+    words = ["diagnose", "--data", "lab", "--limit", "1", "--protocols", "early", *FEW]
+    asked_with = {}
+    for model, more in ((str(folder), []), (str(folder), ["--system-prompt", ""]), ("lab", [])):
+        out = tmp_path / f"report-{len(asked_with)}"
+        assert main([*words, "--out", str(out), *more, model]) == 0
+        plain = json.loads((out / "diagnosis.json").read_text(encoding="utf-8"))
+        asked_with[model, *more] = plain["settings"]["models"][model]["system_prompt"]
+    assert list(asked_with.values()) == ["Be brief.", None, None]
 
 
 @pytest.mark.usefixtures("nothing_is_loaded")

@@ -46,7 +46,7 @@ def add_diagnose(commands: Commands) -> None:
     add = parser.add_argument_group("running the model").add_argument
     add("--batch-size", type=int, default=8, help="questions examined together (default: 8)")
     add("--max-batch-tokens", type=int, default=32768, help="tokens held at a time (default: 32768)")
-    add("--system-prompt", help="text put before every question")
+    add("--system-prompt", help="text put before every question (default: that of each model's run)")
     add("--device", default="auto", help="torch device (default: a GPU if there is one)")
     add("--dtype", default="auto", help="float32, bfloat16 or float16 (default: by device)")
     add("--trust-remote-code", action="store_true", help="run code that comes with the checkpoint")

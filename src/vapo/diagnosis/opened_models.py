@@ -11,6 +11,7 @@ from vapo.diagnosis.fingerprint import describe_policy
 from vapo.engines.examination.examinee import Examinee
 from vapo.engines.examination.transformers_examinee import TransformersExaminee
 from vapo.engines.policy.checkpoint import check_checkpoint, load_policy
+from vapo.engines.run_folder import choose_system_prompt
 from vapo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def open_models(
         resolve: turns a name into a folder or a name on the hub.
         base_url: an OpenAI-compatible server; None runs the models here, with transformers.
         tokenizer: of a server's model, if the server does not say where it is.
-        system_prompt: text of a system message.
+        system_prompt: text of a system message; None asks each model here as it was trained, see
+            `choose_system_prompt`.
         max_batch_tokens, batch_size: tokens held, and chains written, at a time.
         loading: device, dtype and trust_remote_code, as for `load_policy`.
 
@@ -74,7 +76,7 @@ def open_models(
     if len(set(names)) < len(names):
         raise ConfigError("a model is named twice; name each once")
     if base_url is not None:
-        return OpenedModels(names or [""], lambda name: _connect(name, base_url, tokenizer, system_prompt))
+        return OpenedModels(names or [""], lambda name: _connect(name, base_url, tokenizer, system_prompt or None))
     if not names:
         raise ConfigError("no model is named; give a checkpoint folder, a name on the hub, or 'lab'")
     sources = {name: resolve(name) for name in names}
@@ -83,9 +85,10 @@ def open_models(
 
     def load(name: str) -> tuple[Examinee, dict[str, Any]]:
         policy = replace(load_policy(sources[name], **loading), name=name)
-        settings = {"system_prompt": system_prompt, **describe_policy(policy)}
+        asked_with = choose_system_prompt(system_prompt, sources[name])
+        settings = {"system_prompt": asked_with, **describe_policy(policy)}
         examinee = TransformersExaminee(
-            policy, system_prompt=system_prompt, batch_size=batch_size, max_batch_tokens=max_batch_tokens
+            policy, system_prompt=asked_with, batch_size=batch_size, max_batch_tokens=max_batch_tokens
         )
         return examinee, settings
 
