@@ -1,10 +1,11 @@
-"""Write the tables in docs/training.md and docs/readings.md from the code: `python docs/list_options.py`.
+"""Write what the docs list of options, presets, recipes and commands from the code: `python docs/list_options.py`.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`; what is between them is replaced.
+A list stands between `<!-- table: NAME -->` and `<!-- end -->`; what is between them is replaced.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import fields
@@ -13,11 +14,17 @@ from typing import Any
 
 from trl import GRPOConfig
 
+from vapo.cli import build_parser
+from vapo.cli.data_options import add_data_options
+from vapo.cli.parser import Parser
 from vapo.core.rewards import PRESETS, Preset
+from vapo.engines.recipes import list_recipes
 from vapo.engines.trl.config import VAPOConfig
 from vapo.engines.trl.options import DataOptions
 
-PAGES = ("training.md", "readings.md")
+PAGES = ("training.md", "readings.md", "recipes.md", "commands.md")
+PARSED_BY_TRL = "vapo train"  # its options are those of a run, which have tables of their own
+PLACES: dict[Any, str] = {int: "N", float: "X", Path: "PATH"}
 
 
 def list_own_options() -> str:
@@ -40,17 +47,97 @@ def list_presets() -> str:
     return write_table(("Setting", *(f"`{name}`" for name in names)), rows)
 
 
+def list_shipped_recipes() -> str:
+    """Return a table of the run files that come with vapo."""
+    rows = ([f"`{recipe.name}`", recipe.title.rstrip(".")] for recipe in list_recipes())
+    return write_table(("Name", "What it trains"), rows)
+
+
+def list_commands() -> str:
+    """Return a section for every command but `vapo train`: what it does, its example, and its arguments."""
+    parsers = [parser for parser in find_commands(build_parser()) if parser.prog != PARSED_BY_TRL]
+    return "\n\n".join(map(describe_command, parsers))
+
+
+def list_naming_options() -> str:
+    """Return a table of the options that commands share to say what is where in their data."""
+    rows = ([name_argument(action), explain(action)] for action in make_naming_parser()._actions)
+    return write_table(("Argument", "Meaning"), rows)
+
+
+def make_naming_parser() -> Parser:
+    """Return a parser of the options that say what is where in a data set, whichever command reads it."""
+    parser = Parser(add_help=False)
+    add_data_options(parser, split="")
+    own = ("--data", "--split")  # these differ from command to command
+    parser._actions = [action for action in parser._actions if action.option_strings[-1] not in own]
+    return parser
+
+
+def find_commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """Return the parsers that run something, in the order in which they were added."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        return [parser]
+    return [command for group in groups for own in group.choices.values() for command in find_commands(own)]
+
+
+def describe_command(parser: argparse.ArgumentParser) -> str:
+    """Return a section about one command."""
+    examples = re.findall(r"^(?:example:)?\s*(vapo .*)$", parser.epilog or "", re.MULTILINE)
+    shown = "\n".join(f"$ {example}" for example in examples)
+    naming = {action.option_strings[-1] for action in make_naming_parser()._actions}
+    actions = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
+    own = [action for action in actions if not naming & set(action.option_strings)]
+    table = write_table(("Argument", "Meaning"), ([name_argument(action), explain(action)] for action in own))
+    parts = [f"## {parser.prog}", parser.description or "", f"```console\n{shown}\n```", table]
+    if len(own) < len(actions):
+        parts.append("And the options for [reading data](#reading-data).")
+    return "\n\n".join(parts)
+
+
+def name_argument(action: argparse.Action) -> str:
+    """Return an argument as it is typed, with what stands for its value."""
+    if action.choices is not None:
+        value = "|".join(map(str, action.choices))
+    elif isinstance(action.metavar, tuple):
+        value = " ".join(action.metavar)
+    else:
+        value = action.metavar or PLACES.get(action.type, "TEXT")
+        value = " ".join([value] * action.nargs) if isinstance(action.nargs, int) else value
+    if action.option_strings:
+        shown = action.option_strings[-1] + (f" {value}" if value else "")
+    else:
+        name = action.metavar or action.dest.upper()
+        shown = {"?": f"[{name}]", "*": f"[{name} ...]", "+": f"{name} ..."}.get(str(action.nargs), str(name))
+    return f"`{escape(shown)}`"
+
+
+def explain(action: argparse.Action) -> str:
+    """Return what an argument means, as its help says."""
+    text = argparse.HelpFormatter("vapo")._expand_help(action) if action.help else ""
+    return escape(text).replace("<", "&lt;")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "own options": list_own_options,
     "data options": list_data_options,
     "presets": list_presets,
+    "recipes": list_shipped_recipes,
+    "commands": list_commands,
+    "columns": list_naming_options,
 }
 
 
 def describe_field(field: Any) -> list[str]:
     """Return the name, default and help text of a dataclass field."""
     default = "" if field.default is None else f"`{field.default!r}`"
-    return [f"`{field.name}`", default, field.metadata["help"].replace("|", "\\|")]
+    return [f"`{field.name}`", default, escape(field.metadata["help"])]
+
+
+def escape(text: str) -> str:
+    """Return text that does not end a cell of a table."""
+    return text.replace("|", "\\|")
 
 
 def write_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

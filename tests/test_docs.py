@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import vapo
+from vapo.algorithms.algorithm import Algorithm
 from vapo.cli import build_parser
 from vapo.engines.trl.config import VAPOConfig
 from vapo.engines.trl.options import RunOptions, parse_run
@@ -146,8 +147,9 @@ def check_command(words: list[str]) -> None:
     elif words[:2] == ["vapo", "train"]:
         parse_run([*words[2:], "--use_cpu", "true"])
     elif program == "vapo":
+        written_to = words.index(">") if ">" in words else len(words)
         try:
-            build_parser().parse_args(words[1:])
+            build_parser().parse_args(words[1:written_to])
         except SystemExit as error:
             pytest.fail(f"{shlex.join(words)} is refused: {error}")
     elif program == "pre-commit":
@@ -158,10 +160,23 @@ def check_command(words: list[str]) -> None:
         assert program in OTHER_PROGRAMS, f"{program} is not known here; list it in OTHER_PROGRAMS or check it"
 
 
-@pytest.mark.parametrize("name", ["training.md", "readings.md"])
-def test_tables_are_current(name: str):
-    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    assert load_script("list_options").fill_tables(text) == text, "run `python docs/list_options.py`"
+def test_tables_are_current():
+    script = load_script("list_options")
+    for name in script.PAGES:
+        text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        assert script.fill_tables(text) == text, f"{name} is out of date: run `python docs/list_options.py`"
+
+
+def test_every_command_has_a_section():
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    parsers = load_script("list_options").find_commands(build_parser())
+    assert set(re.findall(r"^## (vapo .*)$", page, re.MULTILINE)) == {parser.prog for parser in parsers}
+
+
+def test_members_of_an_algorithm_are_all_explained():
+    page = (ROOT / "docs" / "algorithm.md").read_text(encoding="utf-8")
+    members = {name for name in vars(Algorithm) if not name.startswith("_")}
+    assert set(re.findall(r"^\| `(\w+)", page, re.MULTILINE)) == members
 
 
 @pytest.mark.parametrize(
