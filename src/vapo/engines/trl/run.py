@@ -40,12 +40,15 @@ class FinishedRun:
     new_steps: int
 
 
-def train(options: RunOptions, callbacks: Sequence[TrainerCallback] = ()) -> FinishedRun:
+def train(
+    options: RunOptions, callbacks: Sequence[TrainerCallback] = (), reward_funcs: Sequence[Any] | None = None
+) -> FinishedRun:
     """Train, or go on training, and save the policy into the run's folder.
 
     Args:
         options: of the run.
         callbacks: of transformers, beside the one that keeps the metrics.
+        reward_funcs: see `VAPOTrainer`; their names are among the run's settings.
 
     Raises:
         ConfigError: an option is out of range, or the folder holds a run with other settings.
@@ -62,13 +65,15 @@ def train(options: RunOptions, callbacks: Sequence[TrainerCallback] = ()) -> Fin
         eval_rows = make_training_rows(eval_samples, system_prompt=options.data.system_prompt)
     folder = RunFolder(str(training.output_dir), training.world_size)
     if training.process_index == 0:
-        folder.open(describe(options))
+        own = {} if reward_funcs is None else {"reward_funcs": [function.__name__ for function in reward_funcs]}
+        folder.open({**describe(options), **own})
     checkpoint = folder.find_checkpoint()
     done = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
     if folder.is_finished:
         return FinishedRun(folder.path, done, 0)
     trainer = VAPOTrainer(
         options.model_name,
+        None if reward_funcs is None else list(reward_funcs),
         args=training,
         train_dataset=make_training_rows(samples, system_prompt=options.data.system_prompt),
         eval_dataset=eval_rows,
