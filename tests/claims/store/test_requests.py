@@ -7,15 +7,15 @@ from vapo.claims.store.requests import (
     Question,
     RawAnswer,
     add_answer,
-    count_attempts,
-    find_unread,
     list_requests,
     mark_request,
     open_request,
     read_answer,
 )
+from vapo.claims.store.spending import Spending, read_reserved, read_spending, reserve
 from vapo.claims.store.store import Store
 from vapo.claims.store.subjects import StoredImage, add_subject
+from vapo.claims.store.workers import dismiss_worker, register_worker
 from vapo.types import Claim
 
 QUESTION = Question("Look.", "v1", 10, 10, "model", "http://localhost", {"temperature": 0, "seed": 7})
@@ -33,28 +33,52 @@ def ask(store: Store, subject: int):
         return open_request(store, subject, QUESTION)
 
 
+def answer(store: Store, request: int, given: RawAnswer = ANSWER) -> bool:
+    with store.writing():
+        return add_answer(store, request, given)
+
+
 def test_answers_are_kept_byte_for_byte_and_once(store: Store, subject: int):
     request = ask(store, subject)
     assert (request.attempt, request.state, request.num_true) == (1, "asked", 10)
-    assert read_answer(store, request.id) is None and find_unread(store, subject) == []
-    assert add_answer(store, request.id, ANSWER)
-    assert not add_answer(store, request.id, RawAnswer(b"late", 1, "stop", 1, 1, 1))
-    assert read_answer(store, request.id) == ANSWER
-    assert [found.id for found in find_unread(store, subject)] == [request.id]
+    assert read_answer(store, request.id) is None
+    assert answer(store, request.id)
+    assert not answer(store, request.id, RawAnswer(b"late", 1, "stop", 1, 1, 1))
+    assert read_answer(store, request.id) == ANSWER and list_requests(store, subject)[0].state == "answered"
     mark_request(store, request.id, "read", "no JSON")
-    assert find_unread(store, subject) == [] and list_requests(store, subject)[0].trouble == "no JSON"
+    assert [(found.state, found.trouble) for found in list_requests(store, subject)] == [("read", "no JSON")]
 
 
-def test_only_answers_count_as_attempts(store: Store, subject: int):
+def test_what_was_not_answered_is_asked_again_under_its_number(store: Store, subject: int):
     first = ask(store, subject)
     mark_request(store, first.id, "failed", "no answer")
     again = ask(store, subject)
-    assert (again.id, again.attempt) == (first.id, 1) and count_attempts(store, subject) == 0
+    assert (again.id, again.attempt, again.trouble) == (first.id, 1, None)
     lost = ask(store, subject)  # its process died in between
     assert lost.id == first.id
-    add_answer(store, lost.id, ANSWER)
+    answer(store, lost.id)
     second = ask(store, subject)
-    assert (second.attempt, count_attempts(store, subject)) == (2, 1) and second.id != first.id
+    assert second.attempt == 2 and second.id != first.id
+
+
+def test_spending_adds_up(store: Store, subject: int):
+    assert read_spending(store).tokens == 0
+    for _ in range(3):
+        request = ask(store, subject)
+        answer(store, request.id)
+        assert not answer(store, request.id)
+    assert read_spending(store) == Spending(300, 30, 0.75) and read_spending(store).tokens == 330
+
+
+def test_what_is_reserved_is_freed_with_its_worker(store: Store):
+    one, other = register_worker(store), register_worker(store)
+    reserve(store, one, 100, 0.5)
+    reserve(store, other, 10, 0.25)
+    assert read_reserved(store) == (110, 0.75)
+    reserve(store, one, -40, -0.5)
+    assert read_reserved(store) == (70, 0.25)
+    dismiss_worker(store, one)
+    assert read_reserved(store) == (10, 0.25)
 
 
 def test_claims_are_kept_or_rejected_and_found_again(store: Store, subject: int):

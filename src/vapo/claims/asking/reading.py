@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from vapo.api.refusals import ServerError
+from vapo.api.replies import take_choice
 from vapo.types import Claim
 
 _TEXT_NAMES = ("text", "claim", "statement")
@@ -26,6 +28,7 @@ _REFUSAL = re.compile(
     r"\b(?:i(?:'m| am) (?:sorry|unable|not able)|i can(?:no|')t|cannot (?:assist|help|comply)|as an ai)\b",
     re.IGNORECASE,
 )
+_REFUSED = "it was a refusal"
 _BRACKET = re.compile(r"[{\[]")
 _MAX_BRACKETS = 5000  # of which a list of claims can begin; each is tried
 
@@ -45,6 +48,24 @@ class Reading:
     trouble: str = ""
 
 
+def read_reply(body: bytes) -> Reading:
+    """Read the claims in a chat completion as it was received."""
+    try:
+        choice = take_choice(json.loads(body))
+    except (ValueError, ServerError):  # a body that is not UTF-8 raises a ValueError too
+        return Reading(trouble="it was no chat completion")
+    message = cast("Mapping[str, Any]", choice.get("message") or {})
+    if message.get("refusal"):
+        return Reading(trouble=_REFUSED)
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = [
+            cast("Mapping[str, Any]", part) for part in cast("list[object]", content) if isinstance(part, Mapping)
+        ]
+        content = "".join(str(part.get("text") or "") for part in parts)
+    return read_claims_in(str(content or ""), str(choice.get("finish_reason") or ""))
+
+
 def read_claims_in(text: str, finish_reason: str = "") -> Reading:
     """Read the claims in the text of an answer.
 
@@ -57,7 +78,7 @@ def read_claims_in(text: str, finish_reason: str = "") -> Reading:
         return Reading(trouble="it was empty" if finish_reason != "length" else "it was cut off before any claim")
     entries = _find_entries(body)
     if entries is None:
-        return Reading(trouble="it was a refusal" if _REFUSAL.search(body) else "it held no JSON of the asked form")
+        return Reading(trouble=_REFUSED if _REFUSAL.search(body) else "it held no JSON of the asked form")
     claims = [_read_entry(entry) for entry in entries]
     read = tuple(claim for claim in claims if claim is not None)
     unusable = len(claims) - len(read)
@@ -66,8 +87,8 @@ def read_claims_in(text: str, finish_reason: str = "") -> Reading:
         trouble = "it was cut off"
     elif not claims:
         trouble = "its list of claims was empty"
-    elif not read:
-        trouble = 'none of its claims had a "text" and an "is_true" that is true or false'
+    elif unusable:
+        trouble = f'{unusable} of its {len(claims)} claims had no "text", or no "is_true" that is true or false'
     return Reading(read, unusable, trouble)
 
 

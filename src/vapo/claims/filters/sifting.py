@@ -33,6 +33,11 @@ class Pool:
     wordings: set[tuple[str, ...]] = field(default_factory=set[tuple[str, ...]])
     affirmed: dict[tuple[str, ...], bool] = field(default_factory=dict[tuple[str, ...], bool])
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for another claim."""
+        return all(number <= 0 for number in self.room.values())
+
     def add(self, claim: Claim, kind: str) -> None:
         """Keep a claim."""
         self.room[claim.is_true] -= 1

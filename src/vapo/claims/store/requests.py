@@ -96,7 +96,10 @@ def open_request(store: Store, subject: int, question: Question) -> StoredReques
             (*asked, number),
         )
     else:
-        attempt = count_attempts(store, subject) + 1
+        (attempts,) = store.read_one(
+            "SELECT coalesce(max(attempt), 0) FROM requests WHERE subject = ?", (subject,)
+        ) or (0,)
+        attempt = int(attempts) + 1
         number = store.insert(
             "INSERT INTO requests (state, model, server, prompt_version, instruction, options, num_true, num_false, "
             "asked_at, subject, attempt) VALUES ('asked', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -108,40 +111,30 @@ def open_request(store: Store, subject: int, question: Question) -> StoredReques
 
 
 def add_answer(store: Store, request: int, answer: RawAnswer) -> bool:
-    """Record an answer at once; return False if the request has one already, which is then kept.
-
-    Raises:
-        StoreError: it cannot be written.
-    """
-    with store.writing():
-        if store.read_one("SELECT 1 FROM answers WHERE request = ?", (request,)) is not None:
-            return False
-        store.execute("UPDATE requests SET state = 'answered', trouble = NULL WHERE id = ?", (request,))
-        store.insert(
-            "INSERT INTO answers (request, received_at, seconds, body, finish_reason, prompt_tokens, "
-            "completion_tokens, usd) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                request,
-                time.time(),
-                answer.seconds,
-                answer.body,
-                answer.finish_reason,
-                answer.prompt_tokens,
-                answer.completion_tokens,
-                answer.usd,
-            ),
-        )
+    """Record an answer; return False if the request has one already, which is then kept. Call it while writing."""
+    if store.read_one("SELECT 1 FROM answers WHERE request = ?", (request,)) is not None:
+        return False
+    store.execute("UPDATE requests SET state = 'answered', trouble = NULL WHERE id = ?", (request,))
+    store.insert(
+        "INSERT INTO answers (request, received_at, seconds, body, finish_reason, prompt_tokens, completion_tokens, "
+        "usd) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            request,
+            time.time(),
+            answer.seconds,
+            answer.body,
+            answer.finish_reason,
+            answer.prompt_tokens,
+            answer.completion_tokens,
+            answer.usd,
+        ),
+    )
     return True
 
 
 def mark_request(store: Store, request: int, state: State, trouble: str | None = None) -> None:
     """Record what became of a request."""
     store.execute("UPDATE requests SET state = ?, trouble = ? WHERE id = ?", (state, trouble, request))
-
-
-def find_unread(store: Store, subject: int) -> list[StoredRequest]:
-    """Return a subject's requests whose answers are there but were never read, as after a crash."""
-    return [request for request in list_requests(store, subject) if request.state == "answered"]
 
 
 def list_requests(store: Store, subject: int) -> list[StoredRequest]:
@@ -155,14 +148,6 @@ def list_requests(store: Store, subject: int) -> list[StoredRequest]:
         StoredRequest(int(n), int(s), int(a), cast("State", state), str(model), int(right), int(wrong), trouble)
         for n, s, a, state, model, right, wrong, trouble in found
     ]
-
-
-def count_attempts(store: Store, subject: int) -> int:
-    """Return how many of a subject's requests were answered."""
-    (count,) = store.read_one(
-        "SELECT count(*) FROM requests WHERE subject = ? AND state IN ('answered', 'read')", (subject,)
-    ) or (0,)
-    return int(count)
 
 
 def read_answer(store: Store, request: int) -> RawAnswer | None:

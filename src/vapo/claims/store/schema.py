@@ -7,8 +7,10 @@
     workers         the processes that make claims; each holds the subjects it works on, so that no other does
     requests        what was asked of a model about a subject, attempt by attempt from 1
     answers         what came back, byte for byte, and what it cost
+    spending        what all answers cost together, so that nobody has to add them up
     claims          every claim that was read in an answer, written by a program or imported; `rejected_for` is why a
                     filter left it out, NULL for those that are kept
+    row_claims      which claims an imported row had, in order; beside these it has all that were made, like any row
     audits          what another model says of a claim
     marks           what a person says of a claim; `text` and `is_true` are what the claim should read instead
 
@@ -51,7 +53,7 @@ CREATE TABLE rows (
     stamp TEXT NOT NULL, -- changes when the row's pictures may have; '' where that is not known
     subject INTEGER NOT NULL REFERENCES subjects (id),
     PRIMARY KEY (source, name)
-) WITHOUT ROWID;
+);
 CREATE INDEX rows_of_subject ON rows (subject);
 CREATE TABLE workers (
     id INTEGER PRIMARY KEY,
@@ -88,6 +90,14 @@ CREATE TABLE answers (
     completion_tokens INTEGER NOT NULL,
     usd REAL NOT NULL
 );
+CREATE TABLE spending (
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    usd REAL NOT NULL
+);
+INSERT INTO spending VALUES (0, 0, 0.0);
+CREATE TRIGGER spend AFTER INSERT ON answers BEGIN UPDATE spending SET prompt_tokens = prompt_tokens +
+    NEW.prompt_tokens, completion_tokens = completion_tokens + NEW.completion_tokens, usd = usd + NEW.usd; END;
 CREATE TABLE claims (
     id INTEGER PRIMARY KEY,
     subject INTEGER NOT NULL REFERENCES subjects (id),
@@ -99,6 +109,15 @@ CREATE TABLE claims (
     rejected_for TEXT
 );
 CREATE INDEX claims_of_subject ON claims (subject);
+CREATE TABLE row_claims (
+    source TEXT NOT NULL,
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    claim INTEGER REFERENCES claims (id), -- NULL: it had none
+    PRIMARY KEY (source, name, position),
+    FOREIGN KEY (source, name) REFERENCES rows (source, name)
+) WITHOUT ROWID;
+CREATE INDEX rows_of_claim ON row_claims (claim);
 CREATE TABLE audits (
     id INTEGER PRIMARY KEY,
     claim INTEGER NOT NULL REFERENCES claims (id),

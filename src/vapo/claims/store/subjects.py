@@ -72,6 +72,13 @@ def find_subject(store: Store, key: str) -> int | None:
     return None if found is None else int(found[0])
 
 
+def find_key(store: Store, subject: int) -> str:
+    """Return the key of a subject that is in the store."""
+    found = store.read_one("SELECT key FROM subjects WHERE id = ?", (subject,))
+    assert found is not None
+    return str(found[0])
+
+
 def add_row(store: Store, source: str, name: str, stamp: str, subject: int) -> None:
     """Record that a row shows a subject, whatever it showed before."""
     store.execute(
@@ -88,10 +95,8 @@ def find_row(store: Store, source: str, name: str) -> SourceRow | None:
 
 
 def read_rows(store: Store) -> Iterator[SourceRow]:
-    """Yield all rows, by source and name."""
-    for source, name, stamp, subject in store.execute(
-        "SELECT source, name, stamp, subject FROM rows ORDER BY source, name"
-    ):
+    """Yield all rows, in the order in which they came."""
+    for source, name, stamp, subject in store.execute("SELECT source, name, stamp, subject FROM rows ORDER BY rowid"):
         yield SourceRow(str(source), str(name), str(stamp), int(subject))
 
 

@@ -1,0 +1,96 @@
+"""Take in the rows of a data set one by one, as subjects of a store; pictures known already are not opened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from vapo.claims.asking.pictures import encode_picture
+from vapo.claims.store.store import Store
+from vapo.claims.store.subjects import StoredImage, add_row, add_subject, find_row
+from vapo.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Row(Protocol):
+    """A row of a data set, or a file of a folder, as `vapo.data.shown` reads it."""
+
+    @property
+    def source(self) -> str:
+        """The data set."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What the row is called there; no two are called the same."""
+        ...
+
+    @property
+    def stamp(self) -> str:
+        """Changes when the row's pictures may have; "" if that is not known."""
+        ...
+
+    def open(self) -> Sequence[Image]:
+        """Return its pictures, upright, at least one. Raises DataError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A row that was taken in.
+
+    Attributes:
+        row: what it is called.
+        subject: its number in the store; None if it cannot be read.
+        images: its pictures, if they were opened.
+        why: it cannot be read.
+    """
+
+    row: str
+    subject: int | None
+    images: tuple[StoredImage, ...] = ()
+    why: str = ""
+
+
+class Intake:
+    """Take in rows; pictures are opened and encoded in threads, and nothing of a row is kept but in the store.
+
+    Args:
+        rows: in order.
+        store: where they go.
+        max_pixels: of a picture as it is kept.
+    """
+
+    def __init__(self, rows: Iterable[Row], store: Store, max_pixels: int) -> None:
+        self._rows: Iterator[Row] = iter(rows)
+        self._store = store
+        self._max_pixels = max_pixels
+        self._lock = asyncio.Lock()
+
+    async def take(self) -> Arrival | None:
+        """Take in the next row; None if there is none."""
+        try:
+            async with self._lock:
+                row = await asyncio.to_thread(next, self._rows, None)
+        except DataError as error:
+            return Arrival("", None, why=str(error))
+        if row is None:
+            return None
+        known = find_row(self._store, row.source, row.name)
+        if known is not None and known.stamp == row.stamp != "":
+            return Arrival(row.name, known.subject)
+        try:
+            images = await asyncio.to_thread(self._encode, row)
+        except DataError as error:
+            return Arrival(row.name, None, why=str(error))
+        with self._store.writing():
+            subject = add_subject(self._store, images)
+            add_row(self._store, row.source, row.name, row.stamp, subject)
+        return Arrival(row.name, subject, images)
+
+    def _encode(self, row: Row) -> tuple[StoredImage, ...]:
+        return tuple(encode_picture(image, self._max_pixels) for image in row.open())

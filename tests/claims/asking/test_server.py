@@ -1,0 +1,216 @@
+"""A paid answer is worth some patience; what will not pass is said at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import Any
+
+import pytest
+from engines.openai_stub import CHAT, Reply, refuse, run_stub, say
+
+from vapo.api.prices import Prices
+from vapo.api.refusals import ServerError
+from vapo.claims.asking.server import ModelServer
+from vapo.claims.store.subjects import StoredImage
+from vapo.errors import ConfigError, ModelError
+
+KEY = "sk-this-is-secret"
+IMAGES = [StoredImage("a", 1, 1, "image/png", b"picture")]
+
+
+@pytest.fixture(autouse=True)
+def own_key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+@pytest.fixture
+def stub():
+    with run_stub() as opened:
+        yield opened
+
+
+def ask(url: str, *, times: int = 1, options: dict[str, Any] | None = None, **settings: Any):
+    async def run():
+        async with ModelServer(url, **settings) as server:
+            await server.connect()
+            return await asyncio.gather(*(server.ask("Look.", IMAGES, options or {}) for _ in range(times)))
+
+    return asyncio.run(run())
+
+
+def test_an_answer_comes_byte_for_byte_with_what_it_took(stub):
+    body = json.dumps(say("hello", tokens=(2000, 100)).body, indent=3).encode() + b"\n "
+    stub.script[CHAT] = [Reply(body)]
+    (answer,) = ask(stub.url, prices=Prices(2.5, 10.0), options={"temperature": 0, "seed": 5})
+    assert answer.body == body and answer.finish_reason == "stop"
+    assert (answer.prompt_tokens, answer.completion_tokens) == (2000, 100)
+    assert answer.usd == pytest.approx(2000 * 2.5e-6 + 100 * 10e-6)
+    (asked,) = stub.asked()
+    assert (asked["model"], asked["temperature"], asked["seed"]) == ("tiny", 0, 5)
+    assert [part["type"] for part in asked["messages"][0]["content"]] == ["text", "image_url"]
+
+
+def test_a_server_may_say_what_it_cost_itself(stub):
+    reply = say("hello").body
+    stub.script[CHAT] = [Reply({**reply, "usage": {**reply["usage"], "cost": 0.25}})]
+    assert ask(stub.url)[0].usd == 0.25 and ask(stub.url, prices=Prices(0, 0))[0].usd == 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        refuse(429, "slow down", **{"Retry-After": "0.2"}),
+        refuse(429, "slow down"),
+        refuse(500, "oops"),
+        refuse(503, "overloaded", **{"Retry-After": "0.1"}),
+        refuse(408, "too late"),
+        Reply(say("x").body, fault="reset"),
+        Reply(say("x").body, fault="stall", seconds=1.0),
+        Reply(b'{"choices": [{"mess'),
+        Reply(b"<html>\xff</html>"),
+        Reply({"choices": []}),
+        Reply([1, 2]),
+    ],
+    ids=["429-wait", "429", "500", "503", "408", "reset", "stall", "half", "html", "no-choice", "list"],
+)
+def test_what_passes_is_waited_for(stub, fault):
+    stub.script[CHAT] = [fault, fault, say("at last")]
+    (answer,) = ask(stub.url, timeout_s=0.3)
+    assert b"at last" in answer.body and len(stub.asked()) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "said"),
+    [
+        (refuse(500, "out of memory"), 500, "answered /chat/completions with 500: out of memory"),
+        (Reply(say("x").body, fault="reset"), None, "cannot be reached"),
+        (Reply(say("x").body, fault="stall", seconds=1.0), None, r"did not answer .* within 0.3 s \(2 attempts\)"),
+        (Reply(b"{"), None, "does not speak JSON"),
+        (Reply({"error": {"message": "no GPU"}}), None, "without a choice: no GPU"),
+    ],
+    ids=["500", "reset", "stall", "half", "no-choice"],
+)
+def test_what_does_not_pass_is_told_and_others_may_fare_better(stub, fault, status, said):
+    stub.script[CHAT] = [fault]
+    with pytest.raises(ServerError, match=said) as raised:
+        ask(stub.url, timeout_s=0.3, max_retries=1)
+    assert raised.value.status == status and raised.value.may_pass and KEY not in str(raised.value)
+    assert len(stub.asked()) == 2
+
+
+def test_refusals_to_hurry_are_no_failures_but_patience_ends(stub):
+    stub.script[CHAT] = [*[refuse(429, "slow", **{"Retry-After": "0.01"})] * 12, say("at last")]
+    assert b"at last" in ask(stub.url, max_retries=1)[0].body
+    stub.script[CHAT] = [refuse(429, "slow", **{"Retry-After": "0.05"})]
+    with pytest.raises(ServerError, match=r"takes no more requests .429 after"):
+        ask(stub.url, patience_s=0.3)
+
+
+def test_being_told_to_slow_down_slows_all_down(stub):
+    async def run() -> tuple[float, float]:
+        async with ModelServer(stub.url, concurrency=8) as server:
+            await server.connect()
+            stub.script[CHAT] = [refuse(429, "slow", **{"Retry-After": "0.05"}), say("x")]
+            await asyncio.gather(*(server.ask("Look.", IMAGES, {}) for _ in range(8)))
+            slowed = server.pace.limit
+            for _ in range(200):
+                server.pace.speed_up()
+            return slowed, server.pace.limit
+
+    slowed, recovered = asyncio.run(run())
+    assert 4 <= slowed < 8 and recovered == 8
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (refuse(401, f"wrong key {KEY}"), "refuses the key .401.; check OPENAI_API_KEY"),
+        (refuse(403, "no"), "refuses the key"),
+        (refuse(404, "gone"), "has no /chat/completions for the model 'tiny': gone"),
+        (Reply({"error": {"message": "pay first", "code": "insufficient_quota"}}, 429), "takes no more .* pay first"),
+        (refuse(402, "empty"), "takes no more requests on this account"),
+    ],
+    ids=["401", "403", "404", "quota", "402"],
+)
+def test_what_stops_everything_is_not_tried_again(stub, fault, said):
+    stub.script[CHAT] = [fault]
+    with pytest.raises(ServerError, match=said) as raised:
+        ask(stub.url, model="tiny")
+    assert not raised.value.may_pass and len(stub.asked()) == 1 and KEY not in str(raised.value)
+
+
+def test_a_wait_of_hours_is_not_waited_for(stub):
+    stub.script[CHAT] = [refuse(429, "come back tomorrow", **{"Retry-After": "86400"})]
+    with pytest.raises(ServerError, match="come back tomorrow"):
+        ask(stub.url)
+    assert len(stub.asked()) == 1
+
+
+def test_what_the_server_does_not_take_is_left_out_by_all(stub):
+    def answer(body: Any) -> Reply:
+        named = [name for name in ("response_format", "seed", "max_completion_tokens") if name in body]
+        return refuse(400, f"{named[0]} is not supported") if named else say(str(body.get("max_tokens")))
+
+    stub.script[CHAT] = [answer]
+    options = {"response_format": {"type": "json_object"}, "seed": 1, "max_completion_tokens": 7, "temperature": 0}
+    answers = ask(stub.url, times=6, options=options)
+    assert all(json.loads(a.body)["choices"][0]["message"]["content"] == "7" for a in answers)
+    assert len(stub.asked()) <= 6 * 4
+
+
+def test_a_wrong_request_is_not_tried_again(stub):
+    stub.script[CHAT] = [refuse(400, "the picture is too large")]
+    with pytest.raises(ServerError, match="400: the picture is too large") as raised:
+        ask(stub.url)
+    assert len(stub.asked()) == 1 and raised.value.may_pass
+
+
+def test_no_server():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(ServerError, match=f"{url} cannot be reached .*; check the URL"):
+        ask(url)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"), [("huge", "has no model 'huge'; it has tiny, small"), (None, "has 2 models .* name the one")]
+)
+def test_the_model_must_be_there(model, said):
+    with run_stub(["tiny", "small"]) as stub, pytest.raises(ServerError, match=said):
+        ask(stub.url, model=model)
+
+
+def test_a_server_without_a_list_is_taken_at_the_users_word(stub):
+    del stub.script["/v1/models"]
+    stub.script[CHAT] = [say("x")]
+    assert ask(stub.url, model="mine") and stub.asked()[0]["model"] == "mine"
+
+
+def test_embeddings_come_in_the_order_of_their_texts(stub):
+    entries = [{"index": 1, "embedding": [0, 1]}, {"index": 0, "embedding": [1, 0]}]
+    stub.script["/v1/embeddings"] = [Reply({"data": entries}), Reply({"data": entries[:1]})]
+
+    async def run() -> list[list[float]]:
+        async with ModelServer(stub.url, "tiny") as server:
+            found = await server.embed("small", ["a", "b"])
+            with pytest.raises(ServerError, match="gave 1 embeddings of 2 texts"):
+                await server.embed("small", ["a", "b"])
+            return found
+
+    assert asyncio.run(run()) == [[1, 0], [0, 1]]
+    assert stub.asked("/v1/embeddings")[0]["input"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("options", [{"timeout_s": 0}, {"max_retries": -1}, {"patience_s": -1}, {"concurrency": 0}])
+def test_numbers_out_of_range(options):
+    with pytest.raises(ConfigError, match="must be"):
+        ModelServer("http://localhost:1", **options)
+
+
+def test_without_the_openai_package(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "openai", None)
+    with pytest.raises(ModelError, match=r"pip install 'vapo\[server\]'"):
+        ModelServer("http://localhost:1")
