@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vapo.claims.asking.reading import read_claims_in
+from vapo.claims.asking.reading import read_claims_in, read_reply
 from vapo.types import Claim
 
 CAT, DOG = Claim("A cat sits.", True), Claim("A dog {runs}.", False)
@@ -50,8 +50,8 @@ def test_leniently(text: str):
 )
 def test_strictly(entry: dict, reason: str):
     reading = read_claims_in(json.dumps({"claims": [entry, {"text": CAT.text, "is_true": True}]}))
-    assert (reading.claims, reading.unusable, reading.trouble) == ((CAT,), 1, ""), reason
-    assert 'had a "text"' in read_claims_in(json.dumps({"claims": [entry]})).trouble
+    assert (reading.claims, reading.unusable) == ((CAT,), 1), reason
+    assert reading.trouble == '1 of its 2 claims had no "text", or no "is_true" that is true or false'
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,25 @@ def test_a_cut_answer_keeps_what_is_whole_and_says_so():
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000, "{" * 100_000, "[{" * 50_000 + "]" * 9])
 def test_hostile_answers_hold_no_claims(text: str):
     assert read_claims_in(text).claims == ()
+
+
+def wrap(message: dict, **choice) -> bytes:
+    return json.dumps({"choices": [{"message": message, **choice}]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "trouble"),
+    [
+        (wrap({"content": PLAIN}), ""),
+        (wrap({"content": [{"type": "text", "text": PLAIN[:40]}, {"type": "text", "text": PLAIN[40:]}]}), ""),
+        (wrap({"content": PLAIN}, finish_reason="length"), "it was cut off"),
+        (wrap({"content": None, "refusal": "no"}), "it was a refusal"),
+        (wrap({"content": None}), "it was empty"),
+        (b'{"choices": []}', "it was no chat completion"),
+        (b"\xff{", "it was no chat completion"),
+        (b"", "it was no chat completion"),
+    ],
+)
+def test_replies_as_they_are_received(body: bytes, trouble: str):
+    reading = read_reply(body)
+    assert reading.trouble == trouble and reading.claims == ((CAT, DOG) if trouble in ("", "it was cut off") else ())
