@@ -75,20 +75,23 @@ class Layout:
         return self.claims is not None or bool(self.claim_pairs)
 
 
-def match_columns(columns: Columns, available: Sequence[str], require_claims: bool = False) -> Layout:
+def match_columns(
+    columns: Columns, available: Sequence[str], require_claims: bool = False, asks: bool = True
+) -> Layout:
     """Find the wanted columns among those a data set has.
 
     Args:
         columns: the wanted names.
         available: the names that are there.
         require_claims: whether a data set without claims is a problem.
+        asks: whether one without questions or answers is.
 
     Returns:
         The layout. Nothing is raised: what is missing stands in `Layout.problems`, all of it.
     """
     problems: list[str] = []
-    question = _match_text(columns.question, "question", available, problems)
-    answer = _match_text(columns.answer, "answer", available, problems)
+    question = _match_text(columns.question, "question", available, problems) if asks else None
+    answer = _match_text(columns.answer, "answer", available, problems) if asks else None
     images = _match_images(columns.images, available, problems)
     name = columns.id
     if name is not None and name not in available:

@@ -163,12 +163,14 @@ def prepare_reader(
     require_claims: bool = False,
     limit: int | None = None,
     whole_rows: bool = False,
+    asks: bool = True,
 ) -> tuple[RowReader, int]:
     """Open a source and match its columns, without looking at any row.
 
     Args:
         source, split, columns, image_folder, require_claims, limit: as for `load_samples`.
         whole_rows: read all columns of a row, not only those that a sample is made of.
+        asks: whether a data set without questions or answers is a problem.
 
     Returns:
         The reader, whose `layout.problems` may say that columns are missing, and how many rows to look at.
@@ -186,7 +188,7 @@ def prepare_reader(
             raise DataError(f"image_folder {path} is not a folder")
         folder = Folder(path, path)
     rows = open_rows(source, split)
-    layout = match_columns(columns, rows.columns, require_claims)
+    layout = match_columns(columns, rows.columns, require_claims, asks)
     count = len(rows) if limit is None else min(limit, len(rows))
     kept = rows if whole_rows else rows.keep(layout.used)
     return RowReader(kept, layout, folder, require_claims), count
