@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from vapo.claims.store.claims import StoredClaim, read_claims
@@ -26,7 +27,9 @@ def mend_claim(claim: Claim, marks: Sequence[Mark]) -> Claim | None:
 
 
 def read_pool(store: Store, subject: int, *, mended: bool = True) -> list[Claim]:
-    """Return a subject's claims to train on: those kept, as their reviewers would have them.
+    """Return a subject's claims to train on: those kept, as their reviewers would have them, each once.
+
+    A text that stands there as true and as false is left out.
 
     Args:
         store: the store.
@@ -34,8 +37,10 @@ def read_pool(store: Store, subject: int, *, mended: bool = True) -> list[Claim]
         mended: whether marks count; without them, claims are as they were made.
     """
     marks = read_marks(store, subject=subject) if mended else {}
-    pool = (mend_claim(stored.claim, marks.get(stored.id, ())) for stored in read_claims(store, subject))
-    return [claim for claim in pool if claim is not None]
+    mends = (mend_claim(stored.claim, marks.get(stored.id, ())) for stored in read_claims(store, subject))
+    pool = list(dict.fromkeys(claim for claim in mends if claim is not None))
+    texts = Counter(claim.text for claim in pool)
+    return [claim for claim in pool if texts[claim.text] == 1]
 
 
 def find_pool(store: Store, image_names: Sequence[str], *, mended: bool = True) -> list[Claim]:

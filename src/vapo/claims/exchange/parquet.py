@@ -1,0 +1,93 @@
+"""Claims as Parquet, one row a row, with the pictures inside, of types that `datasets` shows as pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from vapo.claims.exchange.json_lines import name_file
+from vapo.claims.exchange.rows import ClaimRow
+
+_ROWS_TOGETHER = 100
+SHARD_BYTES = 500_000_000
+"""Of pictures in one file of a folder, about: what the Hugging Face hub advises."""
+
+
+def write_parquet(path: Path, rows: Iterable[ClaimRow]) -> tuple[int, int]:
+    """Write rows into one file, which appears whole or not at all.
+
+    Args:
+        path: the file, replaced if it is there.
+        rows: what to write.
+
+    Returns:
+        How many rows and how many claims were written.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    schema = _make_schema()
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    num_rows = num_claims = 0
+    try:
+        with parquet.ParquetWriter(draft, schema) as writer:
+            for chunk in _chunks(rows):
+                writer.write_table(arrow.Table.from_pylist([_lay_out(row) for row in chunk], schema=schema))
+                num_rows += len(chunk)
+                num_claims += sum(len(row.claims) for row in chunk)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return num_rows, num_claims
+
+
+def split_shards(rows: Iterable[ClaimRow], shard_bytes: int = SHARD_BYTES) -> Iterator[list[ClaimRow]]:
+    """Yield rows in lists whose pictures have about `shard_bytes` together, at least one row in each."""
+    shard: list[ClaimRow] = []
+    size = 0
+    for row in rows:
+        shard.append(row)
+        size += sum(len(image.content) for image in row.images)
+        if size >= shard_bytes:
+            yield shard
+            shard, size = [], 0
+    if shard:
+        yield shard
+
+
+def _make_schema() -> Any:
+    datasets = import_module("datasets")
+    text, truth = datasets.Value("string"), datasets.Value("bool")
+    features = datasets.Features(
+        {
+            "id": text,
+            "source": text,
+            "images": datasets.List(datasets.Image()),
+            "image_names": datasets.List(text),
+            "claims": datasets.List({"text": text, "is_true": truth}),
+            "makers": datasets.List(text),
+        }
+    )
+    return features.arrow_schema
+
+
+def _lay_out(row: ClaimRow) -> dict[str, Any]:
+    return {
+        "id": row.name,
+        "source": row.source,
+        "images": [{"bytes": image.content, "path": name_file(image)} for image in row.images],
+        "image_names": [image.name for image in row.images],
+        "claims": [{"text": claim.text, "is_true": claim.is_true} for claim in row.claims],
+        "makers": list(row.makers),
+    }
+
+
+def _chunks(rows: Iterable[ClaimRow]) -> Iterator[list[ClaimRow]]:
+    left = iter(rows)
+    while chunk := list(islice(left, _ROWS_TOGETHER)):
+        yield chunk
