@@ -1,6 +1,7 @@
 """What can be left out of a request where a server does not take it.
 
-Some servers refuse forms of answers, seeds, or any temperature but their own, each by a 400 or 422 that names it.
+Some servers refuse forms of answers, seeds, probabilities, or any temperature but their own, each by a 400 or 422 that
+names it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from vapo.api.refusals import ServerError
 
-NEGOTIABLE = ("response_format", "seed", "temperature", "max_completion_tokens")
+NEGOTIABLE = ("response_format", "seed", "temperature", "max_completion_tokens", "logprobs", "top_logprobs")
 
 
 def find_refused(error: ServerError, left_out: Collection[str]) -> frozenset[str]:

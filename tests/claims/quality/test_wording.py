@@ -39,7 +39,7 @@ def test_a_word_of_false_claims_is_named():
     found = measure_wording(*make_fair(60, false=negate))
     # Half of the false claims are told by "not", the others are guessed: 0.5 + 0.25 of all.
     assert found.accuracy == pytest.approx(0.75, abs=0.04) and found.gives_away
-    assert found.tells[0].words in ("not", "is not", "not a")
+    assert found.tells[0].words == "not"
     assert found.tells[0].num_true == 0 and found.tells[0].num_claims > 100
     assert not any("not" in tell.words for tell in found.tells[1:])  # said once
 
@@ -99,4 +99,4 @@ def test_groups_with_one_truth_only():
 
 def test_words_of_any_script_count():
     claims, groups = make_fair(40, false=lambda text, rng: f"{text} 没有 😀")
-    assert measure_wording(claims, groups).tells[0].words in ("没有", "left 没有", "right 没有", "middle 没有")
+    assert measure_wording(claims, groups).tells[0].words == "没有"

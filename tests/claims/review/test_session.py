@@ -91,9 +91,9 @@ def test_reviews_that_cannot_begin(path, tmp_path):
         ReviewSession(tmp_path / "none.db", "ann")
     with pytest.raises(ConfigError, match="--reviewer"):
         ReviewSession(path, " ")
-    with pytest.raises(ConfigError, match="0 images"):
+    with pytest.raises(ConfigError, match="0 images are none"):
         ReviewSession(path, "ann", num_images=0)
     with Store(tmp_path / "empty.db", create=True):
         pass
-    with pytest.raises(DataError, match="holds no claims to review"):
+    with pytest.raises(DataError, match="holds no claims; make some"):
         ReviewSession(tmp_path / "empty.db", "ann")

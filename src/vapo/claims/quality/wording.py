@@ -171,7 +171,8 @@ def _find_tells(
     excess_W = np.abs(true_W - num_W * share) / np.sqrt(num_W * share * (1 - share))
     confidence = 1 - 0.05 / max(1, len(names))
     told = np.zeros(len(truth), dtype=bool)
-    for word in map(int, np.argsort(-excess_W, kind="stable")):
+    surest_first = np.lexsort(([name.count(" ") for name in names], -excess_W))  # and one word before two
+    for word in map(int, surest_first):
         if most == 0 or excess_W[word] < 2:
             return
         rows = held_WN.indices[held_WN.indptr[word] : held_WN.indptr[word + 1]]

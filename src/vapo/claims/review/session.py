@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vapo.claims.quality.reviews import ErrorFigures, measure_errors
+from vapo.claims.sampling import sample_subjects
 from vapo.claims.store.claims import find_claim, read_claims
 from vapo.claims.store.marks import JUDGEMENTS, Mark, add_mark, read_marks, take_back
 from vapo.claims.store.store import Store
@@ -29,8 +29,7 @@ class Progress:
 class ReviewSession:
     """Let one reviewer judge claims. May be used by several threads: each call opens the store for itself.
 
-    Images come in an order that depends on the seed and their pixels alone, so that the first ones are a random sample
-    of the store however it grows, and all reviewers see the same ones.
+    Images come in the order of `sample_subjects`, which is the same for all reviewers.
 
     Args:
         path: the store.
@@ -47,19 +46,10 @@ class ReviewSession:
     def __init__(self, path: Path, reviewer: str, *, num_images: int | None = None, seed: int = 0) -> None:
         if not reviewer.strip():
             raise ConfigError("the reviewer has no name; give one with --reviewer")
-        if num_images is not None and num_images < 1:
-            raise ConfigError(f"{num_images} images cannot be reviewed; choose at least 1, or leave it out for all")
         self.path = path
         self.reviewer = reviewer.strip()
         with Store(path) as store:
-            found = store.read(
-                "SELECT subjects.id, key FROM subjects WHERE EXISTS "
-                "(SELECT 1 FROM claims WHERE subject = subjects.id AND rejected_for IS NULL)"
-            )
-            if not found:
-                raise DataError(f"{path} holds no claims to review; make some with `vapo claims make`")
-            ordered = sorted(found, key=lambda row: hashlib.sha256(f"{seed} {row[1]}".encode()).digest())
-            self.subjects: tuple[int, ...] = tuple(int(number) for number, _ in ordered[:num_images])
+            self.subjects = sample_subjects(store, num_images, seed)
             self._places = {subject: place for place, subject in enumerate(self.subjects)}
             self._subject_of = {
                 int(claim): int(subject)

@@ -58,6 +58,11 @@ def read_claims(store: Store, subject: int, *, rejected: bool = False) -> list[S
     return _read(store, f"WHERE subject = ? {chosen}ORDER BY id", (subject,))
 
 
+def list_claims(store: Store) -> list[StoredClaim]:
+    """Return all claims that are kept, in the order in which they came."""
+    return _read(store, "WHERE rejected_for IS NULL ORDER BY id", ())
+
+
 def find_claim(store: Store, number: int) -> StoredClaim | None:
     """Return the claim of this number; None if there is none."""
     found = _read(store, "WHERE id = ?", (number,))

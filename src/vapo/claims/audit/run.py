@@ -1,0 +1,233 @@
+"""Put claims before a second model, many requests at a time, and keep each answer as it comes.
+
+The same call goes on where an earlier one was stopped: what was answered is not asked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from vapo.api.refusals import ServerError
+from vapo.claims.asking.server import ModelServer
+from vapo.claims.audit.questions import QUESTIONS, AuditQuestion, read_verdict, write_probe, write_turn
+from vapo.claims.making.ending import Ending, ended_by_user
+from vapo.claims.sampling import sample_subjects
+from vapo.claims.store.audits import Audit, AuditCost, add_audit, find_audited
+from vapo.claims.store.claims import StoredClaim, read_claims
+from vapo.claims.store.store import Store
+from vapo.claims.store.subjects import StoredImage, read_images
+from vapo.errors import VapoError
+
+_TOP_LOGPROBS = 20
+_PROBE_TURN = "Look at the image."
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """What is asked.
+
+    Attributes:
+        questions: about each claim.
+        num_images: images of a random sample whose claims are audited; None for all.
+        seed: of that sample.
+        max_tokens: of an answer, thoughts included.
+        probe_template: puts questions into the auditor's own turn, as VAPO's probes do; None asks in the user's turn.
+        max_failures: requests in a row without an answer after which the server counts as broken.
+    """
+
+    questions: tuple[AuditQuestion, ...] = tuple(QUESTIONS.values())
+    num_images: int | None = 100
+    seed: int = 0
+    max_tokens: int = 2048
+    probe_template: str | None = None
+    max_failures: int = 20
+
+
+@dataclass(slots=True)
+class AuditTally:
+    """What became of the questions of one run.
+
+    Attributes:
+        num_claims: claims of the sample.
+        total: questions about them, those answered earlier among them.
+        before: answered by an earlier run.
+        answered: answers that came, unreadable ones among them.
+        unreadable: those that say neither yes nor no.
+        failed: questions without an answer; the next run asks them again.
+        tokens, usd: what the answers took.
+        last_failure: why the last failed one failed.
+        ended: why the run ended before its time; "" if it did not.
+    """
+
+    num_claims: int = 0
+    total: int = 0
+    before: int = 0
+    answered: int = 0
+    unreadable: int = 0
+    failed: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    last_failure: str = ""
+    ended: str = ""
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def done(self) -> int:
+        """Questions that need not be asked any more in this run."""
+        return self.before + self.answered + self.failed
+
+
+class _Case(NamedTuple):
+    claim: StoredClaim
+    question: AuditQuestion
+    images: tuple[StoredImage, ...]
+
+
+def audit_claims(
+    store: Store,
+    auditor: ModelServer,
+    settings: AuditSettings = AuditSettings(),
+    *,
+    on_progress: Callable[[AuditTally], None] | None = None,
+    on_notice: Callable[[str], None] = lambda notice: None,
+) -> AuditTally:
+    """Audit the claims of a random sample of images.
+
+    A first interrupt (Ctrl-C) ends it when the requests under way are answered, a second one at once.
+
+    Args:
+        store: where claims are, and what is said of them is kept.
+        auditor: who is asked.
+        settings: what.
+        on_progress: told how far it is.
+        on_notice: told that it is about to end.
+
+    Raises:
+        DataError: there are no claims.
+        ConfigError: a setting is out of its range.
+        ServerError: the auditor cannot be asked, or any more.
+        StoreError: the store cannot be written, or the disk is nearly full.
+        KeyboardInterrupt: it was interrupted twice.
+    """
+
+    async def run() -> AuditTally:
+        ending = Ending(store.path)
+        with ended_by_user(ending, on_notice):
+            async with auditor:
+                await auditor.connect()
+                tally = await _Auditing(store, auditor, settings, ending, on_progress).run()
+        if ending.error is not None:
+            raise ending.error
+        return tally
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError as error:
+        raise KeyboardInterrupt from error
+
+
+class _Auditing:
+    """One run."""
+
+    def __init__(
+        self,
+        store: Store,
+        auditor: ModelServer,
+        settings: AuditSettings,
+        ending: Ending,
+        on_progress: Callable[[AuditTally], None] | None,
+    ) -> None:
+        self._store = store
+        self._auditor = auditor
+        self._settings = settings
+        self._ending = ending
+        self._on_progress = on_progress
+        self._tally = AuditTally()
+        self._failures = 0  # in a row
+
+    async def run(self) -> AuditTally:
+        subjects = sample_subjects(self._store, self._settings.num_images, self._settings.seed)
+        answered = {
+            question.name: find_audited(self._store, self._auditor.model, question.name)
+            for question in self._settings.questions
+        }
+        sample = [(subject, read_claims(self._store, subject)) for subject in subjects]
+        self._tally.num_claims = sum(len(claims) for _, claims in sample)
+        self._tally.total = self._tally.num_claims * len(self._settings.questions)
+        kept = {claim.id for _, claims in sample for claim in claims}
+        self._tally.before = sum(len(claims & kept) for claims in answered.values())
+        cases = self._list_cases(sample, answered)
+        await asyncio.gather(*(self._work(cases) for _ in range(self._auditor.pace.most)))
+        self._tally.ended = self._ending.why
+        return self._tally
+
+    def _list_cases(
+        self, sample: list[tuple[int, list[StoredClaim]]], answered: dict[str, set[int]]
+    ) -> Iterator[_Case]:
+        for subject, claims in sample:
+            images: tuple[StoredImage, ...] | None = None
+            for claim in claims:
+                for question in self._settings.questions:
+                    if claim.id not in answered[question.name]:
+                        images = read_images(self._store, subject) if images is None else images
+                        yield _Case(claim, question, images)
+
+    async def _work(self, cases: Iterator[_Case]) -> None:
+        try:
+            for case in cases:
+                if self._ending.is_near:
+                    return
+                await self._deal_with(case)
+                if self._on_progress is not None:
+                    self._on_progress(self._tally)
+        except VapoError as error:
+            self._ending.announce(str(error), error)
+
+    async def _deal_with(self, case: _Case) -> None:
+        try:
+            audit, body, cost = await self._ask(case)
+        except ServerError as error:
+            if not error.may_pass:
+                raise
+            self._note_failure(str(error))
+            return
+        with self._store.writing():
+            add_audit(self._store, audit, body, cost)
+        self._failures = 0
+        self._tally.answered += 1
+        self._tally.unreadable += audit.says_yes is None
+        self._tally.tokens += cost.prompt_tokens + cost.completion_tokens
+        self._tally.usd += cost.usd
+
+    async def _ask(self, case: _Case) -> tuple[Audit, bytes, AuditCost]:
+        options: dict[str, Any] = {"temperature": 0.0, "logprobs": True, "top_logprobs": _TOP_LOGPROBS}
+        images = case.images if case.question.with_images else ()
+        text, template = case.claim.claim.text, self._settings.probe_template
+        if template is None:
+            options["max_completion_tokens"] = self._settings.max_tokens
+            answer = await self._auditor.ask(write_turn(case.question, text), images, options)
+        else:
+            options["max_completion_tokens"] = 1
+            beginning = write_probe(case.question, text, template)
+            answer = await self._auditor.ask(_PROBE_TURN, images, options, beginning=beginning)
+        says_yes, p_yes = read_verdict(answer.body)
+        audit = Audit(case.claim.id, self._auditor.model, case.question.name, says_yes, p_yes)
+        return audit, answer.body, AuditCost(answer.prompt_tokens, answer.completion_tokens, answer.usd)
+
+    def _note_failure(self, why: str) -> None:
+        self._tally.failed += 1
+        self._tally.last_failure = why
+        self._failures += 1
+        if self._failures >= self._settings.max_failures:
+            said = f"{self._failures} questions in a row got no answer"
+            self._ending.announce(
+                said,
+                ServerError(
+                    f"{said}; of the last one: {why}. Nothing is lost: check that the server is well, and give the "
+                    "same command again"
+                ),
+            )
