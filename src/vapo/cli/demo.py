@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
+from vapo.lab.demo.recipe import RECIPE
 
 
 def add_demo(commands: Commands) -> None:
@@ -21,8 +22,15 @@ def add_demo(commands: Commands) -> None:
         formatter_class=RAW,
     )
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder to write (default: runs/demo)")
-    parser.add_argument("--steps", type=int, help="training steps of each run (default: what fits ten minutes)")
-    parser.add_argument("--questions", type=int, help="held-out questions asked of each model (default: 200)")
+    parser.add_argument(
+        "--steps", type=int, default=RECIPE.steps, help=f"training steps of each run (default: {RECIPE.steps})"
+    )
+    parser.add_argument(
+        "--questions",
+        type=int,
+        default=RECIPE.questions,
+        help=f"held-out questions for each model (default: {RECIPE.questions})",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of training and of what is asked (default: 0)")
     parser.set_defaults(command=demo)
 

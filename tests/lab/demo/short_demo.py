@@ -35,7 +35,8 @@ def keep_quiet(stage: str) -> Callable[[int, int], None]:
 def run_short_demo(
     out: Path, *, on_progress: Callable[[str], Callable[[int, int], None]] = keep_quiet, **more: int
 ) -> Outcome:
-    return run_demo(out, recipe=SHORT, on_progress=on_progress, **more)
+    numbers = {"steps": SHORT.steps, "questions": SHORT.questions, "seed": 0, **more}
+    return run_demo(out, recipe=SHORT, on_progress=on_progress, **numbers)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from lab.demo.short_demo import SHORT, keep_quiet, run_short_demo
+from lab.demo.short_demo import SHORT, run_short_demo
 from safetensors.torch import load_file
 
 from vapo.errors import ConfigError
 from vapo.lab.demo import side_by_side
-from vapo.lab.demo.run import PAGE, run_demo
+from vapo.lab.demo.run import PAGE
 from vapo.lab.demo.table import format_outcome
 
 RUNS = ("grpo", "vapo")
@@ -122,7 +122,7 @@ def test_more_questions_can_be_asked_of_finished_runs(finished, tmp_path):
 )
 def test_numbers_out_of_range_are_refused(tmp_path, numbers, message):
     with pytest.raises(ConfigError, match=message):
-        run_demo(tmp_path / "demo", **numbers, on_progress=keep_quiet)
+        run_short_demo(tmp_path / "demo", **numbers)
     assert not (tmp_path / "demo").exists()
 
 

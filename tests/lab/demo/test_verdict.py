@@ -23,9 +23,9 @@ def rows(late_difference: Estimate | None, late: Estimate | None = about(0.7)) -
 @pytest.mark.parametrize(
     ("difference", "sentence"),
     [
-        (about(0.08), "VAPO's model sees more than GRPO's: it has 78.0 % of the claims judged right, GRPO's 70.0 %"),
+        (about(0.08), "VAPO's model sees more than GRPO's: it judges 78.0 % of the claims right, GRPO's 70.0 %"),
         (about(-0.08), "VAPO's model sees less than GRPO's"),
-        (about(0.01), "no difference in perception can be told from chance: VAPO's model has 78.0 %"),
+        (about(0.01), "no difference in perception can be told from chance: VAPO's model judges 78.0 %"),
         (about(0.02), "no difference in perception can be told from chance"),  # the interval ends in 0
         (about(0.08, count=9), "9 questions are too few to tell the two models apart."),
     ],

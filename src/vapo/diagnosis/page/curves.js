@@ -76,7 +76,8 @@
   function rangeOf(curve, low, high) {
     if (low == null) return [0, 1];
     const all = curve.reference ? [low, high, curve.reference[0]] : [low, high];
-    const room = Math.max((Math.max(...all) - Math.min(...all)) * 0.08, curve.y_is_share ? 0.01 : 1e-6);
+    const span = Math.max(...all) - Math.min(...all) || 0.1 * Math.abs(high); // a level line has an axis too
+    const room = Math.max(span * 0.08, curve.y_is_share ? 0.01 : 1e-6);
     const from = Math.min(...all) - room, to = Math.max(...all) + room;
     const bottom = low >= 0 ? Math.max(0, !curve.reference && from < 0.7 * to ? 0 : from) : from;
     return [bottom, curve.y_is_share && high <= 1 ? Math.min(1, to) : to];

@@ -95,6 +95,7 @@ def make_jobs(
         "num_depths": recipe.num_depths,
         "claims_per_depth": recipe.claims_per_depth,
         "closing": recipe.closing,
+        "max_answer_tokens": recipe.max_answer_tokens,
         "seed": seed,
     }
 

@@ -20,6 +20,7 @@ class Recipe:
         num_depths: depths at which claims are asked and chains are cut, a multiple of 4: so many to each quarter.
         claims_per_depth: claims asked at each depth, the same ones at all depths of a chain.
         closing: what is written where a chain is cut, for the model to answer at once.
+        max_answer_tokens: longest answer behind a cut.
         batch_size: questions examined together.
     """
 
@@ -30,6 +31,7 @@ class Recipe:
     num_depths: int
     claims_per_depth: int
     closing: str
+    max_answer_tokens: int
     batch_size: int
 
     @property
@@ -59,6 +61,7 @@ RECIPE = Recipe(
     num_depths=8,
     claims_per_depth=4,
     closing="</think>",  # the lab's model has learned no sentence about time
+    max_answer_tokens=16,
     batch_size=50,
 )
 """TRL's and VAPO's own defaults, but for a model of a million parameters on two CPU cores."""

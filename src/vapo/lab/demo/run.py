@@ -21,9 +21,9 @@ PAGE = "demo.html"
 def run_demo(
     out: Path,
     *,
-    steps: int | None = None,
-    questions: int | None = None,
-    seed: int = 0,
+    steps: int,
+    questions: int,
+    seed: int,
     recipe: Recipe = RECIPE,
     on_progress: Progress,
 ) -> Outcome:
@@ -31,8 +31,8 @@ def run_demo(
 
     Args:
         out: folder of the demo.
-        steps: training steps of each run, at least 1; None for the recipe's.
-        questions: held-out questions, at least 1; None for the recipe's. Another number can be asked for later.
+        steps: training steps of each run, at least 1.
+        questions: held-out questions, at least 1; another number can be asked for later.
         seed: of training and examining.
         recipe: all other settings.
         on_progress: makes, for the name of a stage, the callback that takes (done, in all).
@@ -42,8 +42,6 @@ def run_demo(
         VapoError: a job was refused, or its process ended without a word.
         OSError: a file cannot be written.
     """
-    steps = recipe.steps if steps is None else steps
-    questions = recipe.questions if questions is None else questions
     for name, value, least in (("steps", steps, 1), ("questions", questions, 1), ("seed", seed, 0)):
         if value < least:
             raise ConfigError(f"{name} is {value}; it must be at least {least}")
@@ -68,4 +66,5 @@ def _describe(recipe: Recipe, steps: int, seed: int) -> dict[str, Any]:
         "num_depths": recipe.num_depths,
         "claims_per_depth": recipe.claims_per_depth,
         "closing": recipe.closing,
+        "max_answer_tokens": recipe.max_answer_tokens,
     }

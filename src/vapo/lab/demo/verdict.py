@@ -29,17 +29,12 @@ def _phrase_late(row: Row) -> str:
         return "No claim was asked in the last quarter of a chain: the chains have too few logical boundaries."
     if difference.num_questions < FEWEST:
         return f"{difference.num_questions} questions are too few to tell the two models apart."
-    numbers = f"{say_percent(row.vapo)} of the claims judged right, GRPO's {say_percent(row.grpo)}"
+    numbers = f"judges {say_percent(row.vapo)} of the claims right, GRPO's {say_percent(row.grpo)}"
     if not is_clear(difference):
-        return (
-            f"In the last quarter of the chain no difference in perception can be told from chance: VAPO's model has "
-            f"{numbers} ({say_points(difference)})."
-        )
-    way = "more" if difference.value > 0 else "less"
-    return (
-        f"In the last quarter of the chain VAPO's model sees {way} than GRPO's: it has {numbers} "
-        f"({say_points(difference)})."
-    )
+        said = "no difference in perception can be told from chance: VAPO's model"
+    else:
+        said = f"VAPO's model sees {'more' if difference.value > 0 else 'less'} than GRPO's: it"
+    return f"In the last quarter of the chain {said} {numbers} ({say_points(difference)})."
 
 
 def _phrase_changes(row: Row) -> str:

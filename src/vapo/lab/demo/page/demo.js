@@ -1,7 +1,7 @@
 // Puts the page of the demo together from its data.
 (function (vapo) {
   "use strict";
-  const { make, mountCurve, card, wide, table, modelName, interval, scaleOf, percent, number, estimateText, signed, emphasised } = vapo;
+  const { make, mountCurve, card, wide, table, modelName, interval, scaleOf, emphasised } = vapo;
   const data = JSON.parse(document.getElementById("data").textContent);
   const { summary } = data, { models } = summary;
   const into = (id, ...content) => document.getElementById(id).replaceChildren(...content.flat().filter(Boolean));
@@ -14,13 +14,18 @@
   }
 
   function rowsCard() {
-    const write = (row) => (row.is_share ? (value) => percent(value, 1) : number);
-    const less = (row, estimate) => (!estimate ? "–" : row.is_share ? signed(estimate) : estimateText(estimate, number));
+    const write = (row, value, sign) => `${sign && value > 0 ? "+" : ""}${(row.is_share ? 100 * value : value).toFixed(1)}`;
+    const cell = (row, sign) => (estimate) => {
+      if (!estimate) return "–";
+      const [value, low, high, count] = estimate;
+      return make("span", { title: `${count} questions` }, write(row, value, sign),
+        low != null && make("span.faint", {}, ` [${write(row, low, sign)}, ${write(row, high, sign)}]`));
+    };
     const scale = scaleOf(summary.rows.filter((row) => row.is_share).map((row) => row.difference), 0);
-    return wide(card("In numbers", "With 95 % intervals; changes and differences are paired by question: an interval that leaves out 0 is one.",
-      table("The models in numbers", ["", ...models.map((_, k) => modelName(models, k)), "GRPO less before", "VAPO less before", "VAPO less GRPO", "", "questions"],
-        summary.rows.map((row) => [row.measure, ...row.models.map((estimate) => estimateText(estimate, write(row))), ...row.changes.map((change) => less(row, change)),
-          less(row, row.difference), row.is_share ? interval(row.difference, scale, VAPO) : null, row.difference ? String(row.difference[3]) : "0"]))));
+    return wide(card("In numbers", "With 95 % intervals. Differences are paired by question; one whose interval leaves out 0 can be told from chance.",
+      table("The models in numbers", ["", ...models.map((_, k) => modelName(models, k)), "GRPO less before", "VAPO less before", "VAPO less GRPO", ""],
+        summary.rows.map((row) => [row.is_share ? `${row.measure}, %` : row.measure, ...row.models.map(cell(row, false)), ...row.changes.map(cell(row, true)),
+          cell(row, true)(row.difference), row.is_share ? interval(row.difference, scale, VAPO) : null]))));
   }
 
   // By what the two trained models came to on the same question, and by what they still saw in the last quarter.
