@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -232,6 +233,19 @@ class TestOptions:
             f"{option} needs {package}, which is not installed: pip install 'vapo[{extra}]'" in capsys.readouterr().err
         )
         assert not (tmp_path / "out").exists()
+
+    def test_a_refused_run_is_not_held_against_the_next(self, world, tmp_path, capsys):
+        words = command(world, tmp_path / "out", "--max_steps", "1")[3:]
+        refusals = {
+            "one rollout takes 100 prompts": ["--generation_batch_size", "400"],
+            "falls between two generations": ["--generation_batch_size", "8"],
+            "needs vLLM|is not supported for 'llava'": ["--use_vllm", "true"],
+        }
+        for message, more in refusals.items():
+            assert main([*words, *more]) == 1
+            assert re.search(message, capsys.readouterr().err)
+        assert not (tmp_path / "out").exists()
+        assert main(words) == 0
 
     def test_rows_left_out_are_counted(self, world, tmp_path, capsys):
         rows = (world / "data.jsonl").read_text().splitlines()

@@ -316,6 +316,10 @@ class TestEngineOptions:
 
 
 class TestBadInput:
+    def test_fewer_rows_than_one_rollout_takes(self, make_trainer):
+        with pytest.raises(DataError, match=r"6 row\(s\), but one rollout takes 8 prompts .*32 / num_generations=4"):
+            make_trainer(generation_batch_size=32)
+
     def test_no_claims(self, make_trainer):
         with pytest.raises(DataError, match=r"no claims.*prompt, images, answer, id.*algorithm='grpo'"):
             make_trainer(rows=make_rows().remove_columns("claims"))

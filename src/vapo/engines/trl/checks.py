@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sized
+from types import MappingProxyType
 from typing import Any
 
 from vapo.engines.trl.config import VAPOConfig
 from vapo.errors import ConfigError, DataError
 
 
-def check_arguments(args: Any, train_dataset: Any, kwargs: dict[str, Any]) -> None:
+def check_arguments(args: Any, train_dataset: Any, kwargs: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Refuse what cannot be combined with probes or cannot be resumed.
 
     Args:
@@ -28,6 +30,7 @@ def check_arguments(args: Any, train_dataset: Any, kwargs: dict[str, Any]) -> No
             raise ConfigError(f"{name} cannot be combined with VAPO: probes need TRL's own single-turn rollouts")
     if train_dataset is None:
         raise DataError("train_dataset is missing; pass a datasets.Dataset with prompts, images and claims")
+    _check_one_rollout(args, train_dataset)
     _check_checkpoints_fall_between_generations(args)
 
 
@@ -43,6 +46,18 @@ def _check_checkpoints_fall_between_generations(args: VAPOConfig) -> None:
                 f"save_steps={args.save_steps} falls between two generations, which come every {period} steps: a "
                 f"resumed run would roll out anew and differ; use a multiple of {period}"
             )
+
+
+def _check_one_rollout(args: VAPOConfig, train_dataset: Any) -> None:
+    # TRL leaves out the last rows of an epoch that do not fill a rollout; if those are all, it trains on nothing.
+    assert args.generation_batch_size is not None and args.num_generations is not None
+    num_prompts = args.generation_batch_size // args.num_generations
+    if isinstance(train_dataset, Sized) and 0 < len(train_dataset) < num_prompts:
+        raise DataError(
+            f"the data set has {len(train_dataset)} row(s), but one rollout takes {num_prompts} prompts "
+            f"(generation_batch_size={args.generation_batch_size} / num_generations={args.num_generations}), so not "
+            "a single step could be made; lower generation_batch_size, or use more rows"
+        )
 
 
 def list_columns(dataset: Any) -> list[str]:

@@ -15,10 +15,12 @@ from trl import get_peft_config, get_quantization_config
 from vapo.data.samples import Samples, load_samples
 from vapo.engines.policy.checkpoint import load_processor
 from vapo.engines.run_folder import MetricsFile, RunFolder
+from vapo.engines.trl.checks import check_arguments
 from vapo.engines.trl.options import RunOptions
 from vapo.engines.trl.prompt_lengths import leave_out_long_prompts
 from vapo.engines.trl.rows import make_training_rows
 from vapo.engines.trl.trainer import VAPOTrainer
+from vapo.engines.trl.vllm_rollouts import check_vllm
 from vapo.errors import ConfigError, ModelError
 
 # Where a run is written, reported or executed does not change what it computes.
@@ -56,9 +58,13 @@ def train(
         ModelError: the model cannot be loaded or probed.
     """
     training = options.training
-    prepare_loading(options)  # before the folder is opened: a mistyped name must not be held against the next try
+    # What can be refused is refused before the folder is opened: a mistake must not be held against the next try.
+    prepare_loading(options)
     needs_claims = training.make_algorithm().needs.claims
     samples = load_split(options, options.data.data_split, require_claims=needs_claims)
+    rows = make_training_rows(samples, system_prompt=options.data.system_prompt)
+    check_arguments(training, rows)
+    check_vllm(options.model_name, training)
     eval_rows = None
     if options.data.eval_split is not None:
         eval_samples = load_split(options, options.data.eval_split, require_claims=needs_claims)
@@ -75,7 +81,7 @@ def train(
         options.model_name,
         None if reward_funcs is None else list(reward_funcs),
         args=training,
-        train_dataset=make_training_rows(samples, system_prompt=options.data.system_prompt),
+        train_dataset=rows,
         eval_dataset=eval_rows,
         quantization_config=get_quantization_config(options.model),
         peft_config=get_peft_config(options.model),
