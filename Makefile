@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.ready ## train the lab's small model for a few steps; print what it sees before and after
+demo: $(VENV)/.ready ## train the lab's small model with GRPO and with VAPO; show what each learns, and still sees
 	$(BIN)/vapo demo
 
 check: lint types docs test ## what CI runs first; `make vllm` is the rest

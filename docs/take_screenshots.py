@@ -1,13 +1,15 @@
-"""Make the report that the docs link to, and the pictures of it: `python docs/take_screenshots.py`.
+"""Make the report that the docs link to, and the pictures of it and of the demo: `python docs/take_screenshots.py`.
 
-The report is a real one, of the lab's checkpoint on its held-out questions; Chromium photographs it. Takes about two
-minutes on two cores.
+Both are real, of the lab's checkpoint on its held-out questions; Chromium photographs them. The report takes about two
+minutes on two cores, the demo ten; `python docs/take_screenshots.py report`, or `demo`, remakes one of them.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,26 +24,51 @@ MAX_BYTES = 300_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-def take_screenshots(report: Path, folder: Path) -> list[Path]:
-    """Photograph a report's first screen and its inspector; return the files."""
+def take_report(folder: Path) -> list[Path]:
+    """Diagnose, keep the report, photograph its first screen and its inspector; return the files."""
+    run(["diagnose", "lab", "--limit", str(NUM_QUESTIONS), "--out", str(folder)])
+    example = Path(shutil.copy(folder / "report.html", DOCS / "example_report.html"))
+    files = [DOCS / "diagnosis_report.png", DOCS / "diagnosis_inspector.png"]
+    with open_page(example) as page:
+        page.screenshot(path=files[0])
+        show_a_lost_answer(page)
+        photograph(page, "#inspector", files[1])
+    return [*map(shrink, files), example]
+
+
+def take_demo(folder: Path) -> list[Path]:
+    """Run the demo, photograph its page's first screen and its inspector; return the files."""
+    run(["demo", "--out", str(folder)])
+    files = [DOCS / "demo_page.png", DOCS / "demo_inspector.png"]
+    with open_page(folder / "demo.html") as page:
+        page.screenshot(path=files[0])
+        show_what_differs(page)
+        photograph(page, "#inspector", files[1])
+    return [*map(shrink, files)]
+
+
+def run(words: list[str]) -> None:
+    """Run a command of vapo; stop if it fails."""
+    status = main(words)
+    if status:
+        sys.exit(status)
+
+
+@contextmanager
+def open_page(file: Path) -> Iterator[Page]:
+    """Open a page in the system's Chromium and wait until it has drawn itself."""
     chromium = next((path for path in map(shutil.which, BROWSERS) if path), None)
     if chromium is None:
         sys.exit("no Chromium was found; install one, for example by apt-get install chromium")
-    files = [folder / "diagnosis_report.png", folder / "diagnosis_inspector.png"]
     with sync_playwright() as playwright:
         # Containers run as root, which Chromium's sandbox refuses.
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
-        page.goto(report.as_uri())
+        page.goto(file.as_uri())
         page.wait_for_selector("html[data-ready]")
         page.wait_for_timeout(300)
-        page.screenshot(path=files[0])
-        show_a_lost_answer(page)
-        photograph(page, "#inspector", files[1])
+        yield page
         browser.close()
-    for file in files:
-        shrink(file)
-    return files
 
 
 def photograph(page: Page, part: str, file: Path) -> None:
@@ -61,19 +88,30 @@ def show_a_lost_answer(page: Page) -> None:
         page.locator(".run.right").first.click()
 
 
-def shrink(file: Path) -> None:
+def show_what_differs(page: Page) -> None:
+    """Choose a question on which VAPO's model sees more in the last quarter than GRPO's, if there is one."""
+    differs = page.locator("button[data-filter=vapo-sees]")
+    if differs.count():
+        differs.click()
+        page.locator(".spot").first.click()
+
+
+def shrink(file: Path) -> Path:
     """Keep 256 colours: the page has few."""
     with Image.open(file) as picture:
         picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
     if file.stat().st_size > MAX_BYTES:
         sys.exit(f"{file} has {file.stat().st_size} bytes, more than {MAX_BYTES}; show less on it")
+    return file
 
+
+TAKEN: dict[str, Callable[[Path], list[Path]]] = {"report": take_report, "demo": take_demo}
 
 if __name__ == "__main__":
-    with TemporaryDirectory() as folder:
-        status = main(["diagnose", "lab", "--limit", str(NUM_QUESTIONS), "--out", folder])
-        if status:
-            sys.exit(status)
-        example = Path(shutil.copy(Path(folder) / "report.html", DOCS / "example_report.html"))
-        for file in [*take_screenshots(example, DOCS), example]:
-            print(f"{file}: {file.stat().st_size} bytes")
+    unknown = set(sys.argv[1:]) - set(TAKEN)
+    if unknown:
+        sys.exit(f"there is nothing called {', '.join(sorted(unknown))} to take; there are {' and '.join(TAKEN)}")
+    for name in sys.argv[1:] or TAKEN:
+        with TemporaryDirectory() as folder:
+            for file in TAKEN[name](Path(folder)):
+                print(f"{file}: {file.stat().st_size} bytes")
