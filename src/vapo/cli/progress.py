@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vapo.claims.making.tally import Tally
 
 
 def show_progress(what: str) -> Callable[[int, int], None]:
@@ -22,5 +26,21 @@ def show_progress(what: str) -> Callable[[int, int], None]:
         bar.update(done - bar.n)
         if done >= total:
             bar.close()
+
+    return show
+
+
+def show_tally(what: str) -> Callable[[Tally], None]:
+    """Return a callback that shows how far the making of claims is, with its rate, its cost and the time left."""
+    from tqdm import tqdm
+
+    from vapo.claims.making.report import tell_progress
+
+    bar = tqdm(desc=what, leave=False, disable=not sys.stderr.isatty())
+
+    def show(tally: Tally) -> None:
+        bar.total = tally.total
+        bar.set_postfix_str(tell_progress(tally), refresh=False)
+        bar.update(tally.done - bar.n)
 
     return show

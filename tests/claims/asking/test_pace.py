@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from vapo.claims.asking.pace import Pace
+from vapo.claims.asking.pace import Pace, PaceClosedError
 from vapo.errors import ConfigError
 
 
@@ -84,3 +84,41 @@ def test_a_pause_holds_all_back():
 def test_no_concurrency_is_refused():
     with pytest.raises(ConfigError, match="concurrency is 0; it must be at least 1"):
         Pace(0)
+
+
+def test_when_it_is_closed_nobody_begins_and_who_has_begun_goes_on():
+    pace = Pace(2)
+    finished: list[int] = []
+
+    async def take(number: int) -> None:
+        async with pace.turn():
+            await asyncio.sleep(0.05)
+            finished.append(number)
+
+    async def run() -> list[BaseException | None]:
+        tasks = [asyncio.create_task(take(number)) for number in range(6)]
+        await asyncio.sleep(0.01)
+        pace.close()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    results = asyncio.run(run())
+    assert finished == [0, 1] and results[:2] == [None, None]
+    assert all(isinstance(result, PaceClosedError) for result in results[2:])
+
+
+def test_a_turn_that_is_no_longer_wanted_goes_to_the_next():
+    pace, taken = Pace(1), []
+
+    async def take(number: int) -> None:
+        async with pace.turn():
+            await asyncio.sleep(0.01)
+            taken.append(number)
+
+    async def run() -> None:
+        tasks = [asyncio.create_task(take(number)) for number in range(4)]
+        await asyncio.sleep(0.005)
+        tasks[1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(run())
+    assert taken == [0, 2, 3]

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from vapo.errors import ConfigError
+
+
+class PaceClosedError(Exception):
+    """No request may begin any more."""
 
 
 class Pace:
@@ -29,25 +34,35 @@ class Pace:
         self.most = most
         self.limit = float(most)
         self.in_flight = 0
+        self._is_closed = False
         self._slowed_at = -1.0
         self._paused_until = 0.0
-        self._changed = asyncio.Condition()
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[float]:
-        """Wait for a turn, take it for as long as the context lasts, and give the time at which it began."""
-        async with self._changed:
-            while self.in_flight >= max(1, int(self.limit)):
-                await self._changed.wait()
-            self.in_flight += 1
+        """Wait for a turn, take it for as long as the context lasts, and give the time at which it began.
+
+        Raises:
+            PaceClosedError: no request may begin any more.
+        """
+        while self._free_turns() <= 0:
+            await self._wait()
+        self._check_open()
+        self.in_flight += 1
         try:
             while (pause := self._paused_until - time.monotonic()) > 0:
                 await asyncio.sleep(pause)
+                self._check_open()
             yield time.monotonic()
         finally:
             self.in_flight -= 1
-            async with self._changed:
-                self._changed.notify(max(1, int(self.limit) - self.in_flight))
+            self._wake()
+
+    def close(self) -> None:
+        """Let no request begin any more; those under way are not touched."""
+        self._is_closed = True
+        self._wake()
 
     def slow_down(self, began: float, wait_s: float | None = None) -> None:
         """Halve the limit, as a request that began at `began` was refused; begin none for `wait_s` seconds."""
@@ -60,3 +75,28 @@ class Pace:
     def speed_up(self) -> None:
         """Let the limit grow, as a request has succeeded."""
         self.limit = min(float(self.most), self.limit + 1 / self.limit)
+
+    def _free_turns(self) -> int:
+        # Whoever waits when it is closed is to find out.
+        return len(self._waiting) + 1 if self._is_closed else max(1, int(self.limit)) - self.in_flight
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise PaceClosedError
+
+    async def _wait(self) -> None:
+        woken = asyncio.get_running_loop().create_future()
+        self._waiting.append(woken)
+        try:
+            await woken
+        except asyncio.CancelledError:
+            self._wake()  # the turn, if it was given one, is another's
+            raise
+
+    def _wake(self) -> None:
+        free = self._free_turns()
+        while free > 0 and self._waiting:
+            woken = self._waiting.popleft()
+            if not woken.done():
+                woken.set_result(None)
+                free -= 1

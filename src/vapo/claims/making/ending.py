@@ -10,10 +10,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vapo.claims.asking.pace import Pace
 from vapo.claims.making.budget import Budget, Purse
+from vapo.claims.making.tally import INTERRUPTED
 from vapo.claims.store.store import StoreError
-
-INTERRUPTED = "it was interrupted"
 
 LEAST_FREE_BYTES = 64 * 1024 * 1024
 """Left on the disk for the answers that are under way: room for some thousands."""
@@ -25,11 +25,13 @@ class Ending:
     Args:
         store: the store's file.
         budget: what may be spent; None for no limit.
+        pace: of the requests; closed when the end is near, so that those that wait for their turn are not sent.
     """
 
-    def __init__(self, store: Path, budget: Budget | None = None) -> None:
+    def __init__(self, store: Path, budget: Budget | None = None, pace: Pace | None = None) -> None:
         self.why = ""
         self.error: BaseException | None = None
+        self._pace = pace
         self._folder = store.resolve().parent
         self._budget = budget
         self._money = asyncio.Event()
@@ -57,6 +59,8 @@ class Ending:
         self.why = self.why or why
         self.error = self.error or error
         self._money.set()
+        if self._pace is not None:
+            self._pace.close()
 
     async def wait_for_money(self, purse: Purse) -> bool:
         """Wait until there may be money for another request; return False if there will be none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vapo.api.refusals import ServerError
+from vapo.claims.asking.pace import PaceClosedError
 from vapo.claims.asking.reading import read_reply
 from vapo.claims.filters.likeness import Embedder, compare_by
 from vapo.claims.filters.sifting import sift
@@ -101,6 +102,8 @@ class Inquiry:
                 )
                 if not await self._ask(subject, standing, question, images):
                     return Outcome("untouched", self._ending.why)
+        except PaceClosedError:  # while it waited for its turn
+            return Outcome("untouched", self._ending.why)
         except ServerError as error:
             if not error.may_pass:
                 raise

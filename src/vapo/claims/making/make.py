@@ -72,7 +72,7 @@ def make_claims(
     """
 
     async def run() -> Tally:
-        ending = Ending(store.path, settings.budget)
+        ending = Ending(store.path, settings.budget, witness.pace)
         tally = Tally(total=len(rows) if isinstance(rows, Sized) else None)
         with ended_by_user(ending, on_notice):
             async with witness:

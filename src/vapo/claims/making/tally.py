@@ -16,6 +16,9 @@ Fate = Literal["full", "short", "unanswered", "unreadable", "untouched"]
 pictures cannot be opened. untouched: the run ended before."""
 FATES: tuple[Fate, ...] = get_args(Fate)
 
+INTERRUPTED = "it was interrupted"
+"""Why a run ended, if the user wanted it to."""
+
 _SHOWN = 5
 
 
@@ -49,6 +52,14 @@ class Tally:
     def done(self) -> int:
         """Rows whose fate is known."""
         return sum(self.fates.values()) - self.fates["untouched"]
+
+    @property
+    def status(self) -> int:
+        """The exit status of a command: 0 if nothing is left to do, 130 if it was interrupted, else 1."""
+        if self.ended == INTERRUPTED:
+            return 130
+        left = self.fates["unanswered"] + self.fates["unreadable"] + self.fates["untouched"]
+        return 1 if self.ended or left else 0
 
     @property
     def seconds(self) -> float:

@@ -1,0 +1,158 @@
+"""Claims from a program of the user's own, which knows what a picture shows: scene graphs, boxes of read text, tables.
+
+A program is a function of a row and its pictures that returns claims. What it returns goes through the same filters
+as a model's claims and into the same store, as many true claims as false ones.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from vapo.claims.asking.pictures import encode_picture
+from vapo.claims.filters.sifting import sift
+from vapo.claims.making.intake import Row
+from vapo.claims.making.settings import MakingSettings
+from vapo.claims.making.standing import Outcome, read_standing
+from vapo.claims.making.tally import Tally
+from vapo.claims.store.claims import add_claims
+from vapo.claims.store.store import Store
+from vapo.claims.store.subjects import add_row, add_subject, find_row
+from vapo.errors import ConfigError, DataError
+from vapo.types import Claim
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Program = Callable[[Mapping[str, Any], Sequence["Image"]], Iterable[Claim]]
+"""Returns the claims about a row's pictures, given the row by its columns. It may return more than are needed."""
+
+
+class WholeRow(Row, Protocol):
+    """A row with all of its columns."""
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """The whole row, its pictures as they stand there."""
+        ...
+
+
+def load_program(name: str) -> Program:
+    """Return the function that `FILE.py:FUNCTION` or `MODULE:FUNCTION` names.
+
+    Raises:
+        ConfigError: there is no such file, module or function.
+    """
+    place, colon, function = name.rpartition(":")
+    if not colon or not place or not function:
+        raise ConfigError(f"the program {name!r} cannot be found; name it as my_claims.py:my_function")
+    try:
+        module = _load_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+    except (ImportError, OSError, SyntaxError) as error:
+        raise ConfigError(f"the program {place} cannot be loaded: {error}") from error
+    program = getattr(module, function, None)
+    if not callable(program):
+        raise ConfigError(f"{place} has no function {function!r}")
+    return cast("Program", program)
+
+
+def make_claims_by_program(
+    rows: Iterable[WholeRow],
+    store: Store,
+    program: Program,
+    name: str,
+    settings: MakingSettings = MakingSettings(),
+    *,
+    on_progress: Callable[[Tally], None] | None = None,
+) -> Tally:
+    """Keep a program's claims about the pictures of rows. It is asked once about each picture.
+
+    Args:
+        rows: what to make claims about.
+        store: where everything is kept.
+        program: makes claims.
+        name: what the store calls it.
+        settings: how many, and what they must be like.
+        on_progress: told how far it is.
+
+    Raises:
+        DataError: the program fails at a row, or returns something else than claims.
+    """
+    tally = Tally(total=len(rows) if isinstance(rows, Sized) else None)
+    reader = iter(rows)
+    while True:
+        try:
+            row = next(reader, None)
+        except DataError as error:
+            tally.add("unreadable", "", str(error))
+            continue
+        if row is None:
+            return tally
+        outcome = _find_known(store, row, name, settings) or _ask(store, row, program, name, settings, tally)
+        tally.add(outcome.fate, row.name, outcome.why)
+        if on_progress is not None:
+            on_progress(tally)
+
+
+def _find_known(store: Store, row: WholeRow, name: str, settings: MakingSettings) -> Outcome | None:
+    known = find_row(store, row.source, row.name)
+    if known is None or known.stamp != row.stamp or row.stamp == "":
+        return None
+    return _find_outcome(store, known.subject, name, settings)
+
+
+def _find_outcome(store: Store, subject: int, name: str, settings: MakingSettings) -> Outcome | None:
+    """Return what has become of a subject; None if the program was not asked about it."""
+    standing = read_standing(store, subject)
+    pool = standing.make_pool(settings.per_image)
+    if pool.is_full:
+        return Outcome("full")
+    if any(claim.maker == name for claim in standing.claims):
+        return Outcome("short", f"{len(pool.texts)} of {settings.per_image} claims")
+    return None
+
+
+def _ask(store: Store, row: WholeRow, program: Program, name: str, settings: MakingSettings, tally: Tally) -> Outcome:
+    try:
+        pictures = row.open()
+    except DataError as error:
+        return Outcome("unreadable", str(error))
+    claims = _run(program, row, pictures)
+    images = [encode_picture(picture, settings.max_pixels) for picture in pictures]
+    with store.writing():
+        subject = add_subject(store, images)
+        add_row(store, row.source, row.name, row.stamp, subject)
+        outcome = _find_outcome(store, subject, name, settings)
+        if outcome is not None:  # another row shows the same
+            return outcome
+        sifted = sift(claims, read_standing(store, subject).make_pool(settings.per_image), settings.filters)
+        add_claims(store, subject, name, sifted)
+    tally.count_claims(sifted)
+    return _find_outcome(store, subject, name, settings) or Outcome("short", "the program returned no claims")
+
+
+def _run(program: Program, row: WholeRow, pictures: Sequence[Image]) -> list[Claim]:
+    where = f"{row.source}, {row.name}"
+    try:
+        claims: list[object] = list(program(row.columns, pictures))
+    except Exception as error:  # it is the user's, and may raise anything
+        raise DataError(f"{where}: the program failed: {type(error).__name__}: {error}") from error
+    for claim in claims:
+        if not isinstance(claim, Claim):
+            raise DataError(f"{where}: the program returned {claim!r}; it must return vapo.Claim(text, is_true)")
+    return cast("list[Claim]", claims)
+
+
+def _load_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise OSError(f"there is no file {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
