@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 import yaml
+from accelerate.commands.launch import launch_command_parser
 from engines.training_world import letters_and_marks_only
 from PIL import Image
 from tiny_models import build_tiny, save_tiny, tiny_tokenizer
@@ -57,10 +59,16 @@ def test_every_value_has_its_source(name):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_it_shows_how_it_is_started(name):
-    text = open_recipe(name).text
-    assert f"vapo train --config {name}\n" in text
-    processes = re.search(r"--num_processes (\d+)", text)
-    assert int(processes[1] if processes else 1) == NUM_GPUS.get(name, 1)
+    head = open_recipe(name).text.partition("\n\n")[0].replace("# ", "").replace("\\\n", " ")
+    (command,) = [line for line in head.splitlines() if "vapo train" in line]
+    words = [word for word in shlex.split(command) if not word.startswith("CUDA_VISIBLE_DEVICES=")]
+    num_processes = 1
+    if words[:2] == ["accelerate", "launch"]:
+        launch = launch_command_parser().parse_args(words[2:])
+        num_processes, words = launch.num_processes, [launch.training_script, *launch.training_script_args]
+        assert launch.module and launch.zero_stage == 3 and launch.zero3_save_16bit_model == "true"
+    assert words == ["vapo", "train", "--config", name]
+    assert num_processes == NUM_GPUS.get(name, 1)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -21,6 +21,7 @@ from vapo.errors import ConfigError
 EXAMPLE = """\
 example:
   vapo train --config run.yaml --learning_rate 1e-5
+  vapo train --config qwen2_5_vl_7b --data my.parquet    (a recipe; `vapo recipes` lists them)
 
   where run.yaml holds any of these options:
     model_name_or_path: lab
