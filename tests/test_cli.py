@@ -18,6 +18,13 @@ COMMANDS = [
     ["demo"],
     ["data", "inspect"],
     ["data", "deduplicate"],
+    ["data", "attach"],
+    ["claims", "make"],
+    ["claims", "audit"],
+    ["claims", "review"],
+    ["claims", "stats"],
+    ["claims", "import"],
+    ["claims", "export"],
     ["lab", "build"],
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from vapo.claims.store.claims import StoredClaim, read_claims
+from vapo.claims.store.claims import list_claims, read_claims
 from vapo.claims.store.marks import Mark, read_marks
 from vapo.claims.store.store import Store
 from vapo.claims.store.subjects import find_subject, name_subject
@@ -49,9 +49,16 @@ def find_pool(store: Store, image_names: Sequence[str], *, mended: bool = True) 
     return [] if subject is None else read_pool(store, subject, mended=mended)
 
 
-def is_mended(stored: StoredClaim, marks: Sequence[Mark]) -> bool:
-    """Whether reviewers changed a claim or left it out."""
-    return mend_claim(stored.claim, marks) != stored.claim
+def count_mended(store: Store) -> tuple[int, int]:
+    """Return how many of the claims that are kept reviewers would have otherwise, and how many they leave out."""
+    marks = read_marks(store)
+    mends = [
+        (stored.claim, mend_claim(stored.claim, marks[stored.id]))
+        for stored in list_claims(store)
+        if stored.id in marks
+    ]
+    changed = sum(mended is not None and mended != claim for claim, mended in mends)
+    return changed, sum(mended is None for _, mended in mends)
 
 
 def _apply(claim: Claim, mark: Mark) -> Claim | None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vapo import __version__
-from vapo.cli import data, demo, diagnose, evaluate, lab, recipes, train
+from vapo.cli import claims, data, demo, diagnose, evaluate, lab, recipes, train
 from vapo.cli.parser import RAW, Parser
 from vapo.errors import VapoError
 
@@ -53,5 +53,6 @@ def build_parser() -> Parser:
     diagnose.add_diagnose(commands)
     demo.add_demo(commands)
     data.add_data(commands)
+    claims.add_claims(commands)
     lab.add_lab(commands)
     return parser

@@ -25,6 +25,7 @@ def add_data(commands: Commands) -> None:
     parser.add_argument("--require-claims", action="store_true", help="count rows without claims as problems")
     parser.set_defaults(command=inspect)
     add_deduplicate(group)
+    add_attach(group)
 
 
 def add_deduplicate(group: Commands) -> None:
@@ -47,6 +48,22 @@ def add_deduplicate(group: Commands) -> None:
     parser.add_argument("--out", type=Path, help="Parquet file for the rows that are not in the evaluation data")
     parser.add_argument("--report", type=Path, help="JSON file for all pairs that were found")
     parser.set_defaults(command=deduplicate)
+
+
+def add_attach(group: Commands) -> None:
+    parser = group.add_parser(
+        "attach",
+        help="give the rows of a data set the claims of a store",
+        description="Write a training set: the rows of a data set with the claims that a store holds about their "
+        "pictures, as reviewers would have them, in place of those that they may have.",
+        epilog="example: vapo data attach claims.db lab --limit 100 --out train.parquet",
+        formatter_class=RAW,
+    )
+    parser.add_argument("store", type=Path, help="store of claims, see `vapo claims`")
+    add_data_options(parser, split="train", positional=True)
+    parser.add_argument("--as-made", action="store_true", help="ignore what reviewers say of claims")
+    parser.add_argument("--out", type=Path, help="Parquet file (default: the data's name with _claims.parquet)")
+    parser.set_defaults(command=attach)
 
 
 def inspect(options: argparse.Namespace) -> int:
@@ -119,4 +136,41 @@ def deduplicate(options: argparse.Namespace) -> int:
     if options.out:
         write_rows(options.out, reader, duplicates.clean_rows, policy=policy)
         print(f"{len(duplicates.clean_rows)} rows without a picture of the evaluation data are in {options.out}")
+    return 0
+
+
+def attach(options: argparse.Namespace) -> int:
+    from functools import partial
+
+    from vapo.claims.mending import find_pool
+    from vapo.claims.store.store import Store
+    from vapo.data.attachment import attach_claims
+    from vapo.data.pictures import PicturePolicy
+    from vapo.data.row_files import check_parquet_name
+    from vapo.data.samples import prepare_reader
+    from vapo.lab.shipped import resolve_data
+
+    out = options.out or Path(f"{Path(options.data).stem}_claims.parquet")
+    check_parquet_name(out)
+    with Store(options.store) as store:
+        reader, count = prepare_reader(
+            resolve_data(options.data),
+            split=options.split,
+            columns=read_columns(options),
+            image_folder=options.image_folder,
+            limit=options.limit,
+            whole_rows=True,
+        )
+        attached = attach_claims(
+            reader,
+            count,
+            partial(find_pool, store, mended=not options.as_made),
+            out,
+            policy=PicturePolicy(options.allow_urls),
+            skip_bad_rows=options.on_bad_row == "skip",
+            progress=show_progress("looking at pictures"),
+        )
+    print(f"{attached.num_rows} rows with {attached.num_claims} claims are in {out}")
+    for problem in attached.left_out:
+        print(f"left out: {problem}")
     return 0

@@ -153,7 +153,7 @@ def _say_missing(wanted: str, role: str, available: Sequence[str]) -> str:
     hint = f"; the nearest is {nearest[0]!r}" if nearest else ""
     return (
         f"there is no column {wanted!r}{hint}; the columns are {_list_names(available)}. "
-        f"Name the right one with Columns({role}=...)"
+        f"Name the right one with --{role}-column, or Columns({role}=...) in Python"
     )
 
 

@@ -174,3 +174,15 @@ def test_shards_are_cut_by_the_size_of_their_pictures():
     rows = [ClaimRow("a", f"row-{n}", (StoredImage(str(n), 1, 1, "image/png", b"x" * 40),), (), ()) for n in range(5)]
     assert [len(shard) for shard in split_shards(rows, 100)] == [3, 2]
     assert [len(shard) for shard in split_shards(rows, 1)] == [1] * 5
+
+
+def test_names_are_unique_and_paths_stay_at_home(tmp_path):
+    sources = ("/home/ann/data/train.parquet", "owner/name", "./folder, heldout")
+    rows = [ClaimRow(source, "row-0", (draw(1),), (), ()) for source in sources]
+    told = fill(tmp_path / "claims.db", rows)
+    assert [(row.source, row.name) for row in told] == [
+        ("train.parquet", "row-0"),
+        ("owner/name", "row-0 (2)"),
+        ("folder, heldout", "row-0 (3)"),
+    ]
+    assert fill(tmp_path / "again.db", told) == told

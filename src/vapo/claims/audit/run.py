@@ -6,9 +6,8 @@ The same call goes on where an earlier one was stopped: what was answered is not
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from vapo.api.refusals import ServerError
@@ -73,12 +72,25 @@ class AuditTally:
     usd: float = 0.0
     last_failure: str = ""
     ended: str = ""
-    began: float = field(default_factory=time.monotonic)
 
     @property
     def done(self) -> int:
         """Questions that need not be asked any more in this run."""
         return self.before + self.answered + self.failed
+
+    @property
+    def status(self) -> int:
+        """Exit status of the command: 0 if every question has its answer."""
+        return int(self.before + self.answered < self.total)
+
+    def __str__(self) -> str:
+        told = [f"{self.answered} of {self.total} questions about {self.num_claims} claims answered"]
+        told += [f"{self.before} answered before"] if self.before else []
+        told += [f"{self.failed} without an answer (the last one: {self.last_failure})"] if self.failed else []
+        left = self.total - self.done
+        told += [f"{left} left: {self.ended}; the same command goes on"] if left else []
+        cost = f", {self.usd:.4f} US dollars" if self.usd else ""
+        return f"{'; '.join(told)}; {self.tokens} tokens{cost}"
 
 
 class _Case(NamedTuple):
@@ -92,7 +104,7 @@ def audit_claims(
     auditor: ModelServer,
     settings: AuditSettings = AuditSettings(),
     *,
-    on_progress: Callable[[AuditTally], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
     on_notice: Callable[[str], None] = lambda notice: None,
 ) -> AuditTally:
     """Audit the claims of a random sample of images.
@@ -103,7 +115,7 @@ def audit_claims(
         store: where claims are, and what is said of them is kept.
         auditor: who is asked.
         settings: what.
-        on_progress: told how far it is.
+        on_progress: called with (questions done, questions in all).
         on_notice: told that it is about to end.
 
     Raises:
@@ -139,7 +151,7 @@ class _Auditing:
         auditor: ModelServer,
         settings: AuditSettings,
         ending: Ending,
-        on_progress: Callable[[AuditTally], None] | None,
+        on_progress: Callable[[int, int], None] | None,
     ) -> None:
         self._store = store
         self._auditor = auditor
@@ -183,7 +195,7 @@ class _Auditing:
                     return
                 await self._deal_with(case)
                 if self._on_progress is not None:
-                    self._on_progress(self._tally)
+                    self._on_progress(self._tally.done, self._tally.total)
         except VapoError as error:
             self._ending.announce(str(error), error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 from vapo.claims.filters.kinds import find_kind
 from vapo.claims.mending import mend_claim
@@ -43,14 +44,21 @@ class Imported:
     num_claims: int
     num_new: int
 
+    def __str__(self) -> str:
+        return f"{self.num_claims} claims of {self.num_rows} rows, {self.num_new} of them new"
+
 
 def read_out(store: Store, *, mended: bool = True) -> Iterator[ClaimRow]:
     """Yield a store's rows in the order in which they came, each with the claims that are kept.
+
+    Of a source that is a path, only the last part is told. Rows of several sources may have one name; it is then told
+    with a number behind it.
 
     Args:
         store: the store.
         mended: whether claims are as their reviewers would have them, or as they were made.
     """
+    names: set[str] = set()
     for row in read_rows(store):
         marks = read_marks(store, subject=row.subject) if mended else {}
         pool: list[tuple[Claim, StoredClaim]] = []
@@ -58,9 +66,11 @@ def read_out(store: Store, *, mended: bool = True) -> Iterator[ClaimRow]:
             claim = mend_claim(stored.claim, marks.get(stored.id, ()))
             if claim is not None:
                 pool.append((claim, stored))
+        name = next(name for name in _number(row.name) if name not in names)
+        names.add(name)
         yield ClaimRow(
-            row.source,
-            row.name,
+            _shorten(row.source),
+            name,
             read_images(store, row.subject),
             tuple(claim for claim, _ in pool),
             tuple(stored.maker for _, stored in pool),
@@ -113,3 +123,14 @@ def _find(store: Store, subject: int, row: ClaimRow) -> list[int]:
 
 def _pair(row: ClaimRow) -> list[tuple[Claim, str]]:
     return list(zip(row.claims, row.makers, strict=True))
+
+
+def _number(name: str) -> Iterator[str]:
+    yield name
+    for number in count(2):
+        yield f"{name} ({number})"
+
+
+def _shorten(source: str) -> str:
+    """Return a source without the folders of the machine it lies on; names on the hub stay."""
+    return source.rpartition("/")[2] if source.startswith(("/", "~", ".")) or source.count("/") > 1 else source

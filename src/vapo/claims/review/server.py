@@ -12,7 +12,8 @@ import json
 import re
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -74,6 +75,38 @@ class ReviewServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Where the page is, with the token that opens it."""
         return f"http://{ADDRESS}:{self.server_port}/{self.token}/"
+
+
+def serve_review(
+    session: ReviewSession, port: int, tell: Callable[[str], None], open_page: Callable[[str], bool] | None
+) -> None:
+    """Serve a session until the user interrupts this process.
+
+    Args:
+        session: what is served.
+        port: to listen on; 0 takes a free one.
+        tell: told the address, and what else the user must know.
+        open_page: opens it; None leaves that to the user.
+
+    Raises:
+        ConfigError: the port cannot be listened on.
+    """
+    with ReviewServer(session, port) as server:
+        tell(f"{len(session.subjects)} images to review as {session.reviewer}, until Ctrl-C, at {server.url}")
+        if open_page is not None and not open_page(server.url):
+            tell("no browser could be opened here; open the address above in one on this machine")
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+def open_browser(url: str) -> bool:
+    """Open an address in the user's browser; return whether there is one."""
+    import webbrowser
+
+    try:
+        return webbrowser.open(url)
+    except (webbrowser.Error, OSError):
+        return False
 
 
 class _Handler(BaseHTTPRequestHandler):

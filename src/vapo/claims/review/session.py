@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,14 @@ from vapo.errors import ConfigError, DataError
 
 MAX_CHARACTERS = 500
 """Longest text that a claim may be given."""
+
+
+def find_user() -> str:
+    """Return the name of the user of this process. Raises ConfigError if there is none, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise ConfigError("this user has no name; give the reviewer's with --reviewer") from error
 
 
 @dataclass(frozen=True, slots=True)

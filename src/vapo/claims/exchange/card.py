@@ -1,0 +1,90 @@
+"""The card of a folder of claims: what it is, how it was made, and how good it is as far as that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vapo.claims.contents import Contents
+from vapo.claims.quality.quality import Quality, tell_quality
+
+_SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+
+
+def write_card(name: str, num_rows: int, num_claims: int, contents: Contents, quality: Quality, version: str) -> str:
+    """Return the card as Markdown with the front matter that the Hugging Face hub reads.
+
+    Servers and their addresses are not told: who publishes a set need not say where it was made.
+
+    Args:
+        name: of the set.
+        num_rows, num_claims: that were written.
+        contents: of the store.
+        quality: of its claims.
+        version: of vapo.
+    """
+    prompts = [(f"{model}, instruction {prompt}", number) for (model, prompt), number in contents.prompts.items()]
+    size = next((words for bound, words in _SIZES.items() if num_rows < bound), "n>1M")
+    return f"""---
+pretty_name: {_quote(name)}
+size_categories:
+- {size}
+task_categories:
+- visual-question-answering
+tags:
+- vapo
+- visual-claims
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: data/train-*.parquet
+---
+
+# {name}
+
+{num_claims} claims about the images of {num_rows} rows. A claim says one thing that can be seen in an image, and
+carries its truth. Vision-Anchored Policy Optimization ([arXiv 2509.25848](https://arxiv.org/abs/2509.25848)) asks them
+along a model's chains of thought to see whether it still looks.
+
+| Column | Holds |
+|---|---|
+| `id`, `source` | the row that the claims were made for |
+| `images` | its images as the model that made the claims was sent them, which may be smaller than they were |
+| `image_names` | SHA-256 of the images' own pixels (RGB, upright); by these, `vapo data attach` finds them again |
+| `claims` | a list of `text` and `is_true` |
+| `makers` | who made each claim |
+
+## How it was made
+
+{_table(("made by", "claims"), contents.kept.items())}
+
+{_table(("asked", "answers"), prompts) or "No model was asked."}
+
+{_table(("rejected, and asked for anew, for", "claims"), contents.rejected.items()) or "No claim was rejected."}
+
+## How good it is
+
+Brackets hold 95 % intervals that take claims about one image together.
+
+{_table(("", ""), tell_quality(quality))}
+
+Written by vapo {version}. The licence of the images is that of the data set they come from: check it before you
+publish them.
+"""
+
+
+def _table(head: tuple[str, str], rows: Iterable[tuple[str, object]]) -> str:
+    lines = [f"| {_escape(name)} | {_escape(str(value))} |" for name, value in rows]
+    return "\n".join([f"| {head[0]} | {head[1]} |", "|---|---|", *lines]) if lines else ""
+
+
+def _escape(text: str) -> str:
+    """Keep names of models and words of claims from being Markdown or HTML."""
+    plain = " ".join(text.split())
+    for mark in "\\`*_[]<>|#":
+        plain = plain.replace(mark, f"\\{mark}")
+    return plain
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,92 @@
+"""`vapo claims import` and `vapo claims export`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vapo.cli.parser import RAW, Commands
+from vapo.cli.progress import show_progress
+
+
+def add_import(group: Commands) -> None:
+    parser = group.add_parser(
+        "import",
+        help="take claims over from a data set or table",
+        description="Put the claims of a data set into a store: a column of {text, is_true}, the numbered columns of "
+        "the published training data, or a CSV file with one claim a line. The same file can be imported twice.",
+        epilog="example: vapo claims import train.parquet --out claims.db\n"
+        "         vapo claims import claims.csv --image-folder photos --out claims.db",
+        formatter_class=RAW,
+    )
+    add = parser.add_argument
+    add("data", help="parquet, JSONL or CSV file, folder, data set on the hub, or 'lab'")
+    add("--out", type=Path, required=True, help="the store, made if it is not there")
+    add("--split", default="train", help="(default: train)")
+    add("--claims-column", default="claims", metavar="NAME", help="(default: claims)")
+    add("--images-column", default="images", metavar="NAME", help="(default: images)")
+    add("--image-folder", type=Path, help="folder that image paths are relative to")
+    add("--allow-urls", action="store_true", help="fetch images from the web")
+    add("--on-bad-row", choices=("error", "skip"), default="error", help="(default: error)")
+    add("--limit", type=int, metavar="N", help="the first N rows only")
+    add("--maker", metavar="NAME", help="who made the claims (default: the file's name)")
+    add("--max-pixels", type=int, default=1_003_520, help="of an image as it is kept (default: 1003520)")
+    parser.set_defaults(command=import_claims)
+
+
+def add_export(group: Commands) -> None:
+    parser = group.add_parser(
+        "export",
+        help="write claims to a file, or to a folder for the Hugging Face hub",
+        description="Write the claims that are kept, row by row, as reviewers would have them: labels found wrong are "
+        "put right, what is unclear or disputed is left out. A folder for the hub gets a card that tells how the "
+        "claims were made and how good they are.",
+        epilog="example: vapo claims export claims.db --to hub-folder --out my-claims\n"
+        "         vapo claims export claims.db --to jsonl --out claims.jsonl",
+        formatter_class=RAW,
+    )
+    add = parser.add_argument
+    add("store", type=Path, help="the store")
+    add("--to", required=True, choices=("parquet", "jsonl", "hub-folder"), help="form")
+    add("--out", type=Path, required=True, help="file or folder to write")
+    add("--as-made", action="store_true", help="ignore what reviewers say")
+    parser.set_defaults(command=export)
+
+
+def import_claims(options: argparse.Namespace) -> int:
+    from vapo.claims.exchange.receiving import receive_rows
+    from vapo.claims.exchange.rows import read_in
+    from vapo.claims.store.store import Store
+    from vapo.data.claimed import ClaimedRows
+    from vapo.data.columns import Columns
+    from vapo.lab.shipped import resolve_data
+
+    rows = ClaimedRows(
+        resolve_data(options.data),
+        split=options.split,
+        columns=Columns(images=options.images_column, claims=options.claims_column),
+        image_folder=options.image_folder,
+        allow_urls=options.allow_urls,
+        limit=options.limit,
+        skip_bad_rows=options.on_bad_row == "skip",
+        progress=show_progress("importing"),
+    )
+    maker = options.maker if options.maker is not None else Path(options.data).name
+    with Store(options.out, create=True) as store:
+        imported = read_in(store, receive_rows(rows, maker, options.max_pixels))
+    print(imported)
+    for problem in rows.problems:
+        print(f"left out: {problem}")
+    print(f"the claims are in {options.out}; see `vapo claims stats {options.out}`")
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    from vapo import __version__
+    from vapo.claims.exchange.export import export_claims
+    from vapo.claims.store.store import Store
+
+    with Store(options.store) as store:
+        exported = export_claims(store, options.to, options.out, __version__, mended=not options.as_made)
+    print(f"{exported} are in {options.out}")
+    return 0
