@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vapo.core.intervals import bootstrap_mean_interval, clustered_interval, wilson_interval
+from vapo.core.intervals import bootstrap_mean_interval, clustered_interval, t_interval, wilson_interval
 
 
 def test_wilson_by_hand():
@@ -92,3 +92,22 @@ def test_wilson_refusals(successes, trials, confidence):
 def test_bootstrap_refusals(values):
     with pytest.raises(ValueError, match=r"at least one value|not finite"):
         bootstrap_mean_interval(values, np.random.default_rng(0))
+
+
+def test_t_by_hand():
+    # 1, 2, 3: mean 2, s = 1, t_2 at 97.5 % = 4.302653, half = 4.302653 / sqrt(3) = 2.484138.
+    assert t_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-6)
+    # Two values, t_1 at 75 % = 1: the half interval is s / sqrt(2) = 1 / 2 for 0 and 1.
+    assert t_interval([0.0, 1.0], confidence=0.5) == pytest.approx((0.0, 1.0), abs=1e-9)
+
+
+def test_t_covers_as_often_as_promised():
+    rng = np.random.default_rng(0)
+    bounds = [t_interval(rng.normal(3.0, 2.0, size=5)) for _ in range(2000)]
+    assert np.mean([low <= 3 <= high for low, high in bounds]) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [[1.0, 2.0]], [1.0, float("nan")]])
+def test_t_of_too_few_values_is_refused(values):
+    with pytest.raises(ValueError, match="at least two|not finite"):
+        t_interval(values)

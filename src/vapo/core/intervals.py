@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib import import_module
 from statistics import NormalDist
 
 import numpy as np
@@ -124,6 +125,36 @@ def bootstrap_mean_interval(
     ]
     low, high = np.quantile(np.concatenate(means), [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def t_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
+    """Bound a mean of few values, such as one per seed, by Student's t.
+
+    mean +- t_(n - 1) s / sqrt(n), with s^2 = sum (x - mean)^2 / (n - 1). It supposes that values scatter like a normal
+    distribution; of a handful, the bootstrap would claim far too much.
+
+    Args:
+        values: shape (n,), at least two, finite, independent.
+        confidence: in (0, 1).
+
+    Returns:
+        Lower and upper bound of the mean.
+
+    Raises:
+        ValueError: there are fewer than two values, a value is not finite, or the confidence is out of its range.
+
+    Source: Student, "The probable error of a mean", Biometrika 6 (1908).
+    """
+    flat = np.asarray(values, dtype=np.float64)
+    if flat.ndim != 1 or flat.size < 2:
+        raise ValueError(f"the scatter of values takes a row of at least two; the values have shape {flat.shape}")
+    if not np.isfinite(flat).all():
+        raise ValueError("a value is not finite; leave out what could not be measured and say how many that were")
+    _z(confidence)
+    quantile = float(import_module("scipy.special").stdtrit(flat.size - 1, (1 + confidence) / 2))
+    half = quantile * float(flat.std(ddof=1)) / math.sqrt(flat.size)
+    mean = float(flat.mean())
+    return mean - half, mean + half
 
 
 def _bound_rate(rate: float, trials: float, z: float) -> tuple[float, float]:
