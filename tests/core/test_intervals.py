@@ -109,5 +109,5 @@ def test_t_covers_as_often_as_promised():
 
 @pytest.mark.parametrize("values", [[], [1.0], [[1.0, 2.0]], [1.0, float("nan")]])
 def test_t_of_too_few_values_is_refused(values):
-    with pytest.raises(ValueError, match="at least two|not finite"):
+    with pytest.raises(ValueError, match=r"at least two|not finite"):
         t_interval(values)
