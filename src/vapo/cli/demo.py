@@ -36,7 +36,7 @@ def add_demo(commands: Commands) -> None:
 
 
 def demo(options: argparse.Namespace) -> int:
-    from vapo.lab.demo.run import PAGE, run_demo
+    from vapo.lab.demo.run import run_demo
     from vapo.lab.demo.table import format_outcome
 
     outcome = run_demo(
@@ -46,5 +46,5 @@ def demo(options: argparse.Namespace) -> int:
         seed=options.seed,
         on_progress=show_progress,
     )
-    print(format_outcome(outcome, options.out / PAGE))
+    print(format_outcome(outcome, options.out))
     return 0

@@ -16,9 +16,10 @@ import pytest
 from lab.demo.short_demo import SHORT, run_short_demo
 from safetensors.torch import load_file
 
+from vapo.cli import main
 from vapo.errors import ConfigError
 from vapo.lab.demo import side_by_side
-from vapo.lab.demo.run import PAGE
+from vapo.lab.demo.outcome import PAGE
 from vapo.lab.demo.table import format_outcome
 
 RUNS = ("grpo", "vapo")
@@ -62,7 +63,7 @@ def test_it_trains_twice_and_examines_three_models(finished):
         steps = [point.at for point in curve.lines[0].points]
         every = set(range(1, SHORT.steps + 1))
         assert set(steps) <= every if curve.key == "seen_late" else set(steps) == every  # few chains are that deep
-    shown = format_outcome(outcome, out / PAGE)
+    shown = format_outcome(outcome, out)
     for words in (
         "right answers",
         "before the chain",
@@ -101,7 +102,7 @@ def test_a_finished_one_only_writes_its_page(finished, monkeypatch):
     monkeypatch.setattr(side_by_side, "Worker", None)  # starting one would fail
     again = run_short_demo(out)
     assert (out / PAGE).read_bytes() == before
-    assert format_outcome(again, out / PAGE) == format_outcome(outcome, out / PAGE)
+    assert format_outcome(again, out) == format_outcome(outcome, out)
 
 
 def test_more_questions_can_be_asked_of_finished_runs(finished, tmp_path):
@@ -124,6 +125,14 @@ def test_numbers_out_of_range_are_refused(tmp_path, numbers, message):
     with pytest.raises(ConfigError, match=message):
         run_short_demo(tmp_path / "demo", **numbers)
     assert not (tmp_path / "demo").exists()
+
+
+def test_the_command_refuses_in_one_sentence(tmp_path, capsys):
+    assert main(["demo", "--steps", "0", "--out", str(tmp_path / "demo")]) == 1
+    assert capsys.readouterr().err == "vapo: steps is 0; it must be at least 1\n"
+    (tmp_path / "file").write_text("")
+    assert main(["demo", "--out", str(tmp_path / "file" / "demo")]) == 1
+    assert "Not a directory; choose another place" in capsys.readouterr().err
 
 
 def test_a_folder_with_another_demo_is_refused(finished):
@@ -173,9 +182,6 @@ class Interruptions:
             time.sleep(0.01)
         return said
 
-    def go_on(self) -> None:
-        subprocess.run(self.program, check=True, capture_output=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
-
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="processes are found by /proc")
 def test_interrupted_in_every_stage_it_ends_as_if_left_alone(finished, tmp_path):
@@ -195,9 +201,7 @@ def test_interrupted_in_every_stage_it_ends_as_if_left_alone(finished, tmp_path)
     assert "KeyboardInterrupt" in said
     interruptions.end_when(is_examining, signal.SIGKILL)
     assert not (out / PAGE).exists()
-    interruptions.go_on()
+    assert run_short_demo(out) == outcome
     for run in RUNS:
         assert same_weights(out / run / "run", alone / run / "run")
-    again = run_short_demo(out)
-    assert again == outcome
     assert (out / PAGE).read_bytes() == (alone / PAGE).read_bytes()

@@ -12,6 +12,9 @@ from vapo.lab.demo.paired import Row
 BEFORE, GRPO, VAPO = range(3)
 """Places of the models."""
 
+PAGE = "demo.html"
+"""File in the demo's folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

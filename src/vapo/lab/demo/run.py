@@ -9,13 +9,11 @@ from vapo.diagnosis.row_log import make_folder
 from vapo.engines.run_folder import SETTINGS, adopt_settings
 from vapo.errors import ConfigError
 from vapo.lab.demo.jobs import make_jobs
-from vapo.lab.demo.outcome import Outcome
+from vapo.lab.demo.outcome import PAGE, Outcome
 from vapo.lab.demo.reading import read_outcome, write_page
 from vapo.lab.demo.recipe import RECIPE, Recipe
 from vapo.lab.demo.side_by_side import Progress, run_side_by_side
 from vapo.lab.shipped import resolve_data, resolve_model
-
-PAGE = "demo.html"
 
 
 def run_demo(

@@ -6,12 +6,12 @@ from pathlib import Path
 from textwrap import fill
 
 from vapo.diagnosis.estimates import Estimate
-from vapo.lab.demo.outcome import Outcome
+from vapo.lab.demo.outcome import PAGE, Outcome
 
 _NAME, _CELL, _WIDTH = 40, 20, 100
 
 
-def format_outcome(outcome: Outcome, page: Path) -> str:
+def format_outcome(outcome: Outcome, folder: Path) -> str:
     """Return the sentences, then one line per measure: before, GRPO, VAPO, and VAPO less GRPO; shares in per cent."""
     settings = outcome.settings
     heads = ("before", "GRPO", "VAPO", "VAPO - GRPO")
@@ -27,7 +27,7 @@ def format_outcome(outcome: Outcome, page: Path) -> str:
         "",
         f"{settings['steps']} steps of {settings['per_device_train_batch_size']} rollouts, seed {settings['seed']}; "
         f"{len(outcome.models[0].questions)} held-out questions, 95 % intervals, differences paired by question",
-        f"the page is {page}",
+        f"the page is {folder / PAGE}",
     ]
     return "\n".join(lines)
 
