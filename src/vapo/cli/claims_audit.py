@@ -33,7 +33,7 @@ def add_audit(group: Commands) -> None:
     add("--prices", nargs=2, type=float, metavar="USD", help="for a million tokens, read and written")
     add("--concurrency", type=int, default=32, help="requests at a time, at most (default: 32)")
     add("--timeout", type=float, default=300.0, metavar="S", help="longest silence of the server (default: 300)")
-    add("--max-tokens", type=int, default=2048, help="longest answer, thoughts included (default: 2048)")
+    add("--max-tokens", type=int, default=1024, help="longest answer, thoughts included (default: 1024)")
     parser.set_defaults(command=audit)
 
 

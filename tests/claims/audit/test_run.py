@@ -107,6 +107,8 @@ def test_a_probe_goes_on_in_the_models_own_turn(filled, stub):
     assert body["continue_final_message"] is True and body["add_generation_prompt"] is False
     assert body["messages"][1]["content"].startswith("\n<anchor> Claim ")
     assert body["max_completion_tokens"] == 1
+    assert {one.auditor for one in read_audits(filled)} == {"tiny (probed)"}
+    assert audit(filled, stub.url).answered == 16  # asked in the user's turn, it is another auditor
 
 
 def test_what_was_answered_is_not_asked_again(filled, stub):

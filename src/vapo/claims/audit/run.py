@@ -21,6 +21,9 @@ from vapo.claims.store.store import Store
 from vapo.claims.store.subjects import StoredImage, read_images
 from vapo.errors import VapoError
 
+PROBED = " (probed)"
+"""Behind the name of an auditor that is asked as VAPO's probes ask."""
+
 _TOP_LOGPROBS = 20
 _PROBE_TURN = "Look at the image."
 
@@ -41,7 +44,7 @@ class AuditSettings:
     questions: tuple[AuditQuestion, ...] = tuple(QUESTIONS.values())
     num_images: int | None = 100
     seed: int = 0
-    max_tokens: int = 2048
+    max_tokens: int = 1024
     probe_template: str | None = None
     max_failures: int = 20
 
@@ -160,11 +163,13 @@ class _Auditing:
         self._on_progress = on_progress
         self._tally = AuditTally()
         self._failures = 0  # in a row
+        # Asked in another way, a model is another auditor.
+        self._name = f"{auditor.model}{'' if settings.probe_template is None else PROBED}"
 
     async def run(self) -> AuditTally:
         subjects = sample_subjects(self._store, self._settings.num_images, self._settings.seed)
         answered = {
-            question.name: find_audited(self._store, self._auditor.model, question.name)
+            question.name: find_audited(self._store, self._name, question.name)
             for question in self._settings.questions
         }
         sample = [(subject, read_claims(self._store, subject)) for subject in subjects]
@@ -227,7 +232,7 @@ class _Auditing:
             beginning = write_probe(case.question, text, template)
             answer = await self._auditor.ask(_PROBE_TURN, images, options, beginning=beginning)
         says_yes, p_yes = read_verdict(answer.body)
-        audit = Audit(case.claim.id, self._auditor.model, case.question.name, says_yes, p_yes)
+        audit = Audit(case.claim.id, self._name, case.question.name, says_yes, p_yes)
         return audit, answer.body, AuditCost(answer.prompt_tokens, answer.completion_tokens, answer.usd)
 
     def _note_failure(self, why: str) -> None:
