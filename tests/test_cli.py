@@ -26,6 +26,8 @@ COMMANDS = [
     ["claims", "import"],
     ["claims", "export"],
     ["lab", "build"],
+    ["lab", "save"],
+    ["lab", "score"],
 ]
 
 

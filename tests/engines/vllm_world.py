@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,11 +18,9 @@ from urllib.request import urlopen
 
 import torch
 from engines.prober_contract import encode_prompt, extend_prompt
-from safetensors.torch import load_file, save_file
 from tiny_models import build_tiny
 from transformers import set_seed
 
-from vapo.lab.shipped import shipped_checkpoint
 from vapo.types import Sample
 
 ENGINE = {"dtype": "float32", "enforce_eager": True, "block_size": 32}
@@ -59,18 +56,6 @@ def save_for_vllm(family: str, folder: Path) -> Path:
     model, processor = build_for_vllm(family)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    return folder
-
-
-def save_lab_for_vllm(folder: Path) -> Path:
-    """Save the lab's model and return the folder.
-
-    vLLM 0.31 knows the parts of LLaVA's vision tower by the names that transformers gave them before version 5.
-    """
-    shutil.copytree(shipped_checkpoint(), folder)
-    weights = load_file(folder / "model.safetensors")
-    renamed = {name.replace("vision_tower.", "vision_tower.vision_model."): w for name, w in weights.items()}
-    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
 

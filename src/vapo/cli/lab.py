@@ -23,6 +23,25 @@ def add_lab(commands: Commands) -> None:
     parser.add_argument("--train-rows", type=int, default=2000, help="(default: 2000)")
     parser.add_argument("--heldout-rows", type=int, default=500, help="(default: 500)")
     parser.set_defaults(command=build)
+    parser = group.add_parser(
+        "save",
+        help="save the lab's model for vLLM",
+        description="Save the lab's checkpoint in the form that `vllm serve` reads.",
+        epilog="example: vapo lab save --out lab-for-vllm",
+        formatter_class=RAW,
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    parser.set_defaults(command=save)
+    parser = group.add_parser(
+        "score",
+        help="how many labels of claims about the lab's pictures are right",
+        description="Compare the labels in a store of claims with what the lab's pictures are known to show.",
+        epilog="example: vapo lab score claims.db",
+        formatter_class=RAW,
+    )
+    parser.add_argument("store", type=Path, help="the store")
+    parser.add_argument("--split", choices=("train", "heldout"), default="train", help="(default: train)")
+    parser.set_defaults(command=score)
 
 
 def build(options: argparse.Namespace) -> int:
@@ -32,4 +51,22 @@ def build(options: argparse.Namespace) -> int:
     print(f"checkpoint: {lab.checkpoint}\ntraining data: {lab.train}\nheld-out data: {lab.heldout}")
     if lab.ability is not None:
         print(lab.ability)
+    return 0
+
+
+def save(options: argparse.Namespace) -> int:
+    from vapo.lab.serving import save_for_vllm
+
+    print(f"the lab's checkpoint for vLLM is in {save_for_vllm(options.out)}")
+    return 0
+
+
+def score(options: argparse.Namespace) -> int:
+    from vapo.claims.store.store import Store
+    from vapo.lab.claim_truth import score_claims
+    from vapo.lab.judge import read_grids
+    from vapo.lab.shipped import shipped_data
+
+    with Store(options.store) as store:
+        print(score_claims(store, read_grids(shipped_data(options.split))))
     return 0

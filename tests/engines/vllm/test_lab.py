@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from engines.vllm_world import run_server, save_lab_for_vllm
+from engines.vllm_world import run_server
 
 from vapo.api.refusals import ServerError
 from vapo.core.boundaries import find_boundaries
@@ -19,6 +19,7 @@ from vapo.engines.policy.checkpoint import Policy, load_policy
 from vapo.engines.servers import start
 from vapo.engines.servers.examinee import ServerExaminee
 from vapo.engines.servers.start import connect_examinee
+from vapo.lab.serving import save_for_vllm
 from vapo.lab.shipped import shipped_checkpoint, shipped_data
 from vapo.types import Anchor, Probe, Sample
 
@@ -35,7 +36,7 @@ def policy() -> Policy:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("lab")
-    save_lab_for_vllm(folder / "model")
+    save_for_vllm(folder / "model")
     words = ("--served-model-name", "lab", "--api-key", "sesame")
     with run_server(folder / "model", folder / "log", *words) as url:
         yield url
