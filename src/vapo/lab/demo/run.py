@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,10 @@ def run_demo(
         if value < least:
             raise ConfigError(f"{name} is {value}; it must be at least {least}")
     make_folder(out)
-    settings = _describe(recipe, steps, seed)
+    checkpoint, data = resolve_model("lab"), resolve_data("lab")
+    settings = _describe(recipe, steps, seed, checkpoint, data)
     remedy = "give another --out, or delete that folder to start anew"
     adopt_settings(out / SETTINGS, settings, what="a demo", remedy=remedy)
-    checkpoint, data = resolve_model("lab"), resolve_data("lab")
     jobs = make_jobs(recipe, out, checkpoint=checkpoint, data=data, steps=steps, questions=questions, seed=seed)
     run_side_by_side([job for job in jobs if not job.is_finished], on_progress)
     outcome = read_outcome(jobs, recipe, settings)
@@ -55,10 +56,13 @@ def run_demo(
     return outcome
 
 
-def _describe(recipe: Recipe, steps: int, seed: int) -> dict[str, Any]:
+def _describe(recipe: Recipe, steps: int, seed: int, checkpoint: str, data: str) -> dict[str, Any]:
+    weights = (Path(checkpoint) / "model.safetensors").read_bytes()
     return {
         "steps": steps,
         "seed": seed,
+        "checkpoint": sha256(weights).hexdigest()[:16],
+        "data": Path(data).name,
         **recipe.training,
         **{name: dict(own) for name, own in recipe.own.items()},
         "num_depths": recipe.num_depths,
