@@ -185,7 +185,7 @@ def test_an_interrupt_waits_for_what_is_under_way(filled, stub):
 
     stub.script[CHAT] = [interrupt]
     tally = audit(filled, stub.url)
-    assert tally.ended == "it was interrupted"
+    assert tally.ended == "it was interrupted" and tally.status == 130
     assert tally.answered == len(stub.asked()) == len(read_audits(filled)) < 16
     stub.script[CHAT] = [answer("yes")]
     assert audit(filled, stub.url).before == tally.answered

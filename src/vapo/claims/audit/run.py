@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from vapo.api.refusals import ServerError
 from vapo.claims.asking.server import ModelServer
 from vapo.claims.audit.questions import QUESTIONS, AuditQuestion, read_verdict, write_probe, write_turn
-from vapo.claims.making.ending import Ending, ended_by_user
+from vapo.claims.making.ending import INTERRUPTED, Ending, ended_by_user
 from vapo.claims.sampling import sample_subjects
 from vapo.claims.store.audits import Audit, AuditCost, add_audit, find_audited
 from vapo.claims.store.claims import StoredClaim, read_claims
@@ -83,7 +83,9 @@ class AuditTally:
 
     @property
     def status(self) -> int:
-        """Exit status of the command: 0 if every question has its answer."""
+        """The exit status of a command: 0 if every question has its answer, 130 if it was interrupted, else 1."""
+        if self.ended == INTERRUPTED:
+            return 130
         return int(self.before + self.answered < self.total)
 
     def __str__(self) -> str:
