@@ -1,7 +1,8 @@
-"""Make the report that the docs link to, and the pictures of it and of the demo: `python docs/take_screenshots.py`.
+"""Make the report that the docs link to, and the pictures in them: `python docs/take_screenshots.py`.
 
-Both are real, of the lab's checkpoint on its held-out questions; Chromium photographs them. The report takes about two
-minutes on two cores, the demo ten; `python docs/take_screenshots.py report`, or `demo`, remakes one of them.
+All are real, of the lab's checkpoint on its held-out questions and of claims about its pictures; Chromium photographs
+them. The report takes about two minutes on two cores, the demo ten, the review's page seconds; `python
+docs/take_screenshots.py report`, or `demo`, or `review`, remakes one of them.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from vapo.claims.review.server import ReviewServer
+from vapo.claims.review.session import ReviewSession
 from vapo.cli import main
 
 DOCS = Path(__file__).parent
@@ -29,7 +33,7 @@ def take_report(folder: Path) -> list[Path]:
     run(["diagnose", "lab", "--limit", str(NUM_QUESTIONS), "--out", str(folder)])
     example = Path(shutil.copy(folder / "report.html", DOCS / "example_report.html"))
     files = [DOCS / "diagnosis_report.png", DOCS / "diagnosis_inspector.png"]
-    with open_page(example) as page:
+    with open_page(example.as_uri()) as page:
         page.screenshot(path=files[0])
         show_a_lost_answer(page)
         photograph(page, "#inspector", files[1])
@@ -40,11 +44,27 @@ def take_demo(folder: Path) -> list[Path]:
     """Run the demo, photograph its page's first screen and its inspector; return the files."""
     run(["demo", "--out", str(folder)])
     files = [DOCS / "demo_page.png", DOCS / "demo_inspector.png"]
-    with open_page(folder / "demo.html") as page:
+    with open_page((folder / "demo.html").as_uri()) as page:
         page.screenshot(path=files[0])
         show_what_differs(page)
         photograph(page, "#inspector", files[1])
     return [*map(shrink, files)]
+
+
+def take_review(folder: Path) -> list[Path]:
+    """Judge some claims of the lab's on the page, and photograph it; return the file."""
+    run(["claims", "import", "lab", "--limit", "12", "--out", str(folder / "claims.db")])
+    file = DOCS / "claims_review.png"
+    with ReviewServer(ReviewSession(folder / "claims.db", "ann")) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        with open_page(server.url) as page:
+            page.keyboard.type("r" * 20 + "rrrrruww" + "r" * 12 + "rrrrrwrr")
+            page.get_by_text("48 of 240 claims").wait_for()
+            page.screenshot(path=file)
+        server.shutdown()
+        thread.join()
+    return [shrink(file)]
 
 
 def run(words: list[str]) -> None:
@@ -55,7 +75,7 @@ def run(words: list[str]) -> None:
 
 
 @contextmanager
-def open_page(file: Path) -> Iterator[Page]:
+def open_page(url: str) -> Iterator[Page]:
     """Open a page in the system's Chromium and wait until it has drawn itself."""
     chromium = next((path for path in map(shutil.which, BROWSERS) if path), None)
     if chromium is None:
@@ -64,7 +84,7 @@ def open_page(file: Path) -> Iterator[Page]:
         # Containers run as root, which Chromium's sandbox refuses.
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
-        page.goto(file.as_uri())
+        page.goto(url)
         page.wait_for_selector("html[data-ready]")
         page.wait_for_timeout(300)
         yield page
@@ -105,12 +125,12 @@ def shrink(file: Path) -> Path:
     return file
 
 
-TAKEN: dict[str, Callable[[Path], list[Path]]] = {"report": take_report, "demo": take_demo}
+TAKEN: dict[str, Callable[[Path], list[Path]]] = {"report": take_report, "demo": take_demo, "review": take_review}
 
 if __name__ == "__main__":
     unknown = set(sys.argv[1:]) - set(TAKEN)
     if unknown:
-        sys.exit(f"there is nothing called {', '.join(sorted(unknown))} to take; there are {' and '.join(TAKEN)}")
+        sys.exit(f"there is nothing called {', '.join(sorted(unknown))} to take; there are {', '.join(TAKEN)}")
     for name in sys.argv[1:] or TAKEN:
         with TemporaryDirectory() as folder:
             for file in TAKEN[name](Path(folder)):
