@@ -134,6 +134,12 @@ def test_a_port_in_use_names_the_way_out(path):
         taken.listen()
         with pytest.raises(ConfigError, match=r"port \d+ cannot be listened on .* --port"):
             ReviewServer(session, taken.getsockname()[1])
+    with serve(session) as server:
+        ask(server, "start")
+        with pytest.raises(ConfigError, match=r"port \d+ cannot be listened on"):
+            ReviewServer(session, server.server_port)
+    with serve(session, server.server_port) as again:  # at once, although connections of before linger
+        assert ask(again, "start")[0] == 200
     with pytest.raises(ConfigError, match="0 to 65535"):
         ReviewServer(session, 70_000)
 

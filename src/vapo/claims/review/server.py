@@ -53,7 +53,7 @@ class ReviewServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
-    allow_reuse_address = False  # two reviews on one port would each get half of the marks
+    allow_reuse_port = False  # two reviews at one port would each get some of the marks
 
     def __init__(self, session: ReviewSession, port: int = 0) -> None:
         self.session = session
