@@ -50,9 +50,7 @@ def tell_status(status: int, body: object, *, server: str, path: str, model: str
         return ServerError(f"{who} refuses the key ({status}); {remedy}", status)
     said = f": {detail}" if detail else ""
     if status == 402 or _is_used_up(body):
-        spent = (
-            f"{who} takes no more requests on this account ({status}){said}; add credit to it, then go on"
-        )
+        spent = f"{who} takes no more requests on this account ({status}){said}; add credit to it, then go on"
         return ServerError(spent, status, detail, is_final=True)
     if status == 404 and model is not None and path == CHAT:
         return ServerError(f"{who} has no {path} for the model {model!r}{said}", status, detail)

@@ -148,6 +148,4 @@ def _read_names(row: Mapping[str, Any], column: str) -> tuple[str, ...]:
     value = row.get(column)
     if not isinstance(value, list | tuple):
         return ()
-    return tuple(
-        read_text(item, f"{column}[{index}]") for index, item in enumerate(cast("Sequence[object]", value))
-    )
+    return tuple(read_text(item, f"{column}[{index}]") for index, item in enumerate(cast("Sequence[object]", value)))
