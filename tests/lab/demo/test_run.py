@@ -18,9 +18,9 @@ from safetensors.torch import load_file
 
 from vapo.cli import main
 from vapo.errors import ConfigError
-from vapo.lab.demo import side_by_side
 from vapo.lab.demo.outcome import PAGE
 from vapo.lab.demo.table import format_outcome
+from vapo.lab.processes import side_by_side
 
 RUNS = ("grpo", "vapo")
 
@@ -164,7 +164,7 @@ class Interruptions:
                 words = (entry / "cmdline").read_bytes()
             except OSError:  # it has ended
                 continue
-            if b"vapo.lab.demo.worker" in words and str(self.out).encode() in words:
+            if b"vapo.lab.processes.worker" in words and str(self.out).encode() in words:
                 found.append(int(entry.name))
         return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,6 @@ from vapo.lab.demo.recipe import Recipe
 
 BEFORE = "before"
 SPLIT = "heldout"
-
-Report = Callable[[str, int, int], None]
-"""Called with a stage, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +46,11 @@ class Job:
         """Return the job that `to_json` wrote."""
         values = json.loads(text)
         return cls(**{**values, "training": tuple(values["training"])})
+
+    @property
+    def work(self) -> str:
+        """What does the job in a process of its own."""
+        return "vapo.lab.demo.work:do_job"
 
     @property
     def run_folder(self) -> Path:

@@ -13,7 +13,7 @@ from vapo.lab.demo.jobs import make_jobs
 from vapo.lab.demo.outcome import PAGE, Outcome
 from vapo.lab.demo.reading import read_outcome, write_page
 from vapo.lab.demo.recipe import RECIPE, Recipe
-from vapo.lab.demo.side_by_side import Progress, run_side_by_side
+from vapo.lab.processes.side_by_side import Progress, run_side_by_side
 from vapo.lab.shipped import resolve_data, resolve_model
 
 

@@ -14,15 +14,21 @@ from vapo.diagnosis.opened_models import open_models
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.engines.trl.options import parse_run
 from vapo.engines.trl.run import train
-from vapo.lab.demo.jobs import SPLIT, Job, Report
+from vapo.lab.demo.jobs import SPLIT, Job
+from vapo.lab.processes.side_by_side import Report
 
 
-def do_job(job: Job, report: Report) -> None:
+def do_job(text: str, report: Report) -> None:
     """Train if the job says so, examine, and mark the job as finished.
+
+    Args:
+        text: the job, as `Job.to_json` wrote it.
+        report: told each step of training and each question.
 
     Raises:
         VapoError: whatever training or examining refuses.
     """
+    job = Job.from_json(text)
     if job.training:
         train(parse_run(job.training, "vapo demo"), callbacks=[StepReport(report)])
     examine(job, report)

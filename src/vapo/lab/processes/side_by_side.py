@@ -7,18 +7,44 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from queue import Queue
 from threading import Thread
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from vapo.errors import VapoError
-from vapo.lab.demo.jobs import Job
+
+Report = Callable[[str, int, int], None]
+"""Called by what works on a job with a stage, how much of it is done, and how much there is."""
 
 Progress = Callable[[str], Callable[[int, int], None]]
 """Makes, for the name of a stage, the callback that takes (done, in all)."""
 
-_COMMAND = ("-m", "vapo.lab.demo.worker")
+_COMMAND = ("-m", "vapo.lab.processes.worker")
 _Mail: TypeAlias = "Queue[tuple[Worker, dict[str, Any] | None]]"
+
+
+class Job(Protocol):
+    """What a process of its own does."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def log(self) -> Path:
+        """File for what libraries print."""
+        ...
+
+    @property
+    def work(self) -> str:
+        """The function that does it, as `module:function`; it is called with `to_json()` and a `Report`."""
+        ...
+
+    def to_json(self) -> str:
+        """Return the job as text."""
+        ...
 
 
 class Worker:
@@ -34,7 +60,7 @@ class Worker:
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *_COMMAND, job.to_json()],
+                [sys.executable, *_COMMAND, job.work, job.to_json()],
                 stdin=subprocess.PIPE,  # closed when this process ends in any way; the worker watches it
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -66,29 +92,31 @@ class Worker:
         mail.put((self, None))
 
 
-def run_side_by_side(jobs: Sequence[Job], on_progress: Progress) -> None:
+def run_side_by_side(jobs: Sequence[Job], on_progress: Progress, at_once: int | None = None) -> None:
     """Do jobs, or go on with them, until all are done. Their processes share the cores and end with this one.
 
     Args:
-        jobs: what to do.
+        jobs: what to do, taken up in this order.
         on_progress: told each stage of each job.
+        at_once: how many work at a time; None for all of them.
 
     Raises:
         VapoError: a job was refused, or its process ended without a word. The others are ended.
     """
     mail: _Mail = Queue()
     stages: dict[tuple[str, str], Callable[[int, int], None]] = {}
+    waiting = list(jobs)
     workers: list[Worker] = []
     try:
-        for job in jobs:
-            workers.append(Worker(job, mail))
-        running = len(workers)
-        while running:
+        while waiting or workers:
+            while waiting and (at_once is None or len(workers) < at_once):
+                workers.append(Worker(waiting.pop(0), mail))
             worker, message = mail.get()
             name = worker.job.name
             if message is None:
                 _check_status(worker.job, worker.wait())
-                running -= 1
+                worker.end()
+                workers.remove(worker)
             elif "error" in message:
                 raise VapoError(f"{name}: {message['error']}")
             else:

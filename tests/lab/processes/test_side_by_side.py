@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from vapo.errors import VapoError
-from vapo.lab.demo import side_by_side
 from vapo.lab.demo.jobs import Job
-from vapo.lab.demo.side_by_side import run_side_by_side
+from vapo.lab.processes import side_by_side
+from vapo.lab.processes.side_by_side import run_side_by_side
 
 COUNT = """
 import json, sys
@@ -21,7 +21,7 @@ for done in range(3):
 """
 BY_NAME = """
 import json, sys, time
-name = json.loads(sys.argv[1])["name"]
+name = json.loads(sys.argv[2])["name"]
 if name == "refused":
     print(json.dumps({"error": "lr is -1; give another"}), flush=True)
     sys.exit(1)
@@ -51,6 +51,31 @@ def test_each_stage_of_each_job_has_its_progress(make_job, monkeypatch):
 
     run_side_by_side([make_job("GRPO"), make_job("VAPO")], listen)
     assert told == {f"{name}, training": [(1, 3), (2, 3), (3, 3)] for name in ("GRPO", "VAPO")}
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_no_more_work_at_a_time_than_asked(make_job, monkeypatch, at_once):
+    monkeypatch.setattr(side_by_side, "_COMMAND", ("-c", COUNT))
+    under_way: list[int] = []
+    most = [0]
+    start, end = side_by_side.Worker.__init__, side_by_side.Worker.end
+
+    def note_start(worker, job, mail):
+        under_way.append(id(worker))
+        most[0] = max(most[0], len(under_way))
+        start(worker, job, mail)
+
+    def note_end(worker):
+        under_way.remove(id(worker))
+        end(worker)
+
+    monkeypatch.setattr(side_by_side.Worker, "__init__", note_start)
+    monkeypatch.setattr(side_by_side.Worker, "end", note_end)
+    told: list[str] = []
+    jobs = [make_job(str(number)) for number in range(5)]
+    run_side_by_side(jobs, lambda stage: told.append(stage) or (lambda done, total: None), at_once)
+    assert sorted(told) == [f"{number}, training" for number in range(5)]
+    assert most == [at_once] and not under_way
 
 
 def test_nothing_to_do_is_done(monkeypatch):
@@ -85,7 +110,8 @@ def test_the_others_end_with_the_one_that_fails(make_job, monkeypatch, name, mes
 
 def test_a_worker_ends_when_nobody_holds_its_input(make_job):
     """It imports for seconds before it would look at its job, and has ended by then."""
-    words = [sys.executable, "-m", "vapo.lab.demo.worker", make_job("before").to_json()]
+    job = make_job("before")
+    words = [sys.executable, "-m", "vapo.lab.processes.worker", job.work, job.to_json()]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.close()

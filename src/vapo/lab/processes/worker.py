@@ -1,4 +1,4 @@
-"""`python -m vapo.lab.demo.worker JOB`: one of the demo's processes.
+"""`python -m vapo.lab.processes.worker MODULE:FUNCTION JOB`: one of several processes that work side by side.
 
 It writes how far it is to its standard output, a line of JSON for each message; what libraries print goes to its
 standard error. It ends when its standard input is closed, which happens when the process that started it ends in any
@@ -11,9 +11,9 @@ import json
 import os
 import sys
 import threading
+from importlib import import_module
 
 from vapo.errors import VapoError
-from vapo.lab.demo.jobs import Job
 
 REFUSED = 1
 
@@ -21,7 +21,7 @@ REFUSED = 1
 def main() -> int:
     """Do the job that the command line names."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    job = Job.from_json(sys.argv[1])
+    module, function = sys.argv[1].split(":")
     messages = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
 
@@ -29,9 +29,8 @@ def main() -> int:
         messages.write(json.dumps(message) + "\n")
 
     try:
-        from vapo.lab.demo.work import do_job  # a second or two: by now somebody watches the parent
-
-        do_job(job, lambda stage, done, total: tell(stage=stage, done=done, total=total))
+        work = getattr(import_module(module), function)  # takes seconds: by now somebody watches the parent
+        work(sys.argv[2], lambda stage, done, total: tell(stage=stage, done=done, total=total))
     except VapoError as error:
         tell(error=str(error))
         return REFUSED
