@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from transformers import TrainerCallback
 
 from vapo.data.samples import load_samples
 from vapo.diagnosis.diagnose import diagnose
@@ -16,6 +13,7 @@ from vapo.engines.trl.options import parse_run
 from vapo.engines.trl.run import train
 from vapo.lab.demo.jobs import SPLIT, Job
 from vapo.lab.processes.side_by_side import Report
+from vapo.lab.processes.step_report import StepReport
 
 
 def do_job(text: str, report: Report) -> None:
@@ -53,16 +51,3 @@ def examine(job: Job, report: Report = lambda stage, done, total: None) -> Model
         on_progress=lambda name: lambda done, total: report("examining", done, total),
     )
     return diagnosis.models[0]
-
-
-class StepReport(TrainerCallback):
-    """Report each step of training."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._report("training", state.global_step, state.max_steps)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._report("training", state.global_step, state.max_steps)

@@ -1,0 +1,83 @@
+"""From measured chains to numbers: one of each kind per run, and differences between arms paired by seed.
+
+The unit is the run: chains of one policy share its luck, so intervals are taken over seeds (Student's t), never over
+chains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vapo.core.intervals import t_interval
+from vapo.engines.probes.perception_log import NUM_QUARTERS, depth_quarter
+
+from .measuring import ChainRow, ProbeRow
+
+QUARTERS = tuple(f"claims right, quarter {quarter}" for quarter in range(1, NUM_QUARTERS + 1))
+LAST_QUARTER = QUARTERS[-1]
+ACCURACY, PERCEPTION, BLIND = "answers right", "claims right", "claims right, image hidden"
+TOKENS, READINGS = "tokens in a chain", "cells read in a chain"
+MEASURES = (ACCURACY, PERCEPTION, *QUARTERS, BLIND, TOKENS, READINGS)
+"""What is measured of a run; shares in [0, 1], then counts."""
+
+Run = Mapping[str, float]
+"""By measure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean over seeds and its 95 % interval; None where there is one seed."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the sign is known."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+def summarise_run(chains: Sequence[ChainRow]) -> dict[str, float]:
+    """Return every measure of one run.
+
+    Perception is averaged over probes; a chain's probes are as many for every arm, as far as it has boundaries.
+    """
+    probes = [probe for chain in chains for probe in chain.probes]
+    numbers = {ACCURACY: _mean([chain.right for chain in chains]), PERCEPTION: _mean(list(map(_is_right, probes)))}
+    for quarter, name in enumerate(QUARTERS, start=1):
+        numbers[name] = _mean([_is_right(probe) for probe in probes if depth_quarter(probe.depth) == quarter])
+    numbers[BLIND] = _mean([(probe.p_true_blind > 0.5) == probe.is_true for probe in probes])
+    numbers[TOKENS] = _mean([chain.num_tokens for chain in chains])
+    numbers[READINGS] = _mean([chain.num_readings for chain in chains])
+    return numbers
+
+
+def average(runs: Mapping[int, Run], measure: str) -> Interval:
+    """Return the mean of a measure over the seeds of one arm."""
+    return _interval([run[measure] for run in runs.values()])
+
+
+def compare(arm: Mapping[int, Run], other: Mapping[int, Run], measure: str) -> Interval:
+    """Return the mean difference `arm` less `other` over the seeds that both have."""
+    seeds = sorted(arm.keys() & other.keys())
+    return _interval([arm[seed][measure] - other[seed][measure] for seed in seeds])
+
+
+def _interval(values: Sequence[float]) -> Interval:
+    finite = [value for value in values if np.isfinite(value)]
+    if len(finite) < 2:
+        return Interval(finite[0] if finite else float("nan"), None, None)
+    low, high = t_interval(finite)
+    return Interval(float(np.mean(finite)), low, high)
+
+
+def _is_right(probe: ProbeRow) -> bool:
+    return (probe.p_true > 0.5) == probe.is_true
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")

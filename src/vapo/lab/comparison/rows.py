@@ -1,0 +1,68 @@
+"""Measured chains as parquet: one row per chain, its probes as a list in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .measuring import ChainRow, ProbeRow
+
+
+def write_chains(path: Path, rows: Sequence[ChainRow], *, arm: str, seed: int) -> None:
+    """Write the rows of one run; the file appears whole or not at all."""
+    write_table(path, [{"arm": arm, "seed": seed, **asdict(row)} for row in rows])
+
+
+def read_chains(path: Path) -> dict[tuple[str, int], list[ChainRow]]:
+    """Return the rows of every run in a file, by arm and seed."""
+    import pyarrow.parquet
+
+    runs: dict[tuple[str, int], list[ChainRow]] = {}
+    for values in pyarrow.parquet.read_table(path).to_pylist():
+        key = (values.pop("arm"), values.pop("seed"))
+        probes = tuple(ProbeRow(**probe) for probe in values.pop("probes"))
+        runs.setdefault(key, []).append(ChainRow(**values, probes=probes))
+    return runs
+
+
+def join_runs(path: Path, runs: Sequence[Path]) -> None:
+    """Write all runs' rows into one file."""
+    import pyarrow.parquet
+
+    write_table(path, [row for run in runs for row in pyarrow.parquet.read_table(run).to_pylist()])
+
+
+def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows as parquet, compressed; the file appears whole or not at all."""
+    import pyarrow
+    import pyarrow.parquet
+
+    probe = pyarrow.struct(
+        [
+            ("depth", pyarrow.float32()),
+            ("claim", pyarrow.string()),
+            ("is_true", pyarrow.bool_()),
+            ("p_true", pyarrow.float32()),
+            ("p_true_blind", pyarrow.float32()),
+        ]
+    )
+    schema = pyarrow.schema(
+        [
+            ("arm", pyarrow.string()),
+            ("seed", pyarrow.int32()),
+            ("id", pyarrow.string()),
+            ("completion", pyarrow.string()),
+            ("right", pyarrow.bool_()),
+            ("has_format", pyarrow.bool_()),
+            ("num_tokens", pyarrow.int32()),
+            ("num_readings", pyarrow.int32()),
+            ("probes", pyarrow.list_(probe)),
+        ]
+    )
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    table = pyarrow.Table.from_pylist(list(rows), schema=schema)
+    pyarrow.parquet.write_table(table, unfinished, compression="zstd")
+    os.replace(unfinished, path)

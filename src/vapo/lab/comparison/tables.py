@@ -1,0 +1,77 @@
+"""What a comparison came to, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .arms import Ablation, Arm
+from .results import ACCURACY, LAST_QUARTER, MEASURES, READINGS, TOKENS, Interval, Run, average, compare
+
+Results = Mapping[str, Mapping[int, Run]]
+"""By arm, by seed."""
+
+_COUNTS = (TOKENS, READINGS)
+
+
+def write_comparison(results: Results, arms: Sequence[Arm]) -> str:
+    """Return two tables: every measure of every arm, and its difference from the first arm, paired by seed."""
+    titles = [arm.title for arm in arms]
+    first, *others = arms
+    lines = [_row(["", *titles]), _rule(len(arms))]
+    for measure in MEASURES:
+        lines.append(_row([measure, *(_tell(average(results[arm.name], measure), measure) for arm in arms)]))
+    lines += ["", _row([f"difference from {first.title}", *titles[1:]]), _rule(len(others))]
+    for measure in MEASURES:
+        differences = (compare(results[arm.name], results[first.name], measure) for arm in others)
+        lines.append(_row([measure, *(_tell(each, measure, sign=True) for each in differences)]))
+    return "\n".join(lines)
+
+
+def write_ablations(results: Results, ablations: Sequence[Ablation]) -> str:
+    """Return a table per ablation: what each value gave, against VAPO's own, and whether the paper saw the same."""
+    return "\n\n".join(_write_ablation(results, ablation) for ablation in ablations)
+
+
+def _write_ablation(results: Results, ablation: Ablation) -> str:
+    own = next(value for value, arm in ablation.arms.items() if arm.name == "vapo")
+    head = [ablation.name, ACCURACY, f"{LAST_QUARTER}", f"{ACCURACY}, less {own}", f"{LAST_QUARTER}, less {own}"]
+    lines = [_row([*head, "paper, accuracy less " + own, "accuracy: the paper and the lab"]), _rule(len(head) + 1)]
+    for value, arm in ablation.arms.items():
+        runs = results[arm.name]
+        cells = [value, *(_tell(average(runs, measure), measure) for measure in (ACCURACY, LAST_QUARTER))]
+        if arm.name == "vapo":
+            cells += ["", "", "", ""]
+        else:
+            ours = compare(runs, results["vapo"], ACCURACY)
+            late = compare(runs, results["vapo"], LAST_QUARTER)
+            theirs = ablation.paper[value] - ablation.paper[own] if {value, own} <= ablation.paper.keys() else None
+            cells += [_tell(ours, ACCURACY, sign=True), _tell(late, LAST_QUARTER, sign=True)]
+            cells += ["" if theirs is None else f"{theirs:+.1f}", judge_agreement(ours, theirs)]
+        lines.append(_row(cells))
+    return "\n".join([*lines, "", f"The paper's figures: {ablation.source}."])
+
+
+def judge_agreement(ours: Interval, theirs: float | None) -> str:
+    """Say whether a difference has the paper's sign: known only where its interval excludes 0."""
+    if theirs is None:
+        return "no figure"
+    if not ours.excludes_zero:
+        return "cannot tell"
+    return "agree" if (ours.mean > 0) == (theirs > 0) else "disagree"
+
+
+def _tell(interval: Interval, measure: str, *, sign: bool = False) -> str:
+    scale, form = (1.0, ".1f") if measure in _COUNTS else (100.0, ".1f")
+    form = "+" + form if sign else form
+    text = f"{scale * interval.mean:{form}}"
+    if interval.low is None or interval.high is None:
+        return text
+    return f"{text} [{scale * interval.low:{form}}, {scale * interval.high:{form}}]"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rule(columns: int) -> str:
+    return "|---" * (columns + 1) + "|"
