@@ -21,8 +21,14 @@ def take_choice(reply: Mapping[str, Any]) -> dict[str, Any]:
 
 def count_tokens(reply: Mapping[str, Any]) -> tuple[int, int]:
     """Return the tokens that were read and written, as the server counts them; 0 where it does not."""
-    usage = reply.get("usage") or {}
+    usage = take_usage(reply)
     return int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+
+
+def take_usage(reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a server says that a reply took; nothing if it does not say."""
+    usage = reply.get("usage")
+    return cast("Mapping[str, Any]", usage) if isinstance(usage, Mapping) else dict[str, Any]()
 
 
 def choose_model(reply: Mapping[str, Any], model: str | None, server: str) -> Mapping[str, Any]:

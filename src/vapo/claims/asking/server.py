@@ -16,7 +16,7 @@ from vapo.api.address import CHAT, EMBEDDINGS, MODELS, find_api, hide_password, 
 from vapo.api.concessions import leave_out
 from vapo.api.prices import Prices
 from vapo.api.refusals import ServerError, tell_nonsense
-from vapo.api.replies import choose_model, count_tokens, take_choice
+from vapo.api.replies import choose_model, count_tokens, take_choice, take_usage
 from vapo.claims.asking.pace import Pace
 from vapo.claims.asking.patience import Patience
 from vapo.claims.asking.pictures import write_message
@@ -140,10 +140,11 @@ class ModelServer:
         return self._check(await self._client.post(path, body=body, cast_to=object), path)
 
     async def _complete(self, body: Mapping[str, Any], left_out: frozenset[str]) -> _Completion:
-        response = await self._client.chat.completions.with_raw_response.create(**leave_out(body, left_out))
-        reply = self._check(json.loads(response.content), CHAT)
+        create: Any = self._client.chat.completions.with_raw_response.create
+        content: bytes = (await create(**leave_out(body, left_out))).content
+        reply = self._check(json.loads(content), CHAT)
         take_choice(reply)
-        return _Completion(response.content, reply)
+        return _Completion(content, reply)
 
     def _check(self, reply: object, path: str) -> Mapping[str, Any]:
         if not isinstance(reply, Mapping):
@@ -153,7 +154,7 @@ class ModelServer:
     def _find_cost(self, reply: Mapping[str, Any], prompt_tokens: int, completion_tokens: int) -> float:
         if self.prices is not None:
             return self.prices.cost(prompt_tokens, completion_tokens)
-        told = (reply.get("usage") or {}).get("cost")  # some resellers tell
+        told = take_usage(reply).get("cost")  # some resellers tell
         return float(told) if isinstance(told, int | float) else 0.0
 
     def _open(self, timeout_s: float) -> AsyncOpenAI:

@@ -101,8 +101,9 @@ def read_verdict(body: bytes) -> tuple[bool | None, float | None]:
 
 def _find_probability(choice: Mapping[str, Any]) -> float | None:
     """Return P(yes) / (P(yes) + P(no)) over the likeliest first tokens; None where these do not tell."""
-    content = cast("Mapping[str, Any]", choice.get("logprobs") or {}).get("content") or []
-    listed = cast("Sequence[Mapping[str, Any]]", content[0].get("top_logprobs") or ()) if content else ()
+    told = cast("Mapping[str, Any]", choice.get("logprobs") or {})
+    tokens = cast("Sequence[Mapping[str, Any]]", told.get("content") or ())
+    listed = cast("Sequence[Mapping[str, Any]]", tokens[0].get("top_logprobs") or ()) if tokens else ()
     mass = {True: 0.0, False: 0.0}
     for entry in listed:
         says = _SAYS_YES.get(str(entry.get("token")).strip().lower())
