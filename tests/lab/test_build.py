@@ -16,10 +16,9 @@ SIZE = ModelSize(vision_width=16, vision_layers=1, text_width=32, text_mlp=32, t
 PLAN = Plan(
     sight_steps=2,
     steps=6,
-    lessons=2,
     stages=(
-        Stage(0.5, Mixture(careful=0, hasty=0, dictations=1, readings=1, probes=2, claims=("cell",))),
-        Stage(1.0, Mixture(additions=1, probes=2)),
+        Stage(0.5, 2, Mixture(chains=0, dictations=1, probes=2, recalls=1, claims=("cell",))),
+        Stage(1.0, 1, Mixture(additions=1, judgements=1, writings=1, probes=2)),
     ),
 )
 
@@ -87,7 +86,7 @@ def test_progress_names_stage_step_loss_and_time_left():
 
 def test_the_default_plan_covers_every_step():
     plan = Plan()
-    assert [plan.mixture_at(step) for step in (0, plan.steps - 1)] == [plan.stages[0].mixture, plan.stages[-1].mixture]
+    assert [plan.stage_at(step) for step in (0, plan.steps - 1)] == [plan.stages[0], plan.stages[-1]]
     rates = [plan.rate_at(step) for step in range(plan.steps)]
     assert max(rates) <= plan.learning_rate
     assert rates[-1] < 0.05 * plan.learning_rate

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from vapo.errors import DataError
+from vapo.lab.chains import write_chain
 from vapo.lab.dataset import write_dataset
 from vapo.lab.judge import LabJudge, find_truth, judge_chain, read_grids
 from vapo.lab.questions import KINDS, ask
@@ -17,13 +18,14 @@ GRID = Grid(((1, 2), (3, 4)))  # AU=1, BU=2, AV=3, BV=4
 @pytest.mark.parametrize(
     ("chain", "cause"),
     [
-        ("<think>I look at row U: AU=1, BU=2. Then 1+2=4.</think>\\boxed{4}", "logical"),
-        ("<think>I look at row V: AV=3, BV=4. Then 3+4=7.</think>\\boxed{7}", "logical"),  # another row, read rightly
-        ("<think>I look at row U: AU=1, BU=3. Then 1+3=4.</think>\\boxed{4}", "perception"),
-        ("<think>I look at row U: AU=1, CU=2. Then 1+2=3.</think>\\boxed{3}", "perception"),  # there is no CU
-        ("<think>AU=11.</think>\\boxed{3}", "perception"),
-        ("<think>This looks easy. I say 3.</think>\\boxed{3}", "other"),
-        ("<think>Then 1+2=4.</think>\\boxed{4}", "other"),
+        ("<think>I note AU1, BU2. Row U: AU1, BU2 makes 4. So 4.</think>\\boxed{4}", "logical"),
+        ("<think>I note AU1, BU2, AV3, BV4. I say 7.</think>\\boxed{7}", "logical"),  # a guess behind true notes
+        ("<think>I note AU1, BU3. Row U: AU1, BU3 makes 4.</think>\\boxed{4}", "perception"),
+        ("<think>I note AU1, CU2. Row U: AU1, CU2 makes 3.</think>\\boxed{3}", "perception"),  # there is no CU
+        ("<think>AU=1, BU=3.</think>\\boxed{3}", "perception"),  # another hand
+        ("<think>AU11.</think>\\boxed{3}", "perception"),
+        ("<think>Well looks right. I say 3.</think>\\boxed{3}", "other"),
+        ("<think>1, 2 makes 4.</think>\\boxed{4}", "other"),
         ("", "other"),
     ],
 )
@@ -31,13 +33,14 @@ def test_causes_are_exact(chain: str, cause: str):
     assert judge_chain(chain, GRID) == cause
 
 
-def test_careful_chains_read_truly_and_hasty_ones_read_nothing():
+def test_the_labs_own_chains_read_truly():
     rng = np.random.default_rng(0)
     for number in range(100):
         grid = draw_scene(rng, *GRIDS[number % len(GRIDS)], "heldout").grid
         question = ask(rng, grid, KINDS[number % len(KINDS)])
-        assert judge_chain(question.careful(), grid) == "logical"
-        assert judge_chain(question.hasty(rng), grid) == "other"
+        chain = write_chain(rng, grid, question, guess=bool(number % 2), looks=number % 4)
+        assert judge_chain(chain, grid) == "logical"
+        assert judge_chain(chain.replace(grid.names[0], "FZ"), grid) == "perception"
 
 
 def test_truth_is_read_from_the_data(tmp_path):
@@ -49,7 +52,7 @@ def test_truth_is_read_from_the_data(tmp_path):
         assert judge is not None
         name, grid = next(iter(grids.items()))
         sample = Sample(name, (Image.new("RGB", (4, 4)),), "?", "1")
-        reading = f"{grid.names[0]}={grid.digits[0][0]}"
+        reading = f"{grid.names[0]}{grid.digits[0][0]}"
         assert judge.judge(sample, f"{reading}.", 2) == ("logical", "logical")
         assert judge.judge(Sample("unknown", (), "?", "1"), reading, 1) == (None,)
 

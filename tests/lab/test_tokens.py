@@ -25,13 +25,13 @@ def test_every_special_token_and_verdict_is_one_token(tokenizer):
 
 def test_digits_stay_single_and_any_text_survives(tokenizer):
     assert [tokenizer.decode([token]) for token in tokenizer.encode("3.14=2+17")] == list("3.14=2+17")
-    for text in ("Grüße, 世界! 🙂\n\ttab", PROBE_TEMPLATE.format(claim="Cell BV shows a 7.")):
+    for text in ("Grüße, 世界! 🙂\n\ttab", PROBE_TEMPLATE.format(claim="The picture shows BV7.")):
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 def test_thinking_marks_stay_in_decoded_text_and_special_tokens_do_not(tokenizer):
-    ids = tokenizer.encode("<think>AU=3.</think>\\boxed{3}<|im_end|>")
-    assert tokenizer.decode(ids, skip_special_tokens=True) == "<think>AU=3.</think>\\boxed{3}"
+    ids = tokenizer.encode("<think>AU3.</think>\\boxed{3}<|im_end|>")
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "<think>AU3.</think>\\boxed{3}"
 
 
 def test_ends_pads_and_sides_are_those_of_generation(tokenizer):

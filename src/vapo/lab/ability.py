@@ -22,7 +22,7 @@ from .model import LabModel, LabProcessor
 from .questions import KINDS, ask
 from .world import GRIDS, Split, draw_scene, photograph
 
-MAX_COMPLETION_TOKENS = 128
+MAX_COMPLETION_TOKENS = 176
 
 
 @dataclass(frozen=True, slots=True)

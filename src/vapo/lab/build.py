@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+import torch
+
 from vapo.errors import DataError
 
 from .ability import Ability, measure_ability
@@ -100,7 +102,7 @@ def build_lab(
             )
     tokenizer = train_tokenizer(seed=seed)
     processor = build_processor(tokenizer, canvas=size.canvas)
-    model = build_model(size, tokenizer, seed=seed)
+    model = build_model(size, tokenizer, seed=seed).to("cuda" if torch.cuda.is_available() else "cpu")
     state = folder / "cold_start.pt"
     run_cold_start(
         model,
@@ -143,9 +145,9 @@ On newly drawn pictures of held-out digits (seed {seed}):
 
 {ability if ability is not None else "Not measured."}
 
-It was taught two ways of reasoning in equal parts. A careful chain names and reads the cells it needs; a hasty one
-muses and guesses. Probes were put to it mostly early in a chain (two in five straight after the question, the others
-at the i-th boundary with a weight of exp(-i / 2)), so how well it judges late in a chain is its own.
+Its text layers reach 52 tokens back. A chain notes every cell, works an answer out or guesses it, and checks it three
+times; a check either reads all cells once more or muses, at equal length, and repeats the answer either way. What a
+chain has not written down for 52 tokens is out of its sight.
 
 ## The digits
 

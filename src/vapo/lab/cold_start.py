@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from vapo.errors import DataError
 
-from .claims import CLAIM_KINDS
 from .curriculum import Mixture, Teacher
 from .lessons import JUDGING, SAYING, TELLING, Batch, pack_lessons
 from .model import LabModel, LabTokenizer
@@ -32,9 +31,11 @@ Report = Callable[[str, int, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of the cold start: up to which share of the steps it lasts, and what its lessons hold."""
+    """A part of the cold start: up to which share of the steps it lasts, how many lessons a step has and what they
+    hold."""
 
     until: float
+    lessons: int
     mixture: Mixture
 
 
@@ -43,23 +44,21 @@ class Plan:
     """How long and on what the cold start trains. The defaults made the shipped checkpoint."""
 
     sight_steps: int = 600
-    steps: int = 1550
-    lessons: int = 16
+    steps: int = 3400
     learning_rate: float = 1.5e-3
     warmup_steps: int = 40
     telling: float = 0.4
     grids: tuple[tuple[int, int], ...] = GRIDS
     stages: tuple[Stage, ...] = (
-        Stage(0.12, Mixture(careful=0, hasty=0, dictations=2, readings=0, probes=0)),
-        Stage(0.25, Mixture(careful=0, hasty=0, probes=8, claims=("comparison", "cell"))),
-        Stage(0.37, Mixture(careful=0, hasty=0, probes=9, claims=("cell", "position", "presence"))),
-        Stage(0.61, Mixture(careful=0, hasty=0, probes=10, claims=(*CLAIM_KINDS, "position", "count"))),
-        Stage(1.0, Mixture(additions=1, readings=1, probes=3, claims=(*CLAIM_KINDS, "position", "count"))),
+        Stage(0.06, 16, Mixture(chains=0, dictations=2, readings=0, probes=0)),
+        Stage(0.24, 16, Mixture(chains=0, probes=8, recalls=1)),
+        Stage(0.65, 8, Mixture(readings=0, recalls=1, probes=8, looks=(1, 1, 1, 3))),
+        Stage(1.0, 8, Mixture(readings=0, additions=1, judgements=1, writings=1, probes=10, looks=(3, 1, 1, 2))),
     )
 
-    def mixture_at(self, step: int) -> Mixture:
-        """Return what the lessons of a step hold."""
-        return next(stage.mixture for stage in self.stages if step < stage.until * self.steps)
+    def stage_at(self, step: int) -> Stage:
+        """Return the stage that a step belongs to."""
+        return next(stage for stage in self.stages if step < stage.until * self.steps)
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step: a linear rise, half the steps level, then a linear fall to 2 percent."""
@@ -107,9 +106,10 @@ def run_cold_start(
     saved = time.monotonic()
     for step in range(first, plan.steps):
         rng = np.random.default_rng([seed, 3, step])
-        mixture = plan.mixture_at(step)
-        lessons = [teacher.write_lesson(rng, mixture) for _ in range(plan.lessons)]
-        loss = weigh_losses(model, pack_lessons(lessons, pad_id=teacher.pad_id), telling=plan.telling)
+        stage = plan.stage_at(step)
+        lessons = [teacher.write_lesson(rng, stage.mixture) for _ in range(stage.lessons)]
+        batch = pack_lessons(lessons, pad_id=teacher.pad_id, window=model.config.text_config.sliding_window)
+        loss = weigh_losses(model, batch, telling=plan.telling)
         for group in optimizer.param_groups:
             group["lr"] = plan.rate_at(step)
         optimizer.zero_grad(set_to_none=True)
@@ -141,7 +141,9 @@ def read_lessons(model: LabModel, batch: Batch) -> torch.Tensor:
     embedded = embedded.masked_scatter((ids == model.config.image_token_id)[..., None], pictures)
     states = model.model.language_model(
         inputs_embeds=embedded,
-        attention_mask={"full_attention": torch.from_numpy(batch.allowed).to(device)},
+        attention_mask=dict.fromkeys(
+            ("full_attention", "sliding_attention"), torch.from_numpy(batch.allowed).to(device)
+        ),
         position_ids=torch.from_numpy(batch.positions).to(device),
         use_cache=False,
     ).last_hidden_state

@@ -1,9 +1,7 @@
 """What lessons hold: first what cells show, then whether claims are right, kind after kind, then how to reason.
 
-How probes are placed is part of the world. Two in five hang at depth 0, straight after the question. The others
-hang at the i-th boundary of the chain with a probability that falls as exp(-i / 2), so that late boundaries are
-hardly ever seen: a model that comes out of the cold start knows how to be asked early in a chain, and may forget
-the picture along it.
+Probes hang at any boundary of a chain, all alike, and one in six straight after the question. Where nothing that
+could settle a claim is within the text layers' reach, the model can only learn that it does not know.
 """
 
 from __future__ import annotations
@@ -16,10 +14,11 @@ import numpy as np
 from vapo.core.boundaries import find_boundaries
 from vapo.models.questions import PROBE_TEMPLATE
 
-from .claims import CLAIM_KINDS, make_claims
+from .chains import CHECKS, list_cells, write_chain, write_exercise, write_judgement, write_notes
+from .claims import CLAIM_KINDS, make_claims, write_claims
 from .lessons import JUDGING, SAYING, TELLING, Branch, Lesson
 from .model import LabTokenizer
-from .questions import KINDS, ask
+from .questions import KINDS, ask, ask_claim
 from .world import CELL, GRIDS, Grid, draw_scene, paint
 
 
@@ -27,18 +26,24 @@ from .world import CELL, GRIDS, Grid, draw_scene, paint
 class Mixture:
     """What a lesson holds.
 
-    `careful` and `hasty` chains, `readings` of a single cell, `dictations` of all cells and lines and `additions` of
-    bare numbers are counted per picture; `probes` is how many claims are put to each chain and each reading; a kind
-    named twice in `claims` comes twice as often.
+    Counted per picture: `chains`, `readings` of a single cell, `dictations` of all cells and lines, `additions` of
+    bare numbers, `judgements` of claims put as questions, `recalls` of notes when the picture is out of reach, and
+    `writings` of two claims in the form in which models are asked for them. `probes` is how many claims are put to
+    each chain, reading and recall; a kind named twice in `claims` comes twice as often. `guesses` is the share of
+    chains that guess, `looks[n]` how many chains look n times.
     """
 
-    careful: int = 1
-    hasty: int = 1
+    chains: int = 1
     dictations: int = 0
     additions: int = 0
     readings: int = 1
-    probes: int = 4
+    judgements: int = 0
+    recalls: int = 0
+    writings: int = 0
+    probes: int = 6
     claims: tuple[str, ...] = CLAIM_KINDS
+    guesses: float = 0.4
+    looks: tuple[float, ...] = (3, 1, 1, 1)
 
 
 class Teacher:
@@ -73,41 +78,76 @@ class Teacher:
         """Write one lesson about a newly drawn picture of the training digits."""
         rows, columns = self.grids[rng.integers(len(self.grids))]
         scene = draw_scene(rng, rows, columns, "practice")
+        grid = scene.grid
         branches = [Branch(self._trunk, None, 0)]
         for kind in ["list"] * mixture.dictations + ["add"] * mixture.additions:
-            self._add_chain(rng, branches, scene.grid, kind, careful=True)
-        exercises = [("read", True)] * mixture.readings
-        exercises += [(str(rng.choice(KINDS)), True) for _ in range(mixture.careful)]
-        exercises += [(str(rng.choice(KINDS)), False) for _ in range(mixture.hasty)]
-        grown = [self._add_chain(rng, branches, scene.grid, kind, careful=careful) for kind, careful in exercises]
+            question = ask(rng, grid, kind)
+            self._add_chain(branches, question.text, write_exercise(question), read_only=kind == "list")
+        grown: list[tuple[int | None, int, list[int]]] = []
+        for _ in range(mixture.readings):
+            question = ask(rng, grid, "read")
+            grown.append(self._add_chain(branches, question.text, write_exercise(question)))
+        for _ in range(mixture.chains):
+            question = ask(rng, grid, str(rng.choice(KINDS)))
+            chances = np.asarray(mixture.looks) / sum(mixture.looks)
+            looks = int(rng.choice(CHECKS + 1, p=chances))
+            guess = bool(rng.random() < mixture.guesses)
+            chain = write_chain(rng, grid, question, guess=guess, looks=looks)
+            grown.append(self._add_chain(branches, question.text, chain))
+        grown += [self._add_notes(rng, branches, grid) for _ in range(mixture.recalls)]
         if mixture.probes:
             number = mixture.probes * len(grown)
-            claims = iter(make_claims(rng, scene.grid, number=number + number % 2, kinds=mixture.claims))
-            for question, chain, boundaries in grown:
+            claims = iter(make_claims(rng, grid, number=number + number % 2, kinds=mixture.claims))
+            for asked, chain, boundaries in grown:
+                places = [(chain, kept) for kept in boundaries]
+                if asked is not None:
+                    places += [(asked, len(branches[asked].ids))] * (1 + len(boundaries) // 5)
                 for _ in range(mixture.probes):
                     claim = next(claims)
-                    place = draw_boundary(rng, len(boundaries))
-                    parent, kept = (
-                        (question, len(branches[question].ids)) if place == 0 else (chain, boundaries[place - 1])
-                    )
+                    parent, kept = places[rng.integers(len(places))]
                     self._add_probe(branches, parent, kept, claim.text, claim.is_true)
+        for _ in range(mixture.judgements):
+            question, answer = ask_claim(make_claims(rng, grid, number=2)[0])
+            self._add_chain(branches, question, write_judgement(rng, grid, answer))
+        for _ in range(mixture.writings):
+            self._add_writing(branches, write_claims(make_claims(rng, grid, number=2)))
         return Lesson(paint(scene, self.canvas), branches)
 
     def _add_chain(
-        self, rng: np.random.Generator, branches: list[Branch], grid: Grid, kind: str, *, careful: bool
+        self, branches: list[Branch], question: str, text: str, *, read_only: bool = False
     ) -> tuple[int, int, list[int]]:
-        question = ask(rng, grid, kind)
-        asked, _ = self._encode(question.text + "<|im_end|>\n<|im_start|>assistant\n")
+        """Grow a question and its completion, of which every word is to be learned, or only the digits it reads."""
+        asked, _ = self._encode(question + "<|im_end|>\n<|im_start|>assistant\n")
         branches.append(Branch(list(asked), 0, len(self._trunk)))
-        text = question.careful() if careful else question.hasty(rng)
         ids, ends = self._encode(text + "<|im_end|>")
         targets = [(index, SAYING, 1.0) for index in range(len(ids))]
-        if kind == "list":
-            read = [target for target in targets[:-1] if text[ends[target[0]] - 1].isdigit()]
-            targets = read[: -len(question.answer)]
+        if read_only:
+            thought = text.index("</think>")
+            targets = [
+                target for target in targets if ends[target[0]] <= thought and text[ends[target[0]] - 1].isdigit()
+            ]
         branches.append(Branch(list(ids), len(branches) - 1, len(asked), targets))
         pieces = [text[start:end] for start, end in zip((0, *ends), ends[:-1], strict=False)]
         return len(branches) - 2, len(branches) - 1, list(find_boundaries(pieces))
+
+    def _add_notes(
+        self, rng: np.random.Generator, branches: list[Branch], grid: Grid
+    ) -> tuple[None, int, list[int]]:
+        """Grow notes and a look at them as a chain holds them, with the picture out of reach; claims hang behind."""
+        notes, _ = self._encode(f" {write_notes(rng, grid)}")
+        text = f" Again {list_cells(rng, grid)}, so"
+        look, ends = self._encode(text)
+        read = [(len(notes) + index, SAYING, 1.0) for index, end in enumerate(ends) if text[end - 1].isdigit()]
+        branches.append(Branch([*notes, *look], 0, len(self._trunk), read, out_of_reach=True))
+        return None, len(branches) - 1, [len(notes), len(notes) + len(look)]
+
+    def _add_writing(self, branches: list[Branch], text: str) -> None:
+        """Grow claims straight behind the picture: an instruction stands before it, out of the text layers' reach."""
+        asked, _ = self._encode("<|im_end|>\n<|im_start|>assistant\n")
+        branches.append(Branch(list(asked), 0, len(self._trunk)))
+        ids, _ = self._encode(text + "<|im_end|>")
+        targets = [(index, SAYING, 1.0) for index in range(len(ids))]
+        branches.append(Branch(list(ids), len(branches) - 1, len(asked), targets))
 
     def _add_probe(self, branches: list[Branch], parent: int, kept: int, claim: str, is_true: bool) -> None:
         ids, ends = self._encode(PROBE_TEMPLATE.format(claim=claim))
@@ -117,11 +157,3 @@ class Teacher:
             last = first + len(claim)
             branch.targets += [(index, TELLING, 1.0) for index, end in enumerate(ends) if first < end <= last]
         branches.append(branch)
-
-
-def draw_boundary(rng: np.random.Generator, boundaries: int) -> int:
-    """Draw where a probe hangs: 0 for straight after the question (2 in 5), else the i-th boundary, early mostly."""
-    if boundaries == 0 or rng.random() < 0.4:
-        return 0
-    weights = np.exp(-np.arange(boundaries) / 2)
-    return int(rng.choice(boundaries, p=weights / weights.sum())) + 1

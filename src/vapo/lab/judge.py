@@ -1,8 +1,8 @@
 """The exact judge: in the lab, the cause of a wrong answer is known, because the picture's digits are.
 
-A careful chain states what it reads, `BV=7`. A reading that the picture does not show is an error of perception.
-Readings that are all true, with a wrong result, are an error of logic, whichever cells were read. A chain that
-reads nothing has guessed: other. The lab asks for no knowledge.
+A chain states what it reads, `BV7`. A reading that the picture does not show is an error of perception. Readings that
+are all true, with a wrong result, are an error of logic, whichever cells were read. A chain that reads nothing has
+guessed: other. The lab asks for no knowledge.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .world import Grid
 
 Cause = Literal["perception", "logical", "other"]
 
-_READING = re.compile(r"(?<![A-Za-z])([A-F][U-Z])\s*=\s*(\d+)")
+_READING = re.compile(r"(?<![A-Za-z])([A-F][U-Z])\s*=?\s*(\d+)")
 
 
 class LabJudge:

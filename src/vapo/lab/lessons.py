@@ -21,12 +21,17 @@ SAYING, JUDGING, TELLING = 0, 1, 2
 
 @dataclass(slots=True)
 class Branch:
-    """Some tokens that grow on another branch after `kept` of its tokens; `parent` is None for the trunk."""
+    """Some tokens that grow on another branch after `kept` of its tokens; `parent` is None for the trunk.
+
+    A branch out of reach stands as far from its parent as if more tokens lay between them than a window has: it sees
+    itself alone, and what grows on it sees it.
+    """
 
     ids: list[int]
     parent: int | None
     kept: int
     targets: list[Target] = field(default_factory=list)
+    out_of_reach: bool = False
 
 
 @dataclass(slots=True)
@@ -59,10 +64,11 @@ class Batch:
     weight: np.ndarray
 
 
-def pack_lessons(lessons: Sequence[Lesson], *, pad_id: int) -> Batch:
+def pack_lessons(lessons: Sequence[Lesson], *, pad_id: int, window: int | None = None) -> Batch:
     """Lay trees out as rows: a token sees the tokens before it on its own path to the root, and nothing else.
 
-    A branch's positions go on from the token it grows on. Raises ValueError if the trunk itself has targets at
+    With `window`, it sees itself and the `window` - 1 tokens before it on that path, as a layer with a sliding window
+    does. A branch's positions go on from the token it grows on. Raises ValueError if the trunk itself has targets at
     index 0, which nothing comes before.
     """
     rows, length = len(lessons), max(lesson.length for lesson in lessons)
@@ -82,7 +88,8 @@ def pack_lessons(lessons: Sequence[Lesson], *, pad_id: int) -> Batch:
             if branch.parent is not None:
                 before = starts[branch.parent] + branch.kept - 1
                 first = positions[row, before] + 1
-                allowed[row, 0, start:end] |= allowed[row, 0, before]
+                if not branch.out_of_reach:
+                    allowed[row, 0, start:end] |= allowed[row, 0, before]
             positions[row, start:end] = np.arange(first, first + end - start)
             for index, group, weight in branch.targets:
                 source = start + index - 1 if index else before
@@ -91,6 +98,8 @@ def pack_lessons(lessons: Sequence[Lesson], *, pad_id: int) -> Batch:
                 found.append((row * length + source, branch.ids[index], group, weight))
             starts.append(start)
             start = end
+    if window is not None:  # positions count along a path, so their distance is that of the tokens on it
+        allowed &= (positions[:, :, None] - positions[:, None, :] < window)[:, None]
     source, wanted, group, weight = zip(*found, strict=True)
     return Batch(
         np.stack([lesson.pixels for lesson in lessons]),

@@ -36,7 +36,7 @@ class ModelSize:
     text_mlp: int = 320
     text_layers: int = 4
     heads: int = 4
-    sliding_window: int | None = None
+    sliding_window: int | None = 52
 
 
 def describe_model(size: ModelSize, tokenizer: LabTokenizer) -> Any:

@@ -11,46 +11,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vapo.types import Claim
+
 from .marks import cell_name, column_mark, row_mark
 from .world import Grid
 
 KINDS = ("sum", "count", "largest", "compare", "path")
-"""Kinds of question in the data set. "read", "list" and "add" are exercises of the cold start only."""
+"""Kinds of question in the data set."""
 
-_MUSINGS = (
-    "This looks easy.",
-    "The digits are small, so I do not look at each.",
-    "I have seen grids like this, they are all alike.",
-    "A quick look is enough, I think.",
-    "I have a feeling, and I trust it.",
-    "It is not far from what one expects.",
-)
+EXERCISES = ("read", "list", "add")
+"""Further kinds, of which only the cold start makes use."""
+
 _MOVES = {"right": (0, 1), "left": (0, -1), "down": (1, 0), "up": (-1, 0)}
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about a grid: its text, its answer, a careful chain, and the answers that look plausible."""
+    """A question about a grid: its text, its answer, how that is worked out, and the answers that look plausible."""
 
     kind: str
     text: str
     answer: str
-    chain: str
+    work: str
     plausible: tuple[str, ...]
 
-    def careful(self) -> str:
-        """The completion that looks: every cell it needs is named and read."""
-        return _complete(self.chain, self.answer)
 
-    def hasty(self, rng: np.random.Generator) -> str:
-        """The completion that does not look: some musing, then a guess from the plausible range."""
-        guess = str(rng.choice(self.plausible))
-        musings = " ".join(rng.permutation(_MUSINGS)[: rng.integers(2, 4)])
-        return _complete(f"{musings} I say {guess}.", guess)
-
-
-def _complete(chain: str, answer: str) -> str:
-    return f"<think>{chain}</think>\\boxed{{{answer}}}"
+def ask_claim(claim: Claim) -> tuple[str, str]:
+    """Return a claim as a question of its own, and its answer."""
+    return f"{claim.text} Is this right?", "yes" if claim.is_true else "no"
 
 
 def ask(rng: np.random.Generator, grid: Grid, kind: str) -> Question:
@@ -67,8 +55,13 @@ def ask(rng: np.random.Generator, grid: Grid, kind: str) -> Question:
     }[kind](rng, grid)
 
 
-def _read(grid: Grid, cells: list[tuple[int, int]]) -> str:
-    return ", ".join(f"{cell_name(row, column)}={grid.digits[row][column]}" for row, column in cells)
+def read_cells(grid: Grid, cells: list[tuple[int, int]]) -> list[str]:
+    """Return cells with their digits, as chains write them: `AU3`."""
+    return [f"{cell_name(row, column)}{grid.digits[row][column]}" for row, column in cells]
+
+
+def _begin(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _draw_line(rng: np.random.Generator, grid: Grid) -> tuple[str, list[tuple[int, int]]]:
@@ -83,13 +76,13 @@ def _digits(grid: Grid, cells: list[tuple[int, int]]) -> list[int]:
     return [grid.digits[row][column] for row, column in cells]
 
 
-def _add_up(digits: list[int]) -> str:
-    steps: list[str] = []
-    total = digits[0]
-    for digit in digits[1:]:
-        steps.append(f"{total}+{digit}={total + digit}")
-        total += digit
-    return ", ".join(steps)
+def _add_up(terms: list[str]) -> str:
+    """Add up terms that end in a digit each, from left to right: `AU3, BU5 makes 8, CU2 makes 10`."""
+    words, total = [terms[0]], int(terms[0][-1])
+    for term in terms[1:]:
+        total += int(term[-1])
+        words.append(f"{term} makes {total}")
+    return ", ".join(words)
 
 
 def _plausible_sums(terms: int) -> tuple[str, ...]:
@@ -99,37 +92,42 @@ def _plausible_sums(terms: int) -> tuple[str, ...]:
 def _ask_sum(rng: np.random.Generator, grid: Grid) -> Question:
     line, cells = _draw_line(rng, grid)
     digits = _digits(grid, cells)
-    chain = f"I look at {line}: {_read(grid, cells)}. Then {_add_up(digits)}."
-    return Question("sum", f"What is the sum of {line}?", str(sum(digits)), chain, _plausible_sums(len(cells)))
+    work = f"{_begin(line)}: {_add_up(read_cells(grid, cells))}."
+    return Question("sum", f"What is the sum of {line}?", str(sum(digits)), work, _plausible_sums(len(cells)))
 
 
 def _ask_count(rng: np.random.Generator, grid: Grid) -> Question:
     digit = int(rng.choice(np.unique(grid.flat()))) if rng.random() < 0.85 else int(rng.integers(10))
     answer = grid.flat().count(digit)
-    chain = f"I look at every cell: {_read(grid, grid.cells)}. The digit {digit} is there {answer} times."
-    return Question("count", f"How many cells show a {digit}?", str(answer), chain, ("0", "1", "2", "3"))
+    found = [cell_name(row, column) for row, column in grid.cells if grid.digits[row][column] == digit]
+    work = f"Digit {digit}: {', '.join([*found, f'{answer} times'])}."
+    return Question("count", f"How many cells show a {digit}?", str(answer), work, ("0", "1", "2", "3"))
 
 
 def _ask_largest(rng: np.random.Generator, grid: Grid) -> Question:
     line, cells = _draw_line(rng, grid)
     answer = max(_digits(grid, cells))
-    chain = f"I look at {line}: {_read(grid, cells)}. The largest is {answer}."
+    work = f"{_begin(line)}: {', '.join(read_cells(grid, cells))}, largest {answer}."
     plausible = tuple(str(digit) for digit in range(3, 10))
-    return Question("largest", f"What is the largest digit in {line}?", str(answer), chain, plausible)
+    return Question("largest", f"What is the largest digit in {line}?", str(answer), work, plausible)
 
 
 def _ask_compare(rng: np.random.Generator, grid: Grid) -> Question:
-    first, second = sorted(int(row) for row in rng.permutation(grid.rows)[:2])
+    """Ask for the larger sum of two lines across the grid's shorter side, whose sums are the shorter to write."""
+    across = grid.rows > grid.columns
+    first, second = sorted(int(line) for line in rng.permutation(max(grid.rows, grid.columns))[:2])
+    names: list[str] = []
     parts: list[str] = []
     sums: list[int] = []
-    for row in (first, second):
-        cells = [(row, column) for column in range(grid.columns)]
-        parts.append(f"I look at row {row_mark(row)}: {_read(grid, cells)}. Then {_add_up(_digits(grid, cells))}.")
+    for line in (first, second):
+        names.append(f"row {row_mark(line)}" if across else f"column {column_mark(line)}")
+        cells = [cell for cell in grid.cells if cell[0 if across else 1] == line]
+        parts.append(f"{_begin(names[-1])}: {_add_up(read_cells(grid, cells))}.")
         sums.append(sum(_digits(grid, cells)))
     answer = str(max(sums))
-    text = f"What is the larger sum, that of row {row_mark(first)} or of row {row_mark(second)}?"
-    chain = " ".join(parts) + f" The larger is {answer}."
-    return Question("compare", text, answer, chain, _plausible_sums(grid.columns))
+    text = f"What is the larger sum, that of {names[0]} or of {names[1]}?"
+    work = f"{' '.join(parts)} Larger {answer}."
+    return Question("compare", text, answer, work, _plausible_sums(min(grid.rows, grid.columns)))
 
 
 def _ask_path(rng: np.random.Generator, grid: Grid) -> Question:
@@ -148,18 +146,18 @@ def _ask_path(rng: np.random.Generator, grid: Grid) -> Question:
         row, column = row + _MOVES[move][0], column + _MOVES[move][1]
         before = {"right": "left", "left": "right", "up": "down", "down": "up"}[move]
         asked.append(f"go {move}")
-        walked.append(f"{move} is {cell_name(row, column)}")
+        walked.append(f"{move} {cell_name(row, column)}")
     answer = grid.digits[row][column]
     text = f"Start at {start}, {', '.join(asked)}. Which digit is there?"
-    chain = f"I start at {start}, {', '.join(walked)}. I look: {cell_name(row, column)}={answer}."
-    return Question("path", text, str(answer), chain, tuple("0123456789"))
+    work = f"Start {start}, {', '.join(walked)}, {cell_name(row, column)}{answer}."
+    return Question("path", text, str(answer), work, tuple("0123456789"))
 
 
 def _ask_read(rng: np.random.Generator, grid: Grid) -> Question:
     row, column = grid.cells[rng.integers(len(grid.cells))]
     digit = str(grid.digits[row][column])
     name = cell_name(row, column)
-    return Question("read", f"Which digit is in {name}?", digit, f"I look: {name}={digit}.", tuple("0123456789"))
+    return Question("read", f"Which digit is in {name}?", digit, f"{name}{digit}.", tuple("0123456789"))
 
 
 def _ask_list(rng: np.random.Generator, grid: Grid) -> Question:
@@ -171,12 +169,12 @@ def _ask_list(rng: np.random.Generator, grid: Grid) -> Question:
             f"{column_mark(column)}{rng.choice([line[column] for line in grid.digits])}"
             for column in range(grid.columns)
         ]
-    chain = ", ".join(readings[index] for index in rng.permutation(len(readings)))
+    work = ", ".join(readings[index] for index in rng.permutation(len(readings)))
     total = str(len(readings))
-    return Question("list", "Read cells and lines in any order.", total, f"{chain}.", (total,))
+    return Question("list", "Read cells and lines in any order.", total, f"{work}.", (total,))
 
 
 def _ask_add(rng: np.random.Generator, grid: Grid) -> Question:
     digits = [int(digit) for digit in rng.integers(0, 10, size=4)]
     numbers = ", ".join(str(digit) for digit in digits)
-    return Question("add", f"Add {numbers}.", str(sum(digits)), f"Then {_add_up(digits)}.", _plausible_sums(4))
+    return Question("add", f"Add {numbers}.", str(sum(digits)), f"{_add_up([str(digit) for digit in digits])}.", _plausible_sums(4))

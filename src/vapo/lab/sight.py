@@ -78,8 +78,8 @@ def teach_sight(
         rng = np.random.default_rng([seed, 2, step])
         scenes = [draw_scene(rng, *grids[rng.integers(len(grids))], "practice") for _ in range(pictures)]
         pixels = np.stack([paint(scene, canvas) for scene in scenes])
-        labels = torch.from_numpy(np.concatenate([label_patches(scene, canvas) for scene in scenes]))
-        seen = see_pictures(model, scale_pixels(pixels)).flatten(0, 1)
+        labels = torch.from_numpy(np.concatenate([label_patches(scene, canvas) for scene in scenes])).to(model.device)
+        seen = see_pictures(model, scale_pixels(pixels, model.device)).flatten(0, 1)
         loss = seen.new_zeros(())
         for kind, words in enumerate(vocabularies):
             loss = loss + functional.cross_entropy(_SHARPNESS * seen @ words.T, labels[:, kind])

@@ -9,10 +9,11 @@ import numpy as np
 
 from vapo.models.questions import PROBE_TEMPLATE
 
-from .claims import make_claims
+from .chains import CHECKS, write_chain, write_exercise
+from .claims import make_claims, write_claims
 from .marks import MAX_LINES, cell_name
 from .model import LabProcessor, LabTokenizer
-from .questions import KINDS, ask
+from .questions import EXERCISES, KINDS, ask, ask_claim
 from .world import CELL, draw_scene
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>")
@@ -46,10 +47,16 @@ def write_corpus(*, seed: int, scenes: int = 150) -> list[str]:
     for _ in range(scenes):
         rows, columns = (int(side) for side in rng.integers(2, 5, size=2))
         grid = draw_scene(rng, rows, columns, "train").grid
-        for kind in (*KINDS, "read", "list"):
+        for kind in KINDS:
             question = ask(rng, grid, kind)
-            corpus += [question.text, question.careful(), question.hasty(rng)]
-        for claim in make_claims(rng, grid):
+            looks = int(rng.integers(CHECKS + 1))
+            corpus += [question.text, write_chain(rng, grid, question, guess=bool(rng.integers(2)), looks=looks)]
+        for kind in EXERCISES:
+            question = ask(rng, grid, kind)
+            corpus += [question.text, write_exercise(question)]
+        for claim in make_claims(rng, grid, number=2):
+            corpus += [" ".join(ask_claim(claim)), write_claims([claim])]
+        for claim in make_claims(rng, grid, number=8):
             corpus.append(PROBE_TEMPLATE.format(claim=claim.text) + (" yes" if claim.is_true else " no"))
     return corpus
 

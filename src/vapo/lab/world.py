@@ -23,7 +23,7 @@ which only the cold start sees."""
 CELL = 16
 """Side of a cell, and of a patch, in pixels."""
 
-GRIDS = ((2, 2), (2, 3), (3, 2), (3, 3))
+GRIDS = ((2, 3), (3, 2))
 """Sizes of grids, rows by columns, that fit the default canvas of 64 pixels."""
 
 _DIGIT = 13
