@@ -28,6 +28,8 @@ COMMANDS = [
     ["lab", "build"],
     ["lab", "save"],
     ["lab", "score"],
+    ["lab", "compare"],
+    ["lab", "ablate"],
 ]
 
 

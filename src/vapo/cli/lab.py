@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vapo.cli.lab_compare import add_comparisons
 from vapo.cli.parser import RAW, Commands
 
 
@@ -42,6 +43,7 @@ def add_lab(commands: Commands) -> None:
     parser.add_argument("store", type=Path, help="the store")
     parser.add_argument("--split", choices=("train", "heldout"), default="train", help="(default: train)")
     parser.set_defaults(command=score)
+    add_comparisons(group)
 
 
 def build(options: argparse.Namespace) -> int:

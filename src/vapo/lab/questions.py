@@ -176,5 +176,5 @@ def _ask_list(rng: np.random.Generator, grid: Grid) -> Question:
 
 def _ask_add(rng: np.random.Generator, grid: Grid) -> Question:
     digits = [int(digit) for digit in rng.integers(0, 10, size=4)]
-    numbers = ", ".join(str(digit) for digit in digits)
-    return Question("add", f"Add {numbers}.", str(sum(digits)), f"{_add_up([str(digit) for digit in digits])}.", _plausible_sums(4))
+    terms = [str(digit) for digit in digits]
+    return Question("add", f"Add {', '.join(terms)}.", str(sum(digits)), f"{_add_up(terms)}.", _plausible_sums(4))

@@ -13,6 +13,7 @@ from vapo.lab.comparison.results import (
     PERCEPTION,
     QUARTERS,
     READINGS,
+    SECONDS,
     TOKENS,
     Interval,
     average,
@@ -27,9 +28,9 @@ def make_chain(number=0, *, right=True, probes=()):
     return ChainRow(str(number), "<think>AU3</think>", right, True, 10 + number, 2 * number, tuple(probes))
 
 
-EARLY_RIGHT = ProbeRow(0.2, "Cell AU shows a 3.", True, 0.9, 0.4)
-LATE_WRONG = ProbeRow(0.9, "Cell AU shows a 4.", False, 0.8, 0.3)
-LATE_RIGHT = ProbeRow(1.0, "Cell AU shows a 4.", False, 0.1, 0.2)
+EARLY_RIGHT = ProbeRow(0.2, "The picture shows AU3.", True, 0.9, 0.4)
+LATE_WRONG = ProbeRow(0.9, "The picture shows AU4.", False, 0.8, 0.3)
+LATE_RIGHT = ProbeRow(1.0, "The picture shows AU4.", False, 0.1, 0.2)
 
 
 def test_a_run_in_numbers():
@@ -67,7 +68,7 @@ def test_rows_come_back_as_they_were(tmp_path):
 
 def make_results(arms):
     values = {"grpo": 0.5, "vapo": 0.6}
-    every = (ACCURACY, PERCEPTION, *QUARTERS, BLIND, TOKENS, READINGS)
+    every = (ACCURACY, PERCEPTION, *QUARTERS, BLIND, TOKENS, READINGS, SECONDS)
     return {
         arm.name: {seed: dict.fromkeys(every, values.get(arm.name, 0.55) + 0.001 * seed * seed) for seed in range(3)}
         for arm in arms
@@ -76,7 +77,7 @@ def make_results(arms):
 
 def test_tables_say_every_measure_of_every_arm():
     table = write_comparison(make_results(COMPARED), COMPARED)
-    assert table.count("\n") == 2 * (2 + 9)
+    assert table.count("\n") == 2 * (2 + 10)
     assert "| answers right | 50.2 [" in table
     assert "| answers right | +10.0 [+10.0, +10.0] | +5.0 [+5.0, +5.0] | +5.0 [+5.0, +5.0] |" in table
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vapo.lab.questions import ask_claim
+from vapo.types import Claim
 
 CLAIMS_PER_IMAGE = 5
 """As in the paper's comparison (arXiv 2509.25848, Section 5: K = 5)."""
@@ -39,7 +40,7 @@ def add_claims(data: Path, out: Path) -> None:
         rows.append(row)
         for place in rng.permutation(len(row["claims"]))[:CLAIMS_PER_IMAGE]:
             claim = row["claims"][place]
-            question, answer = ask_claim(claim["text"], claim["is_true"])
+            question, answer = ask_claim(Claim(claim["text"], claim["is_true"]))
             rows.append(
                 {**row, "id": f"{row['id']}-claim-{place}", "problem": question, "answer": answer, "kind": "claim"}
             )

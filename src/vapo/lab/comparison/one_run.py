@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import time
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from vapo.data.samples import load_samples
 from vapo.engines.policy.checkpoint import load_policy
-from vapo.engines.run_folder import METRICS, write_atomically
 from vapo.engines.trl.options import parse_run
 from vapo.engines.trl.rewards import accuracy_reward, format_reward
 from vapo.engines.trl.run import train
@@ -42,7 +38,6 @@ def carry_out(text: str, report: Report) -> None:
         rewards = [accuracy_reward, format_reward, attention]
     train(options, callbacks, rewards)
     samples = load_samples(order.data, split="heldout", require_claims=True, limit=order.scale.num_questions)
-    started = time.perf_counter()
     rows = list(
         measure_policy(
             load_policy(str(order.trained)),
@@ -53,8 +48,6 @@ def carry_out(text: str, report: Report) -> None:
             on_progress=lambda done, total: report("measuring", done, total),
         )
     )
-    spent = {**_sum_up_training(order.trained), "measuring, s": time.perf_counter() - started}
-    write_atomically(order.spent, json.dumps(spent) + "\n")
     write_chains(order.chains, rows, arm=order.arm.name, seed=order.seed)
 
 
@@ -71,9 +64,3 @@ def _list_options(order: Order) -> list[str]:
         "disable_tqdm": True,
     }
     return [word for name, value in options.items() for word in (f"--{name}", str(value))]
-
-
-def _sum_up_training(trained: Path) -> dict[str, float]:
-    """Return what the run's own log says of its cost."""
-    lines = [json.loads(line) for line in (trained / METRICS).read_text(encoding="utf-8").splitlines()]
-    return {"training, s": sum(line.get("step_time", 0.0) for line in lines)}

@@ -56,11 +56,6 @@ class Order:
         return Path(self.folder) / "chains.parquet"
 
     @property
-    def spent(self) -> Path:
-        """What it cost."""
-        return Path(self.folder) / "spent.json"
-
-    @property
     def is_done(self) -> bool:
         """Whether it has been run and measured."""
         return self.chains.is_file()

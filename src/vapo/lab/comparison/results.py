@@ -20,8 +20,9 @@ QUARTERS = tuple(f"claims right, quarter {quarter}" for quarter in range(1, NUM_
 LAST_QUARTER = QUARTERS[-1]
 ACCURACY, PERCEPTION, BLIND = "answers right", "claims right", "claims right, image hidden"
 TOKENS, READINGS = "tokens in a chain", "cells read in a chain"
-MEASURES = (ACCURACY, PERCEPTION, *QUARTERS, BLIND, TOKENS, READINGS)
-"""What is measured of a run; shares in [0, 1], then counts."""
+SECONDS = "training, s"
+MEASURES = (ACCURACY, PERCEPTION, *QUARTERS, BLIND, TOKENS, READINGS, SECONDS)
+"""What is measured of a run: shares in [0, 1], then counts, then what its steps took on this machine."""
 
 Run = Mapping[str, float]
 """By measure."""
@@ -42,7 +43,7 @@ class Interval:
 
 
 def summarise_run(chains: Sequence[ChainRow]) -> dict[str, float]:
-    """Return every measure of one run.
+    """Return every measure of one run that its chains tell.
 
     Perception is averaged over probes; a chain's probes are as many for every arm, as far as it has boundaries.
     """

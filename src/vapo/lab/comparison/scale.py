@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-Size = Literal["small", "large"]
+from vapo.lab.sizes import Size
 
 
 @dataclass(frozen=True, slots=True)

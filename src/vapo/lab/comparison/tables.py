@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .arms import Ablation, Arm
-from .results import ACCURACY, LAST_QUARTER, MEASURES, READINGS, TOKENS, Interval, Run, average, compare
+from .results import ACCURACY, LAST_QUARTER, MEASURES, READINGS, SECONDS, TOKENS, Interval, Run, average, compare
+from .variance import Spread
 
 Results = Mapping[str, Mapping[int, Run]]
 """By arm, by seed."""
 
-_COUNTS = (TOKENS, READINGS)
+_COUNTS = (TOKENS, READINGS, SECONDS)
 
 
 def write_comparison(results: Results, arms: Sequence[Arm]) -> str:
@@ -49,6 +50,22 @@ def _write_ablation(results: Results, ablation: Ablation) -> str:
             cells += ["" if theirs is None else f"{theirs:+.1f}", judge_agreement(ours, theirs)]
         lines.append(_row(cells))
     return "\n".join([*lines, "", f"The paper's figures: {ablation.source}."])
+
+
+def write_luck(luck: Mapping[tuple[str, str], Spread]) -> str:
+    """Return a table of where the perception reward varies, by how draws are shared and probes judged.
+
+    Variances are in units of 0.001; what is shared or soft is set against independent draws and hard verdicts.
+    """
+    usual = luck["independent", "hard"]
+    head = ["draws, verdicts", "signal within groups", "noise", "share of the signal", "signal to noise", "x usual"]
+    lines = [_row([*head, "within groups, of chains' own"]), _rule(len(head))]
+    for (sharing, verdict), spread in luck.items():
+        cells = [f"{sharing}, {verdict}", f"{1000 * spread.signal:.2f}", f"{1000 * spread.noise:.2f}"]
+        cells += [f"{spread.signal_share:.0%}", f"{spread.signal / spread.noise:.2f}"]
+        cells += [f"{spread.signal / spread.noise / (usual.signal / usual.noise):.2f}", f"{spread.share_within:.0%}"]
+        lines.append(_row(cells))
+    return "\n".join(lines)
 
 
 def judge_agreement(ours: Interval, theirs: float | None) -> str:

@@ -1,0 +1,102 @@
+"""`vapo lab compare` and `vapo lab ablate`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vapo.cli.parser import RAW
+from vapo.cli.progress import show_progress
+
+if TYPE_CHECKING:
+    from vapo.lab.comparison.arms import Arm
+    from vapo.lab.comparison.run import Compared
+
+
+def add_comparisons(group: Any) -> None:
+    compare = group.add_parser(
+        "compare",
+        help="train the lab's model in several ways with several seeds, and say with intervals what differs",
+        description="Train the lab's model with GRPO and with three ways of VAPO from the same checkpoint, with the "
+        "same seeds and as many rollouts; measure answers, and claims along the chains, on held-out pictures; print "
+        "the numbers and their differences from GRPO with 95 %% intervals over seeds. Every measured chain and every "
+        "training step is kept. The same command goes on where it was stopped.",
+        epilog="example: vapo lab compare --seeds 5",
+        formatter_class=RAW,
+    )
+    _add_options(compare, seeds=5)
+    compare.set_defaults(command=run_compare)
+    ablate = group.add_parser(
+        "ablate",
+        help="vary VAPO's settings one at a time, beside the paper's figures",
+        description="Train the lab's model with each value of each of VAPO's settings, one varied at a time, and "
+        "with what was proposed in place of probes; print what each gave beside the paper's figures. For a night: "
+        "sixteen runs a seed. The same command goes on where it was stopped, and takes up what `vapo lab compare` "
+        "left in the same folder.",
+        epilog="example: vapo lab ablate --seeds 3",
+        formatter_class=RAW,
+    )
+    _add_options(ablate, seeds=3)
+    ablate.set_defaults(command=run_ablate)
+
+
+def _add_options(parser: argparse.ArgumentParser, *, seeds: int) -> None:
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/compare"), help="folder of all runs (default: runs/compare)"
+    )
+    parser.add_argument("--seeds", type=int, default=seeds, metavar="N", help="how many (default: %(default)s)")
+    parser.add_argument("--first-seed", type=int, default=0, metavar="SEED", help="(default: %(default)s)")
+    parser.add_argument(
+        "--size",
+        choices=("small", "large"),
+        default="small",
+        help="small: the shipped model, on CPU cores; large: 42 million parameters, for a GPU (default: small)",
+    )
+    parser.add_argument(
+        "--lab",
+        type=Path,
+        metavar="FOLDER",
+        help="made by `vapo lab build` (default: the shipped one; for large, OUT/lab, which is made if need be)",
+    )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="runs at a time (default: one for each core, or one on a GPU)"
+    )
+
+
+def run_compare(options: argparse.Namespace) -> int:
+    from vapo.lab.comparison.arms import COMPARED
+    from vapo.lab.comparison.tables import write_comparison, write_luck
+
+    compared = _run(options, "compare", COMPARED)
+    print(write_comparison(compared.results, COMPARED))
+    print(f"\nThe perception reward at the start, variances x 1000:\n\n{write_luck(compared.luck)}")
+    print(f"\nevery chain: {compared.rows}\nevery step:  {compared.steps}")
+    return 0
+
+
+def run_ablate(options: argparse.Namespace) -> int:
+    from vapo.lab.comparison.arms import ABLATIONS, list_arms
+    from vapo.lab.comparison.tables import write_ablations
+
+    compared = _run(options, "ablate", list_arms())
+    print(write_ablations(compared.results, ABLATIONS))
+    print(f"\nevery chain: {compared.rows}\nevery step:  {compared.steps}")
+    return 0
+
+
+def _run(options: argparse.Namespace, name: str, arms: Sequence[Arm]) -> Compared:
+    from vapo.lab.comparison.run import choose_jobs, prepare_lab, run_arms
+    from vapo.lab.comparison.scale import SCALES
+
+    return run_arms(
+        options.out,
+        name,
+        arms,
+        range(options.first_seed, options.first_seed + options.seeds),
+        SCALES[options.size],
+        prepare_lab(options.out, options.size, options.lab),
+        jobs=choose_jobs() if options.jobs is None else options.jobs,
+        on_progress=show_progress,
+    )

@@ -1,0 +1,58 @@
+"""What every training step of a comparison logged, as one parquet file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vapo.engines.run_folder import METRICS
+
+LOGGED: Mapping[str, str] = {
+    "answers_right": "rewards/accuracy_reward/mean",
+    "claims_right": "perception/accuracy",
+    "claims_right_last_quarter": "perception/accuracy_quarter_4",
+    "tokens": "completions/mean_length",
+    "entropy": "entropy",
+    "seconds": "step_time",
+    "probing_share": "perception/probe_time_share",
+}
+"""Columns, and the metrics they hold; null where an arm asks no probes."""
+
+
+def join_steps(path: Path, runs: Sequence[tuple[str, int, Path]]) -> None:
+    """Write the steps of runs, given as (arm, seed, folder), into one file; it appears whole or not at all."""
+    import pyarrow
+    import pyarrow.parquet
+
+    rows: list[dict[str, str | int | float | None]] = []
+    for arm, seed, folder in runs:
+        for line in (folder / METRICS).read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            if LOGGED["answers_right"] in entry:
+                values = {column: entry.get(metric) for column, metric in LOGGED.items()}
+                rows.append({"arm": arm, "seed": seed, "step": entry["step"], **values})
+    schema = pyarrow.schema(
+        [
+            ("arm", pyarrow.string()),
+            ("seed", pyarrow.int32()),
+            ("step", pyarrow.int32()),
+            *((column, pyarrow.float32()) for column in LOGGED),
+        ]
+    )
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    table = pyarrow.Table.from_pylist(rows, schema=schema)
+    pyarrow.parquet.write_table(table, unfinished, compression="zstd")
+    os.replace(unfinished, path)
+
+
+def read_seconds(path: Path) -> dict[tuple[str, int], float]:
+    """Return how long the training steps of each run took in all, by arm and seed."""
+    import pyarrow.parquet
+
+    seconds: dict[tuple[str, int], float] = {}
+    for row in pyarrow.parquet.read_table(path, columns=["arm", "seed", "seconds"]).to_pylist():
+        run = (row["arm"], row["seed"])
+        seconds[run] = seconds.get(run, 0.0) + row["seconds"]
+    return seconds
