@@ -27,6 +27,9 @@ def add_comparisons(group: Any) -> None:
         formatter_class=RAW,
     )
     _add_options(compare, seeds=5)
+    compare.add_argument(
+        "--figures", action="store_true", help="draw curves as PNG and SVG in OUT/figures (pip install 'vapo[report]')"
+    )
     compare.set_defaults(command=run_compare)
     ablate = group.add_parser(
         "ablate",
@@ -66,13 +69,20 @@ def _add_options(parser: argparse.ArgumentParser, *, seeds: int) -> None:
 
 
 def run_compare(options: argparse.Namespace) -> int:
+    from vapo.diagnosis.figures import import_matplotlib
     from vapo.lab.comparison.arms import COMPARED
+    from vapo.lab.comparison.figures import draw_comparison
     from vapo.lab.comparison.tables import write_comparison, write_luck
 
+    if options.figures:
+        import_matplotlib()  # that it is missing is said now, not when all is trained
     compared = _run(options, "compare", COMPARED)
     print(write_comparison(compared.results, COMPARED))
     print(f"\nThe perception reward at the start, variances x 1000:\n\n{write_luck(compared.luck)}")
     print(f"\nevery chain: {compared.rows}\nevery step:  {compared.steps}")
+    if options.figures:
+        for file in draw_comparison(compared.results, compared.steps, COMPARED, options.out):
+            print(f"figure: {file}")
     return 0
 
 

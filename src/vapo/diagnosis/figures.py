@@ -34,10 +34,18 @@ _STYLE: dict[str, Any] = {
 
 
 def write_figures(diagnosis: Diagnosis, folder: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write each curve of a diagnosis that has lines as a figure of its own; see `write_curves`."""
+    return write_curves(list_curves(diagnosis), [model.name for model in diagnosis.models], folder, formats)
+
+
+def write_curves(
+    curves: Sequence[Curve], names: Sequence[str], folder: Path, formats: Sequence[str] = ("png", "svg")
+) -> list[Path]:
     """Write each curve that has lines as a figure of its own, `folder/figures/<key>.<format>`.
 
     Args:
-        diagnosis: what to draw.
+        curves: what to draw.
+        names: of the models, for the legends.
         folder: of the report; made if it is missing. Figures of the same name are replaced.
         formats: "png" (300 dots per inch), "svg" or "pdf".
 
@@ -54,10 +62,9 @@ def write_figures(diagnosis: Diagnosis, folder: Path, formats: Sequence[str] = (
     matplotlib = import_matplotlib()
     place = folder / "figures"
     place.mkdir(parents=True, exist_ok=True)
-    names = [model.name for model in diagnosis.models]
     written: list[Path] = []
     with matplotlib.rc_context(_STYLE):
-        for curve in list_curves(diagnosis):
+        for curve in curves:
             if not curve.lines:
                 continue
             # A figure of its own, not pyplot's: no window, nothing kept open.

@@ -130,9 +130,7 @@ class Teacher:
         pieces = [text[start:end] for start, end in zip((0, *ends), ends[:-1], strict=False)]
         return len(branches) - 2, len(branches) - 1, list(find_boundaries(pieces))
 
-    def _add_notes(
-        self, rng: np.random.Generator, branches: list[Branch], grid: Grid
-    ) -> tuple[None, int, list[int]]:
+    def _add_notes(self, rng: np.random.Generator, branches: list[Branch], grid: Grid) -> tuple[None, int, list[int]]:
         """Grow notes and a look at them as a chain holds them, with the picture out of reach; claims hang behind."""
         notes, _ = self._encode(f" {write_notes(rng, grid)}")
         text = f" Again {list_cells(rng, grid)}, so"

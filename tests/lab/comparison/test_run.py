@@ -17,6 +17,7 @@ from vapo.lab.build import ProgressLine, build_lab
 from vapo.lab.cold_start import Plan, Stage
 from vapo.lab.comparison.arms import ABLATIONS, GRPO, VAPO
 from vapo.lab.comparison.claims_as_data import CLAIMS_PER_IMAGE, add_claims
+from vapo.lab.comparison.figures import draw_comparison
 from vapo.lab.comparison.results import ACCURACY, PERCEPTION, SECONDS
 from vapo.lab.comparison.run import Lab, prepare_lab, run_arms
 from vapo.lab.comparison.scale import SCALES
@@ -71,6 +72,15 @@ def test_every_chain_and_every_step_is_kept(compared, lab):
     assert kept["runs"]["grpo"]["3"][ACCURACY] == found.results["grpo"][3][ACCURACY]
     assert found.results["vapo"][3][SECONDS] == pytest.approx(sum(s["seconds"] for s in steps if s["arm"] == "vapo"))
     assert set(found.luck) == {("independent", "hard"), ("independent", "soft"), ("group", "hard"), ("group", "soft")}
+
+
+def test_figures_are_drawn(compared, tmp_path):
+    _, arms, found = compared
+    files = draw_comparison(found.results, found.steps, arms, tmp_path)
+    assert [file.name for file in files] == [
+        f"{key}.{form}" for key in ("claims_right_by_quarter", "answers_right_by_step") for form in ("png", "svg")
+    ]
+    assert all(f">{arm.title}<" in files[1].read_text() for arm in arms)
 
 
 def test_what_is_done_is_not_done_again(compared, lab):

@@ -59,16 +59,17 @@ def summarise_run(chains: Sequence[ChainRow]) -> dict[str, float]:
 
 def average(runs: Mapping[int, Run], measure: str) -> Interval:
     """Return the mean of a measure over the seeds of one arm."""
-    return _interval([run[measure] for run in runs.values()])
+    return summarise([run[measure] for run in runs.values()])
 
 
 def compare(arm: Mapping[int, Run], other: Mapping[int, Run], measure: str) -> Interval:
     """Return the mean difference `arm` less `other` over the seeds that both have."""
     seeds = sorted(arm.keys() & other.keys())
-    return _interval([arm[seed][measure] - other[seed][measure] for seed in seeds])
+    return summarise([arm[seed][measure] - other[seed][measure] for seed in seeds])
 
 
-def _interval(values: Sequence[float]) -> Interval:
+def summarise(values: Sequence[float]) -> Interval:
+    """Return the mean of one value per seed, with Student's interval; values that are not finite are left out."""
     finite = [value for value in values if np.isfinite(value)]
     if len(finite) < 2:
         return Interval(finite[0] if finite else float("nan"), None, None)

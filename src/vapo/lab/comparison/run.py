@@ -25,7 +25,7 @@ from .order import Order
 from .results import SECONDS, Run, summarise_run
 from .rows import join_runs, read_chains
 from .scale import Scale
-from .steps import join_steps, read_seconds
+from .steps import join_steps, read_steps
 from .variance import Spread
 
 
@@ -137,10 +137,10 @@ def _gather(out: Path, name: str, orders: Sequence[Order], luck: LuckOrder) -> C
 
 def summarise_runs(rows: Path, steps: Path) -> dict[str, dict[int, Run]]:
     """Return the numbers of every run, by arm and seed, from the files of chains and of steps."""
-    seconds = read_seconds(steps)
+    seconds = read_steps(steps, "seconds")
     results: dict[str, dict[int, Run]] = {}
     for (arm, seed), chains in read_chains(rows).items():
-        results.setdefault(arm, {})[seed] = {**summarise_run(chains), SECONDS: seconds[arm, seed]}
+        results.setdefault(arm, {})[seed] = {**summarise_run(chains), SECONDS: sum(seconds[arm, seed])}
     return results
 
 

@@ -47,12 +47,11 @@ def join_steps(path: Path, runs: Sequence[tuple[str, int, Path]]) -> None:
     os.replace(unfinished, path)
 
 
-def read_seconds(path: Path) -> dict[tuple[str, int], float]:
-    """Return how long the training steps of each run took in all, by arm and seed."""
+def read_steps(path: Path, column: str) -> dict[tuple[str, int], list[float]]:
+    """Return a column of each run's steps, in order, by arm and seed."""
     import pyarrow.parquet
 
-    seconds: dict[tuple[str, int], float] = {}
-    for row in pyarrow.parquet.read_table(path, columns=["arm", "seed", "seconds"]).to_pylist():
-        run = (row["arm"], row["seed"])
-        seconds[run] = seconds.get(run, 0.0) + row["seconds"]
-    return seconds
+    runs: dict[tuple[str, int], list[float]] = {}
+    for row in pyarrow.parquet.read_table(path, columns=["arm", "seed", column]).to_pylist():
+        runs.setdefault((row["arm"], row["seed"]), []).append(row[column])
+    return runs

@@ -1,0 +1,61 @@
+"""Write the tables of docs/evidence.md from the rows in docs/evidence, and draw its figures.
+
+    python docs/write_evidence.py
+
+The rows are what `vapo lab compare` and `vapo lab ablate` left behind. A table stands between `<!-- table: NAME -->`
+and `<!-- end -->`; what is between them is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vapo.lab.comparison.arms import ABLATIONS, COMPARED
+from vapo.lab.comparison.figures import draw_comparison
+from vapo.lab.comparison.results import Run
+from vapo.lab.comparison.run import summarise_runs
+from vapo.lab.comparison.tables import write_ablations, write_comparison, write_luck
+from vapo.lab.comparison.variance import Spread
+
+DOCS = Path(__file__).parent
+PAGE = DOCS / "evidence.md"
+ROWS = DOCS / "evidence"
+_TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def fill_page(text: str) -> str:
+    """Return the page with its tables written anew."""
+    tables = {
+        "compare": write_comparison(read_results("compare"), COMPARED),
+        "luck": write_luck(read_luck()),
+        "ablate": write_ablations(read_results("ablate"), ABLATIONS),
+    }
+    return _TABLE.sub(lambda found: f"{found[1]}\n{tables[found[2]]}\n\n{found[3]}", text)
+
+
+def read_results(name: str) -> dict[str, dict[int, Run]]:
+    """Return the numbers of every run of a comparison."""
+    return summarise_runs(ROWS / f"{name}.parquet", ROWS / f"{name}-steps.parquet")
+
+
+def read_luck() -> dict[tuple[str, str], Spread]:
+    """Return where the perception reward varies at the start."""
+    found = json.loads((ROWS / "compare.json").read_text(encoding="utf-8"))["luck"]
+    return {(way.split()[0], way.split()[1]): Spread(**spread) for way, spread in found.items()}
+
+
+def draw_figures() -> list[Path]:
+    """Draw the comparison's curves and keep those for the page."""
+    with TemporaryDirectory() as folder:
+        files = draw_comparison(read_results("compare"), ROWS / "compare-steps.parquet", COMPARED, Path(folder))
+        return [Path(shutil.copy(file, ROWS / file.name)) for file in files if file.suffix == ".svg"]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(fill_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for figure in draw_figures():
+        print(figure)
