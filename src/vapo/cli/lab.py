@@ -21,6 +21,13 @@ def add_lab(commands: Commands) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("runs/lab"), help="folder to write (default: runs/lab)")
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    parser.add_argument(
+        "--size",
+        choices=("small", "large"),
+        default="small",
+        help="small: the shipped one, half an hour on a CPU core; large: 42 million parameters, for a GPU "
+        "(default: small)",
+    )
     parser.add_argument("--train-rows", type=int, default=2000, help="(default: 2000)")
     parser.add_argument("--heldout-rows", type=int, default=500, help="(default: 500)")
     parser.set_defaults(command=build)
@@ -48,8 +55,16 @@ def add_lab(commands: Commands) -> None:
 
 def build(options: argparse.Namespace) -> int:
     from vapo.lab.build import build_lab
+    from vapo.lab.sizes import SIZES
 
-    lab = build_lab(options.out, seed=options.seed, train_rows=options.train_rows, heldout_rows=options.heldout_rows)
+    lab = build_lab(
+        options.out,
+        seed=options.seed,
+        train_rows=options.train_rows,
+        heldout_rows=options.heldout_rows,
+        size=SIZES[options.size].model,
+        plan=SIZES[options.size].plan,
+    )
     print(f"checkpoint: {lab.checkpoint}\ntraining data: {lab.train}\nheld-out data: {lab.heldout}")
     if lab.ability is not None:
         print(lab.ability)

@@ -33,14 +33,12 @@ def draw_comparison(
 
 def draw_quarters(results: Mapping[str, Mapping[int, Run]], arms: Sequence[Arm]) -> Curve:
     """Return the share of claims judged right by quarter of the chain, a line per arm."""
-    lines = [
-        Line(
-            number,
-            "",
-            tuple(_point((i + 0.5) / 4, average(results[arm.name], name)) for i, name in enumerate(QUARTERS)),
-        )
-        for number, arm in enumerate(arms)
-    ]
+    lines: list[Line] = []
+    for number, arm in enumerate(arms):
+        runs = results[arm.name]
+        middles = (np.arange(len(QUARTERS)) + 0.5) / len(QUARTERS)
+        points = [_point(at, average(runs, name), len(runs)) for at, name in zip(middles, QUARTERS, strict=True)]
+        lines.append(Line(number, "", tuple(points)))
     return Curve(
         key="claims_right_by_quarter",
         title="Claims judged right along the chain",
@@ -62,7 +60,9 @@ def draw_learning(steps: Path, arms: Sequence[Arm]) -> Curve:
     for number, arm in enumerate(arms):
         runs = np.array([values for (name, _), values in by_run.items() if name == arm.name])
         pieces = np.array_split(np.arange(runs.shape[1]), min(NUM_POINTS, runs.shape[1]))
-        points = [_point(float(piece.mean()) + 1, summarise(list(runs[:, piece].mean(axis=1)))) for piece in pieces]
+        points = [
+            _point(piece.mean() + 1, summarise(list(runs[:, piece].mean(axis=1))), len(runs)) for piece in pieces
+        ]
         lines.append(Line(number, "", tuple(points)))
     return Curve(
         key="answers_right_by_step",
@@ -79,5 +79,5 @@ def draw_learning(steps: Path, arms: Sequence[Arm]) -> Curve:
     )
 
 
-def _point(at: float, interval: Interval) -> Point:
-    return Point(at, Estimate(interval.mean, interval.low, interval.high, 0))
+def _point(at: float, interval: Interval, num_seeds: int) -> Point:
+    return Point(float(at), Estimate(interval.mean, interval.low, interval.high, num_seeds))
