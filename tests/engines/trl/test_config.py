@@ -18,7 +18,7 @@ def make(tmp_path, **options) -> VAPOConfig:
 
 def test_without_a_preset_trl_keeps_its_defaults_and_the_reward_is_the_papers(tmp_path):
     config, stock = make(tmp_path), GRPOConfig(str(tmp_path), use_cpu=True, bf16=False)
-    for name in ("beta", "epsilon", "epsilon_high", "loss_type"):
+    for name in ("beta", "epsilon", "epsilon_high", "loss_type", "use_bias_correction_kl"):
         assert getattr(config, name) == getattr(stock, name), name
     assert config.make_algorithm() == VAPO()
     assert not config.dynamic_sampling
@@ -30,6 +30,7 @@ def test_a_preset_fills_what_was_left_open_and_nothing_else(tmp_path, name):
     config = make(tmp_path, preset=name)
     assert (config.beta, config.epsilon, config.epsilon_high) == (preset.kl_weight, preset.clip_low, preset.clip_high)
     assert (config.loss_type, config.dynamic_sampling) == (preset.loss, preset.drop_uniform_groups)
+    assert config.use_bias_correction_kl is False
     algorithm = config.make_algorithm()
     assert isinstance(algorithm, VAPO)
     assert (algorithm.gate, algorithm.rescale) == (preset.gate, preset.rescale_perception)

@@ -136,6 +136,11 @@ class VAPOConfig(GRPOConfig):
         default=None, metadata={"help": "See trl.GRPOConfig; TRL's default is 'dapo'."}
     )
 
+    use_bias_correction_kl: bool | None = field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default=None,
+        metadata={"help": "Multiply the KL penalty by the probability ratio, as TRL does; the presets do not."},
+    )
+
     def __post_init__(self) -> None:
         self._check_ranges()
         self._fill_from_preset()
@@ -190,6 +195,7 @@ class VAPOConfig(GRPOConfig):
                 "epsilon_high": preset.clip_high,
                 "loss_type": preset.loss,
                 "dynamic_sampling": preset.drop_uniform_groups,
+                "use_bias_correction_kl": False,
             }
         for name, value in values.items():
             if getattr(self, name) is None:
@@ -257,6 +263,6 @@ def count_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-TRL_FIELDS_OF_PRESETS = ("beta", "epsilon", "epsilon_high", "loss_type")
+TRL_FIELDS_OF_PRESETS = ("beta", "epsilon", "epsilon_high", "loss_type", "use_bias_correction_kl")
 DYNAMIC_SAMPLING_LOSSES = ("dapo", "cispo", "vespo", "grpo", "dr_grpo")
 """Losses whose denominator can be made to count kept completions alone."""
