@@ -7,9 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,17 +195,29 @@ def test_the_key_is_in_no_file_and_no_output(
 
 
 def test_an_interrupted_command_says_how_to_go_on(photos: Path, tmp_path: Path, stub: Stub):
-    stub.script[CHAT] = [lambda body: Reply(answer(body).body, fault="stall", seconds=1.0)]
+    noticed = threading.Event()
+
+    def wait(body: Any) -> Reply:
+        noticed.wait()
+        return answer(body)
+
+    stub.script[CHAT] = [wait]
     out = tmp_path / "claims.db"
     words = ["claims", "make", "--data", str(photos), "--out", str(out), "--base-url", stub.url, "--concurrency", "1"]
     command = [sys.executable, "-m", "vapo", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as child:
+        assert child.stdout is not None
         while not stub.asked():
             time.sleep(0.01)
-        os.kill(child.pid, signal.SIGINT)
+        child.send_signal(signal.SIGINT)
+        notice = child.stdout.readline()
+        noticed.set()
         shown, errors = child.communicate()
     assert child.returncode == 130 and "Traceback" not in errors
-    assert "waiting for the answers under way; interrupt again" in shown
+    assert "waiting for the answers under way; interrupt again" in notice
     assert "it was interrupted; the same command goes on" in shown and "1 of 2 rows are left" in shown
     with Store(out) as store:
         assert len(read_claims(store, 1)) == 20 and store.find_damage() is None
