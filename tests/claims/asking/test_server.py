@@ -160,6 +160,17 @@ def test_what_the_server_does_not_take_is_left_out_by_all(stub):
     assert len(stub.asked()) <= 6 * 4
 
 
+def test_an_answer_that_has_no_room_beside_a_prompt_is_limited_beside_the_next(stub):
+    refusal = refuse(400, "max_tokens=4096 cannot be greater than max_model_len=2048")
+    stub.script[CHAT] = [refusal, say("x"), say("y")]
+    ask(stub.url, times=2, options={"max_completion_tokens": 4096, "seed": 1}, concurrency=1)
+    assert [body.get("max_completion_tokens") for body in stub.asked()] == [4096, None, 4096]
+    assert [body.get("seed") for body in stub.asked()] == [1, 1, 1]
+    stub.script[CHAT] = [refusal]
+    with pytest.raises(ServerError, match="max_model_len=2048"):  # nothing is left to leave out
+        ask(stub.url, options={"max_completion_tokens": 4096})
+
+
 def test_a_wrong_request_is_not_tried_again(stub):
     stub.script[CHAT] = [refuse(400, "the picture is too large")]
     with pytest.raises(ServerError, match="400: the picture is too large") as raised:

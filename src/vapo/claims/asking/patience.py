@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vapo.api.concessions import find_refused
+from vapo.api.concessions import LIMIT, find_refused
 from vapo.api.refusals import ServerError, tell_nonsense, tell_silence, tell_status, tell_unreachable
 from vapo.api.waiting import back_off, find_retry_after
 from vapo.claims.asking.pace import Pace
@@ -93,9 +93,10 @@ class Patience:
             ServerError: there is no reply; `may_pass` tells whether other requests may fare better.
         """
         began, setbacks, failures = time.monotonic(), 0, 0
+        of_this: frozenset[str] = frozenset()
         max_retries = self._max_retries if max_retries is None else max_retries
         while True:
-            left_out = self._refused
+            left_out = self._refused | of_this
             async with self._pace.turn() as started:
                 try:
                     reply = await send(left_out)
@@ -108,7 +109,8 @@ class Patience:
                     self._last_success = time.monotonic()
                     return reply
             if refused := find_refused(setback.error, left_out):
-                self._refused |= refused
+                of_this |= refused
+                self._refused |= refused - {LIMIT}
                 continue
             setbacks += 1
             failures += setback.is_failure
