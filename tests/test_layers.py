@@ -11,6 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "vapo"
 FLOORS = {
     "types": 0,
     "errors": 0,
+    "drafts": 0,
     "api": 1,
     "core": 1,
     "algorithms": 2,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +9,7 @@ from typing import Any, cast
 from vapo.data.pictures import PicturePolicy, read_picture
 from vapo.data.row_reader import RowReader, read_images
 from vapo.data.untyped import import_untyped
+from vapo.drafts import drafting
 from vapo.errors import ConfigError, DataError
 from vapo.types import Claim
 
@@ -59,15 +59,10 @@ def write_rows(
     plain = [name for name in reader.rows.columns if name not in dropped]
     claims_column = (layout.claims or "claims") if find_claims is not None else None
     schema = _find_schema(reader, indices, plain, claims_column)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with parquet.ParquetWriter(draft, schema) as writer:
-            for chunk in _chunks(indices):
-                rows = [_make_row(reader, index, plain, claims_column, find_claims, policy) for index in chunk]
-                writer.write_table(_make_table(rows, schema, reader))
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with drafting(path) as draft, parquet.ParquetWriter(draft, schema) as writer:
+        for chunk in _chunks(indices):
+            rows = [_make_row(reader, index, plain, claims_column, find_claims, policy) for index in chunk]
+            writer.write_table(_make_table(rows, schema, reader))
 
 
 def _make_row(

@@ -18,10 +18,10 @@ from vapo.diagnosis.fingerprint import describe_policy
 from vapo.diagnosis.question_rows import QuestionRow, describe_question, digest_sample
 from vapo.diagnosis.row_log import RowLog
 from vapo.diagnosis.summary import Evaluation, summarise
+from vapo.drafts import write_atomically
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.generation import find_eos_token_ids, is_finished, sample_completions
 from vapo.engines.probes.transformers_prober import TransformersProber
-from vapo.engines.run_folder import write_atomically
 from vapo.errors import ConfigError, DataError
 from vapo.models.questions import PROBE_TEMPLATE
 from vapo.types import Probe, Rollout, Sample, Verdict

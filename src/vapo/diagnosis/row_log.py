@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from vapo.engines.run_folder import SETTINGS, adopt_settings, write_atomically
+from vapo.drafts import write_atomically
+from vapo.engines.run_folder import SETTINGS, adopt_settings
 from vapo.errors import ConfigError, DataError
 
 _ROWS = "rows.jsonl"

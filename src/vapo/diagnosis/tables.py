@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow.parquet
 from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.findings import Diagnosis, ModelFindings, QuestionFindings
 from vapo.diagnosis.recovery import find_last_right
-from vapo.engines.run_folder import write_atomically
+from vapo.drafts import drafting, write_atomically
 
 _TEXT, _FLOAT, _INT, _TRUTH = pyarrow.string(), pyarrow.float64(), pyarrow.int64(), pyarrow.bool_()
 _QUESTION = {"model": _TEXT, "sample_id": _TEXT}
@@ -79,12 +78,10 @@ def write_tables(diagnosis: Diagnosis, folder: Path) -> list[Path]:
         path = tables / f"{name}.parquet"
         path.unlink(missing_ok=True)  # of an earlier call with other protocols
         if rows:
-            unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-            with _naming(path):
+            with _naming(path), drafting(path) as draft:
                 pyarrow.parquet.write_table(
-                    pyarrow.Table.from_pylist(rows, schema=pyarrow.schema(columns.items())), unfinished
+                    pyarrow.Table.from_pylist(rows, schema=pyarrow.schema(columns.items())), draft
                 )
-                os.replace(unfinished, path)
             written.append(path)
     return written
 

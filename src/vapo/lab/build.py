@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, TextIO
 
 import torch
 
+from vapo.drafts import write_atomically
 from vapo.errors import DataError
 
 from .ability import Ability, measure_ability
@@ -170,6 +170,4 @@ def _read_note(folder: Path, made_for: str) -> dict[str, Any]:
 
 
 def _write_note(folder: Path, note: dict[str, Any]) -> None:
-    unfinished = folder / f".lab.json.{os.getpid()}"
-    unfinished.write_text(json.dumps(note, indent=2))
-    os.replace(unfinished, folder / "lab.json")
+    write_atomically(folder / "lab.json", json.dumps(note, indent=2) + "\n")

@@ -6,7 +6,6 @@ started again ends with the same weights as one that was not.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from vapo.drafts import drafting
 from vapo.errors import DataError
 
 from .curriculum import Mixture, Teacher
@@ -192,6 +192,5 @@ def _load_state(path: Path | None, made_for: str) -> dict[str, Any] | None:
 
 
 def _save_state(path: Path, state: dict[str, Any]) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(state, unfinished)
-    os.replace(unfinished, path)
+    with drafting(path) as draft:
+        torch.save(state, draft)

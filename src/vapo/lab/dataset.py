@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from vapo.drafts import drafting
 
 from .claims import make_claims
 from .questions import KINDS, ask
@@ -91,7 +92,6 @@ def write_dataset(
         report(len(written), rows)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(written, schema=features.arrow_schema), unfinished)
-    os.replace(unfinished, path)
+    with drafting(path) as draft:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(written, schema=features.arrow_schema), draft)
     return path

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from tiny_models import save_tiny
 
 from vapo.cli import main
-from vapo.engines.run_folder import RunFolder, choose_system_prompt, list_versions, write_atomically
+from vapo.drafts import write_atomically
+from vapo.engines.run_folder import RunFolder, choose_system_prompt, list_versions
 from vapo.engines.trl.options import parse_run
 from vapo.errors import ConfigError
 

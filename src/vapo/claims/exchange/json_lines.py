@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from vapo.claims.exchange.rows import ClaimRow
 from vapo.claims.store.subjects import StoredImage
+from vapo.drafts import drafting
 
 
 def write_json_lines(path: Path, rows: Iterable[ClaimRow]) -> tuple[int, int]:
@@ -28,25 +28,20 @@ def write_json_lines(path: Path, rows: Iterable[ClaimRow]) -> tuple[int, int]:
     """
     folder = path.with_name(f"{path.stem}_images")
     folder.mkdir(exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     num_rows = num_claims = 0
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            for row in rows:
-                line = {
-                    "id": row.name,
-                    "source": row.source,
-                    "images": [f"{folder.name}/{_keep(folder, image)}" for image in row.images],
-                    "image_names": [image.name for image in row.images],
-                    "claims": [{"text": claim.text, "is_true": claim.is_true} for claim in row.claims],
-                    "makers": list(row.makers),
-                }
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-                num_rows += 1
-                num_claims += len(row.claims)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with drafting(path) as draft, draft.open("w", encoding="utf-8") as file:
+        for row in rows:
+            line = {
+                "id": row.name,
+                "source": row.source,
+                "images": [f"{folder.name}/{_keep(folder, image)}" for image in row.images],
+                "image_names": [image.name for image in row.images],
+                "claims": [{"text": claim.text, "is_true": claim.is_true} for claim in row.claims],
+                "makers": list(row.makers),
+            }
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            num_rows += 1
+            num_claims += len(row.claims)
     return num_rows, num_claims
 
 
@@ -59,7 +54,6 @@ def _keep(folder: Path, image: StoredImage) -> str:
     name = name_file(image)
     file = folder / name
     if not file.is_file():
-        draft = folder / f".{name}.{os.getpid()}"
-        draft.write_bytes(image.content)
-        os.replace(draft, file)
+        with drafting(file) as draft:
+            draft.write_bytes(image.content)
     return name

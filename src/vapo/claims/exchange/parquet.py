@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from itertools import islice
@@ -11,6 +10,7 @@ from typing import Any
 
 from vapo.claims.exchange.json_lines import name_file
 from vapo.claims.exchange.rows import ClaimRow
+from vapo.drafts import drafting
 
 _ROWS_TOGETHER = 100
 SHARD_BYTES = 500_000_000
@@ -32,17 +32,12 @@ def write_parquet(path: Path, rows: Iterable[ClaimRow]) -> tuple[int, int]:
     """
     arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     schema = _make_schema()
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     num_rows = num_claims = 0
-    try:
-        with parquet.ParquetWriter(draft, schema) as writer:
-            for chunk in _chunks(rows):
-                writer.write_table(arrow.Table.from_pylist([_lay_out(row) for row in chunk], schema=schema))
-                num_rows += len(chunk)
-                num_claims += sum(len(row.claims) for row in chunk)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with drafting(path) as draft, parquet.ParquetWriter(draft, schema) as writer:
+        for chunk in _chunks(rows):
+            writer.write_table(arrow.Table.from_pylist([_lay_out(row) for row in chunk], schema=schema))
+            num_rows += len(chunk)
+            num_claims += sum(len(row.claims) for row in chunk)
     return num_rows, num_claims
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vapo.drafts import drafting
 from vapo.lab.questions import ask_claim
 from vapo.types import Claim
 
@@ -44,6 +44,5 @@ def add_claims(data: Path, out: Path) -> None:
             rows.append(
                 {**row, "id": f"{row['id']}-claim-{place}", "problem": question, "answer": answer, "kind": "claim"}
             )
-    unfinished = train.with_name(f".{train.name}.{os.getpid()}")
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=table.schema), unfinished)
-    os.replace(unfinished, train)
+    with drafting(train) as draft:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=table.schema), draft)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from vapo.drafts import drafting
 
 from .measuring import ChainRow, ProbeRow
 
@@ -62,7 +63,6 @@ def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
             ("probes", pyarrow.list_(probe)),
         ]
     )
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     table = pyarrow.Table.from_pylist(list(rows), schema=schema)
-    pyarrow.parquet.write_table(table, unfinished, compression="zstd")
-    os.replace(unfinished, path)
+    with drafting(path) as draft:
+        pyarrow.parquet.write_table(table, draft, compression="zstd")

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from vapo.diagnosis.row_log import make_folder
-from vapo.engines.run_folder import SETTINGS, adopt_settings, write_atomically
+from vapo.drafts import write_atomically
+from vapo.engines.run_folder import SETTINGS, adopt_settings
 from vapo.errors import ConfigError
 from vapo.lab.build import build_lab
 from vapo.lab.processes.side_by_side import Job, Progress, run_side_by_side

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vapo.drafts import drafting
 from vapo.engines.run_folder import METRICS
 
 LOGGED: Mapping[str, str] = {
@@ -41,10 +41,9 @@ def join_steps(path: Path, runs: Sequence[tuple[str, int, Path]]) -> None:
             *((column, pyarrow.float32()) for column in LOGGED),
         ]
     )
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     table = pyarrow.Table.from_pylist(rows, schema=schema)
-    pyarrow.parquet.write_table(table, unfinished, compression="zstd")
-    os.replace(unfinished, path)
+    with drafting(path) as draft:
+        pyarrow.parquet.write_table(table, draft, compression="zstd")
 
 
 def read_steps(path: Path, column: str) -> dict[tuple[str, int], list[float]]:

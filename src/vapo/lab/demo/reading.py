@@ -10,7 +10,7 @@ from transformers.utils import logging
 
 from vapo.data.samples import load_samples
 from vapo.diagnosis.diagnose import SampleImages
-from vapo.engines.run_folder import write_atomically
+from vapo.drafts import write_atomically
 from vapo.lab.demo.jobs import SPLIT, Job
 from vapo.lab.demo.learning import draw_learning, read_steps
 from vapo.lab.demo.outcome import GRPO, VAPO, Outcome
