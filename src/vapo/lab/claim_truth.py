@@ -15,10 +15,8 @@ from vapo.errors import DataError
 from .claims import claim_kind
 from .world import Grid
 
-_CELL = re.compile(r"Cell ([A-F][U-Z]) shows a (\d)\.")
-_PRESENCE = re.compile(r"The grid shows a (\d)\.")
-_LINE = re.compile(r"(?:Row ([U-Z])|Column ([A-F])) shows a (\d)\.")
-_COUNT = re.compile(r"Exactly (\d) cells? shows? a (\d)\.")
+_CELL = re.compile(r"The picture shows ([A-F][U-Z])(\d)\.")
+_PRESENCE = re.compile(r"There is a (\d)\.")
 _COMPARISON = re.compile(r"([A-F][U-Z]) is larger than ([A-F][U-Z])\.")
 
 
@@ -46,19 +44,13 @@ class ClaimScore:
 def judge_claim(text: str, grid: Grid) -> bool | None:
     """Return whether a claim about a grid is true; None if it is not in the lab's words.
 
-    What is said of a cell or a line that the grid does not have is false.
+    What is said of a cell that the grid does not have is false.
     """
     shown = dict(zip(grid.names, grid.flat(), strict=True))
     if found := _CELL.fullmatch(text):
         return shown.get(found[1]) == int(found[2])
     if found := _PRESENCE.fullmatch(text):
         return int(found[1]) in shown.values()
-    if found := _LINE.fullmatch(text):
-        row, column, digit = found.groups()
-        line = {value for name, value in shown.items() if (name[1] == row if row else name[0] == column)}
-        return int(digit) in line
-    if found := _COUNT.fullmatch(text):
-        return list(shown.values()).count(int(found[2])) == int(found[1])
     if found := _COMPARISON.fullmatch(text):
         one, other = shown.get(found[1]), shown.get(found[2])
         return one is not None and other is not None and one > other

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 
@@ -20,9 +18,10 @@ from vapo.lab.world import draw_scene
         ("The red car stands left of the tree.", "place"),
         ("There are three dogs in the field.", "counting"),
         ("Two dogs run across the field.", "counting"),
-        ("Exactly 1 cell shows a 3.", "counting"),
+        ("Exactly 1 cup stands on the table.", "counting"),
         ("The table has four legs.", "counting"),
-        ("Cell AU shows a 3.", "other"),
+        ("The picture shows AU3.", "other"),
+        ("There is a 3.", "other"),
         ("The sign reads STOP.", "inscription"),
         ('A poster shows "Tea".', "inscription"),
         ("The tower is taller than the tree.", "comparison"),
@@ -34,9 +33,8 @@ def test_kinds(text: str, kind: str):
     assert find_kind(text) == kind and kind in KINDS
 
 
-def test_counting_claims_of_the_lab_are_found():
+def test_claims_of_the_lab_count_nothing():
     rng = np.random.default_rng(0)
     claims = [claim for _ in range(40) for claim in make_claims(rng, draw_scene(rng, 3, 3, "heldout").grid)]
-    found = Counter((claim_kind(claim.text), find_kind(claim.text)) for claim in claims)
-    assert {own for own, kind in found if kind == "counting"} == {"count"}
-    assert all(kind == "counting" for own, kind in found if own == "count")
+    found = {(claim_kind(claim.text), find_kind(claim.text)) for claim in claims}
+    assert found == {("cell", "other"), ("presence", "other"), ("comparison", "comparison")}

@@ -22,8 +22,8 @@ class Embedder(Protocol):
 async def compare_by(embedder: Embedder, new: Sequence[str], known: Sequence[str]) -> Likeness:
     """Return how alike texts are: the cosine of their embeddings, and 0 where they are exact about different things.
 
-    To an embedding, "Cell AU shows a 3." and "Cell AV shows a 3." are nearly the same; numbers and names of single
-    letters tell them apart.
+    To an embedding, "The picture shows AU3." and "The picture shows AU4." are nearly the same; numbers and names of
+    single letters tell them apart.
 
     Args:
         embedder: makes the vectors.
