@@ -33,7 +33,7 @@ class LuckOrder:
     data: str
     max_completion_tokens: int
     folder: str
-    num_questions: int = 64
+    num_questions: int = 32
 
     @property
     def name(self) -> str:
