@@ -15,7 +15,7 @@ def measure() -> Ability:
     folder = shipped_checkpoint()
     model = AutoModelForImageTextToText.from_pretrained(folder)
     processor = AutoProcessor.from_pretrained(folder)
-    return measure_ability(model, processor, seed=17, readings=200, answers=200, claim_scenes=40)
+    return measure_ability(model, processor, seed=17, answers=200, claim_scenes=40)
 
 
 def test_it_is_small_and_says_where_it_comes_from():
@@ -26,16 +26,20 @@ def test_it_is_small_and_says_where_it_comes_from():
         assert word in readme
 
 
-def test_it_reads_cells():
-    assert measure().reading >= 0.95
+def test_it_notes_what_cells_show():
+    assert measure().notes >= 0.95
 
 
 def test_it_judges_claims_at_the_start_of_a_chain():
     ability = measure()
     assert set(ability.claims) == set(CLAIM_KINDS)
-    assert sum(ability.claims.values()) / len(CLAIM_KINDS) >= 0.80
-    assert min(share for kind, share in ability.claims.items() if kind != "count") >= 0.70
-    assert ability.claims["count"] > 0.5  # hardly above chance: counting is what this model learns last
+    assert min(ability.claims.values()) >= 0.95
+
+
+def test_it_forgets_along_the_chain():
+    late = measure().late_claims
+    assert late["quarter 1"] >= 0.9
+    assert 0.55 <= late["quarter 4"] <= 0.8  # better than guessing: some chains look again
 
 
 def test_it_solves_some_but_not_most_questions():
@@ -47,6 +51,6 @@ def test_it_solves_some_but_not_most_questions():
 def test_a_larger_measure_agrees():
     folder = shipped_checkpoint()
     model = AutoModelForImageTextToText.from_pretrained(folder)
-    ability = measure_ability(model, AutoProcessor.from_pretrained(folder), seed=23, readings=1000, answers=1000)
-    assert ability.reading >= 0.95
+    ability = measure_ability(model, AutoProcessor.from_pretrained(folder), seed=23, answers=1000)
+    assert ability.notes >= 0.95
     assert 0.1 <= ability.sampled["all"] <= 0.6

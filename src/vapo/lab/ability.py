@@ -18,19 +18,21 @@ from vapo.engines.probes.transformers_prober import TransformersProber
 from vapo.types import Rollout, Sample
 
 from .claims import claim_kind, make_claims
+from .judge import judge_readings
 from .model import LabModel, LabProcessor
 from .questions import KINDS, ask
-from .world import GRIDS, Split, draw_scene, photograph
+from .world import GRIDS, Grid, Split, draw_scene, photograph
 
 MAX_COMPLETION_TOKENS = 176
 
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """Shares in 0..1. `reading`: single cells; `claims`: by kind, right after the question; `late_claims`: by quarter
-    of sampled chains; `greedy` and `sampled`: answers by kind of question; `chain_tokens`: mean sampled length."""
+    """Shares in 0..1. `notes`: cells read rightly in the first sentence of greedy chains; `claims`: by kind, right after
+    the question; `late_claims`: by quarter of sampled chains; `greedy` and `sampled`: answers by kind of question;
+    `chain_tokens`: mean sampled length."""
 
-    reading: float
+    notes: float
     claims: dict[str, float]
     late_claims: dict[str, float]
     greedy: dict[str, float]
@@ -41,7 +43,7 @@ class Ability:
     def __str__(self) -> str:
         """Return the measures as a Markdown table."""
         lines = ["| measure | share | number |", "|---|---|---|"]
-        lines.append(f"| reading a cell | {self.reading:.3f} | {self.counts['reading']} |")
+        lines.append(f"| cell noted by a greedy chain | {self.notes:.3f} | {self.counts['notes']} |")
         for title, shares, number in (
             ("claim at the start", self.claims, self.counts["claims"]),
             ("claim along a sampled chain", self.late_claims, self.counts["late_claims"]),
@@ -59,7 +61,6 @@ def measure_ability(
     *,
     seed: int = 0,
     split: Split = "heldout",
-    readings: int = 400,
     answers: int = 400,
     claim_scenes: int = 60,
     grids: tuple[tuple[int, int], ...] = GRIDS,
@@ -70,8 +71,12 @@ def measure_ability(
     canvas = processor.image_processor.crop_size["height"]
     policy = Policy(model, processor, "lab")
 
-    def draw(number: int, kind: str) -> Sample:
+    shown: list[Grid] = []
+
+    def draw(number: int) -> Sample:
+        kind = KINDS[number % len(KINDS)]
         scene = draw_scene(rng, *grids[rng.integers(len(grids))], split)
+        shown.append(scene.grid)
         question = ask(rng, scene.grid, kind)
         claims = make_claims(rng, scene.grid)
         return Sample(f"{kind}-{number}", (photograph(scene, canvas),), question.text, question.answer, claims)
@@ -87,19 +92,23 @@ def measure_ability(
         )
         return [own[0] for own in completions]
 
-    singles = [draw(number, "read") for number in range(readings)]
-    samples = [draw(number, KINDS[number % len(KINDS)]) for number in range(answers)]
-    read, greedy, sampled = answer(singles, 0), answer(samples, 0), answer(samples, 1)
+    samples = [draw(number) for number in range(answers)]
+    greedy, sampled = answer(samples, 0), answer(samples, 1)
+    noted = [
+        right
+        for rollout, grid in zip(greedy, shown, strict=True)
+        for right in judge_readings(rollout.text.partition(".")[0], grid)
+    ]
     at_start, along = _judge_claims(policy, sampled[:claim_scenes], seed)
     return Ability(
-        reading=_share_right(read)["all"],
+        notes=float(np.mean(noted)) if noted else 0.0,
         claims=_means(at_start),
         late_claims=_means(along),
         greedy=_share_right(greedy),
         sampled=_share_right(sampled),
         chain_tokens=float(np.mean([len(rollout.completion_ids) for rollout in sampled])),
         counts={
-            "reading": readings,
+            "notes": len(noted),
             "claims": sum(map(len, at_start.values())),
             "late_claims": sum(map(len, along.values())),
             "answers": answers,

@@ -48,11 +48,21 @@ def judge_chain(chain: str, grid: Grid) -> Cause:
 
     A cell that the grid does not have cannot be read off the picture: that is an error of perception too.
     """
-    truth = {name: str(digit) for name, digit in zip(grid.names, grid.flat(), strict=True)}
-    readings = _READING.findall(chain)
+    readings = judge_readings(chain, grid)
     if not readings:
         return "other"
-    return "logical" if all(truth.get(cell) == digit for cell, digit in readings) else "perception"
+    return "logical" if all(readings) else "perception"
+
+
+def judge_readings(chain: str, grid: Grid) -> list[bool]:
+    """Return whether each reading that a chain states is so, in order."""
+    truth = {name: str(digit) for name, digit in zip(grid.names, grid.flat(), strict=True)}
+    return [truth.get(cell) == digit for cell, digit in find_readings(chain)]
+
+
+def find_readings(chain: str) -> list[tuple[str, str]]:
+    """Return the cells that a chain names with a digit, in order, as (cell, digits)."""
+    return _READING.findall(chain)
 
 
 def read_grids(path: Path, limit: int | None = None) -> dict[str, Grid]:

@@ -7,7 +7,6 @@ chain itself tells can be told from what is seen.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from zlib import crc32
@@ -19,10 +18,10 @@ from vapo.core.grading import grade_answer, grade_format
 from vapo.engines.examination.transformers_examinee import TransformersExaminee
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.generation import sample_completions
+from vapo.lab.judge import find_readings
 from vapo.types import Rollout, Sample
 
 _PROBE_DRAWS = 31  # keeps these generators apart from others with the same seed
-_READING = re.compile(r"[A-F][U-Z]\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ def _probe(
             right=grade_answer(rollout.text, rollout.sample.answer) == 1,
             has_format=grade_format(rollout.text) == 1,
             num_tokens=len(rollout.completion_ids),
-            num_readings=len(_READING.findall(rollout.text)),
+            num_readings=len(find_readings(rollout.text)),
             probes=tuple(
                 ProbeRow(p.anchor.depth, p.claim.text, p.claim.is_true, next(seen).p_true, next(blind).p_true)
                 for p in own
