@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,7 @@ class Report:
         rows: the table; all rows have the same columns.
         ratios: ours over theirs, in the order in which they are printed.
         notes: sentences printed below the table.
+        libraries: whose versions the figures depend on.
     """
 
     benchmark: str
@@ -34,10 +36,11 @@ class Report:
     rows: list[dict[str, Cell]] = field(default_factory=list)
     ratios: dict[str, Spread] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    libraries: Sequence[str] = ("torch", "transformers", "trl")
 
     def print(self) -> None:
         """Print machine, table, notes and, last, a line `RATIO <name> <value>` for each ratio."""
-        machine = describe_machine(self.settings)
+        machine = describe_machine(self.settings, self.libraries)
         print(f"{self.benchmark}: " + ", ".join(f"{name} {value}" for name, value in machine.items()))
         columns = list(self.rows[0]) if self.rows else []
         lines = [columns, *([_show(row[column]) for column in columns] for row in self.rows)]
@@ -55,7 +58,7 @@ class Report:
         """Write everything as JSON."""
         found: dict[str, Any] = {
             "benchmark": self.benchmark,
-            "machine": describe_machine(self.settings),
+            "machine": describe_machine(self.settings, self.libraries),
             "settings": asdict(self.settings),
             "rows": [{column: _plain(cell) for column, cell in row.items()} for row in self.rows],
             "ratios": {name: _plain(ratio) for name, ratio in self.ratios.items()},
@@ -65,13 +68,13 @@ class Report:
         path.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def describe_machine(settings: Settings) -> dict[str, str]:
+def describe_machine(settings: Settings, libraries: Sequence[str]) -> dict[str, str]:
     """Return what the figures depend on: processor or GPU, threads, versions."""
     if settings.device == "cuda":
         device = torch.cuda.get_device_name()
     else:
         device = f"{platform.machine()} CPU with {os.cpu_count()} cores"
-    versions = {name: version(name) for name in ("torch", "transformers", "trl")}
+    versions = {name: version(name) for name in libraries}
     return {
         "on": device,
         "threads": str(settings.threads),

@@ -28,8 +28,8 @@ MAX_COMPLETION_TOKENS = 176
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """Shares in 0..1. `notes`: cells read rightly in the first sentence of greedy chains; `claims`: by kind, right after
-    the question; `late_claims`: by quarter of sampled chains; `greedy` and `sampled`: answers by kind of question;
+    """Shares in 0..1. `notes`: cells read rightly in the first sentence of greedy chains; `claims`: by kind, right
+    after the question; `late_claims`: by quarter of sampled chains; `greedy` and `sampled`: answers by question;
     `chain_tokens`: mean sampled length."""
 
     notes: float

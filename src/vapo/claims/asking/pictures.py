@@ -20,6 +20,7 @@ MAX_PIXELS = 1_003_520
 
 _LOSSLESS_PIXELS = 65_536
 _LOSSLESS_COLOURS = 4096
+_COMPRESSION = 3  # a third of the time of the usual 6, and a tenth more bytes
 _QUALITY = 92
 
 
@@ -42,7 +43,7 @@ def encode_picture(image: Image, max_pixels: int = MAX_PIXELS) -> StoredImage:
     shown = _shrink(image, max_pixels)
     buffer = io.BytesIO()
     if shown.width * shown.height <= _LOSSLESS_PIXELS or shown.getcolors(_LOSSLESS_COLOURS) is not None:
-        shown.save(buffer, format="PNG")
+        shown.save(buffer, format="PNG", compress_level=_COMPRESSION)
         return StoredImage(name, width, height, "image/png", buffer.getvalue())
     shown.save(buffer, format="JPEG", quality=_QUALITY, subsampling=0)
     return StoredImage(name, width, height, "image/jpeg", buffer.getvalue())
