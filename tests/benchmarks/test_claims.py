@@ -11,21 +11,9 @@ import pytest
 from benchmarks.__main__ import main
 
 
-def test_throughput_over_a_bare_loops(capsys, tmp_path):
+def test_throughput_over_that_of_a_bare_loop(capsys, tmp_path):
     found = tmp_path / "found.json"
-    options = [
-        "--concurrency",
-        "3",
-        "5",
-        "--latency-s",
-        "0.05",
-        "--waves",
-        "2",
-        "--repeats",
-        "2",
-        "--json",
-        str(found),
-    ]
+    grid = ["--concurrency", "3", "5", "--latency-s", "0.05", "--waves", "2"]
     assert main(["claims", *grid, "--repeats", "2", "--json", str(found)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1].split("@")[1] for line in lines[-2:]] == ["c3,0.05s", "c5,0.05s"]
