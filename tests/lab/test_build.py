@@ -8,17 +8,23 @@ from safetensors.torch import load_file
 
 from vapo.errors import DataError
 from vapo.lab.build import ProgressLine, build_lab
-from vapo.lab.cold_start import Plan, Stage
+from vapo.lab.cold_start import Course, Plan, Stage
 from vapo.lab.curriculum import Mixture
 from vapo.lab.model import ModelSize
 
 SIZE = ModelSize(vision_width=16, vision_layers=1, text_width=32, text_mlp=32, text_layers=1, heads=2)
 PLAN = Plan(
     sight_steps=2,
-    steps=6,
-    stages=(
-        Stage(0.5, 2, Mixture(chains=0, dictations=1, probes=2, recalls=1, claims=("cell",))),
-        Stage(1.0, 1, Mixture(additions=1, judgements=1, writings=1, probes=2)),
+    courses=(
+        Course(2, 1e-3, (Stage(1.0, 2, Mixture(chains=0, dictations=1, probes=2, recalls=1, claims=("cell",))),)),
+        Course(
+            4,
+            5e-4,
+            (
+                Stage(0.5, 1, Mixture(chains=2, stress=5.0)),
+                Stage(1.0, 1, Mixture(additions=1, judgements=1, writings=1, probes=2)),
+            ),
+        ),
     ),
 )
 
@@ -85,8 +91,9 @@ def test_progress_names_stage_step_loss_and_time_left():
 
 
 def test_the_default_plan_covers_every_step():
-    plan = Plan()
-    assert [plan.stage_at(step) for step in (0, plan.steps - 1)] == [plan.stages[0], plan.stages[-1]]
-    rates = [plan.rate_at(step) for step in range(plan.steps)]
-    assert max(rates) <= plan.learning_rate
-    assert rates[-1] < 0.05 * plan.learning_rate
+    for course in Plan().courses:
+        stages = [course.stage_at(step) for step in (0, course.steps - 1)]
+        assert stages == [course.stages[0], course.stages[-1]]
+        rates = [course.rate_at(step) for step in range(course.steps)]
+        assert max(rates) <= course.learning_rate
+        assert rates[-1] < 0.05 * course.learning_rate

@@ -31,8 +31,7 @@ Report = Callable[[str, int, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of the cold start: up to which share of the steps it lasts, how many lessons a step has and what they
-    hold."""
+    """A part of a course: up to which share of the steps it lasts, how many lessons a step has and what they hold."""
 
     until: float
     lessons: int
@@ -40,21 +39,13 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How long and on what the cold start trains. The defaults made the shipped checkpoint."""
+class Course:
+    """So many steps with an optimizer of their own, at a learning rate that rises, stays and falls."""
 
-    sight_steps: int = 600
-    steps: int = 3400
-    learning_rate: float = 1.5e-3
+    steps: int
+    learning_rate: float
+    stages: tuple[Stage, ...]
     warmup_steps: int = 40
-    telling: float = 0.4
-    grids: tuple[tuple[int, int], ...] = GRIDS
-    stages: tuple[Stage, ...] = (
-        Stage(0.06, 16, Mixture(chains=0, dictations=2, readings=0, probes=0)),
-        Stage(0.24, 16, Mixture(chains=0, probes=8, recalls=1)),
-        Stage(0.65, 8, Mixture(readings=0, recalls=1, probes=8, looks=(1, 1, 1, 3))),
-        Stage(1.0, 8, Mixture(readings=0, additions=1, judgements=1, writings=1, probes=10, looks=(3, 1, 1, 2))),
-    )
 
     def stage_at(self, step: int) -> Stage:
         """Return the stage that a step belongs to."""
@@ -64,6 +55,47 @@ class Plan:
         """Return the learning rate of a step: a linear rise, half the steps level, then a linear fall to 2 percent."""
         fall = min(1.0, 2 * (1 - step / self.steps))
         return self.learning_rate * min((step + 1) / self.warmup_steps, 0.02 + 0.98 * fall)
+
+
+SEEING = (
+    Stage(0.06, 16, Mixture(chains=0, dictations=2, readings=0, probes=0)),
+    Stage(0.24, 16, Mixture(chains=0, probes=8, recalls=1)),
+    Stage(0.65, 8, Mixture(readings=0, recalls=1, probes=8, looks=(1, 1, 1, 3))),
+    Stage(1.0, 8, Mixture(readings=0, additions=1, judgements=1, writings=1, probes=10, looks=(3, 1, 1, 2))),
+)
+REASONING = (
+    Stage(
+        1.0,
+        8,
+        Mixture(
+            chains=3,
+            readings=0,
+            additions=1,
+            judgements=1,
+            writings=1,
+            probes=4,
+            guesses=0.2,
+            looks=(3, 1, 1, 1),
+            stress=5.0,
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and on what the cold start trains: first to see, then to reason. The defaults made the shipped
+    checkpoint."""
+
+    sight_steps: int = 600
+    courses: tuple[Course, ...] = (Course(3400, 1.5e-3, SEEING), Course(1200, 1e-3, REASONING))
+    telling: float = 0.4
+    grids: tuple[tuple[int, int], ...] = GRIDS
+
+    @property
+    def steps(self) -> int:
+        """Steps of all courses."""
+        return sum(course.steps for course in self.courses)
 
 
 def run_cold_start(
@@ -95,39 +127,43 @@ def run_cold_start(
             steps=plan.sight_steps,
             report=lambda step, loss: report("sight", step, plan.sight_steps, loss),
         )
-    taught = list(_text_parameters(model))
-    optimizer = torch.optim.AdamW(_group_parameters(taught), lr=plan.learning_rate, betas=(0.9, 0.98))
     first = 0
     if state is not None:
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
     model.train()
     saved = time.monotonic()
-    for step in range(first, plan.steps):
-        rng = np.random.default_rng([seed, 3, step])
-        stage = plan.stage_at(step)
-        lessons = [teacher.write_lesson(rng, stage.mixture) for _ in range(stage.lessons)]
-        batch = pack_lessons(lessons, pad_id=teacher.pad_id, window=model.config.text_config.sliding_window)
-        loss = weigh_losses(model, batch, telling=plan.telling)
-        for group in optimizer.param_groups:
-            group["lr"] = plan.rate_at(step)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_([parameter for _, parameter in taught], 1.0)
-        optimizer.step()
-        report("cold start", step + 1, plan.steps, float(loss.detach()))
-        if state_path is not None and (time.monotonic() - saved > save_every_seconds or step + 1 == plan.steps):
-            _save_state(
-                state_path,
-                {
-                    "made_for": made_for,
-                    "step": step + 1,
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                },
-            )
-            saved = time.monotonic()
+    begin = 0
+    for course in plan.courses:
+        taught = list(_text_parameters(model))
+        optimizer = torch.optim.AdamW(_group_parameters(taught), lr=course.learning_rate, betas=(0.9, 0.98))
+        if state is not None and begin < first < begin + course.steps:
+            optimizer.load_state_dict(state["optimizer"])
+        for step in range(max(first, begin), begin + course.steps):
+            rng = np.random.default_rng([seed, 3, step])
+            stage = course.stage_at(step - begin)
+            lessons = [teacher.write_lesson(rng, stage.mixture) for _ in range(stage.lessons)]
+            batch = pack_lessons(lessons, pad_id=teacher.pad_id, window=model.config.text_config.sliding_window)
+            loss = weigh_losses(model, batch, telling=plan.telling)
+            for group in optimizer.param_groups:
+                group["lr"] = course.rate_at(step - begin)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_([parameter for _, parameter in taught], 1.0)
+            optimizer.step()
+            report("cold start", step + 1, plan.steps, float(loss.detach()))
+            if state_path is not None and (time.monotonic() - saved > save_every_seconds or step + 1 == plan.steps):
+                _save_state(
+                    state_path,
+                    {
+                        "made_for": made_for,
+                        "step": step + 1,
+                        "model": model.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                    },
+                )
+                saved = time.monotonic()
+        begin += course.steps
     model.eval()
 
 

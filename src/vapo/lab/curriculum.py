@@ -30,7 +30,8 @@ class Mixture:
     bare numbers, `judgements` of claims put as questions, `recalls` of notes when the picture is out of reach, and
     `writings` of two claims in the form in which models are asked for them. `probes` is how many claims are put to
     each chain, reading and recall; a kind named twice in `claims` comes twice as often. `guesses` is the share of
-    chains that guess, `looks[n]` how many chains look n times.
+    chains that guess, `looks[n]` how many chains look n times. The words of the work count `stress` times as much as
+    others.
     """
 
     chains: int = 1
@@ -44,6 +45,7 @@ class Mixture:
     claims: tuple[str, ...] = CLAIM_KINDS
     guesses: float = 0.4
     looks: tuple[float, ...] = (3, 1, 1, 1)
+    stress: float = 1.0
 
 
 class Teacher:
@@ -93,7 +95,8 @@ class Teacher:
             looks = int(rng.choice(CHECKS + 1, p=chances))
             guess = bool(rng.random() < mixture.guesses)
             chain = write_chain(rng, grid, question, guess=guess, looks=looks)
-            grown.append(self._add_chain(branches, question.text, chain))
+            stressed = "" if guess else question.work
+            grown.append(self._add_chain(branches, question.text, chain, stressed=stressed, stress=mixture.stress))
         grown += [self._add_notes(rng, branches, grid) for _ in range(mixture.recalls)]
         if mixture.probes:
             number = mixture.probes * len(grown)
@@ -114,13 +117,23 @@ class Teacher:
         return Lesson(paint(scene, self.canvas), branches)
 
     def _add_chain(
-        self, branches: list[Branch], question: str, text: str, *, read_only: bool = False
+        self,
+        branches: list[Branch],
+        question: str,
+        text: str,
+        *,
+        read_only: bool = False,
+        stressed: str = "",
+        stress: float = 1.0,
     ) -> tuple[int, int, list[int]]:
-        """Grow a question and its completion, of which every word is to be learned, or only the digits it reads."""
+        """Grow a question and its completion, of which every word is to be learned, or only the digits it reads; the
+        words of the part `stressed` count `stress` times as much."""
         asked, _ = self._encode(question + "<|im_end|>\n<|im_start|>assistant\n")
         branches.append(Branch(list(asked), 0, len(self._trunk)))
         ids, ends = self._encode(text + "<|im_end|>")
-        targets = [(index, SAYING, 1.0) for index in range(len(ids))]
+        first = text.find(stressed) if stressed else len(text)
+        last = first + len(stressed)
+        targets = [(index, SAYING, stress if first < end <= last else 1.0) for index, end in enumerate(ends)]
         if read_only:
             thought = text.index("</think>")
             targets = [

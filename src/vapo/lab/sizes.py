@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from .cold_start import Plan
+from .cold_start import REASONING, SEEING, Course, Plan
 from .model import ModelSize
 
 Size = Literal["small", "large"]
@@ -33,7 +33,11 @@ SIZES: Mapping[Size, LabSize] = {
             heads=8,
             sliding_window=144,
         ),
-        Plan(sight_steps=3000, steps=12_000, learning_rate=5e-4, warmup_steps=200, grids=((4, 4), (4, 5), (5, 4))),
+        Plan(
+            sight_steps=3000,
+            courses=(Course(9000, 5e-4, SEEING, warmup_steps=200), Course(3000, 3e-4, REASONING, warmup_steps=200)),
+            grids=((4, 4), (4, 5), (5, 4)),
+        ),
     ),
 }
 """small: the shipped one, made on a CPU. large: 42 million parameters, for a GPU; notes of up to twenty cells make

@@ -14,7 +14,7 @@ import pytest
 from vapo.cli import main
 from vapo.errors import ConfigError
 from vapo.lab.build import ProgressLine, build_lab
-from vapo.lab.cold_start import Plan, Stage
+from vapo.lab.cold_start import Course, Plan, Stage
 from vapo.lab.comparison.arms import ABLATIONS, GRPO, VAPO
 from vapo.lab.comparison.claims_as_data import CLAIMS_PER_IMAGE, add_claims
 from vapo.lab.comparison.figures import draw_comparison
@@ -25,7 +25,7 @@ from vapo.lab.curriculum import Mixture
 from vapo.lab.model import ModelSize
 
 SIZE = ModelSize(vision_width=16, vision_layers=1, text_width=32, text_mlp=32, text_layers=1, heads=2)
-PLAN = Plan(sight_steps=1, steps=2, stages=(Stage(1.0, 1, Mixture()),))
+PLAN = Plan(sight_steps=1, courses=(Course(2, 1e-3, (Stage(1.0, 1, Mixture()),)),))
 SHORT = replace(
     SCALES["small"],
     steps=2,
