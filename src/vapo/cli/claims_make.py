@@ -11,6 +11,7 @@ from vapo.cli.progress import show_tally
 
 if TYPE_CHECKING:
     from vapo.claims.making.settings import MakingSettings
+    from vapo.claims.making.witness import Witness
     from vapo.data.shown import ShownRows
 
 
@@ -23,6 +24,7 @@ def add_make(group: Commands) -> None:
         "it was stopped; Ctrl-C waits for the answers under way. The key of a server comes from OPENAI_API_KEY.",
         epilog="example: vapo claims make --data photos --model gpt-4o --base-url https://api.openai.com/v1 "
         "--budget 500ktok --out claims.db\n"
+        "         vapo claims make --data photos --checkpoint runs/grpo --concurrency 8 --out own.db\n"
         "         vapo claims make --data lab --program vapo.lab.exact_claims:claim_digits --limit 10 --out exact.db",
         formatter_class=RAW,
     )
@@ -47,10 +49,11 @@ def _add_model(parser: Parser) -> None:
     add = parser.add_argument_group("who makes them").add_argument
     add("--model", metavar="NAME", help="its name on the server (default: the only one)")
     add("--base-url", metavar="URL", help="an OpenAI-compatible server")
+    add("--checkpoint", metavar="NAME", help="a model in this process: folder, LoRA adapter, hub, or 'lab'")
     add("--program", metavar="FILE.py:NAME", help="a function of your own in place of a model")
     add("--budget", metavar="AMOUNT", help="the most that the store may cost in all: 25usd, 500ktok")
     add("--prices", nargs=2, type=float, metavar="USD", help="for a million tokens, read and written")
-    add("--concurrency", type=int, default=32, help="requests at a time, at most (default: 32)")
+    add("--concurrency", type=int, default=32, help="requests at a time, or pictures in a batch (default: 32)")
     add("--timeout", type=float, default=300.0, metavar="S", help="longest silence of the server (default: 300)")
     add("--temperature", type=float, default=0.0, help="(default: 0)")
     add("--seed", type=int, default=0, help="of the model (default: 0)")
@@ -88,6 +91,7 @@ def make(options: argparse.Namespace) -> int:
             model=options.model,
             base_url=options.base_url,
             program=options.program,
+            witness=_open_checkpoint(options),
             prices=options.prices,
             concurrency=options.concurrency,
             timeout_s=options.timeout,
@@ -126,6 +130,16 @@ def _read_settings(options: argparse.Namespace) -> MakingSettings:
         filters=filters,
         budget=parse_budget(options.budget) if options.budget else None,
     )
+
+
+def _open_checkpoint(options: argparse.Namespace) -> Witness | None:
+    if options.checkpoint is None:
+        return None
+    from vapo.engines.policy.checkpoint import load_policy
+    from vapo.engines.policy.witness import PolicyWitness
+    from vapo.lab.shipped import resolve_model
+
+    return PolicyWitness(load_policy(resolve_model(options.checkpoint)), batch_size=options.concurrency)
 
 
 def _load_rows(options: argparse.Namespace) -> ShownRows:

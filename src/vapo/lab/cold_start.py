@@ -88,7 +88,7 @@ class Plan:
     checkpoint."""
 
     sight_steps: int = 600
-    courses: tuple[Course, ...] = (Course(3400, 1.5e-3, SEEING), Course(1200, 1e-3, REASONING))
+    courses: tuple[Course, ...] = (Course(3400, 1.5e-3, SEEING), Course(800, 1e-3, REASONING))
     telling: float = 0.4
     grids: tuple[tuple[int, int], ...] = GRIDS
 

@@ -1,4 +1,4 @@
-"""Make claims as a command says: with a model behind a server, or with a program."""
+"""Make claims as a command says: with a model behind a server or in this process, or with a program."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from vapo.claims.making.make import make_claims
 from vapo.claims.making.programs import WholeRow, load_program, make_claims_by_program
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.making.tally import Tally
+from vapo.claims.making.witness import Witness
 from vapo.claims.store.store import Store
 from vapo.errors import ConfigError
 
@@ -24,6 +25,7 @@ def make_as_told(
     model: str | None = None,
     base_url: str | None = None,
     program: str | None = None,
+    witness: Witness | None = None,
     prices: Sequence[float] | None = None,
     concurrency: int = 32,
     timeout_s: float = 300.0,
@@ -38,6 +40,7 @@ def make_as_told(
         rows, store, settings, on_progress, on_notice: see `make_claims`.
         model, base_url: a model behind a server.
         program: a function; see `load_program`.
+        witness: a model in this process.
         prices: US dollars for a million tokens, read and written.
         concurrency, timeout_s: see `ModelServer`.
         embeddings: an embedding model of the server.
@@ -47,16 +50,20 @@ def make_as_told(
         ConfigError: nobody is named, or more than one.
         VapoError: as `make_claims` and `make_claims_by_program`.
     """
-    if (base_url is None) == (program is None):
-        raise ConfigError("name who makes the claims: a server (--base-url) or a program of your own (--program)")
+    if [base_url, program, witness].count(None) != 2:
+        raise ConfigError(
+            "name who makes the claims: a server (--base-url), a checkpoint (--checkpoint) or a program of your own "
+            "(--program)"
+        )
     if embeddings is not None and (local_embeddings is not None or base_url is None):
         raise ConfigError("embeddings come from the server (--embeddings) or this process (--local-embeddings)")
     if program is not None:
         return make_claims_by_program(rows, store, load_program(program), program, settings, on_progress=on_progress)
-    assert base_url is not None
-    priced = Prices(*prices) if prices is not None else None
-    server = ModelServer(base_url, model, concurrency=concurrency, prices=priced, timeout_s=timeout_s)
     embedder: Embedder | None = LocalEmbedder(local_embeddings) if local_embeddings is not None else None
-    if embeddings is not None:
-        embedder = ServerEmbedder(server, embeddings)
-    return make_claims(rows, store, server, settings, embedder=embedder, on_progress=on_progress, on_notice=on_notice)
+    if base_url is not None:
+        priced = Prices(*prices) if prices is not None else None
+        witness = server = ModelServer(base_url, model, concurrency=concurrency, prices=priced, timeout_s=timeout_s)
+        if embeddings is not None:
+            embedder = ServerEmbedder(server, embeddings)
+    assert witness is not None
+    return make_claims(rows, store, witness, settings, embedder=embedder, on_progress=on_progress, on_notice=on_notice)

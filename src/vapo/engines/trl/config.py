@@ -124,6 +124,13 @@ class VAPOConfig(GRPOConfig):
     probe_seed: int | None = field(
         default=None, metadata={"help": "Seed of anchors and claims; default: the run's seed."}
     )
+    own_claims_steps: int = field(
+        default=0,
+        metadata={
+            "help": "Let the policy write the claims itself, and anew when they are so many steps old (B.15 of the "
+            "paper); rows about which it writes none keep those of the data. 0: only those of the data."
+        },
+    )
     # None until __post_init__, which fills in the preset's value or TRL's; never None behind it.
     beta: float | None = field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default=None, metadata={"help": "KL coefficient; 0 (TRL's default) keeps no reference model in memory."}
@@ -249,6 +256,7 @@ class VAPOConfig(GRPOConfig):
             "max_refills": 0,
             "probe_batch_tokens": 1,
             "silent_share": 0,
+            "own_claims_steps": 0,
         }
         for name, bound in least.items():
             if getattr(self, name) < bound:

@@ -28,6 +28,7 @@ from vapo.engines.trl.batches import groups_kept_together
 from vapo.engines.trl.checks import check_accuracy, check_arguments, list_columns
 from vapo.engines.trl.config import VAPOConfig
 from vapo.engines.trl.dynamic_sampling import InformativeRollouts
+from vapo.engines.trl.own_claims import OwnClaims
 from vapo.engines.trl.packing import BatchScores, TreePacking
 from vapo.engines.trl.rewards import accuracy_reward, format_reward, opened_format_reward
 from vapo.engines.trl.round_maker import RoundMaker
@@ -148,6 +149,7 @@ class VAPOTrainer(GRPOTrainer):
         self._packing = self._make_packing() if args.packing != "off" else None
         self.prober: Prober | None = self._make_prober() if probing else None
         self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if probing else None
+        self._own_claims = OwnClaims(self) if probing and args.own_claims_steps else None
         self._rounds = RoundMaker(self, sample_reader)
         self._round: ProbeRound | None = None
         self._rows: list[dict[str, Any]] = []  # of the rollouts being scored
@@ -172,6 +174,8 @@ class VAPOTrainer(GRPOTrainer):
         refilled = self._informative if self.model.training else None
         if refilled is not None:
             inputs = refilled.roll_out(inputs)
+        if self._own_claims is not None and self.model.training:
+            inputs = self._own_claims.renew(inputs)
         self._rows, self._round = inputs, None
         self._asks_along = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
         output = super()._generate_and_score_completions(inputs)
