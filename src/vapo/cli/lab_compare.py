@@ -42,6 +42,12 @@ def add_comparisons(group: Any) -> None:
         formatter_class=RAW,
     )
     _add_options(ablate, seeds=3)
+    ablate.add_argument(
+        "--only",
+        nargs="+",
+        choices=("K", "beta", "gamma", "gate", "placement", "paid-for"),
+        help="vary these alone (default: all)",
+    )
     ablate.set_defaults(command=run_ablate)
 
 
@@ -90,8 +96,9 @@ def run_ablate(options: argparse.Namespace) -> int:
     from vapo.lab.comparison.arms import ABLATIONS, list_arms
     from vapo.lab.comparison.tables import write_ablations
 
-    compared = _run(options, "ablate", list_arms())
-    print(write_ablations(compared.results, ABLATIONS))
+    varied = [ablation for ablation in ABLATIONS if options.only is None or ablation.key in options.only]
+    compared = _run(options, "ablate", list_arms(varied))
+    print(write_ablations(compared.results, varied))
     print(f"\nevery chain: {compared.rows}\nevery step:  {compared.steps}")
     return 0
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from vapo.cli import build_parser
 from vapo.lab.comparison.arms import ABLATIONS, COMPARED, list_arms
 from vapo.lab.comparison.measuring import ChainRow, ProbeRow
 from vapo.lab.comparison.results import (
@@ -88,6 +89,17 @@ def test_ablations_stand_beside_the_paper():
     text = write_ablations(make_results(arms), ABLATIONS)
     assert text.count("agree") >= len(ABLATIONS) and "no figure" in text
     assert "| 20 | 60.2 [" in text
+
+
+def test_ablations_that_were_not_run_are_left_out():
+    by_key = {ablation.key: ablation for ablation in ABLATIONS}
+    results = make_results(list_arms([by_key["gamma"], by_key["gate"]]))
+    assert write_ablations(results, ABLATIONS) == write_ablations(results, [by_key["gamma"], by_key["gate"]])
+
+
+def test_every_ablation_can_be_named(capsys):
+    for ablation in ABLATIONS:
+        assert build_parser().parse_args(["lab", "ablate", "--only", ablation.key]).only == [ablation.key]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ the paper's setting, or the lab's (`scale.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,12 +49,14 @@ class Ablation:
     """One setting varied: its values in order, the arm that has each, and what the paper measured there.
 
     Attributes:
+        key: word for it on the command line.
         name: the setting.
         arms: by value, as tables show it.
         paper: the paper's mean accuracy over ten benchmarks, in percent, by value; empty where it gives none.
         source: where in the paper.
     """
 
+    key: str
     name: str
     arms: Mapping[str, Arm]
     paper: Mapping[str, float]
@@ -81,31 +83,38 @@ DEFAULTS: Options = {
 
 ABLATIONS = (
     Ablation(
+        "K",
         "K, probes per chain",
         _vary("num_anchors", (0, 2, 5, 10, 20)),
         {"0": 51.5, "5": 53.8, "10": 55.1, "20": 55.9},
         "full data",
     ),
     Ablation(
+        "beta",
         "beta, late emphasis",
         _vary("late_emphasis", (0.0, 1.5, 2.5)),
         {"0.0": 53.8, "1.5": 55.9, "2.5": 54.7},
         "full data",
     ),
     Ablation(
+        "gamma",
         "gamma, perception weight",
         _vary("perception_weight", (0.05, 0.1, 0.3, 1.0)),
         {"0.05": 51.7, "0.1": 52.5},
         "5,000 examples",
     ),
-    Ablation("accuracy gate", _vary("accuracy_gate", ("strict", "none")), {}, "the paper relaxes it: 52.5 to 52.3"),
     Ablation(
+        "gate", "accuracy gate", _vary("accuracy_gate", ("strict", "none")), {}, "the paper relaxes it: 52.5 to 52.3"
+    ),
+    Ablation(
+        "placement",
         "placement of anchors",
         _vary("anchor_placement", ("random", "back", "uniform", "front")),
         {"random": 52.5, "back": 52.4, "uniform": 52.1, "front": 51.8},
         "5,000 examples",
     ),
     Ablation(
+        "paid-for",
         "what is paid for",
         {
             "nothing (GRPO)": GRPO,
@@ -125,7 +134,8 @@ ABLATIONS = (
 """What `vapo lab ablate` varies, one setting at a time around VAPO."""
 
 
-def list_arms() -> list[Arm]:
-    """Return every arm of the ablations once, GRPO first."""
-    arms = {arm.name: arm for ablation in ABLATIONS for arm in ablation.arms.values()}
-    return [arms.pop("grpo"), *arms.values()]
+def list_arms(ablations: Sequence[Ablation] = ABLATIONS) -> list[Arm]:
+    """Return every arm of some ablations once, GRPO and VAPO first."""
+    arms = {arm.name: arm for arm in (GRPO, VAPO)}
+    arms |= {arm.name: arm for ablation in ablations for arm in ablation.arms.values()}
+    return list(arms.values())

@@ -35,6 +35,7 @@ _COMMON: dict[str, str | int | float] = {
     "gradient_checkpointing": "false",
     "temperature": 1.0,
     "num_generations": 8,
+    "silent_share": 0.0,  # wrong answers' probes would change nothing
     "logging_steps": 1,
     "save_total_limit": 1,
 }

@@ -29,8 +29,12 @@ def write_comparison(results: Results, arms: Sequence[Arm]) -> str:
 
 
 def write_ablations(results: Results, ablations: Sequence[Ablation]) -> str:
-    """Return a table per ablation: what each value gave, against VAPO's own, and whether the paper saw the same."""
-    return "\n\n".join(_write_ablation(results, ablation) for ablation in ablations)
+    """Return a table per ablation: what each value gave, against VAPO's own, and whether the paper saw the same.
+
+    Ablations of which an arm was not run are left out.
+    """
+    run = [ablation for ablation in ablations if all(arm.name in results for arm in ablation.arms.values())]
+    return "\n\n".join(_write_ablation(results, ablation) for ablation in run)
 
 
 def _write_ablation(results: Results, ablation: Ablation) -> str:
