@@ -69,6 +69,16 @@ def test_what_is_no_store_is_refused(tmp_path: Path, content: bytes):
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("content", [b"x", b"a shopping list\n"])
+def test_a_short_file_is_not_written_over(tmp_path: Path, content: bytes):
+    """To SQLite, what is shorter than a page is an empty database."""
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="no store of claims"):
+        Store(path, create=True)
+    assert path.read_bytes() == content
+
+
 def test_another_programs_database_is_refused(tmp_path: Path):
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as db:

@@ -19,6 +19,8 @@ from vapo.errors import DataError
 WAIT_S = 60.0
 """How long a transaction waits for another process's."""
 
+_BEGINNING = b"SQLite format 3\0"  # of every database's file, once there is something in it
+
 
 class StoreError(DataError):
     """A store cannot be opened, read or written."""
@@ -39,6 +41,7 @@ class Store:
         self.path = Path(path)
         if not create and not self.path.is_file():
             raise StoreError(f"there is no store {self.path}; make one with `vapo claims make --out {self.path}`")
+        self._check_beginning()
         try:
             # Autocommit: transactions begin and end where `writing` says, not where Python guesses.
             self._db = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
@@ -115,6 +118,16 @@ class Store:
         found = "; ".join(str(row[0]) for row in self.read("PRAGMA integrity_check"))
         broken = self.read("PRAGMA foreign_key_check")
         return found if found != "ok" else f"{len(broken)} rows refer to none" if broken else None
+
+    def _check_beginning(self) -> None:
+        # To SQLite a file of less than a page is an empty database, and it would write over it.
+        try:
+            with self.path.open("rb") as file:
+                beginning = file.read(len(_BEGINNING))
+        except OSError:  # there is none, or SQLite will tell what is wrong with it
+            return
+        if beginning and beginning != _BEGINNING:
+            raise StoreError(f"{self.path} is no store of claims; name another file")
 
     def _prepare(self, create: bool) -> None:
         self.execute("BEGIN")  # what is read is of one moment, though another process may be making the store
