@@ -42,9 +42,9 @@ _COMMON: dict[str, str | int | float] = {
 
 SCALES: Mapping[Size, Scale] = {
     "small": Scale(
-        steps=100,
+        steps=60,
         max_completion_tokens=176,
-        options={**_COMMON, "learning_rate": 1e-4, "per_device_train_batch_size": 64, "save_steps": 25},
+        options={**_COMMON, "learning_rate": 2e-4, "per_device_train_batch_size": 64, "save_steps": 20},
     ),
     "large": Scale(
         steps=300,
