@@ -1,41 +1,51 @@
-"""Questions of the lab that its checkpoint answers by one look, on digits held out from training."""
+"""Questions of the lab that its checkpoint answers rightly, on digits held out from training."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
-from vapo.lab.claims import make_claims
+from vapo.lab.judge import find_readings
 from vapo.lab.questions import ask
-from vapo.lab.world import GRIDS, draw_scene, photograph
-from vapo.types import Sample
+from vapo.lab.world import GRIDS, Grid, draw_scene, photograph
+from vapo.types import Claim, Rollout, Sample
 
 CANVAS = 64  # the shipped checkpoint's
+PROMPT = 37  # tokens of each prompt
+NOTED = 12
+"""Tokens of a chain that note three of six cells: "<think>I note AU9, AV0, BU1,". The picture, which begins 35 tokens
+before the chain, stays within the 52 tokens that the checkpoint reaches back."""
 
 
-def draw_path_questions(count: int, *, seed: int) -> list[Sample]:
-    """Draw questions such as "Start at AU, go right, go down. Which digit is there?".
-
-    Prompts have some 45 tokens, chains 30: the walk in words, and then the look. Walking is what goes wrong most.
-    """
-    return _draw("path", count, seed)
-
-
-def draw_reading_questions(count: int, *, seed: int) -> list[Sample]:
-    """Draw questions such as "Which digit is in AU?".
-
-    Prompts have 34 tokens, chains 15: "<think>I look: AU=7.</think>\\boxed{7}". Nothing but sight can fail.
-    """
-    return _draw("read", count, seed)
-
-
-def _draw(kind: str, count: int, seed: int) -> list[Sample]:
+def draw_questions(count: int, *, seed: int) -> list[tuple[Sample, Grid]]:
+    """Draw questions such as "What is the largest digit in row U?", which the checkpoint answers if it sees."""
     rng = np.random.default_rng([seed, 31])
-    samples: list[Sample] = []
+    drawn: list[tuple[Sample, Grid]] = []
     for number in range(count):
         scene = draw_scene(rng, *GRIDS[rng.integers(len(GRIDS))], "heldout")
-        question = ask(rng, scene.grid, kind)
-        claims = make_claims(rng, scene.grid)
-        samples.append(
-            Sample(f"{kind}-{number}", (photograph(scene, CANVAS),), question.text, question.answer, claims)
-        )
+        question = ask(rng, scene.grid, "largest")
+        drawn.append((Sample(f"{number}", (photograph(scene, CANVAS),), question.text, question.answer), scene.grid))
+    return drawn
+
+
+def claim_what_is_not_noted(
+    drawn: Sequence[tuple[Sample, Grid]], chains: Sequence[Rollout], *, seed: int
+) -> list[Sample]:
+    """Return the questions with four claims each, two right and two wrong, about cells that their chains do not name.
+
+    Only sight tells whether these are right.
+    """
+    rng = np.random.default_rng([seed, 32])
+    samples: list[Sample] = []
+    for (sample, grid), chain in zip(drawn, chains, strict=True):
+        noted = {cell for cell, _ in find_readings(chain.text)}
+        shown = [(cell, digit) for cell, digit in zip(grid.names, grid.flat(), strict=True) if cell not in noted]
+        claims: list[Claim] = []
+        for place in rng.permutation(len(shown))[:2]:
+            cell, digit = shown[place]
+            wrong = (digit + int(rng.integers(1, 10))) % 10
+            claims += [Claim(f"The picture shows {cell}{told}.", told == digit) for told in (digit, wrong)]
+        samples.append(replace(sample, claims=tuple(claims)))
     return samples

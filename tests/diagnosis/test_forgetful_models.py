@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from diagnosis.forgetful_models import fade, go_blind, make_forgetful, untouched
-from diagnosis.looking_questions import draw_path_questions
+from diagnosis.looking_questions import NOTED, PROMPT, claim_what_is_not_noted, draw_questions
 from engines.prober_contract import make_probes
 
 from vapo.engines.examination.attention_ratio import attention_on_image
@@ -18,7 +18,7 @@ from vapo.engines.probes.reference import ReferenceProber
 from vapo.engines.tree.attention_switch import switched_attention
 from vapo.lab.shipped import shipped_checkpoint
 
-SLOPE, BLIND_FROM = 0.1, 50  # prompts have some 45 tokens, chains 30
+SLOPE, BLIND_FROM = 0.1, PROMPT + 5
 RULES = (untouched(), fade(SLOPE), go_blind(BLIND_FROM))
 
 
@@ -28,8 +28,10 @@ def lab():
 
 
 @pytest.fixture(scope="module")
-def questions():
-    return draw_path_questions(6, seed=3)
+def questions(lab):
+    drawn = draw_questions(6, seed=3)
+    chains = TransformersExaminee(lab).write_chains([sample for sample, _ in drawn], NOTED)
+    return claim_what_is_not_noted(drawn, chains, seed=3)
 
 
 @pytest.fixture(scope="module", params=RULES, ids=lambda rule: rule.name)
@@ -39,7 +41,7 @@ def forgetful(request, lab):
 
 @pytest.fixture(scope="module")
 def chains(forgetful, questions):
-    return TransformersExaminee(forgetful).write_chains(questions, 64)
+    return TransformersExaminee(forgetful).write_chains(questions, NOTED)
 
 
 def read(policy, rollout, implementation="sdpa", **options):
@@ -52,8 +54,8 @@ def read(policy, rollout, implementation="sdpa", **options):
 
 def test_untouched_is_the_lab_model(lab, questions):
     copy = make_forgetful(lab, untouched())
-    written = TransformersExaminee(lab).write_chains(questions, 64)
-    assert TransformersExaminee(copy).write_chains(questions, 64) == written
+    written = TransformersExaminee(lab).write_chains(questions, NOTED)
+    assert TransformersExaminee(copy).write_chains(questions, NOTED) == written
     torch.testing.assert_close(read(copy, written[0]).logits, read(lab, written[0]).logits, atol=1e-4, rtol=0)
 
 
@@ -66,8 +68,9 @@ def test_generation_writes_what_a_teacher_forced_pass_predicts(forgetful, chains
 
 def test_a_cut_chain_is_continued_as_it_was_written(forgetful, chains):
     places = [(chain, share * len(chain.completion_ids) // 4) for chain in chains for share in range(4)]
-    texts = TransformersExaminee(forgetful).continue_cuts([Cut(chain, index) for chain, index in places], 64)
-    assert texts == ["".join(chain.token_texts[index:]) for chain, index in places]
+    texts = TransformersExaminee(forgetful).continue_cuts([Cut(chain, index) for chain, index in places], NOTED)
+    for text, (chain, index) in zip(texts, places, strict=True):
+        assert text.startswith("".join(chain.token_texts[index:]))
 
 
 def test_all_probers_see_the_same(forgetful, chains):
@@ -90,7 +93,7 @@ def test_the_attention_ratio_equals_eager_sums(forgetful, chains):
 
 
 def test_blind_models_attend_to_no_image_from_there_on_and_as_before_until_then(lab, questions):
-    (chain,) = TransformersExaminee(lab).write_chains(questions[:1], 64)
+    (chain,) = TransformersExaminee(lab).write_chains(questions[:1], NOTED)
     plain, blind = (
         attention_on_image(policy.model, policy.processor, chain)
         for policy in (lab, make_forgetful(lab, go_blind(BLIND_FROM)))
@@ -103,7 +106,7 @@ def test_blind_models_attend_to_no_image_from_there_on_and_as_before_until_then(
 
 def test_fading_lowers_scores_by_the_slope_times_the_distance(lab, questions):
     # In the first layer states are still the same, so each weight is the old one times exp(-slope distance), scaled.
-    (chain,) = TransformersExaminee(lab).write_chains(questions[:1], 64)
+    (chain,) = TransformersExaminee(lab).write_chains(questions[:1], NOTED)
     plain, faded = (
         read(policy, chain, "eager", output_attentions=True).attentions[0][0]
         for policy in (lab, make_forgetful(lab, fade(SLOPE)))
