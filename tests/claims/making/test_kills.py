@@ -56,7 +56,8 @@ class Runs:
         self.store = folder / "claims.db"
         self._told = folder / "told"
         self._told.touch()
-        options = ["--data", str(photos), "--out", str(self.store), "--base-url", stub.url]
+        # So many tries that even of hundreds of pictures none is answered amiss each time.
+        options = ["--data", str(photos), "--out", str(self.store), "--base-url", stub.url, "--tries", "12"]
         self._command = [sys.executable, str(CHILD), str(self._told), *options, "--concurrency", str(CONCURRENCY)]
         self._stub = stub
 
