@@ -103,10 +103,10 @@ def find(printed: dict[str, str], beginning: str) -> str:
     return next(shown for line, shown in printed.items() if line.startswith(beginning))
 
 
-def test_claims_are_made_whose_labels_are_mostly_right(printed):
-    found = re.search(r"labels right\s+([\d.]+)% \[([\d.]+), [\d.]+\] of (\d+)", find(printed, "vapo lab score"))
+def test_claims_are_made_whose_labels_are_right(printed):
+    found = re.search(r"labels right\s+([\d.]+)% \[[\d.]+, [\d.]+\] of (\d+)", find(printed, "vapo lab score"))
     assert found, printed
-    assert int(found[3]) >= 40 and float(found[2]) > 50
+    assert int(found[2]) == 160 and float(found[1]) == 100
 
 
 def test_the_audit_sees_more_with_the_image_than_without(printed):
@@ -114,7 +114,7 @@ def test_the_audit_sees_more_with_the_image_than_without(printed):
     seen = re.search(r"agrees with the label\s+[\d.]+% \[([\d.]+),", shown)
     blind = re.search(r"told without the image\s+[\d.]+% \[([\d.]+), ([\d.]+)\]", shown)
     assert seen and blind
-    assert float(seen[1]) > 60 and float(blind[1]) < 60
+    assert float(seen[1]) > 90 and float(blind[1]) < 60
 
 
 def test_what_the_reviewer_said_is_in_the_store_and_mends_what_is_trained_on(printed, tmp_path_factory):
