@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def drafting(path: Path) -> Iterator[Path]:
+def drafting(path: Path) -> Generator[Path]:
     """Give the path of a draft that takes the place of `path` when the block ends.
 
     If the block fails, `path` stays as it was and the draft is removed. Drafts of several processes differ.
