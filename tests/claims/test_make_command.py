@@ -108,7 +108,7 @@ def test_odd_pictures_are_sent_and_bad_ones_are_named(tmp_path: Path, stub: Stub
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "name who makes the claims: a server (--base-url) or a program"),
+        ([], "name who makes the claims: a server (--base-url), a checkpoint"),
         (["--base-url", "localhost"], "'localhost' is no URL of a server"),
         (["--base-url", "URL", "--model", "huge"], "has no model 'huge'; it has tiny"),
         (["--base-url", "URL", "--budget", "25"], "the budget '25' cannot be read"),
