@@ -11,14 +11,17 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vapo.lab.comparison.arms import ABLATIONS, COMPARED
 from vapo.lab.comparison.figures import draw_comparison
+from vapo.lab.comparison.looks import sort_by_looks
 from vapo.lab.comparison.results import Run
+from vapo.lab.comparison.rows import read_chains
 from vapo.lab.comparison.run import summarise_runs
-from vapo.lab.comparison.tables import write_ablations, write_comparison, write_luck
+from vapo.lab.comparison.tables import write_ablations, write_comparison, write_looks, write_luck
 from vapo.lab.comparison.variance import Spread
 
 DOCS = Path(__file__).parent
@@ -29,12 +32,7 @@ _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def fill_page(text: str) -> str:
     """Return the page with its tables written anew."""
-    tables = {
-        "compare": write_comparison(read_results("compare"), COMPARED),
-        "luck": write_luck(read_luck()),
-        "ablate": write_ablations(read_results("ablate"), ABLATIONS),
-    }
-    return _TABLE.sub(lambda found: f"{found[1]}\n{tables[found[2]]}\n\n{found[3]}", text)
+    return _TABLE.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n\n{found[3]}", text)
 
 
 def read_results(name: str) -> dict[str, dict[int, Run]]:
@@ -54,6 +52,13 @@ def draw_figures() -> list[Path]:
         files = draw_comparison(read_results("compare"), ROWS / "compare-steps.parquet", COMPARED, Path(folder))
         return [Path(shutil.copy(file, ROWS / file.name)) for file in files if file.suffix == ".svg"]
 
+
+TABLES: dict[str, Callable[[], str]] = {
+    "compare": lambda: write_comparison(read_results("compare"), COMPARED),
+    "looks": lambda: write_looks(sort_by_looks(read_chains(ROWS / "compare.parquet")), COMPARED),
+    "luck": lambda: write_luck(read_luck()),
+    "ablate": lambda: write_ablations(read_results("ablate"), ABLATIONS),
+}
 
 if __name__ == "__main__":
     PAGE.write_text(fill_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -167,6 +167,15 @@ def test_tables_are_current():
         assert script.fill_tables(text) == text, f"{name} is out of date: run `python docs/list_options.py`"
 
 
+def test_tables_of_the_evidence_are_those_of_its_rows():
+    text = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    assert load_script("write_evidence").fill_page(text) == text, "run `python docs/write_evidence.py`"
+
+
+def test_the_evidences_rows_are_small():
+    assert all(file.stat().st_size < 5_000_000 for file in (ROOT / "docs" / "evidence").iterdir())
+
+
 def test_every_command_has_a_section():
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     parsers = load_script("list_options").find_commands(build_parser())

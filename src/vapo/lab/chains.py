@@ -65,6 +65,11 @@ def write_exercise(question: Question) -> str:
     return f"<think>{question.work}</think>\\boxed{{{question.answer}}}"
 
 
+def count_looks(chain: str) -> int:
+    """Return how often a chain looks again."""
+    return chain.count("Again ")
+
+
 def list_cells(rng: np.random.Generator, grid: Grid) -> str:
     """Return all cells with their digits, row by row or column by column, from the front or from behind."""
     cells = sorted(grid.cells, key=lambda cell: cell[::-1]) if rng.integers(2) else grid.cells

@@ -1,11 +1,13 @@
 """Numbers of runs and differences between arms, worked by hand on a few chains."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from vapo.cli import build_parser
 from vapo.lab.comparison.arms import ABLATIONS, COMPARED, list_arms
+from vapo.lab.comparison.looks import sort_by_looks
 from vapo.lab.comparison.measuring import ChainRow, ProbeRow
 from vapo.lab.comparison.results import (
     ACCURACY,
@@ -22,7 +24,7 @@ from vapo.lab.comparison.results import (
     summarise_run,
 )
 from vapo.lab.comparison.rows import join_runs, read_chains, write_chains
-from vapo.lab.comparison.tables import judge_agreement, write_ablations, write_comparison
+from vapo.lab.comparison.tables import judge_agreement, write_ablations, write_comparison, write_looks
 
 
 def make_chain(number=0, *, right=True, probes=()):
@@ -81,6 +83,19 @@ def test_tables_say_every_measure_of_every_arm():
     assert table.count("\n") == 2 * (2 + 10)
     assert "| answers right | 50.2 [" in table
     assert "| answers right | +10.0 [+10.0, +10.0] | +5.0 [+5.0, +5.0] | +5.0 [+5.0, +5.0] |" in table
+
+
+def test_chains_are_sorted_by_their_looks():
+    def look(times, *probes):
+        return replace(make_chain(probes=probes), completion="<think>" + "Again AU3, so 3. " * times)
+
+    runs = {("grpo", 0): [look(0, EARLY_RIGHT, LATE_WRONG), look(3, LATE_RIGHT)], ("grpo", 1): [look(5), look(0)]}
+    none, once, twice, thrice = sort_by_looks(runs)["grpo"]
+    assert (none.share, none.seen, none.num_claims) == (0.5, 0.0, 1)
+    assert (thrice.share, thrice.seen, thrice.num_claims) == (0.5, 1.0, 1)
+    assert once.share == twice.share == 0 and math.isnan(once.seen)
+    table = write_looks(sort_by_looks(runs), COMPARED[:1])
+    assert "| GRPO | 50% of chains, 0.0% of 1 |" in table
 
 
 def test_ablations_stand_beside_the_paper():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .arms import Ablation, Arm
+from .looks import Looking
 from .results import ACCURACY, LAST_QUARTER, MEASURES, READINGS, SECONDS, TOKENS, Interval, Run, average, compare
 from .variance import Spread
 
@@ -69,6 +70,16 @@ def write_luck(luck: Mapping[tuple[str, str], Spread]) -> str:
         cells += [f"{spread.signal_share:.0%}", f"{spread.signal / spread.noise:.2f}"]
         cells += [f"{spread.signal / spread.noise / (usual.signal / usual.noise):.2f}", f"{spread.share_within:.0%}"]
         lines.append(_row(cells))
+    return "\n".join(lines)
+
+
+def write_looks(looks: Mapping[str, Sequence[Looking]], arms: Sequence[Arm]) -> str:
+    """Return a table of how often chains look again, and how many late claims are judged right by that."""
+    counts = range(len(looks[arms[0].name]))
+    lines = [_row(["looks in a chain", *map(str, counts)]), _rule(len(counts))]
+    for arm in arms:
+        cells = [f"{each.share:.0%} of chains, {each.seen:.1%} of {each.num_claims}" for each in looks[arm.name]]
+        lines.append(_row([arm.title, *cells]))
     return "\n".join(lines)
 
 
