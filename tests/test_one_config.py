@@ -19,7 +19,7 @@ CONFIG = {
     "num_generations": 4,
     "per_device_train_batch_size": 8,
     "num_anchors": 4,
-    "max_completion_length": 96,
+    "max_completion_length": 176,
     "learning_rate": 1e-5,
     "max_steps": 2,
     "logging_steps": 1,
