@@ -36,7 +36,7 @@ def add_comparisons(group: Any) -> None:
         help="vary VAPO's settings one at a time, beside the paper's figures",
         description="Train the lab's model with each value of each of VAPO's settings, one varied at a time, and "
         "with what was proposed in place of probes; print what each gave beside the paper's figures. For a night: "
-        "sixteen runs a seed. The same command goes on where it was stopped, and takes up what `vapo lab compare` "
+        "seventeen runs a seed. The same command goes on where it was stopped, and takes up what `vapo lab compare` "
         "left in the same folder.",
         epilog="example: vapo lab ablate --seeds 3",
         formatter_class=RAW,

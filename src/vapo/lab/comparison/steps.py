@@ -18,7 +18,7 @@ LOGGED: Mapping[str, str] = {
     "seconds": "step_time",
     "probing_share": "perception/probe_time_share",
 }
-"""Columns, and the metrics they hold; null where an arm asks no probes."""
+"""Columns, and the metrics they hold. Claims are those asked along right answers; null where an arm asks none."""
 
 
 def join_steps(path: Path, runs: Sequence[tuple[str, int, Path]]) -> None:
