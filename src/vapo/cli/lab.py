@@ -25,8 +25,7 @@ def add_lab(commands: Commands) -> None:
         "--size",
         choices=("small", "large"),
         default="small",
-        help="small: the shipped one, half an hour on a CPU core; large: 42 million parameters, for a GPU "
-        "(default: small)",
+        help="small: the shipped one, an hour on a CPU core; large: 42 million parameters, for a GPU (default: small)",
     )
     parser.add_argument("--train-rows", type=int, default=2000, help="(default: 2000)")
     parser.add_argument("--heldout-rows", type=int, default=500, help="(default: 500)")
