@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vapo.cli.parser import RAW
 from vapo.cli.progress import show_progress
+from vapo.lab.comparison.arms import ABLATIONS
 
 if TYPE_CHECKING:
     from vapo.lab.comparison.arms import Arm
@@ -45,7 +46,7 @@ def add_comparisons(group: Any) -> None:
     ablate.add_argument(
         "--only",
         nargs="+",
-        choices=("K", "beta", "gamma", "gate", "placement", "paid-for"),
+        choices=[ablation.key for ablation in ABLATIONS],
         help="vary these alone (default: all)",
     )
     ablate.set_defaults(command=run_ablate)
@@ -93,7 +94,7 @@ def run_compare(options: argparse.Namespace) -> int:
 
 
 def run_ablate(options: argparse.Namespace) -> int:
-    from vapo.lab.comparison.arms import ABLATIONS, list_arms
+    from vapo.lab.comparison.arms import list_arms
     from vapo.lab.comparison.tables import write_ablations
 
     varied = [ablation for ablation in ABLATIONS if options.only is None or ablation.key in options.only]

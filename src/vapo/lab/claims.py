@@ -1,9 +1,9 @@
 """Claims whose truth is known exactly: ten right and ten wrong per picture, wrong ones plausible.
 
-Three kinds. A wrong claim takes what a glance could confuse: a neighbour's digit, a
-comparison the wrong way round. Wording gives nothing away: within a kind, right and wrong claims use the same words.
-The digit comes last in the sentence: a reader knows
-what to expect there before it is named, which a small model learns much sooner than to look for a digit's places.
+Three kinds. A wrong claim takes what a glance could confuse: a neighbour's digit, a comparison the wrong way round.
+Wording gives nothing away: within a kind, right and wrong claims use the same words. The digit comes last in the
+sentence: a reader knows what to expect there before it is named, which a small model learns much sooner than to look
+for a digit's places.
 """
 
 from __future__ import annotations

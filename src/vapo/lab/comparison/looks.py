@@ -38,5 +38,5 @@ def sort_by_looks(runs: Mapping[tuple[str, int], Sequence[ChainRow]]) -> dict[st
 
 def _describe(rows: Sequence[ChainRow], total: int) -> Looking:
     late = [probe for row in rows for probe in row.probes if depth_quarter(probe.depth) == NUM_QUARTERS]
-    right = sum((probe.p_true > 0.5) == probe.is_true for probe in late)
+    right = sum(probe.is_right for probe in late)
     return Looking(len(rows) / total, right / len(late) if late else float("nan"), len(late))

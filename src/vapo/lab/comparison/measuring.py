@@ -34,6 +34,16 @@ class ProbeRow:
     p_true: float
     p_true_blind: float
 
+    @property
+    def is_right(self) -> bool:
+        """Whether the claim was judged rightly with the image."""
+        return (self.p_true > 0.5) == self.is_true
+
+    @property
+    def is_right_blind(self) -> bool:
+        """Whether it was without."""
+        return (self.p_true_blind > 0.5) == self.is_true
+
 
 @dataclass(frozen=True, slots=True)
 class ChainRow:

@@ -14,7 +14,7 @@ import numpy as np
 from vapo.core.intervals import t_interval
 from vapo.engines.probes.perception_log import NUM_QUARTERS, depth_quarter
 
-from .measuring import ChainRow, ProbeRow
+from .measuring import ChainRow
 
 QUARTERS = tuple(f"claims right, quarter {quarter}" for quarter in range(1, NUM_QUARTERS + 1))
 LAST_QUARTER = QUARTERS[-1]
@@ -48,10 +48,13 @@ def summarise_run(chains: Sequence[ChainRow]) -> dict[str, float]:
     Perception is averaged over probes; a chain's probes are as many for every arm, as far as it has boundaries.
     """
     probes = [probe for chain in chains for probe in chain.probes]
-    numbers = {ACCURACY: _mean([chain.right for chain in chains]), PERCEPTION: _mean(list(map(_is_right, probes)))}
+    numbers = {
+        ACCURACY: _mean([chain.right for chain in chains]),
+        PERCEPTION: _mean([probe.is_right for probe in probes]),
+    }
     for quarter, name in enumerate(QUARTERS, start=1):
-        numbers[name] = _mean([_is_right(probe) for probe in probes if depth_quarter(probe.depth) == quarter])
-    numbers[BLIND] = _mean([(probe.p_true_blind > 0.5) == probe.is_true for probe in probes])
+        numbers[name] = _mean([probe.is_right for probe in probes if depth_quarter(probe.depth) == quarter])
+    numbers[BLIND] = _mean([probe.is_right_blind for probe in probes])
     numbers[TOKENS] = _mean([chain.num_tokens for chain in chains])
     numbers[READINGS] = _mean([chain.num_readings for chain in chains])
     return numbers
@@ -75,10 +78,6 @@ def summarise(values: Sequence[float]) -> Interval:
         return Interval(finite[0] if finite else float("nan"), None, None)
     low, high = t_interval(finite)
     return Interval(float(np.mean(finite)), low, high)
-
-
-def _is_right(probe: ProbeRow) -> bool:
-    return (probe.p_true > 0.5) == probe.is_true
 
 
 def _mean(values: Sequence[float]) -> float:

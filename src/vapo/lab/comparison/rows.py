@@ -14,7 +14,10 @@ from .measuring import ChainRow, ProbeRow
 
 def write_chains(path: Path, rows: Sequence[ChainRow], *, arm: str, seed: int) -> None:
     """Write the rows of one run; the file appears whole or not at all."""
-    write_table(path, [{"arm": arm, "seed": seed, **asdict(row)} for row in rows])
+    import pyarrow
+
+    plain = [{"arm": arm, "seed": seed, **asdict(row)} for row in rows]
+    write_table(path, pyarrow.Table.from_pylist(plain, schema=_make_schema()))
 
 
 def read_chains(path: Path) -> dict[tuple[str, int], list[ChainRow]]:
@@ -30,16 +33,23 @@ def read_chains(path: Path) -> dict[tuple[str, int], list[ChainRow]]:
 
 
 def join_runs(path: Path, runs: Sequence[Path]) -> None:
-    """Write all runs' rows into one file."""
-    import pyarrow.parquet
-
-    write_table(path, [row for run in runs for row in pyarrow.parquet.read_table(run).to_pylist()])
-
-
-def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows as parquet, compressed; the file appears whole or not at all."""
+    """Write all runs' rows into one file; it appears whole or not at all."""
     import pyarrow
     import pyarrow.parquet
+
+    write_table(path, pyarrow.concat_tables([pyarrow.parquet.read_table(run) for run in runs]))
+
+
+def write_table(path: Path, table: Any) -> None:
+    """Write an Arrow table as parquet, compressed; the file appears whole or not at all."""
+    import pyarrow.parquet
+
+    with drafting(path) as draft:
+        pyarrow.parquet.write_table(table, draft, compression="zstd")
+
+
+def _make_schema() -> Any:
+    import pyarrow
 
     probe = pyarrow.struct(
         [
@@ -50,7 +60,7 @@ def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
             ("p_true_blind", pyarrow.float32()),
         ]
     )
-    schema = pyarrow.schema(
+    return pyarrow.schema(
         [
             ("arm", pyarrow.string()),
             ("seed", pyarrow.int32()),
@@ -63,6 +73,3 @@ def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
             ("probes", pyarrow.list_(probe)),
         ]
     )
-    table = pyarrow.Table.from_pylist(list(rows), schema=schema)
-    with drafting(path) as draft:
-        pyarrow.parquet.write_table(table, draft, compression="zstd")

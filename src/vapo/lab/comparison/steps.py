@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vapo.drafts import drafting
 from vapo.engines.run_folder import METRICS
+
+from .rows import write_table
 
 LOGGED: Mapping[str, str] = {
     "answers_right": "rewards/accuracy_reward/mean",
@@ -24,7 +25,6 @@ LOGGED: Mapping[str, str] = {
 def join_steps(path: Path, runs: Sequence[tuple[str, int, Path]]) -> None:
     """Write the steps of runs, given as (arm, seed, folder), into one file; it appears whole or not at all."""
     import pyarrow
-    import pyarrow.parquet
 
     rows: list[dict[str, str | int | float | None]] = []
     for arm, seed, folder in runs:
@@ -41,9 +41,7 @@ def join_steps(path: Path, runs: Sequence[tuple[str, int, Path]]) -> None:
             *((column, pyarrow.float32()) for column in LOGGED),
         ]
     )
-    table = pyarrow.Table.from_pylist(rows, schema=schema)
-    with drafting(path) as draft:
-        pyarrow.parquet.write_table(table, draft, compression="zstd")
+    write_table(path, pyarrow.Table.from_pylist(rows, schema=schema))
 
 
 def read_steps(path: Path, column: str) -> dict[tuple[str, int], list[float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .arms import Ablation, Arm
+from .arms import VAPO, Ablation, Arm
 from .looks import Looking
 from .results import ACCURACY, LAST_QUARTER, MEASURES, READINGS, SECONDS, TOKENS, Interval, Run, average, compare
 from .variance import Spread
@@ -39,17 +39,17 @@ def write_ablations(results: Results, ablations: Sequence[Ablation]) -> str:
 
 
 def _write_ablation(results: Results, ablation: Ablation) -> str:
-    own = next(value for value, arm in ablation.arms.items() if arm.name == "vapo")
+    own = next(value for value, arm in ablation.arms.items() if arm == VAPO)
     head = [ablation.name, ACCURACY, f"{LAST_QUARTER}", f"{ACCURACY}, less {own}", f"{LAST_QUARTER}, less {own}"]
     lines = [_row([*head, "paper, accuracy less " + own, "accuracy: the paper and the lab"]), _rule(len(head) + 1)]
     for value, arm in ablation.arms.items():
         runs = results[arm.name]
         cells = [value, *(_tell(average(runs, measure), measure) for measure in (ACCURACY, LAST_QUARTER))]
-        if arm.name == "vapo":
+        if arm == VAPO:
             cells += ["", "", "", ""]
         else:
-            ours = compare(runs, results["vapo"], ACCURACY)
-            late = compare(runs, results["vapo"], LAST_QUARTER)
+            ours = compare(runs, results[VAPO.name], ACCURACY)
+            late = compare(runs, results[VAPO.name], LAST_QUARTER)
             theirs = ablation.paper[value] - ablation.paper[own] if {value, own} <= ablation.paper.keys() else None
             cells += [_tell(ours, ACCURACY, sign=True), _tell(late, LAST_QUARTER, sign=True)]
             cells += ["" if theirs is None else f"{theirs:+.1f}", judge_agreement(ours, theirs)]
@@ -93,8 +93,7 @@ def judge_agreement(ours: Interval, theirs: float | None) -> str:
 
 
 def _tell(interval: Interval, measure: str, *, sign: bool = False) -> str:
-    scale, form = (1.0, ".1f") if measure in _COUNTS else (100.0, ".1f")
-    form = "+" + form if sign else form
+    scale, form = 1.0 if measure in _COUNTS else 100.0, "+.1f" if sign else ".1f"
     text = f"{scale * interval.mean:{form}}"
     if interval.low is None or interval.high is None:
         return text
