@@ -61,7 +61,7 @@ def grade_answer(text: str, reference: str, *, time_limit_s: float = 5.0) -> flo
     answer = extract_answer(text)
     if answer is None:
         return 0.0
-    return float(_is_same_answer(answer, extract_answer(reference) or reference, time_limit_s))
+    return float(is_same_answer(answer, extract_answer(reference) or reference, time_limit_s))
 
 
 def grade_format(text: str, *, think_opened: bool = False) -> float:
@@ -85,6 +85,46 @@ def grade_format(text: str, *, think_opened: bool = False) -> float:
     return float(bool(thinking.strip()) and len(boxes) == 1 and bool(boxes[0]))
 
 
+def is_same_answer(answer: str, reference: str, time_limit_s: float = 5.0) -> bool:
+    """Tell whether an answer agrees with a reference, as `grade_answer` does, both without their box.
+
+    Args:
+        answer: what was answered.
+        reference: the right answer; an empty one is matched by nothing.
+        time_limit_s: when to give up comparing as mathematics, in seconds; giving up means False.
+
+    Raises:
+        RuntimeError: math-verify cannot be run at all.
+    """
+    if max(len(answer), len(reference)) > MAX_CHARACTERS:
+        return answer == reference.strip()
+    answer, reference = _normalise(answer), _normalise(reference)
+    if not answer or not reference:
+        return False
+    if answer == reference:
+        return True
+    if len(reference) > 1 and _WORDS.fullmatch(reference) and answer.casefold() == reference.casefold():
+        return True
+    letter = read_choice(reference)
+    if letter is not None and letter.isupper():
+        given = read_choice(answer)
+        return given is not None and given.upper() == letter
+    if _INTEGER.fullmatch(answer) and _INTEGER.fullmatch(reference):
+        return _strip_integer(answer) == _strip_integer(reference)
+    return is_same_mathematics(answer, reference, time_limit_s)
+
+
+def read_choice(answer: str) -> str | None:
+    """Read the letter of a choice ("B", "(b)", "option B", "B. a cat"), or None if the answer is no single one."""
+    choice = _CHOICE.fullmatch(answer)
+    if choice is None:
+        choice = _CHOICE_WITH_TEXT.fullmatch(answer)
+        if choice is None or _OTHER_CHOICE.search(choice["text"]):
+            return None
+        return choice["round"] or choice["bare"]
+    return choice["round"] or choice["square"] or choice["bare"]
+
+
 def _find_boxes(text: str) -> list[str]:
     """Find the content of each complete outermost box, in one pass however the braces are nested."""
     opened: list[int | None] = []  # where the content of each open brace begins, None for braces that are no box
@@ -101,25 +141,6 @@ def _find_boxes(text: str) -> list[str]:
     return [text[start:end].strip() for start, end in complete]
 
 
-def _is_same_answer(answer: str, reference: str, time_limit_s: float) -> bool:
-    if max(len(answer), len(reference)) > MAX_CHARACTERS:
-        return answer == reference.strip()
-    answer, reference = _normalise(answer), _normalise(reference)
-    if not answer or not reference:
-        return False
-    if answer == reference:
-        return True
-    if len(reference) > 1 and _WORDS.fullmatch(reference) and answer.casefold() == reference.casefold():
-        return True
-    letter = _read_choice(reference)
-    if letter is not None and letter.isupper():
-        given = _read_choice(answer)
-        return given is not None and given.upper() == letter
-    if _INTEGER.fullmatch(answer) and _INTEGER.fullmatch(reference):
-        return _strip_integer(answer) == _strip_integer(reference)
-    return is_same_mathematics(answer, reference, time_limit_s)
-
-
 def _normalise(answer: str) -> str:
     before = None
     while before != answer:
@@ -130,17 +151,6 @@ def _normalise(answer: str) -> str:
     answer = _SPACING.sub(" ", answer).replace("\\%", "%").replace("\N{MINUS SIGN}", "-")
     answer = " ".join(answer.split())
     return answer.replace(",", "") if _THOUSANDS.fullmatch(answer) else answer
-
-
-def _read_choice(answer: str) -> str | None:
-    """Read a choice letter, or None if the answer is no single choice."""
-    choice = _CHOICE.fullmatch(answer)
-    if choice is None:
-        choice = _CHOICE_WITH_TEXT.fullmatch(answer)
-        if choice is None or _OTHER_CHOICE.search(choice["text"]):
-            return None
-        return choice["round"] or choice["bare"]
-    return choice["round"] or choice["square"] or choice["bare"]
 
 
 def _strip_integer(number: str) -> tuple[bool, str]:
