@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vapo.drafts import drafting, write_atomically
+from vapo.drafts import drafting, drafting_folder, write_atomically
 
 
 def test_a_draft_takes_its_place_when_it_is_whole(tmp_path):
@@ -32,3 +32,16 @@ def test_text_is_replaced_at_once(tmp_path):
     assert path.read_bytes() == "ü\n".encode()
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "missing" / "note.json", "")
+
+
+def test_a_folder_takes_its_place_when_it_is_whole(tmp_path):
+    path = tmp_path / "model"
+    path.mkdir()
+    with drafting_folder(path) as draft:
+        (draft / "weights").write_text("all")
+        assert list(path.iterdir()) == []
+    assert [file.name for file in path.iterdir()] == ["weights"]
+    with pytest.raises(ZeroDivisionError), drafting_folder(tmp_path / "other") as draft:
+        (draft / "weights").write_text("half")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == [path]

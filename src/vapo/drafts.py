@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,21 @@ def drafting(path: Path) -> Generator[Path]:
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def drafting_folder(path: Path) -> Generator[Path]:
+    """Give an empty folder that takes the place of `path`, which is missing or empty, when the block ends.
+
+    If the block fails, `path` stays as it was and the draft is removed.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -111,12 +111,19 @@ def choose_system_prompt(given: str | None, policy: str | Path) -> str | None:
     """
     if given is not None:
         return given or None
+    run = find_run(policy)
+    return None if run is None else json.loads((run / SETTINGS).read_text(encoding="utf-8")).get("system_prompt")
+
+
+def find_run(policy: str | Path) -> Path | None:
+    """Return the folder of the run that a policy comes from; None if nothing tells of one.
+
+    Args:
+        policy: a run's folder, one of its checkpoints, or anything else.
+    """
     folder = Path(policy).absolute()
     run = folder.parent if folder.name.startswith("checkpoint-") else folder
-    file = run / SETTINGS
-    if not (folder.is_dir() and file.is_file()):
-        return None
-    return json.loads(file.read_text(encoding="utf-8")).get("system_prompt")
+    return run if folder.is_dir() and (run / SETTINGS).is_file() else None
 
 
 def adopt_settings(file: Path, settings: Mapping[str, Any], *, what: str, remedy: str) -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import FAMILIES, build_tiny, save_tiny, tiny_tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from vapo.engines.policy.checkpoint import load_policy
+from vapo.engines.policy.checkpoint import CheckpointParts, find_parts, load_policy
 from vapo.errors import ConfigError, ModelError
 
 
@@ -60,6 +60,19 @@ def test_adapter_whose_base_is_gone(folder, tmp_path):
     folder.rename(folder.with_name("elsewhere"))
     with pytest.raises(ModelError, match="base model of the adapter"):
         load_policy(tmp_path / "a")
+
+
+def test_adapter_takes_another_base_that_is_named(folder, tmp_path):
+    get_peft_model(load_policy(folder).model, LoraConfig(target_modules=["q_proj"])).save_pretrained(tmp_path / "a")
+    moved = folder.rename(folder.with_name("elsewhere"))
+    assert find_parts(tmp_path / "a", str(moved)) == CheckpointParts(str(moved), tmp_path / "a", str(moved))
+    assert load_policy(tmp_path / "a", base=str(moved)).processor.chat_template
+
+
+def test_adapter_on_an_adapter(folder, tmp_path):
+    get_peft_model(load_policy(folder).model, LoraConfig(target_modules=["q_proj"])).save_pretrained(tmp_path / "a")
+    with pytest.raises(ModelError, match="lies on another adapter"):
+        find_parts(tmp_path / "a", str(tmp_path / "a"))
 
 
 def test_adapter_of_virtual_tokens(folder, tmp_path):

@@ -39,12 +39,28 @@ class Policy:
     name: str = "unnamed model"
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointParts:
+    """Where the parts of a checkpoint are, each a folder or a name on the hub.
+
+    Attributes:
+        weights: the whole model; of an adapter, its base.
+        adapter: the adapter's folder; None for a whole model.
+        processor: the processor.
+    """
+
+    weights: str
+    adapter: Path | None
+    processor: str
+
+
 def load_policy(
     path_or_name: str | Path,
     *,
     device: str = "auto",
     dtype: str = "auto",
     trust_remote_code: bool = False,
+    base: str | None = None,
 ) -> Policy:
     """Load a checkpoint for evaluation: model in eval mode, tokenizer padding on the left.
 
@@ -54,6 +70,7 @@ def load_policy(
         device: a torch device; "auto" is the first CUDA device if there is one, else the CPU.
         dtype: "float32", "bfloat16" or "float16"; "auto" is float32 on the CPU and bfloat16 elsewhere.
         trust_remote_code: whether code that comes with the checkpoint may run.
+        base: where an adapter's base model is; None for where the adapter says.
 
     Raises:
         ConfigError: the device or dtype is unknown.
@@ -65,17 +82,13 @@ def load_policy(
         to = "float32" if where.type == "cpu" else "bfloat16"
     if to not in _DTYPES:
         raise ConfigError(f"dtype is {dtype!r}; it must be 'auto' or one of {', '.join(_DTYPES)}")
-    name = str(path_or_name)
-    folder = find_folder(path_or_name)
-    if folder is not None and (folder / _ADAPTER).is_file():
-        model, processor = _load_adapter(folder, _DTYPES[to], trust_remote_code)
+    parts = find_parts(path_or_name, base)
+    if parts.adapter is None:
+        model = _load_model(parts.weights, _DTYPES[to], trust_remote_code)
     else:
-        if folder is not None:
-            _check_folder(folder)
-        source = str(folder or name)
-        model = _load_model(source, _DTYPES[to], trust_remote_code)
-        processor = load_processor(source, trust_remote_code)
-    return Policy(model.to(where).eval(), processor, name)
+        model = _load_adapted(parts, _DTYPES[to], trust_remote_code)
+    processor = load_processor(parts.processor, trust_remote_code)
+    return Policy(model.to(where).eval(), processor, str(path_or_name))
 
 
 def check_checkpoint(path_or_name: str | Path) -> None:
@@ -84,9 +97,26 @@ def check_checkpoint(path_or_name: str | Path) -> None:
     Raises:
         ModelError: as `load_policy`; a name on the hub is not looked up.
     """
+    find_parts(path_or_name)
+
+
+def find_parts(path_or_name: str | Path, base: str | None = None) -> CheckpointParts:
+    """Find the parts of a checkpoint without loading any of them.
+
+    Args:
+        path_or_name: as for `load_policy`.
+        base: where an adapter's base model is; None for where the adapter says. Means nothing to a whole model.
+
+    Raises:
+        ModelError: a folder, a configuration or weights are missing, or the adapter cannot be opened.
+    """
     folder = find_folder(path_or_name)
-    if folder is not None and not (folder / _ADAPTER).is_file():
-        _check_folder(folder)
+    if folder is None:
+        return CheckpointParts(str(path_or_name), None, str(path_or_name))
+    if (folder / _ADAPTER).is_file():
+        return _find_parts_of_adapter(folder, base)
+    _check_folder(folder)
+    return CheckpointParts(str(folder), None, str(folder))
 
 
 def find_folder(path_or_name: str | Path) -> Path | None:
@@ -133,8 +163,13 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _load_model(source: str, dtype: torch.dtype, trust_remote_code: bool) -> Any:
-    from transformers import AutoConfig, AutoModelForImageTextToText
+def read_config(source: str, trust_remote_code: bool = False) -> Any:
+    """Return the configuration of a vision-language model; its weights are not looked at.
+
+    Raises:
+        ModelError: it cannot be read, or is that of another kind of model.
+    """
+    from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     with _told_as_model_errors(source):
@@ -145,6 +180,13 @@ def _load_model(source: str, dtype: torch.dtype, trust_remote_code: bool) -> Any
             f"{source} is a {config.model_type!r} model, which transformers does not know as one that reads pictures "
             "and writes text; use a vision-language model such as Qwen2.5-VL, Qwen3-VL or LLaVA"
         )
+    return config
+
+
+def _load_model(source: str, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+    from transformers import AutoModelForImageTextToText
+
+    config = read_config(source, trust_remote_code)
     with _told_as_model_errors(source):
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             source,
@@ -188,9 +230,9 @@ def load_processor(source: str, trust_remote_code: bool = False) -> ProcessorMix
     return processor
 
 
-def _load_adapter(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, ProcessorMixin]:
+def _find_parts_of_adapter(folder: Path, base: str | None) -> CheckpointParts:
     try:
-        from peft import PeftConfig, PeftModel
+        from peft import PeftConfig
     except ImportError as error:
         raise ModelError(f"{folder} holds an adapter, which peft opens; pip install 'vapo[peft]'") from error
     if not (folder / "adapter_model.safetensors").is_file():
@@ -199,19 +241,33 @@ def _load_adapter(folder: Path, dtype: torch.dtype, trust_remote_code: bool) -> 
         config = PeftConfig.from_pretrained(str(folder))
     if config.is_prompt_learning:
         raise ModelError(f"{folder} holds a {config.peft_type} adapter, which adds virtual tokens; use a LoRA adapter")
-    base_name = str(config.base_model_name_or_path)
-    try:
-        base_folder = find_folder(base_name)
-        if base_folder is not None:
-            _check_folder(base_folder)
-        base = str(base_folder or base_name)
-        model = _load_model(base, dtype, trust_remote_code)
-    except ModelError as error:
-        raise ModelError(f"the base model of the adapter in {folder} cannot be loaded: {error}") from error
-    with _told_as_model_errors(str(folder)):
-        adapted = PeftModel.from_pretrained(model, str(folder))
+    with _told_of_base(folder):
+        below = find_parts(base or str(config.base_model_name_or_path))
+    if below.adapter is not None:
+        raise ModelError(
+            f"the adapter in {folder} lies on another adapter, {below.adapter}; merge that one first "
+            f"(vapo export {below.adapter} OUT), and name what comes out as the base"
+        )
     own = any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json"))
-    return adapted, load_processor(str(folder) if own else base, trust_remote_code)
+    return CheckpointParts(below.weights, folder, str(folder) if own else below.processor)
+
+
+def _load_adapted(parts: CheckpointParts, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+    from peft import PeftModel
+
+    assert parts.adapter is not None
+    with _told_of_base(parts.adapter):
+        model = _load_model(parts.weights, dtype, trust_remote_code)
+    with _told_as_model_errors(str(parts.adapter)):
+        return PeftModel.from_pretrained(model, str(parts.adapter))
+
+
+@contextmanager
+def _told_of_base(adapter: Path) -> Iterator[None]:
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"the base model of the adapter in {adapter} cannot be loaded: {error}") from error
 
 
 @contextmanager
