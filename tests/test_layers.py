@@ -18,6 +18,7 @@ FLOORS = {
     "claims": 2,
     "data": 2,
     "models": 2,
+    "suites": 2,
     "engines": 3,
     "diagnosis": 4,
     "lab": 5,

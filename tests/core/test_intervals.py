@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vapo.core.intervals import bootstrap_mean_interval, clustered_interval, t_interval, wilson_interval
+from vapo.core.intervals import (
+    bootstrap_mean_interval,
+    clustered_interval,
+    resample_scores,
+    t_interval,
+    wilson_interval,
+)
 
 
 def test_wilson_by_hand():
@@ -111,3 +117,30 @@ def test_t_covers_as_often_as_promised():
 def test_t_of_too_few_values_is_refused(values):
     with pytest.raises(ValueError, match=r"at least two|not finite"):
         t_interval(values)
+
+
+def test_resampled_scores_of_one_share_are_a_bootstrap_of_the_mean():
+    right = (np.random.default_rng(0).random(400) < 0.3).astype(float)
+    scores = resample_scores(right[:, None], np.ones((400, 1)), np.random.default_rng(1), resamples=4000)
+    low, high = np.quantile(scores, [0.025, 0.975])
+    assert (low, high) == pytest.approx(bootstrap_mean_interval(right, np.random.default_rng(2)), abs=0.005)
+
+
+def test_resampled_scores_by_hand():
+    # Two groups, drawn twice: (1/2 + 1/2) / 2 where the first comes twice, (3/4 + 1) / 2 where the second does, and
+    # (4/6 + 2/3) / 2 where both come: shares are of sums, not means of shares.
+    reached, possible = [[1, 1], [3, 1]], [[2, 2], [4, 1]]
+    scores = resample_scores(reached, possible, np.random.default_rng(0), resamples=500)
+    assert {round(score, 6) for score in scores} == {0.5, 0.875, 0.666667}
+
+
+def test_the_same_seed_draws_the_same_groups():
+    ours = np.arange(10.0)[:, None] / 10
+    draws = [resample_scores(some, np.ones((10, 1)), np.random.default_rng(7), 50) for some in (ours, ours / 2)]
+    assert draws[0] / 2 == pytest.approx(draws[1])
+
+
+@pytest.mark.parametrize(("reached", "possible"), [([], []), ([[1]], [[1, 1]]), ([[0]], [[0]])])
+def test_refusals_of_resampling(reached, possible):
+    with pytest.raises(ValueError, match="possible"):
+        resample_scores(reached, possible, np.random.default_rng(0))

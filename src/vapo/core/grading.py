@@ -98,7 +98,7 @@ def is_same_answer(answer: str, reference: str, time_limit_s: float = 5.0) -> bo
     """
     if max(len(answer), len(reference)) > MAX_CHARACTERS:
         return answer == reference.strip()
-    answer, reference = _normalise(answer), _normalise(reference)
+    answer, reference = normalise_answer(answer), normalise_answer(reference)
     if not answer or not reference:
         return False
     if answer == reference:
@@ -114,8 +114,22 @@ def is_same_answer(answer: str, reference: str, time_limit_s: float = 5.0) -> bo
     return is_same_mathematics(answer, reference, time_limit_s)
 
 
+def normalise_answer(answer: str) -> str:
+    """Strip from an answer what says nothing: spaces, `$`, `\\text{}`, a final period, thousands commas."""
+    before = None
+    while before != answer:
+        before = answer
+        answer = _WRAPPED.sub(r"\1", answer.strip()).strip("$").strip()
+        if answer.endswith(".") and not answer.endswith(".."):
+            answer = answer[:-1]
+    answer = _SPACING.sub(" ", answer).replace("\\%", "%").replace("\N{MINUS SIGN}", "-")
+    answer = " ".join(answer.split())
+    return answer.replace(",", "") if _THOUSANDS.fullmatch(answer) else answer
+
+
 def read_choice(answer: str) -> str | None:
     """Read the letter of a choice ("B", "(b)", "option B", "B. a cat"), or None if the answer is no single one."""
+    answer = normalise_answer(answer)
     choice = _CHOICE.fullmatch(answer)
     if choice is None:
         choice = _CHOICE_WITH_TEXT.fullmatch(answer)
@@ -139,18 +153,6 @@ def _find_boxes(text: str) -> list[str]:
                     complete.pop()  # boxes inside this one
                 complete.append((start, brace.start()))
     return [text[start:end].strip() for start, end in complete]
-
-
-def _normalise(answer: str) -> str:
-    before = None
-    while before != answer:
-        before = answer
-        answer = _WRAPPED.sub(r"\1", answer.strip()).strip("$").strip()
-        if answer.endswith(".") and not answer.endswith(".."):
-            answer = answer[:-1]
-    answer = _SPACING.sub(" ", answer).replace("\\%", "%").replace("\N{MINUS SIGN}", "-")
-    answer = " ".join(answer.split())
-    return answer.replace(",", "") if _THOUSANDS.fullmatch(answer) else answer
 
 
 def _strip_integer(number: str) -> tuple[bool, str]:

@@ -7,7 +7,7 @@ from importlib import import_module
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 _DRAWS_TOGETHER = 1_000_000  # 8 MB of indices, and as much of values
 
@@ -125,6 +125,45 @@ def bootstrap_mean_interval(
     ]
     low, high = np.quantile(np.concatenate(means), [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def resample_scores(
+    reached_GK: ArrayLike, possible_GK: ArrayLike, rng: np.random.Generator, resamples: int = 4000
+) -> NDArray[np.float64]:
+    """Draw a score of groups of questions again and again, as other groups of the same kind would have given it.
+
+    score = mean_k(sum_g reached_gk / sum_g possible_gk), over G groups drawn with replacement. Two models on the same
+    groups are compared by generators with the same seed, which draw the same groups for both.
+
+    Args:
+        reached_GK: what was reached, per group and share.
+        possible_GK: what could be reached, more than 0.
+        rng: the generator that the draws come from.
+        resamples: R, at least 1.
+
+    Returns:
+        Shape (R,).
+
+    Raises:
+        ValueError: the shapes differ, there are no groups, or an argument is out of its range.
+
+    Source: Efron, "Bootstrap methods", Annals of Statistics 7 (1979).
+    """
+    reached, possible = np.asarray(reached_GK, dtype=np.float64), np.asarray(possible_GK, dtype=np.float64)
+    if reached.ndim != 2 or reached.shape != possible.shape or not reached.size:
+        raise ValueError(
+            f"what was reached has shape {reached.shape} and what was possible {possible.shape}; give both per group "
+            "and share, for at least one group"
+        )
+    if not (possible > 0).all() or resamples < 1:
+        raise ValueError("possible must be more than 0 in every group, and resamples at least 1")
+    groups = len(reached)
+    together = max(1, _DRAWS_TOGETHER // groups)
+    scores: list[NDArray[np.float64]] = []
+    for done in range(0, resamples, together):
+        times_RG = rng.multinomial(groups, np.full(groups, 1 / groups), size=min(together, resamples - done))
+        scores.append((times_RG @ reached / (times_RG @ possible)).mean(axis=1))
+    return np.concatenate(scores)
 
 
 def t_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:

@@ -1,0 +1,153 @@
+"""Keys: what an answer of a benchmark is graded against. One kind of answer, one class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vapo.core.grading import is_same_answer, normalise_answer, read_choice
+
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_LETTERS = re.compile(r"[A-J](?:(?:\s*[,;&]\s*|\s+(?:and\s+)?|)[A-J])*")
+_SAYS = {"yes": True, "true": True, "no": False, "false": False}
+
+
+class Key(Protocol):
+    """The right answer to one question."""
+
+    @property
+    def reference(self) -> str:
+        """The right answer in words, for logs and judges."""
+        ...
+
+    def grade(self, answer: str) -> float | None:
+        """Return how right an answer is, in [0, 1]; None if it is no answer of the kind that was asked for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An answer written out: a number, an expression, a word. Any of several spellings is right."""
+
+    spellings: tuple[str, ...]
+
+    @property
+    def reference(self) -> str:
+        """The spellings."""
+        return " or ".join(self.spellings)
+
+    def grade(self, answer: str) -> float | None:
+        """Return 1.0 if the answer agrees with a spelling, as `vapo.core.grading` has it."""
+        return float(any(is_same_answer(answer, spelling) for spelling in self.spellings))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One letter, or several that all belong to the answer.
+
+    Attributes:
+        letters: capital letters in order.
+        options: the texts behind A, B, ..., where the row has them: an answer may name a text instead of its letter.
+    """
+
+    letters: tuple[str, ...]
+    options: tuple[str, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """The letters."""
+        return ", ".join(self.letters)
+
+    def grade(self, answer: str) -> float | None:
+        """Return 1.0 for exactly these letters or their texts, 0.0 for others, None for neither letter nor text."""
+        given = self._read_letters(answer)
+        return None if given is None else float(given == set(self.letters))
+
+    def _read_letters(self, answer: str) -> set[str] | None:
+        letter = read_choice(answer)
+        if letter is not None:
+            return {letter.upper()}
+        plain = normalise_answer(answer)
+        same = {letter for letter, option in self._spell_options() if normalise_answer(option) == plain}
+        if not same:
+            # Lenient only where no text is equal: of "1/2" and "0.5", both options, an answer means the one it writes.
+            same = {letter for letter, option in self._spell_options() if is_same_answer(answer, option)}
+        if len(same) == 1:
+            return same
+        return set(re.findall("[A-J]", plain)) if _LETTERS.fullmatch(plain) else None
+
+    def _spell_options(self) -> list[tuple[str, str]]:
+        return [(chr(ord("A") + number), option) for number, option in enumerate(self.options) if option]
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """A number that counts up to some decimals."""
+
+    value: float
+    decimals: int
+
+    @property
+    def reference(self) -> str:
+        """The number."""
+        return f"{self.value:.{self.decimals}f}"
+
+    def grade(self, answer: str) -> float | None:
+        """Return 1.0 if the answer's one number rounds to the same; None if there is none, or there are several."""
+        plain = normalise_answer(answer)
+        numbers: list[str] = _NUMBER.findall(plain.replace(",", ""))
+        if "frac" not in plain and "/" not in plain and len(numbers) == 1:
+            return float(round(float(numbers[0]), self.decimals) == round(self.value, self.decimals))
+        return 1.0 if is_same_answer(answer, self.reference) else None
+
+
+@dataclass(frozen=True, slots=True)
+class YesNo:
+    """Yes or no."""
+
+    is_yes: bool
+
+    @property
+    def reference(self) -> str:
+        """ "Yes" or "No"."""
+        return "Yes" if self.is_yes else "No"
+
+    def grade(self, answer: str) -> float | None:
+        """Return 1.0 if the answer's first word says the same; None if it says neither."""
+        words = re.findall(r"[a-z]+", normalise_answer(answer).lower())
+        said = _SAYS.get(words[0]) if words else None
+        return None if said is None else float(said == self.is_yes)
+
+
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """Several things to be named, each in one of several wordings.
+
+    Attributes:
+        wordings: per thing, its wordings.
+    """
+
+    wordings: tuple[tuple[str, ...], ...]
+
+    @property
+    def reference(self) -> str:
+        """The things, as MM-Vet writes them."""
+        return " <AND> ".join(" <OR> ".join(some) for some in self.wordings)
+
+    def grade(self, answer: str) -> float | None:
+        """Return the share of the things that the answer names, word by word."""
+        said = _spell_words(answer)
+        named = [any(_is_within(_spell_words(wording), said) for wording in some) for some in self.wordings]
+        return sum(named) / len(named)
+
+
+def _spell_words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+(?:\.\d+)?", normalise_answer(text).casefold())
+
+
+def _is_within(words: Sequence[str], text: Sequence[str]) -> bool:
+    return bool(words) and any(
+        list(text[start : start + len(words)]) == list(words) for start in range(len(text) - len(words) + 1)
+    )
