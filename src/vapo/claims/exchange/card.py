@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from vapo.claims.contents import Contents
+from vapo.claims.exchange.markdown import quote, write_table
 from vapo.claims.quality.quality import Quality, tell_quality
 
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
@@ -22,10 +21,9 @@ def write_card(name: str, num_rows: int, num_claims: int, contents: Contents, qu
         quality: of its claims.
         version: of vapo.
     """
-    prompts = [(f"{model}, instruction {prompt}", number) for (model, prompt), number in contents.prompts.items()]
     size = next((words for bound, words in _SIZES.items() if num_rows < bound), "n>1M")
     return f"""---
-pretty_name: {_quote(name)}
+pretty_name: {quote(name)}
 size_categories:
 - {size}
 task_categories:
@@ -56,35 +54,31 @@ along a model's chains of thought to see whether it still looks.
 
 ## How it was made
 
-{_table(("made by", "claims"), contents.kept.items())}
-
-{_table(("asked", "answers"), prompts) or "No model was asked."}
-
-{_table(("rejected, and asked for anew, for", "claims"), contents.rejected.items()) or "No claim was rejected."}
+{write_making(contents)}
 
 ## How good it is
 
-Brackets hold 95 % intervals that take claims about one image together.
-
-{_table(("", ""), tell_quality(quality))}
+{write_quality(quality)}
 
 Written by vapo {version}. The licence of the images is that of the data set they come from: check it before you
 publish them.
 """
 
 
-def _table(head: tuple[str, str], rows: Iterable[tuple[str, object]]) -> str:
-    lines = [f"| {_escape(name)} | {_escape(str(value))} |" for name, value in rows]
-    return "\n".join([f"| {head[0]} | {head[1]} |", "|---|---|", *lines]) if lines else ""
+def write_making(contents: Contents) -> str:
+    """Return who made a store's claims, who was asked, and what was rejected, as tables."""
+    prompts = [(f"{model}, instruction {prompt}", number) for (model, prompt), number in contents.prompts.items()]
+    return "\n\n".join(
+        (
+            write_table(("made by", "claims"), contents.kept.items()),
+            write_table(("asked", "answers"), prompts) or "No model was asked.",
+            write_table(("rejected, and asked for anew, for", "claims"), contents.rejected.items())
+            or "No claim was rejected.",
+        )
+    )
 
 
-def _escape(text: str) -> str:
-    """Keep names of models and words of claims from being Markdown or HTML."""
-    plain = " ".join(text.split())
-    for mark in "\\`*_[]<>|#":
-        plain = plain.replace(mark, f"\\{mark}")
-    return plain
-
-
-def _quote(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def write_quality(quality: Quality) -> str:
+    """Return how good a store's claims are as a table, with what its brackets hold."""
+    intervals = "Brackets hold 95 % intervals that take claims about one image together."
+    return f"{intervals}\n\n{write_table(('', ''), tell_quality(quality))}"
