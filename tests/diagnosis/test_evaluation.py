@@ -9,6 +9,7 @@ from tiny_models import FAMILIES, build_tiny
 from vapo.diagnosis.direct_probes import probe_directly
 from vapo.diagnosis.evaluation import evaluate
 from vapo.diagnosis.report import format_evaluation
+from vapo.diagnosis.summary import Evaluation
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.generation import sample_completions
 from vapo.engines.probes.reference import ReferenceProber
@@ -182,7 +183,9 @@ class TestOut:
     def test_files(self, policy, samples, tmp_path):
         evaluation = run(policy, samples, out=tmp_path)
         assert {path.name for path in tmp_path.iterdir()} == {"rows.jsonl", "settings.json", "evaluation.json"}
-        assert json.loads((tmp_path / "evaluation.json").read_text()) == evaluation.to_json()
+        written = json.loads((tmp_path / "evaluation.json").read_text())
+        assert written == evaluation.to_json()
+        assert Evaluation.from_json(written) == replace(evaluation, rows=())
         rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
         assert [row["id"] for row in rows] == ["q0", "q1", "q2"]
         assert rows[0]["answer"] == "8" and rows[0]["right"] and rows[0]["along"][0]["claim"]

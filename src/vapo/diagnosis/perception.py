@@ -6,8 +6,9 @@ question is what is counted and what the intervals are resampled over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vapo.diagnosis.estimates import Estimate, estimate_mean, estimate_share
 from vapo.diagnosis.question_rows import AskedClaim, QuestionRow
@@ -94,6 +95,26 @@ def summarise_perception(rows: Sequence[QuestionRow], *, num_anchors: int, seed:
         last_minus_before=estimate_mean(changes, seed=seed, name="last minus before") if changes else None,
         num_without_claims=len(rows) - len(asked),
         num_missing_anchors=num_anchors * len(asked) - sum(len(row.along) for row in asked),
+    )
+
+
+def read_perception(values: Mapping[str, Any]) -> Perception:
+    """Return what `dataclasses.asdict` made of a perception; KeyError or TypeError if it did not."""
+
+    def estimate(one: Mapping[str, Any] | None) -> Estimate | None:
+        return None if one is None else Estimate(**one)
+
+    def part(one: Mapping[str, Any]) -> PerceptionAt:
+        return PerceptionAt(**{**one, "accuracy": estimate(one["accuracy"]), "p_label": estimate(one["p_label"])})
+
+    return Perception(
+        **{
+            **values,
+            "before": part(values["before"]),
+            "quarters": tuple(map(part, values["quarters"])),
+            "along": part(values["along"]),
+            "last_minus_before": estimate(values["last_minus_before"]),
+        }
     )
 
 

@@ -11,28 +11,36 @@ _NAME, _NUMBER, _INTERVAL = 28, 9, 17
 
 def format_evaluation(evaluation: Evaluation) -> str:
     """Return a table of all numbers with their 95 % intervals, and notes on what was left out."""
-    settings = evaluation.settings
     count = len(evaluation.rows)
     lines = [
         f"{evaluation.model} on {evaluation.data}: {_count(count, 'question')}",
         "",
         f"{'':{_NAME}}{'':>{_NUMBER}}{'95 % interval':>{_INTERVAL}}",
-        _line("right answers, greedy", evaluation.accuracy),
-        _line("wrong answers", evaluation.wrong),
-        _line("no answer in \\boxed{}", evaluation.unanswered),
-    ]
-    if evaluation.average is not None:
-        name = f"avg@{settings['num_completions']} at temperature {settings['temperature']:g}"
-        lines.append(_line(name, evaluation.average))
-    lines += [
-        _line("response format kept", evaluation.format_rate),
-        _line(f"cut off at {settings['max_completion_tokens']} tokens", evaluation.truncated),
+        *(_line(name, share) for name, share in list_shares(evaluation)),
         _line("completion length, tokens", evaluation.num_tokens, scale=1),
         "",
     ]
     if evaluation.perception is not None:
         lines += [*_format_perception(evaluation.perception), ""]
     return "\n".join([*lines, *_notes(evaluation)]).rstrip()
+
+
+def list_shares(evaluation: Evaluation) -> list[tuple[str, Estimate]]:
+    """Return what share of the questions, or of their completions, is of which kind, by name."""
+    settings = evaluation.settings
+    shares = [
+        ("right answers, greedy", evaluation.accuracy),
+        ("wrong answers", evaluation.wrong),
+        ("no answer in \\boxed{}", evaluation.unanswered),
+    ]
+    if evaluation.average is not None:
+        name = f"avg@{settings['num_completions']} at temperature {settings['temperature']:g}"
+        shares.append((name, evaluation.average))
+    return [
+        *shares,
+        ("response format kept", evaluation.format_rate),
+        (f"cut off at {settings['max_completion_tokens']} tokens", evaluation.truncated),
+    ]
 
 
 def _format_perception(perception: Perception) -> list[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from vapo.diagnosis.estimates import Estimate, estimate_mean, estimate_rate, estimate_share
-from vapo.diagnosis.perception import Perception, summarise_perception
+from vapo.diagnosis.perception import Perception, read_perception, summarise_perception
 from vapo.diagnosis.question_rows import QuestionRow
 
 
@@ -50,6 +50,17 @@ class Evaluation:
         numbers = {name: getattr(self, name) for name in self.__slots__ if name != "rows"}
         plain = {k: asdict(v) if isinstance(v, (Estimate, Perception)) else v for k, v in numbers.items()}
         return json.loads(json.dumps({**plain, "num_questions": len(self.rows)}))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Evaluation:
+        """Return the evaluation that `to_json` wrote, without its rows; KeyError or TypeError if it did not."""
+        numbers = {name: values[name] for name in cls.__slots__ if name != "rows"}
+        for name, value in numbers.items():
+            if name == "perception":
+                numbers[name] = None if value is None else read_perception(value)
+            elif isinstance(value, dict) and name != "settings":
+                numbers[name] = Estimate(**value)
+        return cls(**numbers, rows=())
 
 
 def summarise(
