@@ -8,7 +8,7 @@ from typing import get_args
 
 from PIL import Image
 
-from vapo.engines.examination.examinee import Ability, Cut, View
+from vapo.engines.examination.examinee import GREEDY, Ability, Cut, Sampling, View
 from vapo.errors import ModelError
 from vapo.types import Claim, Probe, Rollout, Sample, Verdict
 
@@ -69,7 +69,9 @@ class ScriptedExaminee:
     def _count(self, what: str, number: int) -> None:
         self.asked[what] = self.asked.get(what, 0) + number
 
-    def write_chains(self, samples: Sequence[Sample], max_completion_tokens: int) -> list[Rollout]:
+    def write_chains(
+        self, samples: Sequence[Sample], max_completion_tokens: int, sampling: Sampling = GREEDY
+    ) -> list[Rollout]:
         for sample in samples:
             if sample.id not in self._chains:
                 raise ModelError(f"sample {sample.id!r} is longer than the context; use smaller pictures")

@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.findings import Category, Diagnosis
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.tables import COLUMNS, SUMMARY_COLUMNS, list_estimates
+from vapo.engines.examination.examinee import GREEDY, Sampling
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.types import Sample
 
@@ -141,9 +143,9 @@ def test_what_cannot_be_done_is_said_before_it_starts(questions):
     told: list[str] = []
 
     class Silent(ScriptedExaminee):
-        def write_chains(self, samples, max_completion_tokens):
+        def write_chains(self, samples, max_completion_tokens, sampling=GREEDY):
             assert len(told) == 5
-            return super().write_chains(samples, max_completion_tokens)
+            return super().write_chains(samples, max_completion_tokens, sampling)
 
     examinee = Silent({q.id: RIGHT for q in questions}, abilities=frozenset({"continue", "probe"}), name="served")
     bare = [make_question(q.id, claims=0) for q in questions]
@@ -155,6 +157,21 @@ def test_what_cannot_be_done_is_said_before_it_starts(questions):
     model = diagnosis.models[0]
     assert model.perception is None and model.attention_by_step is None and model.sensitivity is None
     assert model.early is not None and model.questions[0].notes == ()
+
+
+def test_chains_are_drawn_as_the_settings_say(questions):
+    drawn: list[Sampling] = []
+
+    class Listening(ScriptedExaminee):
+        def write_chains(self, samples, max_completion_tokens, sampling=GREEDY):
+            drawn.append(sampling)
+            return super().write_chains(samples, max_completion_tokens, sampling)
+
+    examinee = Listening({q.id: RIGHT for q in questions}, name="listening")
+    settings = replace(SMALL, temperature=0.7, seed=3)
+    diagnosis = diagnose([examinee], questions, settings=settings, protocols=["early"])
+    assert set(drawn) == {Sampling(temperature=0.7, seed=3)}
+    assert diagnosis.settings["temperature"] == 0.7
 
 
 def test_a_row_without_claims_among_others_is_noted(questions):

@@ -212,6 +212,8 @@ def test_without_a_judge_the_truth_decides():
         ({"step": float("nan")}, "percentage"),
         ({"num_depths": 0}, "num_depths is 0"),
         ({"replay_scale": 0}, "replay_scale"),
+        ({"temperature": -1}, "temperature is -1; it must be a finite number"),
+        ({"temperature": float("nan")}, "temperature"),
         ({"views": ("blank",)}, "views"),
         ({"masked_view": "image"}, "masked_view"),
         ({"think_tags": ("<a>", "<a>")}, "think_tags"),

@@ -37,12 +37,13 @@ def add_diagnose(commands: Commands) -> None:
     add("--closing", metavar="TEXT", help="written behind a cut (default: the paper's sentence)")
     add("--think-tags", nargs=2, metavar=("OPEN", "CLOSE"), help="(default: <think> </think>)")
     add("--max-completion-tokens", type=int, default=512, help="longest chain (default: 512)")
+    add("--temperature", type=float, default=0.0, help="of the chains; 0 is greedy (default: 0)")
     add("--max-answer-tokens", type=int, default=32, help="longest answer behind a cut (default: 32)")
     add("--num-depths", type=int, default=10, help="depths at which claims are asked (default: 10)")
     add("--claims-per-depth", type=int, default=4, help="(default: 4)")
     add("--first-tokens", type=int, default=250, help="tokens in the curve of attention by step (default: 250)")
     add("--remedy-cuts", type=int, default=4, help="interruptions of a remedied chain (default: 4)")
-    add("--seed", type=int, default=0, help="of claims, sentences and intervals (default: 0)")
+    add("--seed", type=int, default=0, help="of chains, claims, sentences and intervals (default: 0)")
     add = parser.add_argument_group("running the model").add_argument
     add("--batch-size", type=int, default=8, help="questions examined together (default: 8)")
     add("--max-batch-tokens", type=int, default=32768, help="tokens held at a time (default: 32768)")
@@ -77,6 +78,7 @@ def diagnose(options: argparse.Namespace) -> int:
         closing=options.closing,
         think_tags=options.think_tags,
         max_completion_tokens=options.max_completion_tokens,
+        temperature=options.temperature,
         max_answer_tokens=options.max_answer_tokens,
         num_depths=options.num_depths,
         claims_per_depth=options.claims_per_depth,

@@ -15,7 +15,7 @@ _BOXES = ("\\boxed", "\\fboxed")
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A greedy completion, graded.
+    """A completion, graded.
 
     Attributes:
         rollout: its tokens.
@@ -54,7 +54,7 @@ class Chain:
 
 
 def read_chain(rollout: Rollout, *, tags: tuple[str, str], max_tokens: int) -> Chain:
-    """Grade a greedy completion and find its thinking part; it was cut off if it has `max_tokens` and no end token."""
+    """Grade a completion and find its thinking part; it was cut off if it has `max_tokens` and no end token."""
     text, texts = rollout.text, rollout.token_texts
     opening, closing = tags
     tagged = opening in text or closing in text

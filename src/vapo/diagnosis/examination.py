@@ -19,7 +19,7 @@ from vapo.diagnosis.perception_by_depth import probe_by_depth
 from vapo.diagnosis.question_rows import digest_sample
 from vapo.diagnosis.remedies import focus, keep_chain, replay
 from vapo.diagnosis.settings import DiagnosisSettings, Protocol
-from vapo.engines.examination.examinee import Examinee
+from vapo.engines.examination.examinee import Examinee, Sampling
 from vapo.errors import VapoError
 from vapo.types import Sample
 
@@ -103,7 +103,8 @@ class Examination:
         missing = {d: s for d, s in zip(digests, samples, strict=True) if self._log.find(d, CHAIN) is None}
 
         def write(some: Sequence[Sample]) -> list[Any]:
-            rollouts = self._examinee.write_chains(some, self._settings.max_completion_tokens)
+            sampling = Sampling(self._settings.temperature, self._settings.seed)
+            rollouts = self._examinee.write_chains(some, self._settings.max_completion_tokens, sampling)
             return [write_rollout(rollout) for rollout in rollouts]
 
         values = _do_or_say_why(list(missing.values()), write)

@@ -33,6 +33,7 @@ class DiagnosisSettings:
 
     Attributes:
         max_completion_tokens: longest chain.
+        temperature: of the chains; 0 takes the likeliest token each time. What is written behind a cut is greedy.
         step: distance of the cuts of early decision, in percent of the thinking part.
         closing: written where a chain is cut; a closing tag at its end is dropped for chains without tags.
         think_tags: what opens and closes the thinking part in the model's own text.
@@ -49,10 +50,11 @@ class DiagnosisSettings:
         masked_view: what the image is replaced by for its sensitivity.
         dependence_threshold: KL divergence, in nats, from which a token counts as dependent on the image.
         num_bins: stretches of the thinking part that attention and sensitivity are averaged over.
-        seed: of claims, depths, sentences and of the resampling behind intervals.
+        seed: of chains, claims, depths, sentences and of the resampling behind intervals.
     """
 
     max_completion_tokens: int = 512
+    temperature: float = 0.0
     step: float = 5.0
     closing: str = CLOSING_SENTENCE
     think_tags: tuple[str, str] = THINK_TAGS
@@ -86,6 +88,8 @@ class DiagnosisSettings:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {bound}")
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise ConfigError(f"temperature is {self.temperature}; it must be a finite number, 0 (greedy) or more")
         if not (math.isfinite(self.step) and 0 < self.step <= 100):
             raise ConfigError(f"step is {self.step}; it must be a percentage above 0, at most 100, such as 5")
         if not 0 < self.replay_scale <= 1:

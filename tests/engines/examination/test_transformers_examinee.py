@@ -12,7 +12,7 @@ from engines.prober_contract import ask_plainly, encode_prompt, extend_prompt, m
 from tiny_models import FAMILIES, build_tiny
 
 from vapo.engines.examination.attention_ratio import attention_on_image
-from vapo.engines.examination.examinee import Ability, Cut, Examinee
+from vapo.engines.examination.examinee import Ability, Cut, Examinee, Sampling
 from vapo.engines.examination.image_views import leave_out_images, mask_images
 from vapo.engines.examination.token_divergence import measure_divergence
 from vapo.engines.examination.transformers_examinee import TransformersExaminee
@@ -21,6 +21,7 @@ from vapo.engines.policy.generation import sample_completions
 from vapo.engines.policy.prompt_writer import PromptWriter
 from vapo.errors import ConfigError, ModelError
 from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
+from vapo.types import Rollout
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -49,6 +50,16 @@ def llava():
 @pytest.fixture
 def llava_chain(llava):
     return TransformersExaminee(llava).write_chains([make_sample("first")], 8)[0]
+
+
+def test_chains_are_drawn_by_their_seed(llava):
+    examinee, sample = TransformersExaminee(llava), make_sample("first")
+
+    def write(seed: int, temperature: float = 3.0) -> Rollout:
+        return examinee.write_chains([sample], 10, Sampling(temperature, seed))[0]
+
+    assert write(1) == write(1) != write(2)
+    assert write(1, temperature=0) == write(2, temperature=0) == examinee.write_chains([sample], 10)[0]
 
 
 def write_plainly(policy, images, ids, count):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from engines.prober_contract import make_probes, make_sample
 from tiny_models import tiny_tokenizer
 
 from vapo.api.refusals import ServerError
-from vapo.engines.examination.examinee import Cut
+from vapo.engines.examination.examinee import Cut, Sampling
 from vapo.engines.servers.chat import UNKNOWN_ID
 from vapo.engines.servers.start import connect_examinee
 from vapo.errors import ConfigError, ModelError
@@ -92,6 +93,23 @@ class TestAChatEndpointThatReportsTokens:
         assert rollout.text == "So it is 7." and rollout.sample == SAMPLE
         assert examinee.continue_cuts([Cut(rollout, 2, ", so"), Cut(rollout, 0)], 100) == ["So it is 7."] * 2
         assert 0 < examinee.score_probes(make_probes([rollout]))[0].p_true < 1
+
+    def test_a_chain_is_drawn_as_asked_and_continued_greedily(self, connect):
+        asked: list[dict[str, Any]] = []
+        model = Model("So it is 7.")
+
+        def listen(body: dict[str, Any]) -> Reply:
+            asked.append(body)
+            return model(body)
+
+        examinee = connect(listen)
+        asked.clear()
+        sampling = Sampling(temperature=0.8, seed=4)
+        (rollout,) = examinee.write_chains([SAMPLE], 100, sampling)
+        assert asked[-1]["temperature"] == 0.8 and asked[-1]["seed"] == sampling.seed_for(SAMPLE)
+        examinee.continue_cuts([Cut(rollout, 2)], 5)
+        assert asked[-1]["temperature"] == 0
+        assert sampling.seed_for(SAMPLE) != sampling.seed_for(replace(SAMPLE, id="another"))
 
     def test_max_tokens_are_kept_to(self, connect):
         (rollout,) = connect(Model("So it is 7.")).write_chains([SAMPLE], 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
+from zlib import crc32
 
 from vapo.types import Probe, Rollout, Sample, Verdict
 
@@ -25,6 +26,26 @@ class Cut:
     suffix: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the tokens of a chain are drawn.
+
+    Attributes:
+        temperature: what logits are divided by; 0 takes the likeliest token each time.
+        seed: of the draws.
+    """
+
+    temperature: float = 0.0
+    seed: int = 0
+
+    def seed_for(self, sample: Sample) -> int:
+        """Return the seed of one sample's chain, for a server that draws it; of 31 bits."""
+        return crc32(f"{self.seed} {sample.id}".encode()) >> 1
+
+
+GREEDY = Sampling()
+
+
 class Examinee(Protocol):
     """A model under examination. Everything is greedy unless said otherwise, and batched as the backend sees fit."""
 
@@ -42,8 +63,10 @@ class Examinee(Protocol):
         """Return why an ability is missing, in a sentence that says what to do."""
         ...
 
-    def write_chains(self, samples: Sequence[Sample], max_completion_tokens: int) -> list[Rollout]:
-        """Answer questions; one greedy chain each."""
+    def write_chains(
+        self, samples: Sequence[Sample], max_completion_tokens: int, sampling: Sampling = GREEDY
+    ) -> list[Rollout]:
+        """Answer questions; one chain each."""
         ...
 
     def continue_cuts(self, cuts: Sequence[Cut], max_new_tokens: int) -> list[str]:

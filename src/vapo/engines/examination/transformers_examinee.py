@@ -11,7 +11,7 @@ from vapo.data.prompts import PLACE
 from vapo.engines.examination.aligned_rows import Branch
 from vapo.engines.examination.attention_ratio import attention_on_image
 from vapo.engines.examination.branching import MAX_BATCH_TOKENS, continue_branches
-from vapo.engines.examination.examinee import Ability, Cut, View
+from vapo.engines.examination.examinee import GREEDY, Ability, Cut, Sampling, View
 from vapo.engines.examination.image_replay import ImageReplay
 from vapo.engines.examination.image_views import Masking, leave_out_images, mask_images
 from vapo.engines.examination.obstacles import find_obstacles
@@ -89,14 +89,17 @@ class TransformersExaminee:
             raise ValueError(f"{self.name} is able to {ability}")
         return self._obstacles[ability]
 
-    def write_chains(self, samples: Sequence[Sample], max_completion_tokens: int) -> list[Rollout]:
-        """Answer questions; one greedy chain each. Raises as `sample_completions` does."""
+    def write_chains(
+        self, samples: Sequence[Sample], max_completion_tokens: int, sampling: Sampling = GREEDY
+    ) -> list[Rollout]:
+        """Answer questions; one chain each. Raises as `sample_completions` does."""
         self._demand("continue")
         completions = sample_completions(
             self._policy,
             samples,
             max_completion_tokens=max_completion_tokens,
-            temperature=0,
+            temperature=sampling.temperature,
+            seed=sampling.seed,
             batch_size=self._batch_size,
             system_prompt=self._system_prompt,
         )

@@ -14,6 +14,7 @@ from typing import Any
 
 from vapo.api.replies import take_choice
 from vapo.data.prompts import PLACE
+from vapo.engines.examination.examinee import GREEDY, Sampling
 from vapo.engines.servers.connection import ServerConnection
 from vapo.engines.servers.conversation import Message, write_turn
 from vapo.engines.servers.tokens import read_logprobs
@@ -24,7 +25,7 @@ UNKNOWN_ID = -1
 """Stands for the id of a token whose text alone is known."""
 
 MAX_TOP_LOGPROBS = 20  # the most that OpenAI's API and vLLM list
-_GREEDY = {"temperature": 0.0, "top_p": 1.0, "seed": 0}
+_LIKELIEST = {"temperature": 0.0, "top_p": 1.0, "seed": 0}
 # vLLM would take these from the model's generation settings, which transformers' greedy chains leave alone.
 _PLAIN = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "skip_special_tokens": False, "return_token_ids": True}
 
@@ -57,13 +58,20 @@ class ChatEndpoint:
         """Return a sample's prompt in tokens. Raises ServerError if the server refuses it."""
         return self._read_prompt(self._write_conversation(sample))
 
-    def write(self, sample: Sample, prompt_ids: Sequence[int], ids: Sequence[int], max_tokens: int) -> tuple[int, ...]:
+    def write(
+        self,
+        sample: Sample,
+        prompt_ids: Sequence[int],
+        ids: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling = GREEDY,
+    ) -> tuple[int, ...]:
         """Return what the model writes behind `ids`; see `TokenEndpoints.write`.
 
         Raises:
             ModelError: the server read other tokens than these.
         """
-        options = {"max_completion_tokens": max_tokens, "logit_bias": self._never}
+        options = {"max_completion_tokens": max_tokens, "logit_bias": self._never, **_draw(sampling, sample)}
         return tuple(self._continue(sample, prompt_ids, ids, options)["token_ids"])
 
     def ask(
@@ -135,20 +143,21 @@ class ChatEndpoint:
 
 
 def write_text_only(
-    connection: ServerConnection, messages: list[Message], max_tokens: int, sample_id: str
+    connection: ServerConnection, messages: list[Message], max_tokens: int, sample: Sample, sampling: Sampling = GREEDY
 ) -> tuple[str, ...]:
-    """Return a greedy chain, token by token, from a server that reports texts of tokens but not their ids.
+    """Return a chain, token by token, from a server that reports texts of tokens but not their ids.
 
     Raises:
         ModelError: it does not report tokens at all.
     """
-    reply = connection.chat({"messages": messages, **_GREEDY, "max_completion_tokens": max_tokens, "logprobs": True})
+    options = {"max_completion_tokens": max_tokens, "logprobs": True, **_draw(sampling, sample)}
+    reply = connection.chat({"messages": messages, **options})
     choice = take_choice(reply)
     content = choice["message"].get("content") or ""
     entries = (choice.get("logprobs") or {}).get("content") or ()
     if content and not entries:
         raise ModelError(
-            f"the server at {connection.url} does not say which tokens its answer to sample {sample_id!r} has "
+            f"the server at {connection.url} does not say which tokens its answer to sample {sample.id!r} has "
             "(logprobs), so a chain of it cannot be measured; use a server that does, such as vLLM"
         )
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -161,7 +170,7 @@ def write_text_only(
         left = left[len(texts[-1]) :]
     if left:
         raise ModelError(
-            f"the server at {connection.url} lists tokens that do not spell its answer to sample {sample_id!r}; start "
+            f"the server at {connection.url} lists tokens that do not spell its answer to sample {sample.id!r}; start "
             "it without a parser of reasoning or tools"
         )
     return tuple(texts)
@@ -173,4 +182,8 @@ def _assistant(text: str) -> Message:
 
 def _body(messages: list[Message], *, going_on: bool) -> dict[str, Any]:
     turn = {"continue_final_message": going_on, "add_generation_prompt": not going_on}
-    return {"messages": messages, **_GREEDY, **_PLAIN, **turn}
+    return {"messages": messages, **_LIKELIEST, **_PLAIN, **turn}
+
+
+def _draw(sampling: Sampling, sample: Sample) -> dict[str, Any]:
+    return {**_LIKELIEST, "temperature": sampling.temperature, "seed": sampling.seed_for(sample)}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NoReturn, Protocol
 
-from vapo.engines.examination.examinee import Ability, Cut, View
+from vapo.engines.examination.examinee import GREEDY, Ability, Cut, Sampling, View
 from vapo.engines.examination.image_views import leave_out_images, mask_images
 from vapo.engines.examination.shown_again import REPLAY_SENTENCE, repeat_pictures
 from vapo.engines.policy.chain_texts import read_suffix, spell_tokens
@@ -34,8 +34,15 @@ class Continuation(Protocol):
         """Return a sample's prompt in tokens."""
         ...
 
-    def write(self, sample: Sample, prompt_ids: Sequence[int], ids: Sequence[int], max_tokens: int) -> tuple[int, ...]:
-        """Return what the model writes behind `ids`, greedily."""
+    def write(
+        self,
+        sample: Sample,
+        prompt_ids: Sequence[int],
+        ids: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling = GREEDY,
+    ) -> tuple[int, ...]:
+        """Return what the model writes behind `ids`."""
         ...
 
     def ask(
@@ -100,8 +107,10 @@ class ServerExaminee:
             return f"{self._name} runs behind a server, which reports no whole distributions; {_RUN_IT_HERE}"
         return self._obstacle
 
-    def write_chains(self, samples: Sequence[Sample], max_completion_tokens: int) -> list[Rollout]:
-        """Answer questions; one greedy chain each.
+    def write_chains(
+        self, samples: Sequence[Sample], max_completion_tokens: int, sampling: Sampling = GREEDY
+    ) -> list[Rollout]:
+        """Answer questions; one chain each.
 
         Where the server reports no token ids, those of the prompt are missing and those of the chain `UNKNOWN_ID`.
 
@@ -110,7 +119,7 @@ class ServerExaminee:
             ServerError: the server does not answer, or refuses a prompt.
         """
         _check_length("max_completion_tokens", max_completion_tokens)
-        return self._connection.map(lambda sample: self._write_chain(sample, max_completion_tokens), samples)
+        return self._connection.map(lambda sample: self._write_chain(sample, max_completion_tokens, sampling), samples)
 
     def continue_cuts(self, cuts: Sequence[Cut], max_new_tokens: int) -> list[str]:
         """Return the text written behind each cut; a server with a prefix cache reads the shared part once.
@@ -174,12 +183,12 @@ class ServerExaminee:
         """Return the conversation that asks a sample's question."""
         return write_conversation(sample, self._system_prompt, self._neutralise)
 
-    def _write_chain(self, sample: Sample, max_tokens: int) -> Rollout:
+    def _write_chain(self, sample: Sample, max_tokens: int, sampling: Sampling) -> Rollout:
         if self._continuation is None:
-            texts = write_text_only(self._connection, self.converse(sample), max_tokens, sample.id)
+            texts = write_text_only(self._connection, self.converse(sample), max_tokens, sample, sampling)
             return Rollout(sample, (), (UNKNOWN_ID,) * len(texts), texts)
         prompt = self._continuation.find_prompt(sample)
-        ids = self._continuation.write(sample, prompt, (), max_tokens)
+        ids = self._continuation.write(sample, prompt, (), max_tokens, sampling)
         return Rollout(sample, prompt, ids, spell_tokens(self._tokenizer, ids))
 
     def _continue_cut(self, way: Continuation, cut: Cut, max_tokens: int) -> str:

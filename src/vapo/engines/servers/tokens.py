@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vapo.api.refusals import ServerError
 from vapo.api.replies import take_choice
 from vapo.core.picture_names import name_image
+from vapo.engines.examination.examinee import GREEDY, Sampling
 from vapo.engines.examination.shown_again import STAND_INS, find_common_end
 from vapo.engines.servers.connection import ServerConnection
 from vapo.engines.servers.conversation import Message, count_turns, show_pictures, write_turn
@@ -67,14 +68,22 @@ class TokenEndpoints:
             self._keep(_name(sample.images), _read_pictures(reply))
         return tuple(reply["token_ids"])
 
-    def write(self, sample: Sample, prompt_ids: Sequence[int], ids: Sequence[int], max_tokens: int) -> tuple[int, ...]:
-        """Return what the model writes behind `ids`, the likeliest token each time, with the end token.
+    def write(
+        self,
+        sample: Sample,
+        prompt_ids: Sequence[int],
+        ids: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling = GREEDY,
+    ) -> tuple[int, ...]:
+        """Return what the model writes behind `ids`, with the end token.
 
         Args:
             sample: its pictures are those of the prompt.
             prompt_ids: the prompt, pictures expanded.
             ids: the beginning of the completion.
             max_tokens: the most to write.
+            sampling: how.
 
         Raises:
             ModelError: the model's context is too short.
@@ -88,8 +97,14 @@ class TokenEndpoints:
                 f"server's context of {context}; ask for fewer new tokens, use smaller pictures, or start the server "
                 "with a larger --max-model-len"
             )
-        sampling = {"max_tokens": max_tokens, "temperature": 0.0, "logit_bias": self._never, "detokenize": False}
-        choice = self._generate(sample, [*prompt_ids, *ids], sampling)
+        options = {
+            "max_tokens": max_tokens,
+            "temperature": sampling.temperature,
+            "seed": sampling.seed_for(sample),
+            "logit_bias": self._never,
+            "detokenize": False,
+        }
+        choice = self._generate(sample, [*prompt_ids, *ids], options)
         return tuple(choice["token_ids"])
 
     def ask(
