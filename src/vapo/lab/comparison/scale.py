@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vapo.lab.sizes import Size
+if TYPE_CHECKING:
+    from vapo.lab.sizes import Size
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ def make_jobs(
     """
     measuring = {
         "max_completion_tokens": recipe.training["max_completion_length"],
+        "temperature": recipe.training["temperature"],  # chains as they were trained
         "step": 100 / recipe.num_depths,
         "num_depths": recipe.num_depths,
         "claims_per_depth": recipe.claims_per_depth,
@@ -115,9 +116,6 @@ def make_jobs(
         "max_steps": steps,
         "seed": seed,
         "use_cpu": True,
-        "logging_steps": 1,
-        "save_steps": 5,
-        "save_total_limit": 1,
         "log_completions": True,  # the learning curves are drawn from these tables
         "num_completions_to_print": 0,
         "disable_tqdm": True,
