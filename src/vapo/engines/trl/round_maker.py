@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
-
-import numpy as np
 
 from vapo.engines.policy.chain_texts import spell_tokens
+from vapo.engines.probes.draws import seed_evaluation_draws, seed_training_draws
 from vapo.engines.probes.probe_round import ProbeRound
 from vapo.engines.trl.rows import SampleReader
 from vapo.types import Rollout, Sample
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
     from vapo.engines.trl.trainer import VAPOTrainer
-
-TRAIN_DRAWS, EVAL_DRAWS = 0, 1  # keep generators of training and of evaluation apart
 
 
 class RoundMaker:
@@ -56,15 +52,11 @@ class RoundMaker:
         return ProbeRound(trainer.algorithm, rollouts, generators)
 
     def _draws(self, sample: Sample, group: int, member: int) -> Generator:
-        """Return the generator of one completion's anchors and claims.
-
-        Its seed is made of the run's seed and the completion's place in the run, all of which a checkpoint holds, so
-        a resumed run draws what the uninterrupted one would have drawn.
-        """
+        """Return the generator of one completion's anchors and claims, seeded by what a checkpoint holds."""
         trainer = self._trainer
+        seed = trainer.args.probe_seed
         if trainer.model.training:
-            place = [TRAIN_DRAWS, trainer.rollout_number(), group]
-        else:
-            place = [EVAL_DRAWS, trainer.state.global_step, crc32(sample.id.encode())]
-        own = [] if trainer.algorithm.needs.shared_draws else [member]
-        return np.random.default_rng([trainer.args.probe_seed, *place, *own])
+            number = trainer.rollout_number()
+            return seed_training_draws(trainer.algorithm, seed, rollout_number=number, group=group, member=member)
+        step = trainer.state.global_step
+        return seed_evaluation_draws(trainer.algorithm, seed, step=step, sample=sample, member=member)
