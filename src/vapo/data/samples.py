@@ -23,6 +23,13 @@ class Samples(Sequence[Sample]):
 
     A slice is again `Samples`. `skipped` tells which rows were left out and why; `source` is the data's name.
     It can be pickled, for workers that load data, if its source can.
+
+    Args:
+        reader: reads rows.
+        policy: which images may be opened.
+        row_numbers: the rows that are samples.
+        claim_counts: true and false claims of each of these rows, and of others maybe.
+        skipped: the rows that are none.
     """
 
     def __init__(
@@ -30,6 +37,7 @@ class Samples(Sequence[Sample]):
         reader: RowReader,
         policy: PicturePolicy,
         row_numbers: Sequence[int],
+        claim_counts: Mapping[int, tuple[int, int]],
         skipped: tuple[RowProblem, ...] = (),
     ) -> None:
         self.source = reader.rows.source
@@ -37,6 +45,7 @@ class Samples(Sequence[Sample]):
         self._reader = reader
         self._policy = policy
         self._row_numbers = row_numbers
+        self._claim_counts = claim_counts
 
     def __len__(self) -> int:
         return len(self._row_numbers)
@@ -47,7 +56,7 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, index: slice) -> Samples: ...
     def __getitem__(self, index: int | slice) -> Sample | Samples:
         if isinstance(index, slice):
-            return Samples(self._reader, self._policy, self._row_numbers[index], self.skipped)
+            return Samples(self._reader, self._policy, self._row_numbers[index], self._claim_counts, self.skipped)
         return self._load(self._row_numbers[index])
 
     def __iter__(self) -> Iterator[Sample]:
@@ -61,6 +70,12 @@ class Samples(Sequence[Sample]):
         """The row that each sample comes from, counted from 0."""
         return self._row_numbers
 
+    @property
+    def num_claims(self) -> tuple[int, int]:
+        """How many true and how many false claims the samples have, counted when they were checked."""
+        counts = [self._claim_counts[row] for row in self._row_numbers]
+        return sum(true for true, _ in counts), sum(false for _, false in counts)
+
     def leave_out(self, reasons: Mapping[int, str]) -> Samples:
         """Return the samples but some of them, whose rows are added to `skipped`.
 
@@ -70,7 +85,7 @@ class Samples(Sequence[Sample]):
         rows = {self._row_numbers[place]: reason for place, reason in reasons.items()}
         problems = [RowProblem(row, self._reader.rows.locate(row), reason) for row, reason in rows.items()]
         kept = [row for row in self._row_numbers if row not in rows]
-        return Samples(self._reader, self._policy, kept, (*self.skipped, *problems))
+        return Samples(self._reader, self._policy, kept, self._claim_counts, (*self.skipped, *problems))
 
     def _load(self, row: int) -> Sample:
         try:
@@ -131,11 +146,14 @@ def load_samples(
 
     problems: list[RowProblem] = []
     readable: list[int] = []
+    claim_counts: dict[int, tuple[int, int]] = {}
     for index, outcome in check_texts(reader, count):
         if isinstance(outcome, RowProblem):
             problems.append(outcome)
         else:
             readable.append(index)
+            true = sum(claim.is_true for claim in outcome.claims)
+            claim_counts[index] = (true, len(outcome.claims) - true)
     _refuse_text_only(problems, count, rows.source)
     if on_bad_row == "error" and problems:
         raise DataError(f"{rows.source}, {list_problems(problems)}; {_REMEDY}")
@@ -151,7 +169,7 @@ def load_samples(
     problems.sort(key=lambda problem: problem.row or 0)
     if not usable:
         raise DataError(f"{rows.source}: no row can be used; {list_problems(problems)}")
-    return Samples(reader, policy, usable, tuple(problems))
+    return Samples(reader, policy, usable, claim_counts, tuple(problems))
 
 
 def prepare_reader(

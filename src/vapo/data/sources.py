@@ -137,6 +137,28 @@ def _open_hub(name: str, split: str | None) -> Rows:
     return DatasetRows(dataset, name, Folder(cache, cache))
 
 
+def list_files(source: str, split: str | None) -> list[Path]:
+    """Return the files that `open_rows` reads rows from; none for a data set on the hub.
+
+    Raises:
+        DataError: the folder holds no data, or has no such split.
+    """
+    path = Path(source).expanduser()
+    if not path.is_dir():
+        return [path] if path.is_file() else []
+    if any((path / mark).is_file() for mark in _MARKS_OF_SAVED):
+        part = path / split if split is not None and (path / split).is_dir() else path
+        return sorted(part.glob("**/*.arrow"))
+    return _choose_split(find_parts(path), split, f"the folder {path}")
+
+
+def find_commit(name: str) -> str | None:
+    """Return the commit at which a data set of the hub lies in the cache; None if that is not known."""
+    constants = import_untyped("huggingface_hub.constants")
+    reference = Path(constants.HF_HUB_CACHE) / f"datasets--{name.replace('/', '--')}" / "refs" / "main"
+    return reference.read_text(encoding="utf-8").strip() if reference.is_file() else None
+
+
 def _check_only_split(dataset: Any, split: str | None, source: str) -> None:
     own = str(dataset.split or "train")
     _choose_split(dict.fromkeys([own, "train"]), split or own, source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from vapo.drafts import write_atomically
 from vapo.errors import ConfigError
 
 SETTINGS, VERSIONS, METRICS, POLICY_SAVED = "settings.json", "versions.json", "metrics.jsonl", "finished"
+DATA = "data.json"
 PACKAGES = ("vapo", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "math-verify", "tokenizers")
 
 
@@ -45,6 +46,12 @@ class RunFolder:
             remedy="choose another --output_dir, or delete that folder to start anew",
         )
         write_atomically(self.path / VERSIONS, json.dumps(list_versions(), indent=2) + "\n")
+
+    def record_data(self, describe: Callable[[], Mapping[str, Any]]) -> None:
+        """Record where a new run's data came from: by split, what `describe` returns; an old run keeps its record."""
+        file = self.path / DATA
+        if not file.exists():
+            write_atomically(file, json.dumps(describe(), indent=2, ensure_ascii=False) + "\n")
 
     def find_checkpoint(self) -> Path | None:
         """Return the last complete checkpoint. One whose writing was cut off is not complete and is passed over."""

@@ -103,6 +103,9 @@ def test_a_run_folder_explains_itself(world, undisturbed):
     assert settings["data"] == str(world / "data.jsonl") and settings["beta"] == 0.0
     assert json.loads((undisturbed / "versions.json").read_text()) == list_versions()
     assert steps_logged(undisturbed) == [1, 2, 3, 4, 5, 6]
+    (data,) = json.loads((undisturbed / "data.json").read_text()).values()
+    assert (data["rows"], data["true_claims"], data["false_claims"]) == (8, 8, 8)
+    assert [file["name"] for file in data["files"]] == ["data.jsonl"]
 
 
 def test_killed_twice_it_ends_as_if_undisturbed(world, undisturbed, tmp_path):

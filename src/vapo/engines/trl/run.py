@@ -12,6 +12,7 @@ import torch
 from transformers import AutoConfig, TrainerCallback
 from trl import get_peft_config, get_quantization_config
 
+from vapo.data.origin import describe_origin
 from vapo.data.samples import Samples, load_samples
 from vapo.engines.policy.checkpoint import load_processor
 from vapo.engines.run_folder import MetricsFile, RunFolder
@@ -65,14 +66,16 @@ def train(
     rows = make_training_rows(samples, system_prompt=options.data.system_prompt)
     check_arguments(training, rows)
     check_vllm(options.model_name, training)
-    eval_rows = None
+    loaded, eval_rows = {options.data.data_split: samples}, None
     if options.data.eval_split is not None:
         eval_samples = load_split(options, options.data.eval_split, require_claims=needs_claims)
         eval_rows = make_training_rows(eval_samples, system_prompt=options.data.system_prompt)
+        loaded[options.data.eval_split] = eval_samples
     folder = RunFolder(str(training.output_dir), training.world_size)
     if training.process_index == 0:
         own = {} if reward_funcs is None else {"reward_funcs": [function.__name__ for function in reward_funcs]}
         folder.open({**describe(options), **own})
+        folder.record_data(lambda: {split: describe_origin(options.source, split, s) for split, s in loaded.items()})
     checkpoint = folder.find_checkpoint()
     done = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
     if folder.is_finished:
