@@ -5,7 +5,6 @@ What is received is handed on byte for byte. The key comes from the environment 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -105,11 +104,11 @@ class ModelServer:
             ServerError: there is no answer; `may_pass` tells whether others may fare better.
         """
         began = time.monotonic()
-        message = await asyncio.to_thread(write_message, instruction, images)
+        message = write_message(instruction, images)
         body = {"model": self.model, "messages": [message], **options}
         if beginning:
             body["messages"] = [message, {"role": "assistant", "content": beginning}]
-            body["extra_body"] = {"continue_final_message": True, "add_generation_prompt": False}
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
         completion = await self._patience.call(lambda left_out: self._complete(body, left_out), CHAT)
         prompt_tokens, completion_tokens = count_tokens(completion.reply)
         return RawAnswer(
@@ -140,8 +139,11 @@ class ModelServer:
         return self._check(await self._client.post(path, body=body, cast_to=object), path)
 
     async def _complete(self, body: Mapping[str, Any], left_out: frozenset[str]) -> _Completion:
-        create: Any = self._client.chat.completions.with_raw_response.create
-        content: bytes = (await create(**leave_out(body, left_out))).content
+        from openai import HttpxBinaryResponseContent
+
+        # Not by `chat.completions`, which looks at every word of a request and takes as long again as sending it.
+        sent = leave_out(body, left_out)
+        content = (await self._client.post(CHAT, body=sent, cast_to=HttpxBinaryResponseContent)).content
         reply = self._check(json.loads(content), CHAT)
         take_choice(reply)
         return _Completion(content, reply)

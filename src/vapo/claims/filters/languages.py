@@ -54,16 +54,22 @@ def is_in_language(text: str, language: str) -> bool:
         language: one of `SCRIPTS`.
     """
     plain = without_quotations(text)
-    scripts = [_find_script(character) for character in plain if character.isalpha()]
-    if sum(script.startswith(SCRIPTS[language]) for script in scripts) < _LEAST_SHARE * len(scripts):
+    if not (plain.isascii() and "LATIN" in SCRIPTS[language]) and not _is_in_script(plain, language):
         return False
-    if language == "Japanese" and not any(script.startswith(("HIRAGANA", "KATAKANA")) for script in scripts):
-        return False  # Chinese
     if language not in _COMMON:
         return True
     counts = Counter(name for word in list_words(plain) for name in _LANGUAGES_OF.get(word, ()))
     most = max(counts.values(), default=0)
     return counts[language] == most or most < _LEAST_WORDS
+
+
+def _is_in_script(plain: str, language: str) -> bool:
+    scripts = [_find_script(character) for character in plain if character.isalpha()]
+    if sum(script.startswith(SCRIPTS[language]) for script in scripts) < _LEAST_SHARE * len(scripts):
+        return False
+    if language == "Japanese":  # else it is Chinese
+        return any(script.startswith(("HIRAGANA", "KATAKANA")) for script in scripts)
+    return True
 
 
 @lru_cache(maxsize=4096)

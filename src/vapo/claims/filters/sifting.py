@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from vapo.claims.filters.kinds import find_kind
 from vapo.claims.filters.objections import FilterSettings, find_objection
-from vapo.claims.filters.words import is_negated, reduce_words, without_negation
+from vapo.claims.filters.words import affirm, is_negated, reduce_words
 from vapo.claims.store.claims import NewClaim
 from vapo.types import Claim
 
@@ -44,7 +44,7 @@ class Pool:
         self.texts.append(claim.text)
         self.kinds[kind] += 1
         self.wordings.add(reduce_words(claim.text))
-        self.affirmed.setdefault(reduce_words(without_negation(claim.text)), is_negated(claim.text))
+        self.affirmed.setdefault(affirm(claim.text), is_negated(claim.text))
 
 
 def make_pool(per_image: int, kept: Sequence[tuple[Claim, str]]) -> Pool:
@@ -103,7 +103,7 @@ def _is_known(text: str, pool: Pool, settings: FilterSettings, likeness: Likenes
 
 def _is_counterpart(text: str, pool: Pool) -> bool:
     """Return whether a claim is the negation of one there is, or the other way round."""
-    known = pool.affirmed.get(reduce_words(without_negation(text)))
+    known = pool.affirmed.get(affirm(text))
     return known is not None and known != is_negated(text)
 
 

@@ -35,14 +35,16 @@ def reduce_words(text: str) -> tuple[str, ...]:
     return tuple(_reduce(word) for word in list_words(text) if word not in _EMPTY)
 
 
+@lru_cache(maxsize=4096)
 def is_negated(text: str) -> bool:
     """Return whether a claim says that something is not so."""
     return _NEGATION.search(without_quotations(text)) is not None
 
 
-def without_negation(text: str) -> str:
-    """Return a claim without the words that negate it."""
-    return _NEGATION.sub(" ", text)
+@lru_cache(maxsize=4096)
+def affirm(text: str) -> tuple[str, ...]:
+    """Return the words that carry a claim, as `reduce_words` does, without those that negate it."""
+    return reduce_words(_NEGATION.sub(" ", text))
 
 
 def find_figures(text: str) -> frozenset[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from vapo.claims.asking.pictures import encode_picture
@@ -14,6 +16,9 @@ from vapo.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+_AT_A_TIME = 8  # rows for which a thread is woken
 
 
 class Row(Protocol):
@@ -70,16 +75,18 @@ class Intake:
         self._store = store
         self._max_pixels = max_pixels
         self._lock = asyncio.Lock()
+        self._read: deque[Row | DataError] = deque()
 
     async def take(self) -> Arrival | None:
         """Take in the next row; None if there is none."""
-        try:
-            async with self._lock:
-                row = await asyncio.to_thread(next, self._rows, None)
-        except DataError as error:
-            return Arrival("", None, why=str(error))
+        async with self._lock:
+            if not self._read:
+                self._read.extend(await asyncio.to_thread(self._read_some))
+            row = self._read.popleft() if self._read else None
         if row is None:
             return None
+        if isinstance(row, DataError):
+            return Arrival("", None, why=str(row))
         known = find_row(self._store, row.source, row.name)
         if known is not None and known.stamp == row.stamp != "":
             return Arrival(row.name, known.subject)
@@ -91,6 +98,16 @@ class Intake:
             subject = add_subject(self._store, images)
             add_row(self._store, row.source, row.name, row.stamp, subject)
         return Arrival(row.name, subject, images)
+
+    def _read_some(self) -> list[Row | DataError]:
+        """Return the next few rows, up to one that cannot be read."""
+        found: list[Row | DataError] = []
+        try:
+            for row in islice(self._rows, _AT_A_TIME):
+                found.append(row)
+        except DataError as error:
+            found.append(error)
+        return found
 
     def _encode(self, row: Row) -> tuple[StoredImage, ...]:
         return tuple(encode_picture(image, self._max_pixels) for image in row.open())
