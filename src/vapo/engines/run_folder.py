@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
 
 from vapo.drafts import write_atomically
 from vapo.errors import ConfigError
@@ -25,7 +26,7 @@ class RunFolder:
 
     Args:
         path: made if it does not exist.
-        num_processes: how many processes train; a complete checkpoint holds the random state of each.
+        num_processes: how many processes train.
     """
 
     def __init__(self, path: str | Path, num_processes: int = 1) -> None:
@@ -64,7 +65,7 @@ class RunFolder:
 
     def has_all_steps(self, checkpoint: Path) -> bool:
         """Whether the run had made its last step at `checkpoint`."""
-        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        state = _read_state(checkpoint)
         return state["global_step"] >= state["max_steps"]
 
     @property
@@ -88,13 +89,40 @@ class RunFolder:
             kept = [line for line in file.read_text(encoding="utf-8").splitlines() if _step_of(line) <= last_step]
             write_atomically(file, "".join(line + "\n" for line in kept))
 
+    def count_processes_of(self, checkpoint: Path) -> int:
+        """Return how many processes wrote `checkpoint`."""
+        return self._read_num_processes(_read_state(checkpoint))
+
+    def _read_num_processes(self, state: Mapping[str, Any]) -> int:
+        return (
+            state.get("stateful_callbacks", {})
+            .get("ProcessCount", {})
+            .get("args", {})
+            .get("num_processes", self._num_processes)
+        )
+
     def _is_complete(self, folder: Path) -> bool:
         # transformers writes the state last on the main process; the random states of others may come later still.
         try:
-            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+            state = _read_state(folder)
         except (OSError, ValueError):
             return False
-        return len(list(folder.glob("rng_state*.pth"))) >= self._num_processes
+        return len(list(folder.glob("rng_state*.pth"))) >= self._read_num_processes(state)
+
+
+class ProcessCount(TrainerCallback, ExportableState):
+    """Keeps the number of processes that train in every checkpoint, which holds a random state of each.
+
+    Args:
+        num_processes: how many.
+    """
+
+    def __init__(self, num_processes: int) -> None:
+        self._num_processes = num_processes
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint's `trainer_state.json` keeps of this callback."""
+        return {"args": {"num_processes": self._num_processes}, "attributes": {}}
 
 
 class MetricsFile(TrainerCallback):
@@ -165,6 +193,10 @@ def list_versions() -> dict[str, str]:
         except PackageNotFoundError:
             versions[package] = "not installed"
     return versions
+
+
+def _read_state(checkpoint: Path) -> dict[str, Any]:
+    return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
 
 
 def _step_of(line: str) -> int:

@@ -18,7 +18,7 @@ from tiny_models import save_tiny
 
 from vapo.cli import main
 from vapo.drafts import write_atomically
-from vapo.engines.run_folder import RunFolder, choose_system_prompt, list_versions
+from vapo.engines.run_folder import ProcessCount, RunFolder, choose_system_prompt, list_versions
 from vapo.engines.trl.options import parse_run
 from vapo.errors import ConfigError
 
@@ -139,7 +139,7 @@ def test_two_processes_train_one_policy(world, tmp_path):
     run([*launch, *words[1:]])
     assert steps_logged(out) == [1, 2]
     assert len(list((out / "checkpoint-2").glob("rng_state_*.pth"))) == 2
-    assert json.loads((out / "settings.json").read_text())["gradient_accumulation_steps"] == 2
+    assert "gradient_accumulation_steps" not in json.loads((out / "settings.json").read_text())
 
 
 class TestAgain:
@@ -169,6 +169,19 @@ class TestRunFolder:
         folder.remove_checkpoints_after(tmp_path / "checkpoint-9")
         assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-9"]
         assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 9}\n'
+
+    @pytest.mark.parametrize("reading", [1, 2, 3])
+    def test_a_checkpoint_is_complete_with_the_states_of_those_who_wrote_it(self, tmp_path, reading):
+        states = {"ProcessCount": ProcessCount(2).state()}
+        for step in (1, 2):
+            (tmp_path / f"checkpoint-{step}").mkdir()
+            (tmp_path / f"checkpoint-{step}" / "rng_state_0.pth").touch()
+            state = json.dumps({"global_step": step, "stateful_callbacks": states})
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+        (tmp_path / "checkpoint-1" / "rng_state_1.pth").touch()
+        folder = RunFolder(tmp_path, num_processes=reading)
+        assert folder.find_checkpoint() == tmp_path / "checkpoint-1"
+        assert folder.count_processes_of(tmp_path / "checkpoint-1") == 2
 
     def test_a_policy_is_asked_as_it_was_trained(self, tmp_path):
         (tmp_path / "checkpoint-2").mkdir()

@@ -395,6 +395,7 @@ PRIVATE_METHODS = {
     "_log_completion_extra": ["self", "column", "values"],
     "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],
     "_load_best_model": ["self"],
+    "_load_optimizer_and_scheduler": ["self", "checkpoint"],
     "training_step": ["self", "model", "inputs", "num_items_in_batch"],
 }
 

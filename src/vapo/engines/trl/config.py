@@ -162,6 +162,12 @@ class VAPOConfig(GRPOConfig):
                 f"dropped completions; use one of {', '.join(DYNAMIC_SAMPLING_LOSSES)}"
             )
 
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes; accelerate numbers CPUs, but torch loads no tensor to "cpu:0"."""
+        device = super().device
+        return torch.device("cpu") if device.type == "cpu" else device
+
     def make_algorithm(self) -> Algorithm:
         """Return the algorithm these options describe."""
         assert self.accuracy_weight is not None and self.format_weight is not None

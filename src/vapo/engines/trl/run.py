@@ -15,17 +15,21 @@ from trl import get_peft_config, get_quantization_config
 from vapo.data.origin import describe_origin
 from vapo.data.samples import Samples, load_samples
 from vapo.engines.policy.checkpoint import load_processor
-from vapo.engines.run_folder import MetricsFile, RunFolder
+from vapo.engines.run_folder import MetricsFile, ProcessCount, RunFolder
 from vapo.engines.trl.checks import check_arguments
 from vapo.engines.trl.options import RunOptions
 from vapo.engines.trl.prompt_lengths import leave_out_long_prompts
 from vapo.engines.trl.rows import make_training_rows
+from vapo.engines.trl.sharding import check_same_sharding
 from vapo.engines.trl.trainer import VAPOTrainer
 from vapo.engines.trl.vllm_rollouts import check_vllm
 from vapo.errors import ConfigError, ModelError
 
 # Where a run is written, reported or executed does not change what it computes.
 NOT_SETTINGS = ("output_dir", "run_name", "report_to", "logging_dir", "disable_tqdm", "hub_token", "local_rank")
+
+# Derived from update_batch_size and the number of processes, which may change while a run is interrupted.
+SHARES_OF_PROCESSES = ("gradient_accumulation_steps", "steps_per_generation")
 
 NEEDED_PACKAGES = (
     ("use_peft", "peft", "peft"),
@@ -77,6 +81,8 @@ def train(
         folder.open({**describe(options), **own})
         folder.record_data(lambda: {split: describe_origin(options.source, split, s) for split, s in loaded.items()})
     checkpoint = folder.find_checkpoint()
+    if checkpoint is not None and not folder.is_finished:
+        check_same_sharding(checkpoint, training)
     done = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
     if folder.is_finished:
         return FinishedRun(folder.path, done, 0)
@@ -88,7 +94,7 @@ def train(
         eval_dataset=eval_rows,
         quantization_config=get_quantization_config(options.model),
         peft_config=get_peft_config(options.model),
-        callbacks=[MetricsFile(folder.path), *callbacks],
+        callbacks=[MetricsFile(folder.path), ProcessCount(training.world_size), *callbacks],
     )
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
@@ -96,6 +102,12 @@ def train(
     trainer.accelerator.wait_for_everyone()
     if checkpoint is not None:
         trainer.accelerator.print(f"going on from {checkpoint}")
+        before = folder.count_processes_of(checkpoint)
+        if before != training.world_size:
+            trainer.accelerator.print(
+                f"{before} process(es) came so far and {training.world_size} go on: with the same data, batches and "
+                "probes, but the policy draws other tokens from here on"
+            )
     steps = done
     if checkpoint is not None and folder.has_all_steps(checkpoint):  # stopped between the last step and the end
         trainer._load_from_checkpoint(str(checkpoint))
@@ -140,7 +152,8 @@ def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samp
 
 def describe(options: RunOptions) -> dict[str, Any]:
     """Return all settings that a run's result depends on."""
-    training = {name: value for name, value in options.training.to_dict().items() if name not in NOT_SETTINGS}
+    left_out = NOT_SETTINGS if options.training.update_batch_size is None else NOT_SETTINGS + SHARES_OF_PROCESSES
+    training = {name: value for name, value in options.training.to_dict().items() if name not in left_out}
     return {
         **asdict(options.data),
         **training,

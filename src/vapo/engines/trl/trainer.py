@@ -33,6 +33,11 @@ from vapo.engines.trl.packing import BatchScores, TreePacking
 from vapo.engines.trl.rewards import accuracy_reward, format_reward, opened_format_reward
 from vapo.engines.trl.round_maker import RoundMaker
 from vapo.engines.trl.rows import SampleReader, keep_text_plain
+from vapo.engines.trl.sharding import (
+    name_layers_to_shard,
+    optimizer_without_idle_weights,
+    reference_sharded_like_policy,
+)
 from vapo.engines.trl.vllm_rollouts import check_vllm, make_vllm_prober, mend_rollouts, never_sample, probes_on_vllm
 from vapo.errors import ConfigError, ModelError
 from vapo.models.image_features import (
@@ -122,15 +127,16 @@ class VAPOTrainer(GRPOTrainer):
             reward_funcs = [*reward_funcs, perception_bonus]
         args.reward_weights = given_weights
         self._rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
-        super().__init__(
-            model=model,
-            reward_funcs=reward_funcs,
-            args=args,
-            train_dataset=train_dataset,
-            eval_dataset=eval_dataset,
-            processing_class=processing_class,
-            **kwargs,
-        )
+        with reference_sharded_like_policy():
+            super().__init__(
+                model=model,
+                reward_funcs=reward_funcs,
+                args=args,
+                train_dataset=train_dataset,
+                eval_dataset=eval_dataset,
+                processing_class=processing_class,
+                **kwargs,
+            )
         if not isinstance(self.processing_class, ProcessorMixin):
             raise ModelError(
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
@@ -138,6 +144,8 @@ class VAPOTrainer(GRPOTrainer):
             )
         if args.freeze_vision:
             freeze_vision(self.model)
+        if self.is_fsdp_enabled:
+            name_layers_to_shard(self.accelerator.state.fsdp_plugin, self.model)
         self._neutralise = make_neutraliser(self.processing_class)
         self._adopt_think_format()
         self._gate_column = self._find_gate_column(args.gate_reward, probing)
@@ -282,9 +290,13 @@ class VAPOTrainer(GRPOTrainer):
         return rewards_NF
 
     def rollout_number(self) -> int:
-        """Return the place of the present micro-step in the run, which a resumed run counts on from its checkpoint."""
+        """Return how many rollouts the run has made before: a resumed one counts on from its checkpoint.
+
+        The number is the same on any number of processes, which share a rollout's completions.
+        """
         accumulation = self.args.gradient_accumulation_steps
-        return self.state.global_step * accumulation + self._step % accumulation
+        micro_step = self.state.global_step * accumulation + self._step % accumulation
+        return micro_step // (self.args.steps_per_generation * self.num_iterations)
 
     def _training_progress(self) -> float:
         return min(self.state.global_step / self.state.max_steps, 1.0) if self.state.max_steps > 0 else 0.0
@@ -310,6 +322,10 @@ class VAPOTrainer(GRPOTrainer):
             return
         saved = type(model).from_pretrained(resume_from_checkpoint, dtype=model.dtype, use_safetensors=True)
         model.load_state_dict(saved.state_dict())
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with optimizer_without_idle_weights():
+            super()._load_optimizer_and_scheduler(checkpoint)
 
     def _load_best_model(self) -> None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
