@@ -30,7 +30,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 def take_report(folder: Path) -> list[Path]:
     """Diagnose, keep the report, photograph its first screen and its inspector; return the files."""
-    run(["diagnose", "lab", "--limit", str(NUM_QUESTIONS), "--out", str(folder)])
+    run(["diagnose", "lab", "--limit", str(NUM_QUESTIONS), "--closing", "</think>", "--out", str(folder)])
     example = Path(shutil.copy(folder / "report.html", DOCS / "example_report.html"))
     files = [DOCS / "diagnosis_report.png", DOCS / "diagnosis_inspector.png"]
     with open_page(example.as_uri()) as page:
