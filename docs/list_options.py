@@ -20,9 +20,10 @@ from vapo.cli.parser import Parser
 from vapo.core.rewards import PRESETS, Preset
 from vapo.engines.recipes import list_recipes
 from vapo.engines.trl.config import VAPOConfig
+from vapo.engines.trl.launch import LaunchOptions
 from vapo.engines.trl.options import DataOptions
 
-PAGES = ("training.md", "readings.md", "recipes.md", "commands.md")
+PAGES = ("training.md", "many_gpus.md", "readings.md", "recipes.md", "commands.md")
 PARSED_BY_TRL = "vapo train"  # its options are those of a run, which have tables of their own
 PLACES: dict[Any, str] = {int: "N", float: "X", Path: "PATH"}
 
@@ -38,6 +39,11 @@ def list_own_options() -> str:
 def list_data_options() -> str:
     """Return a table of the options of `vapo train` that say what to train on."""
     return write_table(("Option", "Default", "Meaning"), (describe_field(field) for field in fields(DataOptions)))
+
+
+def list_launch_options() -> str:
+    """Return a table of the options of `vapo train` that say how its processes are started."""
+    return write_table(("Option", "Default", "Meaning"), (describe_field(field) for field in fields(LaunchOptions)))
 
 
 def list_presets() -> str:
@@ -122,6 +128,7 @@ def explain(action: argparse.Action) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "own options": list_own_options,
     "data options": list_data_options,
+    "launch options": list_launch_options,
     "presets": list_presets,
     "recipes": list_shipped_recipes,
     "commands": list_commands,

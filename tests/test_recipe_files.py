@@ -14,7 +14,6 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 import yaml
-from accelerate.commands.launch import launch_command_parser
 from engines.training_world import letters_and_marks_only
 from PIL import Image
 from tiny_models import build_tiny, save_tiny, tiny_tokenizer
@@ -24,7 +23,7 @@ from vapo.algorithms.vapo import VAPO
 from vapo.cli import main
 from vapo.engines.policy.checkpoint import load_policy
 from vapo.engines.recipes import list_recipes, open_recipe
-from vapo.engines.trl.options import RunOptions, parse_run
+from vapo.engines.trl.options import RunOptions, parse_launch, parse_run
 
 RECIPES = [recipe.name for recipe in list_recipes()]
 OF_THE_PAPER = ("qwen2_5_vl_3b", "qwen2_5_vl_7b", "qwen2_5_vl_7b_server", "qwen3_vl_8b")
@@ -62,13 +61,10 @@ def test_it_shows_how_it_is_started(name):
     head = open_recipe(name).text.partition("\n\n")[0].replace("# ", "").replace("\\\n", " ")
     (command,) = [line for line in head.splitlines() if "vapo train" in line]
     words = [word for word in shlex.split(command) if not word.startswith("CUDA_VISIBLE_DEVICES=")]
-    num_processes = 1
-    if words[:2] == ["accelerate", "launch"]:
-        launch = launch_command_parser().parse_args(words[2:])
-        num_processes, words = launch.num_processes, [launch.training_script, *launch.training_script_args]
-        assert launch.module and launch.zero_stage == 3 and launch.zero3_save_16bit_model == "true"
-    assert words == ["vapo", "train", "--config", name]
-    assert num_processes == NUM_GPUS.get(name, 1)
+    assert words[:4] == ["vapo", "train", "--config", name]
+    processes = parse_launch(words[2:])
+    assert processes.num_processes == NUM_GPUS.get(name)
+    assert processes.accelerate_config == ("fsdp2" if name in NUM_GPUS else None)
 
 
 @pytest.mark.parametrize("name", RECIPES)

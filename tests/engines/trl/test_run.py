@@ -135,8 +135,7 @@ def test_two_processes_train_one_policy(world, tmp_path):
     out = tmp_path / "run"
     words = command(world, out, "--per_device_train_batch_size", "2", "--update_batch_size", "8")
     words += ["--beta", "0.01", "--max_steps", "2", "--limit", "7"]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
-    run([*launch, *words[1:]])
+    run([*words, "--accelerate_config", "multi_gpu", "--num_processes", "2"])
     assert steps_logged(out) == [1, 2]
     assert len(list((out / "checkpoint-2").glob("rng_state_*.pth"))) == 2
     assert "gradient_accumulation_steps" not in json.loads((out / "settings.json").read_text())

@@ -16,12 +16,14 @@ from vapo.data.columns import DEFAULT_COLUMNS, Columns
 from vapo.data.pictures import MAX_PIXELS
 from vapo.engines.recipes import open_recipe
 from vapo.engines.trl.config import VAPOConfig
+from vapo.engines.trl.launch import LaunchOptions
 from vapo.errors import ConfigError
 
 EXAMPLE = """\
 example:
   vapo train --config run.yaml --learning_rate 1e-5
   vapo train --config qwen2_5_vl_7b --data my.parquet    (a recipe; `vapo recipes` lists them)
+  vapo train --config run.yaml --accelerate_config fsdp2 --num_processes 4
 
   where run.yaml holds any of these options:
     model_name_or_path: lab
@@ -92,7 +94,39 @@ def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
         ConfigError: the file cannot be read, an option is unknown (the nearest right one is named), a value cannot be
             converted, or the model or the data is missing.
     """
-    classes: Any = (DataOptions, VAPOConfig, ModelConfig)
+    parser, arguments = _read(arguments, prog)
+    try:
+        data, training, model, _ = parser.parse_args_and_config(arguments)
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise ConfigError(f"{prog}: {error}") from error
+    model_name, source = model.model_name_or_path, data.data
+    for value, name in ((model_name, "model_name_or_path"), (source, "data")):
+        if not value:
+            raise ConfigError(f"{name} is missing; pass --{name} (the word 'lab' stands for the shipped one)")
+    return RunOptions(str(model_name), str(source), data, training, model)
+
+
+def parse_launch(arguments: Sequence[str], prog: str = "vapo train") -> LaunchOptions:
+    """Parse how a run starts its processes, and leave the rest to these.
+
+    Raises:
+        ConfigError: as `parse_run`, but for values that are none of the launch's.
+    """
+    parser, arguments = _read(arguments, prog)
+    if {"-h", "--help"} & set(arguments):
+        parser.print_help()
+        parser.exit()
+    own: Any = TrlParser((LaunchOptions,), prog=prog, exit_on_error=False)
+    try:
+        options, _ = own.parse_args_and_config(arguments, return_remaining_strings=True)
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise ConfigError(f"{prog}: {error}") from error
+    return options
+
+
+def _read(arguments: Sequence[str], prog: str) -> tuple[TrlParser, list[str]]:
+    """Return the parser of a run's options, and the arguments with their names checked and recipes found."""
+    classes: Any = (DataOptions, VAPOConfig, ModelConfig, LaunchOptions)
     parser = TrlParser(classes, prog=prog, epilog=EXAMPLE, exit_on_error=False)
     parser.formatter_class = _KeepExample
     known = sorted({action.dest for action in parser._actions} - {"help"})
@@ -101,15 +135,7 @@ def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
     _check_names(arguments, known)
     if "--config" in arguments:
         _check_config(arguments, known)
-    try:
-        data, training, model = parser.parse_args_and_config(arguments)
-    except (ArgumentError, ValueError, TypeError) as error:
-        raise ConfigError(f"{prog}: {error}") from error
-    model_name, source = model.model_name_or_path, data.data
-    for value, name in ((model_name, "model_name_or_path"), (source, "data")):
-        if not value:
-            raise ConfigError(f"{name} is missing; pass --{name} (the word 'lab' stands for the shipped one)")
-    return RunOptions(str(model_name), str(source), data, training, model)
+    return parser, arguments
 
 
 def _check_config(arguments: list[str], known: Sequence[str]) -> None:
