@@ -1,6 +1,7 @@
 """The build with a toy's plan: it goes through, and stopped and called again it ends where it would have."""
 
 import io
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from vapo.lab.build import ProgressLine, build_lab
 from vapo.lab.cold_start import Course, Plan, Stage
 from vapo.lab.curriculum import Mixture
 from vapo.lab.model import ModelSize
+from vapo.lab.writing import WritingPlan, WritingStage
 
 SIZE = ModelSize(vision_width=16, vision_layers=1, text_width=32, text_mlp=32, text_layers=1, heads=2)
 PLAN = Plan(
@@ -26,6 +28,7 @@ PLAN = Plan(
             ),
         ),
     ),
+    writing=WritingPlan(steps=3, lessons=1, stages=(WritingStage(1.0, first=4, second=2, bridges=2, hints=2),)),
 )
 
 
@@ -34,8 +37,12 @@ class Interrupted(Exception):
 
 
 class StopAt(ProgressLine):
+    def __init__(self, stage: str, step: int):
+        super().__init__(stream=io.StringIO())
+        self.last = stage, step
+
     def __call__(self, stage: str, step: int, steps: int, loss: float) -> None:
-        if stage == "cold start" and step == 4:
+        if (stage, step) == self.last:
             raise Interrupted
         super().__call__(stage, step, steps, loss)
 
@@ -46,7 +53,7 @@ def build(folder, report=None, **changes):
         train_rows=6,
         heldout_rows=4,
         size=SIZE,
-        plan=PLAN,
+        plan=changes.pop("plan", PLAN),
         measure=False,
         save_every_seconds=0,
         report=report or ProgressLine(stream=io.StringIO()),
@@ -56,20 +63,34 @@ def build(folder, report=None, **changes):
 
 def test_an_interrupted_build_ends_as_one_that_was_not(tmp_path):
     whole = build(tmp_path / "whole")
-    with pytest.raises(Interrupted):
-        build(tmp_path / "cut", StopAt(stream=io.StringIO()))
-    assert torch.load(tmp_path / "cut" / "cold_start.pt", weights_only=True)["step"] == 3
+    for stage, step, state in (("cold start", 4, "cold_start.pt"), ("writing", 3, "writing.pt")):
+        with pytest.raises(Interrupted):
+            build(tmp_path / "cut", StopAt(stage, step))
+        assert torch.load(tmp_path / "cut" / state, weights_only=True)["step"] == step - 1
     cut = build(tmp_path / "cut")
-    one, two = (load_file(lab.checkpoint / "model.safetensors") for lab in (whole, cut))
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    for part in ("checkpoint", "writer"):
+        one, two = (load_file(tmp_path / name / part / "model.safetensors") for name in ("whole", "cut"))
+        assert all(torch.equal(one[name], two[name]) for name in one)
     assert whole.train.read_bytes() == cut.train.read_bytes()
     assert whole.heldout.read_bytes() == cut.heldout.read_bytes()
-    assert not (tmp_path / "cut" / "cold_start.pt").exists()
+    assert not list((tmp_path / "cut").glob("*.pt"))
+
+
+def test_the_writer_is_another_model_with_the_same_eyes(tmp_path):
+    lab = build(tmp_path)
+    before, after = (load_file(folder / "model.safetensors") for folder in (lab.checkpoint, lab.writer))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all("language_model" in name for name in changed)
+
+
+def test_a_plan_may_have_no_writer(tmp_path):
+    lab = build(tmp_path, plan=replace(PLAN, writing=None))
+    assert lab.writer is None and not (tmp_path / "writer").exists()
 
 
 def test_a_state_of_another_seed_is_refused(tmp_path):
     with pytest.raises(Interrupted):
-        build(tmp_path, StopAt(stream=io.StringIO()))
+        build(tmp_path, StopAt("cold start", 4))
     with pytest.raises(DataError, match="another seed"):
         build(tmp_path, seed=1)
 

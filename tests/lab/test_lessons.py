@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 
 from vapo.core.boundaries import find_boundaries
-from vapo.lab.cold_start import read_lessons
 from vapo.lab.curriculum import Mixture, Teacher
 from vapo.lab.lessons import JUDGING, SAYING, Branch, Lesson, pack_lessons
 from vapo.lab.model import ModelSize, build_model
 from vapo.lab.sight import scale_pixels
+from vapo.lab.study import read_lessons
 from vapo.lab.tokens import build_processor, train_tokenizer
 
 

@@ -13,9 +13,9 @@ def add_lab(commands: Commands) -> None:
     group = commands.add_parser("lab", help="the small real world").add_subparsers(required=True, metavar="COMMAND")
     parser = group.add_parser(
         "build",
-        help="make the lab's data set, tokenizer and cold-started checkpoint",
+        help="make the lab's data set, tokenizer and cold-started checkpoints",
         description="Make the lab from a seed: pictures of real handwritten digits, questions, claims with exact "
-        "truth, and a small vision-language model that has learned to read them.",
+        "truth, a small vision-language model that has learned to read them, and a copy of it that writes claims.",
         epilog="example: vapo lab build --out runs/lab",
         formatter_class=RAW,
     )
@@ -32,10 +32,15 @@ def add_lab(commands: Commands) -> None:
     parser.set_defaults(command=build)
     parser = group.add_parser(
         "save",
-        help="save the lab's model for vLLM",
-        description="Save the lab's checkpoint in the form that `vllm serve` reads.",
-        epilog="example: vapo lab save --out lab-for-vllm",
+        help="save the lab's models for vLLM",
+        description="Save a checkpoint of the lab in the form that `vllm serve` reads: the model, or the copy of it "
+        "that writes claims.",
+        epilog="example: vapo lab save --out lab-for-vllm\n"
+        "         vapo lab save --model lab-writer --out writer-for-vllm",
         formatter_class=RAW,
+    )
+    parser.add_argument(
+        "--model", default="lab", help="lab, lab-writer, or the folder of one trained from them (default: lab)"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     parser.set_defaults(command=save)
@@ -65,6 +70,8 @@ def build(options: argparse.Namespace) -> int:
         plan=SIZES[options.size].plan,
     )
     print(f"checkpoint: {lab.checkpoint}\ntraining data: {lab.train}\nheld-out data: {lab.heldout}")
+    if lab.writer is not None:
+        print(f"writer of claims: {lab.writer}")
     if lab.ability is not None:
         print(lab.ability)
     return 0
@@ -73,7 +80,7 @@ def build(options: argparse.Namespace) -> int:
 def save(options: argparse.Namespace) -> int:
     from vapo.lab.serving import save_for_vllm
 
-    print(f"the lab's checkpoint for vLLM is in {save_for_vllm(options.out)}")
+    print(f"the lab's checkpoint for vLLM is in {save_for_vllm(options.out, options.model)}")
     return 0
 
 

@@ -20,16 +20,19 @@ from .dataset import write_dataset
 from .model import ModelSize, build_model
 from .tokens import build_processor, train_tokenizer
 from .world import Split
+from .writer import build_writer
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """What was built: the checkpoint's folder, the two parquet files, and what the model can do."""
+    """What was built: the checkpoint, the two parquet files, what the model can do, and its copy
+    that writes claims, which is None if the plan has no such course."""
 
     checkpoint: Path
     train: Path
     heldout: Path
     ability: Ability | None
+    writer: Path | None
 
 
 @dataclass(slots=True)
@@ -70,7 +73,7 @@ def build_lab(
     save_every_seconds: float = 60.0,
     report: ProgressLine | None = None,
 ) -> Lab:
-    """Build a lab in the folder `out`: `train.parquet`, `heldout.parquet` and `checkpoint/`.
+    """Build a lab in the folder `out`: `train.parquet`, `heldout.parquet`, `checkpoint/` and `writer/`.
 
     Interrupted, the same call goes on where it stopped; called once more after the end, it returns what is there.
     `lab.json` says what the folder was made for and, at the end, what the model can do. The data set's bytes depend
@@ -82,11 +85,11 @@ def build_lab(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     train, heldout, checkpoint = folder / "train.parquet", folder / "heldout.parquet", folder / "checkpoint"
-    note = {"made_for": repr((seed, train_rows, heldout_rows, size, plan)), "finished": False, "ability": None}
-    before = _read_note(folder, note["made_for"])
-    if before["finished"]:
-        ability = None if before["ability"] is None else Ability(**before["ability"])
-        return Lab(checkpoint, train, heldout, ability)
+    writer = folder / "writer" if plan.writing is not None else None
+    note = _read_note(folder, repr((seed, train_rows, heldout_rows, size, plan)))
+    ability = None if note["ability"] is None else Ability(**note["ability"])
+    if note["finished"]:
+        return Lab(checkpoint, train, heldout, ability, writer)
     _write_note(folder, note)
     parts: list[tuple[Path, Split, int]] = [(train, "train", train_rows), (heldout, "heldout", heldout_rows)]
     for path, split, rows in parts:
@@ -114,13 +117,29 @@ def build_lab(
         save_every_seconds=save_every_seconds,
         report=report,
     )
-    model.save_pretrained(checkpoint)
-    processor.save_pretrained(checkpoint)
-    ability = measure_ability(model, processor, seed=seed, grids=plan.grids) if measure else None
-    (checkpoint / "README.md").write_text(describe_checkpoint(seed, ability))
-    _write_note(folder, {**note, "finished": True, "ability": None if ability is None else asdict(ability)})
+    if ability is None:
+        model.save_pretrained(checkpoint)
+        processor.save_pretrained(checkpoint)
+        ability = measure_ability(model, processor, seed=seed, grids=plan.grids) if measure else None
+        (checkpoint / "README.md").write_text(describe_checkpoint(seed, ability))
+        note["ability"] = None if ability is None else asdict(ability)
+        _write_note(folder, note)
+    if writer is not None and plan.writing is not None:
+        build_writer(
+            model,
+            processor,
+            writer,
+            seed=seed,
+            plan=plan.writing,
+            grids=plan.grids,
+            measure=measure,
+            state_path=folder / "writing.pt",
+            save_every_seconds=save_every_seconds,
+            report=report,
+        )
+    _write_note(folder, {**note, "finished": True})
     state.unlink(missing_ok=True)
-    return Lab(checkpoint, train, heldout, ability)
+    return Lab(checkpoint, train, heldout, ability, writer)
 
 
 def describe_checkpoint(seed: int, ability: Ability | None) -> str:
@@ -160,7 +179,7 @@ pictures were trained on, also turned and slanted a little; one fifth was held o
 def _read_note(folder: Path, made_for: str) -> dict[str, Any]:
     path = folder / "lab.json"
     if not path.exists():
-        return {"finished": False}
+        return {"made_for": made_for, "finished": False, "ability": None}
     note = json.loads(path.read_text())
     if note["made_for"] != made_for:
         raise DataError(

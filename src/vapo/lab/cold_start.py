@@ -6,27 +6,18 @@ started again ends with the same weights as one that was not.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from torch.nn import functional
 
-from vapo.drafts import drafting
-from vapo.errors import DataError
-
+from .bookmark import Bookmark
 from .curriculum import Mixture, Teacher
-from .lessons import JUDGING, SAYING, TELLING, Batch, pack_lessons
 from .model import LabModel, LabTokenizer
-from .sight import scale_pixels, see_pictures, teach_sight
+from .sight import teach_sight
+from .study import Report, Study, rate_at
 from .world import GRIDS
-
-Report = Callable[[str, int, int, float], None]
-"""Called as report(stage, step, steps, loss) after each step."""
+from .writing import WRITING, WritingPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +43,8 @@ class Course:
         return next(stage for stage in self.stages if step < stage.until * self.steps)
 
     def rate_at(self, step: int) -> float:
-        """Return the learning rate of a step: a linear rise, half the steps level, then a linear fall to 2 percent."""
-        fall = min(1.0, 2 * (1 - step / self.steps))
-        return self.learning_rate * min((step + 1) / self.warmup_steps, 0.02 + 0.98 * fall)
+        """Return the learning rate of a step."""
+        return rate_at(step, self.steps, self.learning_rate, self.warmup_steps)
 
 
 SEEING = (
@@ -84,13 +74,14 @@ REASONING = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and on what the cold start trains: first to see, then to reason. The defaults made the shipped
-    checkpoint."""
+    """How long and on what the cold start trains: first to see, then to reason; then, as a copy of its own, to write
+    claims. The defaults made the shipped checkpoints."""
 
     sight_steps: int = 600
     courses: tuple[Course, ...] = (Course(3400, 1.5e-3, SEEING), Course(800, 1e-3, REASONING))
     telling: float = 0.4
     grids: tuple[tuple[int, int], ...] = GRIDS
+    writing: WritingPlan | None = WRITING
 
     @property
     def steps(self) -> int:
@@ -115,8 +106,8 @@ def run_cold_start(
     at the start. Raises DataError if the state there belongs to another seed or plan.
     """
     teacher = Teacher(tokenizer, canvas=canvas, grids=plan.grids)
-    made_for = repr((seed, canvas, plan, len(tokenizer)))
-    state = _load_state(state_path, made_for)
+    bookmark = Bookmark(state_path, repr((seed, canvas, plan, len(tokenizer))), save_every_seconds)
+    state = bookmark.open()
     if state is None:
         teach_sight(
             model,
@@ -132,101 +123,17 @@ def run_cold_start(
         model.load_state_dict(state["model"])
         first = state["step"]
     model.train()
-    saved = time.monotonic()
     begin = 0
     for course in plan.courses:
-        taught = list(_text_parameters(model))
-        optimizer = torch.optim.AdamW(_group_parameters(taught), lr=course.learning_rate, betas=(0.9, 0.98))
+        study = Study(model, learning_rate=course.learning_rate, pad_id=teacher.pad_id, telling=plan.telling)
         if state is not None and begin < first < begin + course.steps:
-            optimizer.load_state_dict(state["optimizer"])
+            study.optimizer.load_state_dict(state["optimizer"])
         for step in range(max(first, begin), begin + course.steps):
             rng = np.random.default_rng([seed, 3, step])
             stage = course.stage_at(step - begin)
             lessons = [teacher.write_lesson(rng, stage.mixture) for _ in range(stage.lessons)]
-            batch = pack_lessons(lessons, pad_id=teacher.pad_id, window=model.config.text_config.sliding_window)
-            loss = weigh_losses(model, batch, telling=plan.telling)
-            for group in optimizer.param_groups:
-                group["lr"] = course.rate_at(step - begin)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_([parameter for _, parameter in taught], 1.0)
-            optimizer.step()
-            report("cold start", step + 1, plan.steps, float(loss.detach()))
-            if state_path is not None and (time.monotonic() - saved > save_every_seconds or step + 1 == plan.steps):
-                _save_state(
-                    state_path,
-                    {
-                        "made_for": made_for,
-                        "step": step + 1,
-                        "model": model.state_dict(),
-                        "optimizer": optimizer.state_dict(),
-                    },
-                )
-                saved = time.monotonic()
+            loss = study.learn(lessons, course.rate_at(step - begin))
+            report("cold start", step + 1, plan.steps, loss)
+            bookmark.keep(step + 1, model, study.optimizer, at_once=step + 1 == plan.steps)
         begin += course.steps
     model.eval()
-
-
-def read_lessons(model: LabModel, batch: Batch) -> torch.Tensor:
-    """Return the logits [N, vocabulary] from which each wanted word of a batch is predicted."""
-    device = model.device
-    ids = torch.from_numpy(batch.ids).to(device)
-    embedded = model.get_input_embeddings()(ids)
-    with torch.no_grad():
-        pictures = see_pictures(model, scale_pixels(batch.pixels, device))
-    embedded = embedded.masked_scatter((ids == model.config.image_token_id)[..., None], pictures)
-    states = model.model.language_model(
-        inputs_embeds=embedded,
-        attention_mask=dict.fromkeys(
-            ("full_attention", "sliding_attention"), torch.from_numpy(batch.allowed).to(device)
-        ),
-        position_ids=torch.from_numpy(batch.positions).to(device),
-        use_cache=False,
-    ).last_hidden_state
-    return model.lm_head(states.flatten(0, 1)[torch.from_numpy(batch.source).to(device)])
-
-
-def weigh_losses(model: LabModel, batch: Batch, *, telling: float) -> torch.Tensor:
-    """Return the loss: the mean over words said, plus twice that over verdicts, plus `telling` times over claims."""
-    device = model.device
-    losses = functional.cross_entropy(
-        read_lessons(model, batch), torch.from_numpy(batch.wanted).to(device), reduction="none"
-    )
-    weights = torch.from_numpy(batch.weight).to(device)
-    groups = torch.from_numpy(batch.group).to(device)
-    total = losses.new_zeros(())
-    for group, share in ((SAYING, 1.0), (JUDGING, 2.0), (TELLING, telling)):
-        counted = weights * (groups == group)
-        if counted.any():
-            total = total + share * (losses * counted).sum() / counted.sum()
-    return total
-
-
-def _text_parameters(model: LabModel) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """Yield what the lessons train. Eyes stay as they are: trained along, they lost in the first hundred steps what
-    they had learned, and reading a cell took more than five times as long to come."""
-    for name, parameter in model.named_parameters():
-        if "vision_tower" not in name and "multi_modal_projector" not in name:
-            yield name, parameter
-
-
-def _group_parameters(named: Iterable[tuple[str, torch.nn.Parameter]]) -> list[dict[str, Any]]:
-    matrices: list[torch.nn.Parameter] = []
-    others: list[torch.nn.Parameter] = []
-    for name, parameter in named:
-        (matrices if parameter.ndim >= 2 and "embed" not in name else others).append(parameter)
-    return [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
-
-
-def _load_state(path: Path | None, made_for: str) -> dict[str, Any] | None:
-    if path is None or not path.exists():
-        return None
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["made_for"] != made_for:
-        raise DataError(f"{path} belongs to a cold start of another seed or plan; remove it or choose another folder")
-    return state
-
-
-def _save_state(path: Path, state: dict[str, Any]) -> None:
-    with drafting(path) as draft:
-        torch.save(state, draft)

@@ -1,4 +1,5 @@
-"""The lab that comes with the package: a cold-started checkpoint, and a data set made on demand from a fixed seed."""
+"""The lab that comes with the package: a cold-started checkpoint, a copy of it that writes claims, and a data set made
+on demand from a fixed seed."""
 
 from __future__ import annotations
 
@@ -21,10 +22,12 @@ _SOURCES = ("marks", "world", "questions", "claims", "dataset")
 
 def shipped_checkpoint() -> Path:
     """Return the folder of the checkpoint in the package. Raises ModelError if the package came without it."""
-    folder = Path(__file__).parent / "checkpoint"
-    if not (folder / "model.safetensors").is_file():
-        raise ModelError(f"no lab checkpoint in {folder}; make one with `vapo lab build` or reinstall vapo")
-    return folder
+    return _find_checkpoint("checkpoint")
+
+
+def shipped_writer() -> Path:
+    """Return the folder of the checkpoint that writes claims. Raises ModelError if the package came without it."""
+    return _find_checkpoint("writer")
 
 
 def shipped_data(split: Split) -> Path:
@@ -49,8 +52,9 @@ def digest_sources() -> str:
 
 
 def resolve_model(name: str) -> str:
-    """Return the shipped checkpoint's folder for the word `lab`, and any other name as it is."""
-    return str(shipped_checkpoint()) if name == "lab" else name
+    """Return the folders of the shipped checkpoints for the words `lab` and `lab-writer`; any other name as it is."""
+    find = {"lab": shipped_checkpoint, "lab-writer": shipped_writer}.get(name)
+    return name if find is None else str(find())
 
 
 def resolve_data(name: str) -> str:
@@ -59,3 +63,10 @@ def resolve_data(name: str) -> str:
         return name
     splits = [shipped_data(split) for split in SHIPPED_ROWS]
     return str(splits[0].parent)
+
+
+def _find_checkpoint(name: str) -> Path:
+    folder = Path(__file__).parent / name
+    if not (folder / "model.safetensors").is_file():
+        raise ModelError(f"no lab checkpoint in {folder}; make one with `vapo lab build` or reinstall vapo")
+    return folder

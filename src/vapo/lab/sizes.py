@@ -37,6 +37,7 @@ SIZES: Mapping[Size, LabSize] = {
             sight_steps=3000,
             courses=(Course(9000, 5e-4, SEEING, warmup_steps=200), Course(3000, 3e-4, REASONING, warmup_steps=200)),
             grids=((4, 4), (4, 5), (5, 4)),
+            writing=None,
         ),
     ),
 }

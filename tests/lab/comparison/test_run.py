@@ -25,7 +25,7 @@ from vapo.lab.curriculum import Mixture
 from vapo.lab.model import ModelSize
 
 SIZE = ModelSize(vision_width=16, vision_layers=1, text_width=32, text_mlp=32, text_layers=1, heads=2)
-PLAN = Plan(sight_steps=1, courses=(Course(2, 1e-3, (Stage(1.0, 1, Mixture()),)),))
+PLAN = Plan(sight_steps=1, courses=(Course(2, 1e-3, (Stage(1.0, 1, Mixture()),)),), writing=None)
 SHORT = replace(
     SCALES["small"],
     steps=2,
