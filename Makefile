@@ -8,6 +8,8 @@ VLLM := $(VENV)-vllm
 VLLM_PINS := .ci/vllm.txt
 TORCH := $(shell sed -n '/^torch==/p' $(CONSTRAINTS))
 TORCHVISION := $(shell sed -n '/^torchvision==/p' $(CONSTRAINTS))
+HARNESS := $(abspath $(VENV))/lmms_eval
+HARNESS_PINS := .ci/lmms_eval.txt
 SHIM := $(CURDIR)/tests/torchvision_on_cpu:$(abspath $(VENV))/torchvision
 
 # Tests reach for no model hub. Each worker computes on one thread, so that workers do not fight over cores.
@@ -15,7 +17,7 @@ TEST_ENV := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint format types test vllm docs nightly bench lab constraints clean
+.PHONY: help demo check lint format types test vllm evaluation docs nightly bench lab constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -40,8 +42,8 @@ types: $(VENV)/.ready-dev ## check types: strict on floors 0 to 2, standard abov
 # build of torch it imports only with the shim in tests/torchvision_on_cpu. Both run even if the first one fails.
 define run_tests
 @status=0; set -x; \
-$(TEST_ENV) $(PYTEST) -m "not torchvision and not vllm and $(1)" || status=1; \
-$(TEST_ENV) PYTHONPATH=$(SHIM) $(PYTEST) -m "torchvision and not vllm and $(1)" || status=1; \
+$(TEST_ENV) $(PYTEST) -m "not torchvision and not vllm and not lmms_eval and $(1)" || status=1; \
+$(TEST_ENV) PYTHONPATH=$(SHIM) $(PYTEST) -m "torchvision and not vllm and not lmms_eval and $(1)" || status=1; \
 exit $$status
 endef
 
@@ -55,6 +57,9 @@ vllm: $(VLLM)/.ready ## run the tests on vLLM's CPU build, in an environment of 
 	VLLM_LOGGING_LEVEL=ERROR PYTHONPATH=$(CURDIR)/tests/torchvision_on_cpu:$(CURDIR)/tests \
 	$(VLLM)/bin/python -m pytest -rP -m vllm tests/engines/vllm tests/engines/servers/test_vllm*.py tests/claims/test_vllm*.py \
 	tests/lab/test_vllm*.py
+
+evaluation: $(VENV)/.ready-dev $(HARNESS)/.ready ## run the tests on lmms-eval, beside the environment
+	$(TEST_ENV) PYTHONPATH=$(HARNESS) $(PYTEST) -m lmms_eval tests/engines/lmms_eval
 
 docs: $(VENV)/.ready-dev ## build the site; broken links are errors
 	$(BIN)/mkdocs build --strict --quiet --site-dir site
@@ -99,6 +104,12 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 $(VENV)/torchvision/.ready: $(VENV)/.made $(CONSTRAINTS)
 	rm -rf $(VENV)/torchvision
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/torchvision $(TORCHVISION)
+	@touch $@
+
+# Beside it likewise: lmms-eval asks for far more than its tasks here need.
+$(HARNESS)/.ready: $(VENV)/.made $(CONSTRAINTS) $(HARNESS_PINS)
+	rm -rf $(HARNESS)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(HARNESS) --requirement $(HARNESS_PINS)
 	@touch $@
 
 $(VLLM)/.ready: pyproject.toml $(CONSTRAINTS) $(VLLM_PINS)

@@ -14,6 +14,7 @@ COMMANDS = [
     ["train"],
     ["recipes"],
     ["evaluate"],
+    ["compare"],
     ["diagnose"],
     ["demo"],
     ["data", "inspect"],
@@ -82,7 +83,7 @@ def test_cli_holds_no_logic():
     [
         ([], "the following arguments are required: COMMAND"),
         (["evalute"], "invalid choice: 'evalute'"),
-        (["evaluate", "lab"], "the following arguments are required: --data"),
+        (["data", "deduplicate", "lab"], "the following arguments are required: --against"),
         (["data", "inspect", "lab", "--limit", "many"], "invalid int value: 'many'"),
     ],
 )

@@ -38,8 +38,9 @@ FLOORS_OF_ENGINES = {
     "servers": 3,
     "judge": 4,
     "trl": 4,
+    "lmms_eval": 4,
 }
-ENGINES = {"trl", "accelerate", "peft", "vllm", "verl", "ray", "deepspeed"}
+ENGINES = {"trl", "lmms_eval", "vlmeval", "accelerate", "peft", "vllm", "verl", "ray", "deepspeed"}
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 

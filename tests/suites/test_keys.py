@@ -47,6 +47,8 @@ CITIES = Choice(("B",), ("Paris", "Rome", "0.5"))
         (Elements((("two",), ("red", "crimson"))), "one red car", 0.5),
         (Elements((("art",),)), "a cart", 0),  # words, not letters
         (Elements((("5.5",),)), "5", 0),
+        (Elements((("-1",),)), "x = 1", 0),
+        (Elements((("1,200 dollars",),)), "It costs 1200 dollars.", 1),
     ],
 )
 def test_grades(key, answer, score):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vapo import __version__
-from vapo.cli import claims, data, demo, diagnose, evaluate, lab, recipes, train
+from vapo.cli import claims, compare, data, demo, diagnose, evaluate, lab, recipes, train
 from vapo.cli.parser import RAW, Parser
 from vapo.errors import VapoError
 
@@ -50,6 +50,7 @@ def build_parser() -> Parser:
     train.add_train(commands)
     recipes.add_recipes(commands)
     evaluate.add_evaluate(commands)
+    compare.add_compare(commands)
     diagnose.add_diagnose(commands)
     demo.add_demo(commands)
     data.add_data(commands)

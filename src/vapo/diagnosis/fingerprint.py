@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
 
 import vapo
-from vapo.engines.policy.checkpoint import Policy
+from vapo.engines.policy.checkpoint import Policy, find_folder
 from vapo.engines.run_folder import list_versions
 
+_SAMPLES, _SAMPLE_BYTES = 256, 1 << 12
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -28,6 +30,26 @@ def fingerprint_weights(model: torch.nn.Module) -> str:
             values = values.to(torch.uint8)
         total = int(values.view(_INTEGERS[values.element_size()]).sum(dtype=torch.int64))
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {total}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def fingerprint_files(model: str | Path) -> str:
+    """Return a digest of a checkpoint's files that training changes, without opening it as a model.
+
+    Of each file it takes the name, the size and samples from all over it: what training leaves alone, such as a vision
+    tower, lies together. A name on the hub stands for itself.
+    """
+    folder = find_folder(model)
+    if folder is None:
+        return str(model)
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin", ".json")):
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            digest.update(f"{path.name} {size}\n".encode())
+            for start in range(0, size, max(size // _SAMPLES, _SAMPLE_BYTES)):
+                file.seek(start)
+                digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()[:32]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vapo.core.grading import extract_answer
 from vapo.errors import DataError
@@ -123,15 +123,22 @@ class Benchmark:
         question = self.question(row)
         found = [picture for column in question.images for picture in _list_pictures(row.get(column))]
         if not found or len(found) < len(question.images):
-            raise DataError(self.tell_missing_image(question.id))
+            raise self.missing_image(question.id)
         return [picture.convert("RGB") for picture in found]
 
-    def tell_missing_image(self, where: str) -> str:
-        """Return the sentence about a row without a picture."""
-        return (
+    def missing_image(self, where: str) -> DataError:
+        """Return the error about a row without a picture."""
+        return DataError(
             f"{self.title}, row {where!r}: it has no image, so that its question cannot be put; mend the data, or "
             "leave the row out"
         )
+
+    def shares(self, graded: Sequence[Graded]) -> tuple[float, ...]:
+        """Return the K shares in [0, 1] that the score is the mean of; none if no group of questions is whole."""
+        tallies = self.tally(graded)
+        reached = [sum(column) for column in zip(*(tally.reached_K for tally in tallies), strict=True)]
+        possible = [sum(column) for column in zip(*(tally.possible_K for tally in tallies), strict=True)]
+        return tuple(have / of for have, of in zip(reached, possible, strict=True))
 
 
 def grade_response(question: Question, response: str) -> Grade:
@@ -156,6 +163,6 @@ def put_options(question: str, options: Sequence[str]) -> str:
 
 
 def _list_pictures(value: Any) -> list[Any]:
-    if value is None or isinstance(value, str):
-        return []
-    return [picture for picture in value if picture is not None] if isinstance(value, (list, tuple)) else [value]
+    if isinstance(value, (list, tuple)):
+        return [picture for picture in cast(Sequence[Any], value) if picture is not None]
+    return [] if value is None or isinstance(value, str) else [value]

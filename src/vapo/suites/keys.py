@@ -11,6 +11,8 @@ from vapo.core.grading import is_same_answer, normalise_answer, read_choice
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _LETTERS = re.compile(r"[A-J](?:(?:\s*[,;&]\s*|\s+(?:and\s+)?|)[A-J])*")
+_WORD = re.compile(r"(?<!\w)-?\d+(?:\.\d+)?(?!\w)|[^\W_]+")
+_COMMA = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _SAYS = {"yes": True, "true": True, "no": False, "false": False}
 
 
@@ -144,7 +146,7 @@ class Elements:
 
 
 def _spell_words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+(?:\.\d+)?", normalise_answer(text).casefold())
+    return _WORD.findall(_COMMA.sub("", normalise_answer(text).casefold()))
 
 
 def _is_within(words: Sequence[str], text: Sequence[str]) -> bool:

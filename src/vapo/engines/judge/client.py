@@ -13,13 +13,12 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from vapo.api.concessions import find_refused, leave_out
 from vapo.api.prices import Prices
 from vapo.api.refusals import ServerError
-from vapo.api.replies import count_tokens
 from vapo.core.picture_names import name_image
 from vapo.engines.judge.cache import JudgeAnswer, JudgeCache, make_key
 from vapo.engines.judge.question import INSTRUCTIONS, SCHEMA, Category, read_category, write_case
+from vapo.engines.judge.reply import ask
 from vapo.engines.servers.connection import ServerConnection
 from vapo.engines.servers.conversation import show_pictures
 from vapo.errors import ConfigError, ModelError
@@ -187,8 +186,11 @@ class JudgeClient:
             {"role": "user", "content": [*show_pictures(images), {"type": "text", "text": case}]},
         ]
         try:
-            reply = self._negotiate({"messages": messages, **settings, "response_format": SCHEMA})
-            return _read_answer(reply)
+            body = {"messages": messages, **settings, "response_format": SCHEMA}
+            answer, refused = ask(self._connection, body, self._refused)
+            with self._lock:
+                self._refused |= refused
+            return answer
         except ServerError as error:
             if not error.may_pass:
                 raise
@@ -200,28 +202,7 @@ class JudgeClient:
             self._usage = replace(self._usage, last_failure=why)
         return None
 
-    def _negotiate(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the reply, without what the server does not take."""
-        while True:
-            refused = self._refused
-            try:
-                return self._connection.chat(leave_out(body, refused))
-            except ServerError as error:
-                named = find_refused(error, refused)
-                if not named:
-                    raise
-                with self._lock:
-                    self._refused |= named
-
     def _count(self, **more: int) -> None:
         with self._lock:
             counts = {name: getattr(self._usage, name) + number for name, number in more.items()}
             self._usage = replace(self._usage, **counts)
-
-
-def _read_answer(reply: dict[str, Any]) -> JudgeAnswer:
-    choices = reply.get("choices") or ({},)
-    message = choices[0].get("message") or {}
-    if message.get("refusal"):
-        raise ModelError(f"the judge refuses: {str(message['refusal'])[:200]}")
-    return JudgeAnswer(str(message.get("content") or ""), *count_tokens(reply))
