@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 CONSTRAINTS := .ci/constraints.txt
 VLLM := $(VENV)-vllm
 VLLM_PINS := .ci/vllm.txt
+VERL := $(VENV)-verl
+VERL_PINS := .ci/verl.txt
 TORCH := $(shell sed -n '/^torch==/p' $(CONSTRAINTS))
 TORCHVISION := $(shell sed -n '/^torchvision==/p' $(CONSTRAINTS))
 HARNESS := $(abspath $(VENV))/lmms_eval
@@ -17,7 +19,7 @@ TEST_ENV := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint format types test vllm evaluation docs nightly bench lab constraints clean
+.PHONY: help demo check lint format types test vllm verl evaluation docs nightly bench lab constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -42,8 +44,8 @@ types: $(VENV)/.ready-dev ## check types: strict on floors 0 to 2, standard abov
 # build of torch it imports only with the shim in tests/torchvision_on_cpu. Both run even if the first one fails.
 define run_tests
 @status=0; set -x; \
-$(TEST_ENV) $(PYTEST) -m "not torchvision and not vllm and not lmms_eval and $(1)" || status=1; \
-$(TEST_ENV) PYTHONPATH=$(SHIM) $(PYTEST) -m "torchvision and not vllm and not lmms_eval and $(1)" || status=1; \
+$(TEST_ENV) $(PYTEST) -m "not torchvision and not vllm and not verl and not lmms_eval and $(1)" || status=1; \
+$(TEST_ENV) PYTHONPATH=$(SHIM) $(PYTEST) -m "torchvision and not vllm and not verl and not lmms_eval and $(1)" || status=1; \
 exit $$status
 endef
 
@@ -57,6 +59,11 @@ vllm: $(VLLM)/.ready ## run the tests on vLLM's CPU build, in an environment of 
 	VLLM_LOGGING_LEVEL=ERROR PYTHONPATH=$(CURDIR)/tests/torchvision_on_cpu:$(CURDIR)/tests \
 	$(VLLM)/bin/python -m pytest -rP -m vllm tests/engines/vllm tests/engines/servers/test_vllm*.py tests/claims/test_vllm*.py \
 	tests/lab/test_vllm*.py
+
+# Ray and verl warn while they are imported; that is shown, and no error.
+verl: $(VERL)/.ready ## run the tests on verl and Ray, in an environment of their own: all but the optimizer step
+	$(TEST_ENV) PYTHONPATH=$(CURDIR)/tests/torchvision_on_cpu:$(CURDIR)/tests \
+	$(VERL)/bin/python -m pytest -W default -m verl tests/engines/verl
 
 evaluation: $(VENV)/.ready-dev $(HARNESS)/.ready ## run the tests on lmms-eval, beside the environment
 	$(TEST_ENV) PYTHONPATH=$(HARNESS) $(PYTEST) -m lmms_eval tests/engines/lmms_eval
@@ -78,7 +85,7 @@ constraints: ## resolve anew what CI tests, and write it to .ci/constraints.txt
 	PYTHON=$(PYTHON) .ci/resolve
 
 clean: ## remove the environment and what was built
-	rm -rf $(VENV) $(VLLM) site build dist
+	rm -rf $(VENV) $(VLLM) $(VERL) site build dist
 
 # The environment. A marker file is written last, so that an interrupted installation is taken up again, and one that
 # is older than pyproject.toml or the constraints is brought up to date.
@@ -118,4 +125,13 @@ $(VLLM)/.ready: pyproject.toml $(CONSTRAINTS) $(VLLM_PINS)
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check $(TORCH)
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $(VLLM_PINS)
 	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+# torchvision because verl takes Qwen's processors, which import it; see tests/torchvision_on_cpu.
+$(VERL)/.ready: pyproject.toml $(CONSTRAINTS) $(VERL_PINS)
+	@echo "Installing verl and Ray into $(VERL): 2 GB, and a few minutes."
+	$(PYTHON) -m venv $(VERL)
+	$(VERL)/bin/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(VERL)/bin/pip install --quiet --disable-pip-version-check --no-deps $(TORCHVISION) --requirement $(VERL_PINS)
+	$(VERL)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
