@@ -1,0 +1,54 @@
+"""The questions by which an export is compared with its checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vapo.data.columns import Columns
+from vapo.data.samples import load_samples
+from vapo.errors import DataError
+from vapo.sharing.origin import Origin
+from vapo.types import Sample
+
+
+def find_questions(origin: Origin, count: int, on_notice: Callable[[str], None]) -> Sequence[Sample]:
+    """Return the first questions of a run's own data, or drawn pictures where that is not at hand.
+
+    Args:
+        origin: the checkpoint's run.
+        count: how many.
+        on_notice: told what stands in for the data.
+    """
+    settings = origin.settings
+    if not settings.get("data"):
+        return _draw_questions(count)
+    try:
+        return load_samples(
+            settings["data"],
+            split=settings["data_split"],
+            columns=_read_columns(settings),
+            image_folder=settings.get("image_folder"),
+            on_bad_row="skip",
+            limit=count,
+        )
+    except DataError as error:
+        on_notice(f"drawn pictures stand in for the run's data ({error}); name questions with --data")
+        return _draw_questions(count)
+
+
+def _read_columns(settings: Any) -> Columns:
+    names = {role: settings[f"{role}_column"] for role in ("question", "answer", "images", "claims", "id")}
+    return Columns(**names)
+
+
+def _draw_questions(count: int) -> list[Sample]:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(count)]
+    return [
+        Sample(f"drawn-{number}", (Image.fromarray(picture).resize((224, 224)),), "What do you see?", "")
+        for number, picture in enumerate(pictures)
+    ]
