@@ -16,6 +16,7 @@ COMMANDS = [
     ["evaluate"],
     ["compare"],
     ["diagnose"],
+    ["export"],
     ["demo"],
     ["data", "inspect"],
     ["data", "deduplicate"],

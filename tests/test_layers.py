@@ -22,6 +22,7 @@ FLOORS = {
     "engines": 3,
     "diagnosis": 4,
     "lab": 5,
+    "sharing": 5,
     "cli": 6,
     "__main__": 7,
 }
@@ -38,6 +39,7 @@ FLOORS_OF_ENGINES = {
     "servers": 3,
     "judge": 4,
     "trl": 4,
+    "verl": 5,
     "lmms_eval": 4,
 }
 ENGINES = {"trl", "lmms_eval", "vlmeval", "accelerate", "peft", "vllm", "verl", "ray", "deepspeed"}

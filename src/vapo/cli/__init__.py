@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vapo import __version__
-from vapo.cli import claims, compare, data, demo, diagnose, evaluate, lab, recipes, train
+from vapo.cli import claims, compare, data, demo, diagnose, evaluate, export, lab, recipes, train, verl
 from vapo.cli.parser import RAW, Parser
 from vapo.errors import VapoError
 
@@ -52,8 +52,10 @@ def build_parser() -> Parser:
     evaluate.add_evaluate(commands)
     compare.add_compare(commands)
     diagnose.add_diagnose(commands)
+    export.add_export(commands)
     demo.add_demo(commands)
     data.add_data(commands)
     claims.add_claims(commands)
+    verl.add_verl(commands)
     lab.add_lab(commands)
     return parser
