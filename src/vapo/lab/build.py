@@ -15,12 +15,12 @@ from vapo.drafts import write_atomically
 from vapo.errors import DataError
 
 from .ability import Ability, measure_ability
+from .claim_writer import build_writer
 from .cold_start import Plan, run_cold_start
 from .dataset import write_dataset
 from .model import ModelSize, build_model
 from .tokens import build_processor, train_tokenizer
 from .world import Split
-from .writer import build_writer
 
 
 @dataclass(frozen=True, slots=True)
