@@ -34,7 +34,9 @@ from vapo.types import Sample
 
 CARD, RECORD = "README.md", "vapo_export.json"
 
-_WRITE_MORE_BITS = "nothing was kept. Write more bits with --dtype float32; if that is no better, the adapter cannot be merged exactly"
+_WRITE_MORE_BITS = (
+    "nothing was kept. Write more bits with --dtype float32; if that is no better, it cannot be merged exactly"
+)
 
 
 @dataclass(frozen=True, slots=True)
