@@ -1,7 +1,4 @@
-"""Write what the docs list of options, presets, recipes and commands from the code: `python docs/list_options.py`.
-
-A list stands between `<!-- table: NAME -->` and `<!-- end -->`; what is between them is replaced.
-"""
+"""Write what the docs list of options, presets, recipes and commands from the code: `python docs/list_options.py`."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from filled_tables import fill_tables
 from trl import GRPOConfig
 
 from vapo.cli import build_parser
@@ -154,13 +152,12 @@ def write_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def fill_tables(text: str) -> str:
-    """Return a page with its tables written anew. Raises KeyError for a table of an unknown name."""
-    pattern = re.compile(r"(<!-- table: ([\w ]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-    return pattern.sub(lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n\n{match[4]}", text)
+def fill_page(text: str) -> str:
+    """Return a page with its lists written anew."""
+    return fill_tables(text, TABLES)
 
 
 if __name__ == "__main__":
     for name in PAGES:
         page = Path(__file__).parent / name
-        page.write_text(fill_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
+        page.write_text(fill_page(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -2,18 +2,18 @@
 
     python docs/write_evidence.py
 
-The rows are what `vapo lab compare` and `vapo lab ablate` left behind. A table stands between `<!-- table: NAME -->`
-and `<!-- end -->`; what is between them is replaced.
+The rows are what `vapo lab compare` and `vapo lab ablate` left behind.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from filled_tables import fill_tables
 
 from vapo.lab.comparison.arms import ABLATIONS, COMPARED
 from vapo.lab.comparison.figures import draw_comparison
@@ -27,12 +27,11 @@ from vapo.lab.comparison.variance import Spread
 DOCS = Path(__file__).parent
 PAGE = DOCS / "evidence.md"
 ROWS = DOCS / "evidence"
-_TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def fill_page(text: str) -> str:
     """Return the page with its tables written anew."""
-    return _TABLE.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n\n{found[3]}", text)
+    return fill_tables(text, TABLES)
 
 
 def read_results(name: str) -> dict[str, dict[int, Run]]:

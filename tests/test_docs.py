@@ -164,7 +164,7 @@ def test_tables_are_current():
     script = load_script("list_options")
     for name in script.PAGES:
         text = (ROOT / "docs" / name).read_text(encoding="utf-8")
-        assert script.fill_tables(text) == text, f"{name} is out of date: run `python docs/list_options.py`"
+        assert script.fill_page(text) == text, f"{name} is out of date: run `python docs/list_options.py`"
 
 
 def test_tables_of_the_evidence_are_those_of_its_rows():
