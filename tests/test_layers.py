@@ -41,6 +41,7 @@ FLOORS_OF_ENGINES = {
     "trl": 4,
     "verl": 5,
     "lmms_eval": 4,
+    "vlmevalkit": 4,
 }
 ENGINES = {"trl", "lmms_eval", "vlmeval", "accelerate", "peft", "vllm", "verl", "ray", "deepspeed"}
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
