@@ -48,7 +48,7 @@ SMALL: dict[str, Any] = {
     "disable_tqdm": True,
 }
 SHOWN_ONLY = {"text"}
-OTHER_PROGRAMS = {"pip", "git", "cd", "vllm"}
+OTHER_PROGRAMS = {"pip", "git", "cd", "vllm", "ray"}
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
