@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from vapo.api.refusals import ServerError
 from vapo.claims.asking.server import ModelServer
 from vapo.claims.audit.questions import QUESTIONS, AuditQuestion, read_verdict, write_probe, write_turn
-from vapo.claims.making.ending import INTERRUPTED, Ending, ended_by_user
+from vapo.claims.making.ending import INTERRUPTED, Ending, ended_by_user, run_interruptibly
 from vapo.claims.sampling import sample_subjects
 from vapo.claims.store.audits import Audit, AuditCost, add_audit, find_audited
 from vapo.claims.store.claims import StoredClaim, read_claims
@@ -141,10 +141,7 @@ def audit_claims(
             raise ending.error
         return tally
 
-    try:
-        return asyncio.run(run())
-    except asyncio.CancelledError as error:
-        raise KeyboardInterrupt from error
+    return run_interruptibly(run())
 
 
 class _Auditing:

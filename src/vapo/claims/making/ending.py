@@ -6,14 +6,17 @@ import asyncio
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from vapo.claims.asking.pace import Pace
 from vapo.claims.making.budget import Budget, Purse
 from vapo.claims.making.tally import INTERRUPTED
 from vapo.claims.store.store import StoreError
+
+Result = TypeVar("Result")
 
 LEAST_FREE_BYTES = 64 * 1024 * 1024
 """Left on the disk for the answers that are under way: room for some thousands."""
@@ -77,6 +80,14 @@ class Ending:
     def money_is_back(self) -> None:
         """Say that a request is over, and what was reserved for it may be spent."""
         self._money.set()
+
+
+def run_interruptibly(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run work that `ended_by_user` may cancel; if it was cancelled, KeyboardInterrupt is raised."""
+    try:
+        return asyncio.run(work)
+    except asyncio.CancelledError as error:
+        raise KeyboardInterrupt from error
 
 
 @contextmanager

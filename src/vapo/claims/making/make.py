@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from vapo.api.refusals import ServerError
 from vapo.claims.filters.likeness import Embedder
 from vapo.claims.making.budget import Purse
-from vapo.claims.making.ending import Ending, ended_by_user
+from vapo.claims.making.ending import Ending, ended_by_user, run_interruptibly
 from vapo.claims.making.inquiry import Inquiry
 from vapo.claims.making.intake import Arrival, Intake, Row
 from vapo.claims.making.settings import MakingSettings
@@ -95,10 +95,7 @@ def make_claims(
             raise ending.error
         return tally
 
-    try:
-        return asyncio.run(run())
-    except asyncio.CancelledError as error:
-        raise KeyboardInterrupt from error
+    return run_interruptibly(run())
 
 
 class _Making:
