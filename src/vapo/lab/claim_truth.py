@@ -46,7 +46,7 @@ def judge_claim(text: str, grid: Grid) -> bool | None:
 
     What is said of a cell that the grid does not have is false.
     """
-    shown = dict(zip(grid.names, grid.flat(), strict=True))
+    shown = grid.by_name
     if found := _CELL.fullmatch(text):
         return shown.get(found[1]) == int(found[2])
     if found := _PRESENCE.fullmatch(text):

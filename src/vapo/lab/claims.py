@@ -109,7 +109,7 @@ def _about_presence(rng: np.random.Generator, grid: Grid) -> dict[bool, list[str
 
 
 def _about_comparison(rng: np.random.Generator, grid: Grid) -> dict[bool, list[str]]:
-    named = list(zip(grid.names, grid.flat(), strict=True))
+    named = list(grid.by_name.items())
     right = [f"{one} is larger than {other}." for one, high in named for other, low in named if high > low]
     wrong = [f"{one} is larger than {other}." for one, low in named for other, high in named if low < high]
     return {True: _shuffled(rng, right), False: _shuffled(rng, wrong)}

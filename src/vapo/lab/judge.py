@@ -56,7 +56,7 @@ def judge_chain(chain: str, grid: Grid) -> Cause:
 
 def judge_readings(chain: str, grid: Grid) -> list[bool]:
     """Return whether each reading that a chain states is so, in order."""
-    truth = {name: str(digit) for name, digit in zip(grid.names, grid.flat(), strict=True)}
+    truth = {name: str(digit) for name, digit in grid.by_name.items()}
     return [truth.get(cell) == digit for cell, digit in find_readings(chain)]
 
 

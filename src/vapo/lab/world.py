@@ -59,6 +59,11 @@ class Grid:
         """All cell names, row by row."""
         return [cell_name(row, column) for row, column in self.cells]
 
+    @property
+    def by_name(self) -> dict[str, int]:
+        """The digit of each cell, by the cell's name, row by row."""
+        return dict(zip(self.names, self.flat(), strict=True))
+
     def flat(self) -> list[int]:
         """All digits, row by row."""
         return [digit for line in self.digits for digit in line]
