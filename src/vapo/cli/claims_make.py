@@ -49,7 +49,7 @@ def _add_model(parser: Parser) -> None:
     add = parser.add_argument_group("who makes them").add_argument
     add("--model", metavar="NAME", help="its name on the server (default: the only one)")
     add("--base-url", metavar="URL", help="an OpenAI-compatible server")
-    add("--checkpoint", metavar="NAME", help="a model in this process: folder, LoRA adapter, hub, or 'lab'")
+    add("--checkpoint", metavar="NAME", help="one in this process: folder, LoRA adapter, hub, 'lab' or 'lab-writer'")
     add("--program", metavar="FILE.py:NAME", help="a function of your own in place of a model")
     add("--budget", metavar="AMOUNT", help="the most that the store may cost in all: 25usd, 500ktok")
     add("--prices", nargs=2, type=float, metavar="USD", help="for a million tokens, read and written")
