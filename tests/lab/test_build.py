@@ -8,10 +8,12 @@ import torch
 from safetensors.torch import load_file
 
 from vapo.errors import DataError
-from vapo.lab.build import ProgressLine, build_lab
+from vapo.lab.build import ProgressLine, build_lab, describe_checkpoint
 from vapo.lab.cold_start import Course, Plan, Stage
 from vapo.lab.curriculum import Mixture
 from vapo.lab.model import ModelSize
+from vapo.lab.shipped import shipped_checkpoint
+from vapo.lab.sizes import SIZES
 from vapo.lab.writing import WritingPlan, WritingStage
 
 SIZE = ModelSize(vision_width=16, vision_layers=1, text_width=32, text_mlp=32, text_layers=1, heads=2)
@@ -81,6 +83,26 @@ def test_the_writer_is_another_model_with_the_same_eyes(tmp_path):
     before, after = (load_file(folder / "model.safetensors") for folder in (lab.checkpoint, lab.writer))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and all("language_model" in name for name in changed)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (SIZES["small"].model, ("--out runs/lab --seed 3", "52 tokens back")),
+        (SIZES["large"].model, ("--size large --seed 3", "144 tokens back")),
+        (ModelSize(sliding_window=None), ("back without limit",)),
+    ],
+)
+def test_the_readme_tells_of_the_model_that_was_made(size, words):
+    told = describe_checkpoint(3, size, 42_400_000, None)
+    assert all(word in told for word in ("42.4 million parameters", *words))
+
+
+def test_the_shipped_readme_is_as_it_would_be_written_now():
+    told = describe_checkpoint(0, SIZES["small"].model, 1_087_000, None)
+    before, behind = told.split("Not measured.")
+    shipped = (shipped_checkpoint() / "README.md").read_text()
+    assert shipped.startswith(before) and shipped.endswith(behind)
 
 
 def test_a_plan_may_have_no_writer(tmp_path):

@@ -19,6 +19,7 @@ from .claim_writer import build_writer
 from .cold_start import Plan, run_cold_start
 from .dataset import write_dataset
 from .model import ModelSize, build_model
+from .sizes import SIZES
 from .tokens import build_processor, train_tokenizer
 from .world import Split
 
@@ -121,7 +122,7 @@ def build_lab(
         model.save_pretrained(checkpoint)
         processor.save_pretrained(checkpoint)
         ability = measure_ability(model, processor, seed=seed, grids=plan.grids) if measure else None
-        (checkpoint / "README.md").write_text(describe_checkpoint(seed, ability))
+        (checkpoint / "README.md").write_text(describe_checkpoint(seed, size, model.num_parameters(), ability))
         note["ability"] = None if ability is None else asdict(ability)
         _write_note(folder, note)
     if writer is not None and plan.writing is not None:
@@ -142,19 +143,21 @@ def build_lab(
     return Lab(checkpoint, train, heldout, ability, writer)
 
 
-def describe_checkpoint(seed: int, ability: Ability | None) -> str:
+def describe_checkpoint(seed: int, size: ModelSize, num_parameters: int, ability: Ability | None) -> str:
     """Return the README of a checkpoint: how it was made, what it can do, whose digits it has seen."""
+    name = next((name for name, known in SIZES.items() if known.model == size), "small")
+    chosen = "" if name == "small" else f" --size {name}"
     return f"""---
 license: apache-2.0
 pipeline_tag: image-text-to-text
 ---
 # The lab model of vapo
 
-A vision-language model of about a million parameters (LLaVA: a SigLIP tower, a Qwen2 text model) that reads grids of
-real handwritten digits, judges claims about them and reasons a little. It exists to be trained further, in minutes,
-by the code that trains large models. Made from nothing by
+A vision-language model of {num_parameters / 1e6:.1f} million parameters (LLaVA: a SigLIP tower, a Qwen2 text model).
+It reads grids of real handwritten digits, judges claims about them and reasons a little. It exists to be trained
+further, in minutes, by the code that trains large models. Made from nothing by
 
-    vapo lab build --out runs/lab --seed {seed}
+    vapo lab build --out runs/lab{chosen} --seed {seed}
 
 and opened by `AutoProcessor.from_pretrained` and `AutoModelForImageTextToText.from_pretrained`.
 
@@ -164,9 +167,9 @@ On newly drawn pictures of held-out digits (seed {seed}):
 
 {ability if ability is not None else "Not measured."}
 
-Its text layers reach 52 tokens back. A chain notes every cell, works an answer out or guesses it, and checks it three
-times; a check either reads all cells once more or muses, at equal length, and repeats the answer either way. What a
-chain has not written down for 52 tokens is out of its sight.
+A chain notes every cell, works an answer out or guesses it, and checks it three times; a check either reads all cells
+once more or muses, at equal length, and repeats the answer either way.
+{_tell_reach(size.sliding_window)}
 
 ## The digits
 
@@ -174,6 +177,12 @@ Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI Machin
 https://doi.org/10.24432/C50P49, licence CC BY 4.0, in the copy that scikit-learn carries. Four fifths of the 1,797
 pictures were trained on, also turned and slanted a little; one fifth was held out.
 """
+
+
+def _tell_reach(window: int | None) -> str:
+    if window is None:
+        return "Its text layers reach back without limit."
+    return f"Its text layers reach {window} tokens back: what a chain has not written down since is out of its sight."
 
 
 def _read_note(folder: Path, made_for: str) -> dict[str, Any]:
