@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 from engines.lmms_eval.local_copies import PLACES, write_copies
@@ -149,3 +150,31 @@ def test_the_harness_still_looks_where_we_add():
     ]
     assert "initialize_tasks(include_path=include_path" in inspect.getsource(TaskManager.__init__)
     assert (plugin.TASKS / "paper.yaml").is_file()
+
+
+def test_any_model_is_asked_with_another_prompt():
+    """The prompt of a run takes the place of the suite's, whichever of the harness's models answers."""
+    from lmms_eval.api.instance import Instance
+
+    from vapo.engines.lmms_eval.keeping import KeptModel
+
+    seen = []
+
+    def answer(requests):
+        seen.extend([[turn["role"] for turn in request.args[1]({})] for request in requests])
+        seen.append(requests[0].args[1]({})[0]["content"][0]["text"])
+        return ["\\boxed{1}" for _ in requests]
+
+    def put(row):
+        return [{"role": role, "content": [{"type": "text", "text": role}]} for role in ("system", "user")]
+
+    def ask(prompt):
+        metadata = {"task": "vapo_mmstar", "doc_id": 0, "repeats": 1}
+        request = Instance("generate_until", ("q", put, {}, 0, "vapo_mmstar", "val"), 0, metadata)
+        model = KeptModel(SimpleNamespace(generate_until=answer), 4, len, prompt)
+        assert model.generate_until([request])[0].token_counts.output_tokens == len("\\boxed{1}")
+
+    ask(None)
+    ask("ours")
+    ask("")
+    assert seen == [["system", "user"], "system", ["system", "user"], "ours", ["user"], "user"]

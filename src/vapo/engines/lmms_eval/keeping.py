@@ -8,6 +8,7 @@ trained again for the same model.
 # lmms-eval stands beside the environment that types are checked in.
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,6 +27,7 @@ class KeptModel(lmms):
         model: any of the harness's models that take conversations.
         chunk_size: questions asked before their responses are handed out.
         count_tokens: length of a text, for models that do not tell.
+        system_prompt: takes the place of the tasks' own; an empty one stands for none, None leaves theirs.
         known: responses that were kept; their questions are not asked.
         keep: called with each chunk's responses.
 
@@ -40,6 +42,7 @@ class KeptModel(lmms):
         model: Any,
         chunk_size: int,
         count_tokens: Callable[[str], int],
+        system_prompt: str | None = None,
         known: Sequence[Response] = (),
         keep: Callable[[Sequence[Response]], None] | None = None,
     ) -> None:
@@ -48,6 +51,7 @@ class KeptModel(lmms):
         self._model.task_dict = self.task_dict  # the harness puts the rows here
         self._chunk_size = chunk_size
         self._count_tokens = count_tokens
+        self._system_prompt = system_prompt
         self._known = {(one.task, one.row, one.digest): one for one in known}
         self._keep = keep
         self.num_tokens = 0
@@ -59,7 +63,7 @@ class KeptModel(lmms):
         for start in range(0, len(missing), self._chunk_size):
             chunk = missing[start : start + self._chunk_size]
             began = time.perf_counter()
-            results = self._model.generate_until(chunk)
+            results = self._model.generate_until([self._address(request) for request in chunk])
             self.seconds += time.perf_counter() - began
             responses = [self._read(*pair) for pair in zip(chunk, results, strict=True)]
             self.num_tokens += sum(response.num_tokens for response in responses)
@@ -76,6 +80,22 @@ class KeptModel(lmms):
     def generate_until_multi_round(self, requests: Any) -> Any:
         """Leave it to the model."""
         return self._model.generate_until_multi_round(requests)
+
+    def _address(self, request: Any) -> Any:
+        """Return the request with our own system prompt."""
+        prompt = self._system_prompt
+        if prompt is None:
+            return request
+        text, put_messages, *rest = request.args
+
+        def put(row: Any) -> list[Any]:
+            turns = [turn for turn in put_messages(row) if turn["role"] != "system"]
+            own = [{"role": "system", "content": [{"type": "text", "text": prompt}]}] if prompt else []
+            return [*own, *turns]
+
+        ours = copy.copy(request)
+        ours.arguments = (text, put, *rest)
+        return ours
 
     def _read(self, request: Any, result: Any) -> Response:
         text, counts = unwrap_generation_output(result)

@@ -91,17 +91,12 @@ def run_suite(
     names = [suite.find(name).name for name in benchmarks or [one.name for one in suite.benchmarks]]
     if max_new_tokens < 1 or batch_size < 1 or (limit is not None and limit < 1):
         raise ConfigError("max_completion_tokens, batch_size and limit must be at least 1")
-    if engine == "vllm" and system_prompt is not None:
-        raise ConfigError(
-            "the harness's vLLM asks with the suite's prompt; leave --system-prompt out, or choose transformers"
-        )
     options = {
         "transformers": {
             "pretrained": model,
             "batch_size": batch_size,
             "device": device,
             "dtype": dtype,
-            "system_prompt": system_prompt,
             "trust_remote_code": trust_remote_code,
         },
         # The harness's vLLM takes the larger of this length and the task's.
@@ -127,6 +122,7 @@ def run_suite(
         get_model(ENGINES[engine])(**options[engine]),
         batch_size if engine == "transformers" else _VLLM_CHUNK,
         lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"]),
+        system_prompt,
         known,
         keep,
     )
