@@ -13,6 +13,7 @@ from vapo.cli import build_parser, main
 COMMANDS = [
     ["train"],
     ["recipes"],
+    ["plan"],
     ["evaluate"],
     ["compare"],
     ["diagnose"],
@@ -27,6 +28,9 @@ COMMANDS = [
     ["claims", "stats"],
     ["claims", "import"],
     ["claims", "export"],
+    ["verl", "config"],
+    ["verl", "convert"],
+    ["verl", "check"],
     ["lab", "build"],
     ["lab", "save"],
     ["lab", "score"],

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vapo import __version__
-from vapo.cli import claims, compare, data, demo, diagnose, evaluate, export, lab, recipes, train, verl
+from vapo.cli import claims, compare, data, demo, diagnose, evaluate, export, lab, plan, recipes, train, verl
 from vapo.cli.parser import RAW, Parser
 from vapo.errors import VapoError
 
@@ -49,6 +49,7 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     train.add_train(commands)
     recipes.add_recipes(commands)
+    plan.add_plan(commands)
     evaluate.add_evaluate(commands)
     compare.add_compare(commands)
     diagnose.add_diagnose(commands)

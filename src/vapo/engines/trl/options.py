@@ -6,11 +6,12 @@ import difflib
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from trl import ModelConfig, TrlParser
+from trl import ModelConfig, TrlParser, get_peft_config
 
 from vapo.data.columns import DEFAULT_COLUMNS, Columns
 from vapo.data.pictures import MAX_PIXELS
@@ -85,6 +86,18 @@ class RunOptions:
     data: DataOptions
     training: VAPOConfig
     model: ModelConfig
+    launch: LaunchOptions
+
+    @property
+    def adapters(self) -> Any:
+        """peft's configuration of the adapters to train, if there are to be any.
+
+        Raises:
+            ConfigError: peft is missing.
+        """
+        if self.model.use_peft and find_spec("peft") is None:
+            raise ConfigError("use_peft needs peft, which is not installed: pip install 'vapo[peft]'")
+        return get_peft_config(self.model)
 
 
 def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
@@ -96,14 +109,14 @@ def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
     """
     parser, arguments = _read(arguments, prog)
     try:
-        data, training, model, _ = parser.parse_args_and_config(arguments)
+        data, training, model, launch = parser.parse_args_and_config(arguments)
     except (ArgumentError, ValueError, TypeError) as error:
         raise ConfigError(f"{prog}: {error}") from error
     model_name, source = model.model_name_or_path, data.data
     for value, name in ((model_name, "model_name_or_path"), (source, "data")):
         if not value:
             raise ConfigError(f"{name} is missing; pass --{name} (the word 'lab' stands for the shipped one)")
-    return RunOptions(str(model_name), str(source), data, training, model)
+    return RunOptions(str(model_name), str(source), data, training, model, launch)
 
 
 def parse_launch(arguments: Sequence[str], prog: str = "vapo train") -> LaunchOptions:

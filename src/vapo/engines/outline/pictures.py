@@ -1,0 +1,45 @@
+"""What a vision tower keeps of the pictures in a pass."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from vapo.models.image_features import find_feature_module
+
+LAYERS = ("depth", "num_hidden_layers")
+WIDTHS = ("hidden_size", "embed_dim")
+
+
+def estimate_picture_bytes(model: Any, image_tokens: int, *, values: int, trained: bool, checkpointing: bool) -> float:
+    """Return what is held of pictures at the end of the forward pass, in bytes.
+
+    A block keeps its input, both norms, queries, keys, values and what is attended to, and its feed-forward layer
+    before and behind the activation; families differ by less than this part weighs.
+
+    Args:
+        model: see `draw_outline`.
+        image_tokens: that the pictures become.
+        values: bytes of a number.
+        trained: whether the tower is.
+        checkpointing: whether it keeps the inputs of blocks alone.
+    """
+    config = find_feature_module(model).config
+    features = float(image_tokens * config.get_text_config().hidden_size * values)
+    if not trained:
+        return features
+    vision = config.vision_config
+    depth = next(getattr(vision, name) for name in LAYERS if hasattr(vision, name))
+    width = next(getattr(vision, name) for name in WIDTHS if hasattr(vision, name))
+    inner = getattr(vision, "intermediate_size", None) or int(width * getattr(vision, "mlp_ratio", 4))
+    numbers = width if checkpointing else 8 * width + 2 * inner
+    return features + count_patches(model, image_tokens) * depth * numbers * values
+
+
+def count_patches(model: Any, image_tokens: int) -> int:
+    """Return how many patches a vision tower reads for so many tokens of pictures."""
+    config = find_feature_module(model).config
+    vision = config.vision_config
+    merged = getattr(vision, "spatial_merge_size", None) or getattr(config, "scale_factor", None) or 1
+    ratio = getattr(config, "downsample_ratio", None) or 1
+    return math.ceil(image_tokens * merged**2 / ratio**2)
