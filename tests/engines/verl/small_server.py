@@ -7,14 +7,15 @@ logits, greedy or drawn, and the log-probability of the sampled token after both
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import Any
 
 import torch
 
 from vapo.engines.policy.checkpoint import load_policy
 from vapo.engines.policy.inference import inference
+from vapo.models.image_features import find_feature_module
 from vapo.models.images import process_images
+from vapo.models.vision_tokens import find_image_token_id, find_token_type_name
 
 SAMPLING = {"max_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "logprobs", "logit_bias"}
 KNOWN = {
@@ -24,14 +25,13 @@ KNOWN = {
 
 
 class SmallServer:
-    """Args: the model's folder; chains that rollouts of a prompt are answered with, in turn; longest completion."""
+    """Args: the model's folder; what prompts of one picture, of two, ... are answered with; longest completion."""
 
     def __init__(self, model: str, chains: list[list[int]], response_length: int) -> None:
         torch.set_num_threads(1)
         self._policy = load_policy(model)
         self._chains = chains
         self._response_length = response_length
-        self._turns: Counter[tuple[int, ...]] = Counter()
         self.begin_anew()
 
     def begin_anew(self, engine: str = "vllm", weights: int | None = 0, **faults: Any) -> None:
@@ -70,9 +70,7 @@ class SmallServer:
         if asks and "newer" in self._faults:
             self.global_steps = self._faults["newer"]
         if not asks and self._chains:
-            prompt = tuple(prompt_ids)
-            tokens, logprobs = self._chains[self._turns[prompt] % len(self._chains)], None
-            self._turns[prompt] += 1
+            tokens, logprobs = self._chains[len(image_data or ()) - 1], None
         else:
             tokens, logprobs = self._complete(prompt_ids, image_data or [], given, limit or self._response_length)
         return TokenOutput(
@@ -91,9 +89,12 @@ class SmallServer:
         generator = torch.Generator().manual_seed(len(self.seen))
         with inference(model):
             row = torch.tensor([ids])
-            state = model(
-                input_ids=row, attention_mask=torch.ones_like(row), **inputs, use_cache=True, logits_to_keep=1
-            )
+            inputs |= {"input_ids": row, "attention_mask": torch.ones_like(row)}
+            module = find_feature_module(model)
+            token_type_name = find_token_type_name(module, processor)
+            if token_type_name is not None:  # Qwen's positions come from it
+                inputs[token_type_name] = (row == find_image_token_id(module.config)).long()
+            state = model(**inputs, use_cache=True, logits_to_keep=1)
             while True:
                 logits = state.logits[0, -1].double()
                 raw = logits.log_softmax(-1)

@@ -36,7 +36,7 @@ def expected_probes(on_trl):
 
 
 def test_the_rollout_on_trl_is_worth_comparing(on_trl):
-    assert [own.reward.accuracy for own in on_trl.scored] == [1.0, 0.0] * 4
+    assert [own.reward.accuracy for own in on_trl.scored] == [1.0, 1.0, 0.0, 0.0] * 2
     assert all(len(own.verdicts) == 4 for own in on_trl.scored)
     assert len({own.reward.perception for own in on_trl.scored}) == 8
     assert len({len(own.rollout.sample.images) for own in on_trl.scored}) == 2

@@ -104,7 +104,7 @@ def test_failing_probes_are_counted_and_the_completion_lives(roll_out):
     batch, _ = roll_out(fails=True)
     assert parts(batch, "probes_failed") == [4, 4] == parts(batch, "probes_asked")
     assert all(map(math.isnan, parts(batch, "perception"))) and parts(batch, "perception_bonus") == [0, 0]
-    assert batch.batch["rm_scores"].sum(-1).tolist() == [2.0, 1.0]  # answer and format
+    assert batch.batch["rm_scores"].sum(-1).tolist() == [2.0, 2.0]  # answer and format
 
 
 def test_slow_probes_are_not_waited_for(roll_out):
@@ -112,9 +112,10 @@ def test_slow_probes_are_not_waited_for(roll_out):
     assert parts(batch, "probes_failed") == [4, 4]
 
 
-def test_a_server_that_answers_nothing_at_all_stops_the_run(roll_out):
-    with pytest.raises(ModelError, match=r"none of the first 64 probes.*the engine is gone"):
-        roll_out(4, settings={"num_anchors": 9, "probe_seed": 1}, fails=True)
+def test_a_server_that_answers_nothing_at_all_stops_the_run(roll_out, monkeypatch):
+    monkeypatch.setattr("vapo.engines.verl.desk.PATIENCE", 8)
+    with pytest.raises(ModelError, match=r"none of the first 8 probes.*the engine is gone"):
+        roll_out(settings={"probe_seed": 1}, fails=True)  # a seed of its own, so that nothing was answered before
 
 
 def test_weights_that_change_before_the_probes_are_marked(roll_out):
@@ -138,20 +139,20 @@ def test_rows_to_validate_on_are_not_probed_unless_told(roll_out):
         batch["extra_info"][0]["split"] = "validation"
 
     batch, seen = roll_out(edit=mark)
-    assert not any(map(is_probe, seen)) and parts(batch, "acc") == [1, 0]
+    assert not any(map(is_probe, seen)) and parts(batch, "acc") == [1, 1]
     assert "perception" not in batch.non_tensor_batch
     batch, _ = roll_out(edit=mark, settings={"validation_probes": True})
     assert parts(batch, "probes_asked") == [4, 4]
 
 
 def test_only_audible_probes_are_asked_where_that_is_wanted(roll_out):
-    batch, _ = roll_out(settings={"silent_share": 0.0})
-    assert parts(batch, "probes_asked") == [4, 0] and parts(batch, "probes_drawn") == [4, 4]
+    batch, _ = roll_out(2, settings={"silent_share": 0.0})
+    assert parts(batch, "probes_asked") == [4, 4, 0, 0] and parts(batch, "probes_drawn") == [4, 4, 4, 4]
 
 
 def test_grpo_rewards_answer_and_form_alone(roll_out):
-    batch, seen = roll_out(settings={"algorithm": "grpo"})
-    assert len(seen) == 2 and batch.batch["rm_scores"].sum(-1).tolist() == [2.0, 1.0]
+    batch, seen = roll_out(2, settings={"algorithm": "grpo"})
+    assert len(seen) == 4 and batch.batch["rm_scores"].sum(-1).tolist() == [2.0, 2.0, 1.0, 1.0]
 
 
 def test_text_of_the_data_becomes_no_special_token(roll_out):
@@ -165,10 +166,10 @@ def test_text_of_the_data_becomes_no_special_token(roll_out):
 
 def test_a_relaxed_gate_closes_by_the_trainers_own_count(roll_out):
     total = "actor_rollout_ref.actor.optim.total_training_steps"
-    early, _ = roll_out(changes={total: 4}, settings={"accuracy_gate": "relaxed"})
-    late, _ = roll_out(changes={total: 4}, settings={"accuracy_gate": "relaxed"}, weights=2)
-    perception = parts(early, "perception")[1], parts(late, "perception")[1]
-    bonus = parts(early, "perception_bonus")[1], parts(late, "perception_bonus")[1]
+    early, _ = roll_out(2, changes={total: 4}, settings={"accuracy_gate": "relaxed"})
+    late, _ = roll_out(2, changes={total: 4}, settings={"accuracy_gate": "relaxed"}, weights=2)
+    perception = parts(early, "perception")[2], parts(late, "perception")[2]
+    bonus = parts(early, "perception_bonus")[2], parts(late, "perception_bonus")[2]
     assert bonus == pytest.approx((0.1 * perception[0], 0.05 * perception[1]))
 
 

@@ -1,4 +1,4 @@
-"""The same run on TRL: one rollout whose completions are `CHAINS`, with its probes, verdicts and rewards."""
+"""The same run on TRL: one rollout of four prompts, answered with `CHAINS`, with its probes, verdicts and rewards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from engines.verl.verl_world import encode_chains
+from engines.verl.verl_world import GROUP, encode_chains
 
 from vapo.engines.probes.perception_scorer import ScoredRollout
 from vapo.engines.trl.options import parse_run
@@ -41,7 +41,7 @@ def roll_out_on_trl(run: Path) -> TrlRollout:
     padded = torch.tensor([chain + [pad] * (longest - len(chain)) for chain in chains])
 
     def answer(input_ids: torch.Tensor, **_: Any) -> torch.Tensor:
-        return torch.cat([input_ids, padded.repeat(len(input_ids) // len(chains), 1)], dim=1)
+        return torch.cat([input_ids, padded.repeat_interleave(GROUP, 0).repeat(2, 1)], dim=1)
 
     trainer.model.generate = answer
     scored: list[ScoredRollout] = []

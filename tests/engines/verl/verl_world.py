@@ -30,7 +30,7 @@ CHAINS = [
     "<think>I see a 3, then a 5. Row 2, it seems, is black. So 3 + 5 = 8, and that is all!</think> It is \\boxed{8}.",
     "<think>The digit in row 1, column 2 is 7; row 2 is black. The sum, then, is 7.</think> It is \\boxed{7}.",
 ]
-"""What a group answers: one completion is right, the other one is not."""
+"""What prompts of one picture and of two are answered with; the answer is 8."""
 
 
 def make_run(folder: Path, **changes: Any) -> Path:

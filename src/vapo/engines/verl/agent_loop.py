@@ -4,6 +4,9 @@ The rollout is verl's own; only the server client is exchanged for one that reme
 and what it is worth is shared with the trainer on TRL.
 """
 
+# verl and Ray are in an environment of their own.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import time

@@ -1,5 +1,8 @@
 """A run on verl, looked through before the first GPU is taken: its files, its tokenizers, its data, its machines."""
 
+# verl and Ray are in an environment of their own.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -113,6 +116,7 @@ def check_data(path: Path, settings: LoopSettings) -> int:
 def check_model(model: Any, settings: LoopSettings) -> None:
     """Raise ModelError unless the model can be probed, and its trainer and servers have one tokenizer."""
     from transformers import AutoProcessor, AutoTokenizer
+    from verl.utils import hf_processor
 
     from vapo.engines.verl.desk import open_desk
 
@@ -123,6 +127,11 @@ def check_model(model: Any, settings: LoopSettings) -> None:
         raise ModelError(f"the processor of {model.path!r} cannot be loaded: {error}") from error
     if not hasattr(processor, "tokenizer"):
         raise ModelError(f"{model.path!r} has a tokenizer but no processor, so it cannot see; take a VLM")
+    if hf_processor(model.path, trust_remote_code=trust) is None:
+        raise ModelError(
+            f"verl does not take models whose processor is a {type(processor).__name__}, and {model.path!r} is one: "
+            "it would train without pictures; use Qwen2-VL, Qwen2.5-VL or Qwen3-VL"
+        )
     open_desk(processor, model.path, settings, trust)
     if model.get("tokenizer_path"):
         own: Any = AutoTokenizer.from_pretrained(model.tokenizer_path, trust_remote_code=trust)

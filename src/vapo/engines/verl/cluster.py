@@ -1,5 +1,8 @@
 """What is installed on each machine of a Ray cluster, looked at before a run needs it."""
 
+# verl and Ray are in an environment of their own.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import importlib.metadata

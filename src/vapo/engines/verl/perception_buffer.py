@@ -5,6 +5,9 @@ takes metrics from it with them, and lets users name a maker of their own (`trai
 buffers are verl's, and add what the completions' parts say.
 """
 
+# verl and Ray are in an environment of their own.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from typing import Any

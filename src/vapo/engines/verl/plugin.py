@@ -4,6 +4,9 @@ verl imports a plug-in at the end of its own import and says nothing when that f
 put into the registry by hand, as `register` does, because the decorator would have to import the agent loop itself.
 """
 
+# verl and Ray are in an environment of their own.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from verl.experimental.agent_loop.agent_loop import _agent_loop_registry

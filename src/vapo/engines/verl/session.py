@@ -3,6 +3,9 @@
 verl routes by request id, so all of it reaches one server, whose prefix cache still holds the rollout.
 """
 
+# verl and Ray are in an environment of their own.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence
