@@ -30,6 +30,7 @@ def ray_here() -> Iterator[None]:
     os.environ.update(RAY_worker_niceness="0", RAY_AUTH_MODE="disabled")
     path = os.pathsep.join([str(TESTS), *sys.path])
     ray.init(
+        "local",
         num_cpus=16,  # as many as the actors ask for; they do not compute at once
         include_dashboard=False,
         logging_level="ERROR",

@@ -60,15 +60,16 @@ class SmallServer:
         given = dict(sampling_params)
         limit = given.pop("max_tokens", given.pop("max_new_tokens", None))
         asks = limit == 1
+        faults = self._faults  # those of now: who sleeps may wake under others
         self.seen.append(
             {"id": request_id, "ids": prompt_ids, "params": dict(sampling_params), "images": len(image_data or ())}
         )
-        if asks and self._faults.get("fails"):
+        if asks and faults.get("fails"):
             raise RuntimeError("the engine is gone")
-        if asks and self._faults.get("sleeps"):
-            await asyncio.sleep(self._faults["sleeps"])
-        if asks and "newer" in self._faults:
-            self.global_steps = self._faults["newer"]
+        if asks and faults.get("sleeps"):
+            await asyncio.sleep(faults["sleeps"])
+        if asks and "newer" in faults:
+            self.global_steps = faults["newer"]
         if not asks and self._chains:
             tokens, logprobs = self._chains[len(image_data or ()) - 1], None
         else:

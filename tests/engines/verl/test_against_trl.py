@@ -81,8 +81,9 @@ def test_v1_with_the_transfer_queue(world, on_trl, expected_probes):
     rewards = np.array(on_trl.rewards)[order]
     np.testing.assert_allclose([float(row.sum()) for row in data["rm_scores"]], rewards, atol=1e-6, rtol=0)
     groups = np.array(on_trl.rewards).reshape(4, 2)
-    normalised = (groups - groups.mean(1, keepdims=True)) / groups.std(1, ddof=1, keepdims=True)
-    np.testing.assert_allclose(trainer.compute_advantages(keys), normalised.ravel()[order], atol=1e-4, rtol=0)
+    normalised = (groups - groups.mean(1, keepdims=True)) / (groups.std(1, ddof=1, keepdims=True) + 1e-6)
+    # Rewards of a group differ by as little as 2e-4, of which float32 keeps three digits.
+    np.testing.assert_allclose(trainer.compute_advantages(keys), normalised.ravel()[order], atol=2e-3, rtol=0)
     verdicts = [verdict for own in on_trl.scored for verdict in own.verdicts]
     assert metrics["perception/accuracy"] == pytest.approx(np.mean([verdict.correct for verdict in verdicts]))
     assert metrics["perception/gate_open"] == 0.5 and metrics["perception/failed_probes"] == 0

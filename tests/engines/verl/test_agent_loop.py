@@ -122,7 +122,7 @@ def test_weights_that_change_before_the_probes_are_marked(roll_out):
     same, _ = roll_out(weights=3)
     assert parts(same, "probes_on_other_weights") == [0, 0]
     other, _ = roll_out(newer=4)
-    assert parts(other, "probes_on_other_weights") == [4, 4] and parts(other, "probes_failed") == [0, 0]
+    assert parts(other, "probes_failed") == [0, 0] and parts(other, "probes_on_other_weights") == [4, 4]
 
 
 def test_probes_that_do_not_fit_the_context_are_counted_and_not_sent(roll_out):

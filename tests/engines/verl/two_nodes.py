@@ -30,8 +30,9 @@ def main(folder: Path) -> None:
     server = start_server(config)
     client = make_client(config, get_router_handle(servers={"small": server}))
     batch = roll_out_v0(config, client, read_rows(config, 2))
-    actors = ray.util.state.list_actors(filters=[("class_name", "=", "AgentLoopWorker")])
-    print("workers on nodes:", len({actor.node_id for actor in actors}))
+    actors = ray._private.state.actors().values()  # the public list is the dashboard's
+    nodes = {actor["Address"]["NodeID"] for actor in actors if actor["ActorClassName"] == "AgentLoopWorker"}
+    print("workers on nodes:", len(nodes))
     print("probes:", int(sum(batch.non_tensor_batch["probes_asked"])))
 
     cluster.add_node(num_cpus=1, env_vars={"VERL_USE_EXTERNAL_PLUGINS": "none"})

@@ -196,5 +196,11 @@ class V1:
 
     def compute_advantages(self, keys: Any) -> list[float]:
         """Return what the trainer's own method makes of the rewards, for each completion."""
+        import transfer_queue
+
+        # The actor would score the completions anew, on a GPU.
+        scores = self.read(keys, "rollout_log_probs")
+        scores["old_log_probs"] = scores.pop("rollout_log_probs")
+        transfer_queue.kv_batch_put(keys=keys.keys, partition_id=keys.partition_id, fields=scores)
         self._trainer._compute_advantage(self, keys, {})
         return [float(row[0]) for row in self.read(keys, "advantages")["advantages"]]

@@ -69,6 +69,7 @@ class Desk:
         """
         self._failures += 1
         if self._failures >= PATIENCE and not self._anything_answered:
+            error = getattr(error, "cause", None) or error  # Ray wraps what a server raised in its traceback
             raise ModelError(
                 f"the server answered none of the first {self._failures} probes; the last one failed with "
                 f"{type(error).__name__}: {error or 'no message'}"
