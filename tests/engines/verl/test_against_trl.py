@@ -7,6 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from vapo.engines.probes.perception_log import depth_quarter
+
 pytestmark = pytest.mark.verl
 
 
@@ -87,5 +89,9 @@ def test_v1_with_the_transfer_queue(world, on_trl, expected_probes):
     verdicts = [verdict for own in on_trl.scored for verdict in own.verdicts]
     assert metrics["perception/accuracy"] == pytest.approx(np.mean([verdict.correct for verdict in verdicts]))
     assert metrics["perception/gate_open"] == 0.5 and metrics["perception/failed_probes"] == 0
-    late = [verdict.correct for verdict in verdicts if verdict.probe.anchor.depth > 0.75]
-    assert metrics["perception/accuracy_quarter_4"] == pytest.approx(np.mean(late))
+    hits: dict[int, list[bool]] = {}
+    for verdict in verdicts:
+        hits.setdefault(depth_quarter(verdict.probe.anchor.depth), []).append(verdict.correct)
+    quarters = {f"perception/accuracy_quarter_{quarter}": np.mean(own) for quarter, own in hits.items()}
+    assert len(quarters) > 1
+    assert quarters == pytest.approx({name: value for name, value in metrics.items() if "quarter" in name})
