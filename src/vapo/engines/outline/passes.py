@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
@@ -140,7 +141,7 @@ def _measure(
 
 
 def _checkpoint(function: Any, *args: Any) -> Any:
-    return torch.utils.checkpoint.checkpoint(function, *args, use_reentrant=False)
+    return checkpoint(function, *args, use_reentrant=False)
 
 
 class _KeepRows(torch.autograd.Function):

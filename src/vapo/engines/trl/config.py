@@ -10,8 +10,7 @@ import torch
 from trl import GRPOConfig
 
 from vapo.algorithms.algorithm import Algorithm
-from vapo.algorithms.grpo import GRPO
-from vapo.algorithms.vapo import VAPO
+from vapo.algorithms.choice import make_algorithm
 from vapo.core.rewards import PRESETS
 from vapo.errors import ConfigError
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
@@ -170,23 +169,7 @@ class VAPOConfig(GRPOConfig):
 
     def make_algorithm(self) -> Algorithm:
         """Return the algorithm these options describe."""
-        assert self.accuracy_weight is not None and self.format_weight is not None
-        if self.algorithm == "grpo":
-            return GRPO(accuracy_weight=self.accuracy_weight, format_weight=self.format_weight)
-        assert self.accuracy_gate is not None and self.rescale_perception is not None
-        return VAPO(
-            num_anchors=self.num_anchors,
-            late_emphasis=self.late_emphasis,
-            perception_weight=self.perception_weight,
-            placement=self.anchor_placement,
-            min_distance=self.min_anchor_distance,
-            sharing=self.anchor_sharing,
-            verdict=self.verdict,
-            gate=self.accuracy_gate,
-            rescale=self.rescale_perception,
-            accuracy_weight=self.accuracy_weight,
-            format_weight=self.format_weight,
-        )
+        return make_algorithm(self)
 
     def _fill_from_preset(self) -> None:
         if self.preset is not None and self.preset not in PRESETS:

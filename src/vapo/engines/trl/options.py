@@ -129,7 +129,8 @@ def parse_launch(arguments: Sequence[str], prog: str = "vapo train") -> LaunchOp
     if {"-h", "--help"} & set(arguments):
         parser.print_help()
         parser.exit()
-    own: Any = TrlParser((LaunchOptions,), prog=prog, exit_on_error=False)
+    classes: Any = (LaunchOptions,)
+    own: Any = TrlParser(classes, prog=prog, exit_on_error=False)
     try:
         options, _ = own.parse_args_and_config(arguments, return_remaining_strings=True)
     except (ArgumentError, ValueError, TypeError) as error:

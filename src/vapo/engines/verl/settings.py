@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from vapo.algorithms.algorithm import Algorithm
-from vapo.algorithms.grpo import GRPO
-from vapo.algorithms.vapo import VAPO, Sharing, VerdictKind
+from vapo.algorithms.choice import make_algorithm
+from vapo.algorithms.vapo import Sharing, VerdictKind
 from vapo.core.anchors import Placement
 from vapo.core.rewards import PRESETS, Gate
 from vapo.errors import ConfigError
@@ -70,21 +70,7 @@ class LoopSettings:
 
     def make_algorithm(self) -> Algorithm:
         """Return the algorithm these settings describe."""
-        if self.algorithm == "grpo":
-            return GRPO(accuracy_weight=self.accuracy_weight, format_weight=self.format_weight)
-        return VAPO(
-            num_anchors=self.num_anchors,
-            late_emphasis=self.late_emphasis,
-            perception_weight=self.perception_weight,
-            placement=self.anchor_placement,
-            min_distance=self.min_anchor_distance,
-            sharing=self.anchor_sharing,
-            verdict=self.verdict,
-            gate=self.accuracy_gate,
-            rescale=self.rescale_perception,
-            accuracy_weight=self.accuracy_weight,
-            format_weight=self.format_weight,
-        )
+        return make_algorithm(self)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the settings by name, as the agent-loop file holds them."""
