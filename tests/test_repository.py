@@ -76,7 +76,10 @@ def test_whatever_the_source_imports_is_a_declared_dependency():
     extras = PROJECT["optional-dependencies"]
     optional = names_of([requirement for extra in extras if extra != "dev" for requirement in extras[extra]])
     assert needed - declared - optional == set()
-    assert {canonical(name) for name in unknown} <= optional
+    # Modules of engines that are not installed here, by the package that has them.
+    named = {"hydra": "hydra-core", "transfer_queue": "TransferQueue"}
+    not_on_pypi = {"vlmeval"}
+    assert {canonical(named.get(name, name)) for name in unknown - not_on_pypi} <= optional
 
 
 def test_ci_pins_every_dependency_it_installs():
@@ -95,7 +98,7 @@ def test_the_environment_with_vllm_differs_only_where_it_says_so():
 def test_ci_runs_the_command_of_the_readme():
     commands = [line for line in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines() if "make " in line]
     words = [line.split(" || ")[0] for line in commands if not line.startswith("#")]
-    assert words == ["make check", "make vllm"]
+    assert words == ["make check", "make evaluation", "make vllm"]
     assert os.access(ROOT / ".ci/run", os.X_OK)
     assert "$ make check\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
