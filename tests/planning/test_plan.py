@@ -101,8 +101,8 @@ def test_memory_is_what_a_run_takes(changes, tmp_path):
     counted = TensorBytes()
     with counted:
         train(run, callbacks=[FromHere(counted)])
-    loading, plan = plan_run(run, Gpus(1, 1), prompt_tokens=43, image_tokens=16, given=["bf16"])
-    planned = plan_shape(loading, plan.shape, plan.gpus, on_gpu=False).memory.total
+    outline, plan = plan_run(run, Gpus(1, 1), prompt_tokens=43, image_tokens=16, given=["bf16"])
+    planned = plan_shape(outline, plan.shape, plan.gpus, on_gpu=False).memory.total
     assert planned == pytest.approx(counted.peak, rel=0.15)
 
 
@@ -140,11 +140,12 @@ def test_batches_must_divide_among_the_gpus():
 
 
 def test_every_gpu_more_takes_a_share(qwen_7b):
-    totals = [plan_shape(Loading(str(qwen_7b)), replace(PAPER, num_processes=n), Gpus(n, 80)) for n in (2, 4, 8)]
+    outline = draw_outline(Loading(str(qwen_7b)))
+    totals = [plan_shape(outline, replace(PAPER, num_processes=n), Gpus(n, 80)) for n in (2, 4, 8)]
     assert [plan.memory.total for plan in totals] == sorted((plan.memory.total for plan in totals), reverse=True)
-    ddp = plan_shape(Loading(str(qwen_7b)), replace(PAPER, sharding="multi_gpu"), Gpus(8, 80))
+    ddp = plan_shape(outline, replace(PAPER, sharding="multi_gpu"), Gpus(8, 80))
     assert not ddp.fits and ddp.memory.update["optimizer"] == 8 * 8_292_166_656
-    steps = advise(ddp, Loading(str(qwen_7b)))
+    steps = advise(ddp, outline)
     assert steps[0].change == "accelerate_config: fsdp2" and steps[-1].plan.fits
 
 

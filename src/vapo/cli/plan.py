@@ -44,7 +44,7 @@ def plan(options: argparse.Namespace) -> int:
     gpus = parse_gpus(options.gpus)
     speed = choose_throughput(options.measured, options.tokens_per_second)
     run, given = parse_planned_run(options.run, options.set)
-    loading, planned = plan_run(
+    outline, planned = plan_run(
         replace(run, model_name=resolve_model(run.model_name)),
         gpus,
         prompt_tokens=options.prompt_tokens,
@@ -53,7 +53,7 @@ def plan(options: argparse.Namespace) -> int:
         given=given,
     )
     hours = None if speed is None else estimate_hours(planned, speed)
-    steps = [] if planned.fits else advise(planned, loading)
-    wider = None if planned.fits else find_gpus(planned, loading)
+    steps = [] if planned.fits else advise(planned, outline)
+    wider = None if planned.fits else find_gpus(planned, outline)
     print(write_plan(planned, hours, steps, wider))
     return 0 if planned.fits else 1

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from vapo.engines.outline.outline import Loading, draw_outline
+from vapo.engines.outline.outline import Loading, Outline, draw_outline
 from vapo.engines.outline.passes import measure_text_pass
 from vapo.engines.outline.pictures import estimate_picture_bytes
 from vapo.errors import ConfigError
@@ -62,8 +62,8 @@ def plan_run(
     image_tokens: int | None = None,
     num_rows: int | None = None,
     given: Collection[str] = (),
-) -> tuple[Loading, Plan]:
-    """Return how a run's model is loaded, and what the run needs.
+) -> tuple[Outline, Plan]:
+    """Return the outline of a run's model, and what the run needs.
 
     Args:
         options: of the run (`vapo.engines.trl.options.RunOptions`), parsed as for one process.
@@ -78,27 +78,26 @@ def plan_run(
         ModelError: there is no such model.
     """
     shape = shape_run(options, gpus, prompt_tokens, image_tokens, given)
-    training, loading = options.training, describe_loading(options)
+    training, outline = options.training, draw_outline(describe_loading(options))
     steps = training.max_steps if training.max_steps > 0 else None
     if steps is None and num_rows is not None:
         steps = count_steps(shape, num_rows, training.num_train_epochs)
-    return loading, plan_shape(loading, shape, gpus, steps)
+    return outline, plan_shape(outline, shape, gpus, steps)
 
 
 def plan_shape(
-    loading: Loading, shape: RunShape, gpus: Gpus, steps: int | None = None, *, on_gpu: bool = True
+    outline: Outline, shape: RunShape, gpus: Gpus, steps: int | None = None, *, on_gpu: bool = True
 ) -> Plan:
     """Return what a run of this shape needs; see `plan_run` and `add_up_memory`."""
-    model = weigh_model(loading, shape)
+    model = weigh_model(outline, shape)
     memory = add_up_memory(model, shape, gpus.bytes, on_gpu=on_gpu)
-    engine = count_engine_bytes(model, shape) if shape.engine_share else 0.0
-    return Plan(loading.name, shape, gpus, memory, engine, count_work(shape), steps)
+    engine = count_engine_bytes(outline, shape) if shape.engine_share else 0.0
+    return Plan(outline.loading.name, shape, gpus, memory, engine, count_work(shape), steps)
 
 
-def weigh_model(loading: Loading, shape: RunShape) -> ModelBytes:
+def weigh_model(outline: Outline, shape: RunShape) -> ModelBytes:
     """Return a model's measures, and what a pass of the run's shape keeps."""
-    outline = draw_outline(loading)
-    halves = shape.bfloat16 and (shape.sharding not in ("single_gpu", "multi_gpu") or loading.bits < 16)
+    halves = shape.bfloat16 and (shape.sharding not in ("single_gpu", "multi_gpu") or outline.loading.bits < 16)
     text = measure_text_pass(
         outline.model,
         shape.pass_tokens,
@@ -114,8 +113,7 @@ def weigh_model(loading: Loading, shape: RunShape) -> ModelBytes:
         trained=not shape.vision_frozen and not shape.adapters,
         checkpointing=shape.checkpointing,
     )
-    shared = {name: getattr(outline, name) for name in ModelBytes.__slots__ if hasattr(outline, name)}
-    return ModelBytes(**shared, text_forward=text.forward, text_backward=text.backward, image_features=pictures)
+    return ModelBytes(outline, text, pictures)
 
 
 def describe_loading(options: Any) -> Loading:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from vapo.errors import ConfigError
 
@@ -101,7 +101,3 @@ class RunShape:
     def divides_optimizer(self) -> bool:
         """Whether a process holds a share of gradients and optimizer alone."""
         return self.sharding in ("fsdp2", "zero2", "zero3")
-
-    def with_sharding(self, sharding: str) -> RunShape:
-        """Return the same run, divided otherwise."""
-        return replace(self, sharding=sharding)

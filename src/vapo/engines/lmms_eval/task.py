@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vapo.data.prompts import PLACE, split_question
@@ -77,7 +77,3 @@ def aggregate_scores(outcomes: Sequence[Mapping[str, Any]]) -> float:
 def aggregate_unparsed(unparsed: Sequence[float]) -> float:
     """Return how many responses held no answer, in percent."""
     return 100 * sum(unparsed) / len(unparsed)
-
-
-def _put_part(part: str | None, pictures: Iterator[Any]) -> dict[str, Any]:
-    return {"type": "image", "url": next(pictures)} if part is None else {"type": "text", "text": part}

@@ -16,38 +16,6 @@ QUANTIZED = {4: 0.5 + 1 / 64, 8: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
-    """A model on torch's device `meta`, and its measures.
-
-    Attributes:
-        model: with adapters, if any, and what is not trained frozen.
-        frozen_bytes: weights that stay as they are, as loaded.
-        num_trainable: parameters that are trained.
-        trainable_bytes: their weights, as loaded.
-        num_parameters: of the model itself, without adapters.
-        layer_parameters: of the largest layer.
-        embedding_parameters: of the input embeddings, and of the output layer where it has weights of its own.
-        head_is_trained: whether the output layer is.
-        hidden_size, vocab_size: of the language model.
-        kv_values: numbers that a token leaves behind for later ones, over all layers.
-        dequantized: weights of the largest quantized layer, unpacked while it computes; 0 without quantization.
-    """
-
-    model: Any
-    frozen_bytes: float
-    num_trainable: int
-    trainable_bytes: int
-    num_parameters: int
-    layer_parameters: int
-    embedding_parameters: int
-    head_is_trained: bool
-    hidden_size: int
-    vocab_size: int
-    kv_values: int
-    dequantized: int
-
-
-@dataclass(frozen=True, slots=True)
 class Loading:
     """How a model is loaded for training.
 
@@ -68,6 +36,40 @@ class Loading:
     adapters: Any = None
     vision_frozen: bool = False
     trust_remote_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A model on torch's device `meta`, and its measures.
+
+    Attributes:
+        loading: how it is loaded.
+        model: with adapters, if any, and what is not trained frozen.
+        frozen_bytes: weights that stay as they are, as loaded.
+        num_trainable: parameters that are trained.
+        trainable_bytes: their weights, as loaded.
+        num_parameters: of the model itself, without adapters.
+        layer_parameters: of the largest layer.
+        embedding_parameters: of the input embeddings, and of the output layer where it has weights of its own.
+        head_is_trained: whether the output layer is.
+        hidden_size, vocab_size: of the language model.
+        kv_values: numbers that a token leaves behind for later ones, over all layers.
+        dequantized: weights of the largest quantized layer, unpacked while it computes; 0 without quantization.
+    """
+
+    loading: Loading
+    model: Any
+    frozen_bytes: float
+    num_trainable: int
+    trainable_bytes: int
+    num_parameters: int
+    layer_parameters: int
+    embedding_parameters: int
+    head_is_trained: bool
+    hidden_size: int
+    vocab_size: int
+    kv_values: int
+    dequantized: int
 
 
 def draw_outline(loading: Loading) -> Outline:
@@ -99,6 +101,7 @@ def draw_outline(loading: Loading) -> Outline:
     layers = find_feature_module(model).get_decoder().layers
     embeddings = {id(p): p.numel() for p in (model.get_input_embeddings().weight, head)}
     return Outline(
+        loading=loading,
         model=model,
         frozen_bytes=frozen + QUANTIZED.get(loading.bits, 0) * sum(quantized.values()),
         num_trainable=sum(parameter.numel() for parameter in trainable),
