@@ -43,14 +43,15 @@ def plan(options: argparse.Namespace) -> int:
 
     gpus = parse_gpus(options.gpus)
     speed = choose_throughput(options.measured, options.tokens_per_second)
-    run, given = parse_planned_run(options.run, options.set)
+    # Where there is a GPU, a run computes in bfloat16 unless it says otherwise; here there may be none.
+    parsed = parse_planned_run(options.run, options.set, prog="vapo plan", on_cpu=True)
     outline, planned = plan_run(
-        replace(run, model_name=resolve_model(run.model_name)),
+        replace(parsed.options, model_name=resolve_model(parsed.options.model_name)),
         gpus,
         prompt_tokens=options.prompt_tokens,
         image_tokens=options.image_tokens,
         num_rows=options.rows,
-        given=given,
+        given=parsed.given,
     )
     hours = None if speed is None else estimate_hours(planned, speed)
     steps = [] if planned.fits else advise(planned, outline)

@@ -1,9 +1,11 @@
-"""A run's options, parsed on any machine for the GPUs of another."""
+"""A run's options, parsed to be planned: by name or by file, with changes, and with what was given and why."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -12,27 +14,50 @@ from vapo.engines.trl.options import RunOptions, parse_run
 from vapo.errors import ConfigError
 
 
-def parse_planned_run(run: str, changes: Sequence[str]) -> tuple[RunOptions, frozenset[str]]:
-    """Return a run's options, parsed as for one process, and the names of those that are given.
+@dataclass(frozen=True, slots=True)
+class ParsedRun:
+    """A run as it is planned.
+
+    Attributes:
+        options: of the run.
+        text: of its file.
+        changed: names of the options in whose place others were given.
+    """
+
+    options: RunOptions
+    text: str
+    changed: tuple[str, ...]
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Names of the options that the file or a change gives."""
+        in_file: dict[str, Any] = yaml.safe_load(self.text)
+        return frozenset((*in_file, *self.changed))
+
+
+def parse_planned_run(run: str, changes: Sequence[str], *, prog: str, on_cpu: bool = False) -> ParsedRun:
+    """Parse a run.
 
     Args:
         run: a run file, or the name of a recipe.
-        changes: further options, each "name=value".
+        changes: options in place of its own, each "name=value".
+        prog: the command, for its errors.
+        on_cpu: parse it as where there is no GPU, whatever this machine has.
 
     Raises:
         ConfigError: as `parse_run`; or a change has no value.
     """
-    words: list[str] = []
+    changed: dict[str, str] = {}
     for change in changes:
         name, equals, value = change.partition("=")
         if not name or not equals:
             raise ConfigError(
-                f"--set {change!r} says no value; write --set name=value, as in a run file without spaces"
+                f"--set {change!r} says no value: it is no NAME=VALUE; write --set learning_rate=1e-6, for example"
             )
-        words += [f"--{name}", value]
-    # Where there is a GPU, a run computes in bfloat16 unless it says otherwise; here there may be none.
-    options = parse_run(["--config", run, "--use_cpu", "true", *words], prog="vapo plan")
+        changed[name] = value
+    words = [word for name, value in changed.items() for word in (f"--{name}", value)]
+    cpu = ["--use_cpu", "true"] if on_cpu else []
+    options = parse_run(["--config", run, *cpu, *words], prog=prog)
     path = Path(run)
     path = path if path.exists() else open_recipe(run).path
-    given = frozenset(yaml.safe_load(path.read_text(encoding="utf-8"))) | {word[2:] for word in words[::2]}
-    return options, given
+    return ParsedRun(options, path.read_text(encoding="utf-8"), tuple(changed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class VerlRun:
 
 
 def plan_run(
-    options: RunOptions, folder: Path, machines: Machines, *, given: Sequence[str], sources: Mapping[str, str]
+    options: RunOptions, folder: Path, machines: Machines, *, given: Collection[str], sources: Mapping[str, str]
 ) -> VerlRun:
     """Return the files and commands of a run.
 

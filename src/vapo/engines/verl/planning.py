@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from vapo.drafts import drafting
-from vapo.engines.recipes import open_recipe
-from vapo.engines.trl.options import parse_run
+from vapo.drafts import write_atomically
+from vapo.engines.trl.planned_run import parse_planned_run
 from vapo.engines.verl.derived import Machines
 from vapo.engines.verl.files import VerlRun, plan_run, read_sources
 from vapo.errors import ConfigError
@@ -47,19 +43,11 @@ def plan_recipe(
     """
     if machines.nodes < 1 or machines.gpus_per_node < 1:
         raise ConfigError(f"a run needs at least one GPU, but is to have {machines.gpus}")
-    for change in changes:
-        if "=" not in change:
-            raise ConfigError(f"{change!r} is no NAME=VALUE; write --set learning_rate=1e-6, for example")
-    named = [change.split("=", 1) for change in changes]
-    arguments = [word for name, value in named for word in (f"--{name}", value)]
-    options = parse_run(["--config", recipe, *arguments], prog="vapo verl config")
-    text = (Path(recipe) if Path(recipe).exists() else open_recipe(recipe).path).read_text(encoding="utf-8")
-    given: dict[str, Any] = yaml.safe_load(text)
-    sources = {name: why for name, why in read_sources(text).items() if name not in dict(named)}
-    options = replace(options, model_name=resolve_model(options.model_name))
+    parsed = parse_planned_run(recipe, changes, prog="vapo verl config")
+    sources = {name: why for name, why in read_sources(parsed.text).items() if name not in parsed.changed}
+    options = replace(parsed.options, model_name=resolve_model(parsed.options.model_name))
     place = folder if folder is not None else Path(str(options.training.output_dir))
-    run = plan_run(options, place, machines, given=[*given, *dict(named)], sources=sources)
-    return PlannedRun(place, run)
+    return PlannedRun(place, plan_run(options, place, machines, given=parsed.given, sources=sources))
 
 
 def save_files(planned: PlannedRun) -> None:
@@ -74,5 +62,4 @@ def save_files(planned: PlannedRun) -> None:
         if path.exists() and path.read_text(encoding="utf-8") != text:
             raise ConfigError(f"{path} is there and says something else; remove it, or name another folder with --out")
     for name, text in planned.run.files.items():
-        with drafting(planned.folder / name) as draft:
-            draft.write_text(text, encoding="utf-8")
+        write_atomically(planned.folder / name, text)
