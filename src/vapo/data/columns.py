@@ -6,10 +6,11 @@ The defaults are the names of the published training data (arXiv 2509.25848): `p
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from vapo.errors import tell_nearest
 
 IMAGE_COLUMNS = ("images", "image", "file_names", "file_name")
 """Where images are looked for, in this order, when no image column was named."""
@@ -149,10 +150,8 @@ def _number_columns(prefix: str, available: Sequence[str]) -> dict[int, str]:
 
 
 def _say_missing(wanted: str, role: str, available: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(wanted, available, n=1, cutoff=0.5)
-    hint = f"; the nearest is {nearest[0]!r}" if nearest else ""
     return (
-        f"there is no column {wanted!r}{hint}; the columns are {_list_names(available)}. "
+        f"there is no column {wanted!r}{tell_nearest(wanted, available)}; the columns are {_list_names(available)}. "
         f"Name the right one with --{role}-column, or Columns({role}=...) in Python"
     )
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from vapo.errors import ConfigError
+from vapo.errors import ConfigError, tell_nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,9 @@ def open_recipe(name: str) -> Recipe:
     known = {recipe.name: recipe for recipe in list_recipes()}
     if name in known:
         return known[name]
-    close = difflib.get_close_matches(name, known, n=1)
-    nearest = f"; the nearest is {close[0]!r}" if close else ""
-    raise ConfigError(f"there is no recipe named {name!r}{nearest}; `vapo recipes` lists them")
+    raise ConfigError(
+        f"there is no recipe named {name!r}{tell_nearest(name, known, closeness=0.6)}; `vapo recipes` lists them"
+    )
 
 
 def format_recipes() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from vapo.data.pictures import MAX_PIXELS
 from vapo.engines.recipes import open_recipe
 from vapo.engines.trl.config import VAPOConfig
 from vapo.engines.trl.launch import LaunchOptions
-from vapo.errors import ConfigError
+from vapo.errors import ConfigError, tell_nearest
 
 EXAMPLE = """\
 example:
@@ -171,7 +170,7 @@ def _check_config(arguments: list[str], known: Sequence[str]) -> None:
         raise ConfigError(f"{path} must hold options as 'name: value' lines")
     for name in config:
         if name != "env" and name not in known:
-            raise ConfigError(f"{path}: unknown option {name!r}{_nearest(str(name), known)}")
+            raise ConfigError(f"{path}: unknown option {name!r}{tell_nearest(str(name), known)}")
 
 
 def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
@@ -179,12 +178,7 @@ def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
         name = argument[2:].split("=")[0].replace("-", "_")
         negated = name.removeprefix("no_")
         if argument.startswith("--") and name not in ("config", "help", *known) and negated not in known:
-            raise ConfigError(f"unknown option {argument!r}{_nearest(name, known)}")
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; the nearest is {close[0]!r}" if close else ""
+            raise ConfigError(f"unknown option {argument!r}{tell_nearest(name, known)}")
 
 
 class _KeepExample(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
@@ -12,7 +11,7 @@ from vapo.algorithms.choice import make_algorithm
 from vapo.algorithms.vapo import Sharing, VerdictKind
 from vapo.core.anchors import Placement
 from vapo.core.rewards import PRESETS, Gate
-from vapo.errors import ConfigError
+from vapo.errors import ConfigError, tell_nearest
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
 
 AGENT_NAME = "vapo"
@@ -86,7 +85,5 @@ def read_settings(given: Mapping[str, Any]) -> LoopSettings:
     known = [field.name for field in fields(LoopSettings)]
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            nearest = f"; the nearest is {close[0]!r}" if close else ""
-            raise ConfigError(f"the agent loop {AGENT_NAME!r} has no setting {name!r}{nearest}")
+            raise ConfigError(f"the agent loop {AGENT_NAME!r} has no setting {name!r}{tell_nearest(name, known)}")
     return LoopSettings(**given)
