@@ -48,6 +48,7 @@ from vapo.models.image_features import (
 )
 from vapo.models.plain_text import make_neutraliser
 from vapo.models.questions import ClaimQuestions
+from vapo.models.think_tags import check_think_tags
 from vapo.models.vision_tokens import correct_token_types, find_image_token_id, find_vision_token_ids
 
 if TYPE_CHECKING:
@@ -371,13 +372,8 @@ class VAPOTrainer(GRPOTrainer):
 
     def _adopt_think_format(self) -> None:
         """Use the format reward that fits a chat template whose generation prompt already opens <think>."""
-        hidden = {"<think>", "</think>"} & set(self._tokenizer.all_special_tokens)
-        if format_reward in self.reward_funcs and hidden:
-            raise ModelError(
-                f"the tokenizer treats {' and '.join(sorted(hidden))} as special, so decoding drops them and no "
-                "completion could earn the format reward; make them ordinary added tokens (special=False), or pass "
-                "reward functions of your own"
-            )
+        if format_reward in self.reward_funcs:
+            check_think_tags(self._tokenizer, ", or pass reward functions of your own")
         probe = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
         options: Any = self.chat_template_kwargs
         rendered = self.processing_class.apply_chat_template(

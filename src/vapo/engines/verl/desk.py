@@ -12,6 +12,7 @@ from vapo.engines.verl.settings import LoopSettings
 from vapo.errors import ModelError
 from vapo.models.plain_text import make_neutraliser
 from vapo.models.questions import ClaimQuestions
+from vapo.models.think_tags import check_think_tags
 from vapo.models.vision_tokens import find_vision_token_ids
 
 PATIENCE = 64
@@ -37,12 +38,7 @@ class Desk:
         from transformers import AutoConfig
 
         self.tokenizer: Any = processor.tokenizer
-        hidden = {"<think>", "</think>"} & set(self.tokenizer.all_special_tokens)
-        if hidden:
-            raise ModelError(
-                f"the tokenizer treats {' and '.join(sorted(hidden))} as special, so decoding drops them and no "
-                "completion could earn the format reward; make them ordinary added tokens (special=False)"
-            )
+        check_think_tags(self.tokenizer)
         config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
         self.algorithm = settings.make_algorithm()
         self.reader = SampleReader(require_claims=self.algorithm.needs.claims)
