@@ -30,6 +30,11 @@ _CHOICE_WITH_TEXT = re.compile(
 _OTHER_CHOICE = re.compile(r"(?<!\w)[A-J][.):](?!\w)")
 
 
+def take_answer_part(text: str) -> str:
+    """Return what a completion says behind its thinking, stripped: all of it where there is no `</think>`."""
+    return text.rpartition(_CLOSE)[2].strip()
+
+
 def extract_answer(text: str) -> str | None:
     r"""Find the answer of a completion: the last complete `\boxed{...}`, braces matched.
 
@@ -39,7 +44,7 @@ def extract_answer(text: str) -> str | None:
     Returns:
         What the box holds, stripped; None if there is no complete box or it is empty.
     """
-    boxes = _find_boxes(text.rpartition(_CLOSE)[2])
+    boxes = _find_boxes(take_answer_part(text))
     return (boxes[-1] or None) if boxes else None
 
 

@@ -194,7 +194,7 @@ def _compare_served(
     agreement = compare_served(
         draft,
         answers,
-        prepared.load_tokenizer(),
+        prepared.processor.tokenizer,
         max_completion_tokens=options.max_completion_tokens,
         system_prompt=prepared.system_prompt,
         dtype=prepared.dtype,

@@ -64,6 +64,7 @@ class Preparation:
 
     Attributes:
         parts: of the checkpoint.
+        processor: opened.
         own_dtype: precision that it is read and asked in.
         context: tokens that the model can hold; None if it does not say.
         samples: questions to compare answers by.
@@ -71,6 +72,7 @@ class Preparation:
 
     origin: Origin
     parts: CheckpointParts
+    processor: Any
     base: Base | None
     own_dtype: str
     dtype: str
@@ -80,10 +82,6 @@ class Preparation:
     evaluations: tuple[Evaluation, ...]
     diagnosis: FoundDiagnosis | None
     claims: tuple[Contents, Quality] | None
-
-    def load_tokenizer(self) -> Any:
-        """Return the checkpoint's tokenizer."""
-        return load_processor(self.parts.processor).tokenizer
 
 
 def prepare(
@@ -100,7 +98,7 @@ def prepare(
     parts = find_parts(origin.folder, options.base)
     config = read_config(parts.weights, options.trust_remote_code)
     own_dtype, dtype = choose_dtypes(config, options.dtype, quantised=origin.is_quantised)
-    load_processor(parts.processor, options.trust_remote_code)
+    processor = load_processor(parts.processor, options.trust_remote_code)
     if not (out.is_dir() and any(out.iterdir())):
         check_room(out, parts, own_dtype, dtype)
     if options.start_vllm:
@@ -111,6 +109,7 @@ def prepare(
     return Preparation(
         origin=origin,
         parts=parts,
+        processor=processor,
         base=_find_base(origin, parts, options.licence),
         own_dtype=own_dtype,
         dtype=dtype,

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-THINK_END = "</think>"
-
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from vapo.api.refusals import ServerError
 from vapo.api.replies import take_choice
+from vapo.core.grading import take_answer_part
 from vapo.types import Claim
 
 _TEXT_NAMES = ("text", "claim", "statement")
@@ -73,7 +74,7 @@ def read_claims_in(text: str, finish_reason: str = "") -> Reading:
         text: what the model wrote, with its thoughts if it wrote any.
         finish_reason: "length" if it was cut off.
     """
-    body = text.rpartition("</think>")[2].strip()
+    body = take_answer_part(text)
     if not body:
         return Reading(trouble="it was empty" if finish_reason != "length" else "it was cut off before any claim")
     entries = _find_entries(body)

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from vapo.core.grading import take_answer_part
 from vapo.diagnosis.opened_models import OPENAI
 from vapo.engines.judge.grading import Case, GradingJudge
 from vapo.errors import ConfigError
 from vapo.suites.answers import Answer
 from vapo.suites.suite import Suite
-
-_THINK_END = "</think>"
 
 Regrade = Callable[[Sequence[Answer]], list[Answer]]
 
@@ -44,7 +43,7 @@ def judge_answers(suite: Suite, judge: GradingJudge, answers: Sequence[Answer]) 
     Raises:
         ModelError: a reply did not come, or names no score.
     """
-    texts = {id(answer): answer.response.rpartition(_THINK_END)[2].strip() for answer in answers}
+    texts = {id(answer): take_answer_part(answer.response) for answer in answers}
     chosen = [answer for answer in answers if suite.find(answer.benchmark).wants_judge]
     asked = [answer for answer in chosen if texts[id(answer)]]
     scores = judge.grade([Case(answer.question, answer.reference, texts[id(answer)]) for answer in asked])

@@ -18,8 +18,7 @@ from vapo.api.refusals import ServerError
 from vapo.core.picture_names import name_image
 from vapo.engines.judge.cache import JudgeAnswer, JudgeCache, make_key
 from vapo.engines.judge.question import INSTRUCTIONS, SCHEMA, Category, read_category, write_case
-from vapo.engines.judge.reply import ask
-from vapo.engines.servers.connection import ServerConnection
+from vapo.engines.judge.server import JudgeServer
 from vapo.engines.servers.conversation import show_pictures
 from vapo.errors import ConfigError, ModelError
 from vapo.types import Sample
@@ -100,21 +99,19 @@ class JudgeClient:
             raise ConfigError(
                 f"temperature is {temperature} and max_tokens {max_tokens}; they must be in [0, 2] and at least 1"
             )
-        self._connection = ServerConnection(url, model, timeout_s=timeout_s, **options)
-        self._connection.find_model()
+        self._server = JudgeServer(url, model, timeout_s=timeout_s, **options)
         self._cache = JudgeCache(cache_folder)
         self._temperature = temperature
         self._seed = seed
         self._max_tokens = max_tokens
         self._prices = prices
-        self._refused: frozenset[str] = frozenset()
         self._usage = JudgeUsage()
         self._lock = Lock()
 
     @property
     def name(self) -> str:
         """What reports call it: the model's name on the server."""
-        return self._connection.model
+        return self._server.model
 
     @property
     def usage(self) -> JudgeUsage:
@@ -157,12 +154,13 @@ class JudgeClient:
         def ask(number: int) -> Category | None:
             return self._ask(case, images, {**settings, "seed": self._seed + number})
 
-        return tuple(self._connection.map(ask, range(votes)))
+        return tuple(self._server.map(ask, range(votes)))
 
     def _ask(self, case: str, images: Sequence[Image], settings: dict[str, Any]) -> Category | None:
         named = [name_image(image) for image in images]
-        server = {"url": self._connection.url, "model": self._connection.model}
-        key = make_key({**server, **settings, "instructions": INSTRUCTIONS, "case": case, "images": named})
+        key = make_key(
+            {**self._server.address, **settings, "instructions": INSTRUCTIONS, "case": case, "images": named}
+        )
         answer = self._cache.find(key)
         if answer is not None:
             self._count(cached=1)
@@ -186,11 +184,7 @@ class JudgeClient:
             {"role": "user", "content": [*show_pictures(images), {"type": "text", "text": case}]},
         ]
         try:
-            body = {"messages": messages, **settings, "response_format": SCHEMA}
-            answer, refused = ask(self._connection, body, self._refused)
-            with self._lock:
-                self._refused |= refused
-            return answer
+            return self._server.ask({"messages": messages, **settings, "response_format": SCHEMA})
         except ServerError as error:
             if not error.may_pass:
                 raise

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vapo.core.grading import take_answer_part
 from vapo.engines.judge.cache import JudgeCache, make_key
-from vapo.engines.judge.reply import ask
-from vapo.engines.servers.connection import ServerConnection
+from vapo.engines.judge.server import JudgeServer
 from vapo.errors import ModelError
 
 INSTRUCTIONS = """\
@@ -72,16 +72,14 @@ class GradingJudge:
         timeout_s: float = 120.0,
         **options: Any,
     ) -> None:
-        self._connection = ServerConnection(url, model, timeout_s=timeout_s, **options)
-        self._connection.find_model()
+        self._server = JudgeServer(url, model, timeout_s=timeout_s, **options)
         self._cache = JudgeCache(cache_folder)
         self._max_tokens = max_tokens
-        self._refused: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
         """What results call it: the model's name on the server."""
-        return self._connection.model
+        return self._server.model
 
     def grade(self, cases: Sequence[Case]) -> list[float]:
         """Return a score in [0, 1] for each case, in order.
@@ -89,16 +87,15 @@ class GradingJudge:
         Raises:
             ModelError: a reply did not come, or names no score; those that came are kept.
         """
-        return list(self._connection.map(self._grade, cases))
+        return self._server.map(self._grade, cases)
 
     def _grade(self, case: Case) -> float:
         settings = {"temperature": 0.0, "max_completion_tokens": self._max_tokens}
-        server = {"url": self._connection.url, "model": self._connection.model}
-        key = make_key({**server, **settings, "instructions": INSTRUCTIONS, "case": case.text})
+        key = make_key({**self._server.address, **settings, "instructions": INSTRUCTIONS, "case": case.text})
         answer = self._cache.find(key)
         if answer is None:
             messages = [{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": case.text}]
-            answer, self._refused = ask(self._connection, {"messages": messages, **settings}, self._refused)
+            answer = self._server.ask({"messages": messages, **settings})
         score = read_score(answer.text)
         if score is None:
             raise ModelError(
@@ -111,7 +108,7 @@ class GradingJudge:
 
 def read_score(text: str) -> float | None:
     """Return the score that a judge's reply names, or None if it names none in [0, 1], or several."""
-    text = text.rpartition("</think>")[2]
+    text = take_answer_part(text)
     try:
         scores = {float(json.loads(text)["score"])}
     except (ValueError, TypeError, KeyError):

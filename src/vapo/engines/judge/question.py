@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast, get_args
 
+from vapo.core.grading import take_answer_part
+
 Category = Literal["perception", "logical", "knowledge", "other"]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 
@@ -65,7 +67,7 @@ def read_category(text: str) -> Category | None:
     Lenient about what stands around it: thoughts before `</think>`, a code fence, text before the object, no object
     at all but "category: ..." or the bare word. Strict about the word: it is one of the four.
     """
-    text = text.rpartition("</think>")[2].strip()
+    text = take_answer_part(text)
     named = [*_read_objects(text)]
     if not named:
         named = [match[1] for match in _NAMED.finditer(text)] or [text]

@@ -14,7 +14,6 @@ import yaml
 from vapo.engines.verl.cluster import check_installed, check_nodes, look_at_nodes
 from vapo.engines.verl.dialects import find_dialect
 from vapo.engines.verl.files import AGENT_LOOP, CONFIG
-from vapo.engines.verl.place import check_progress
 from vapo.engines.verl.settings import AGENT_NAME, LoopSettings, read_settings
 from vapo.errors import ConfigError, DataError, ModelError
 
@@ -40,9 +39,9 @@ def check_run(folder: Path) -> Checked:
     settings = read_agent_loop(folder / AGENT_LOOP)
     rollout = config.actor_rollout_ref.rollout
     find_dialect(rollout.name, rollout.get("logprobs_mode"))
-    check_progress(0.0, settings.accuracy_gate)
     num_rows = check_data(Path(config.data.train_files), settings)
-    check_data(Path(config.data.val_files), settings)
+    if config.data.val_files != config.data.train_files:
+        check_data(Path(config.data.val_files), settings)
     check_model(config.actor_rollout_ref.model, settings)
     nodes = _look_around([rollout.agent.agent_loop_config_path])
     return Checked(num_rows, nodes)

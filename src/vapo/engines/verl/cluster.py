@@ -17,6 +17,9 @@ from vapo.errors import ConfigError
 VERL = "0.9.1"
 """The version of verl that the plug-in was tested on."""
 
+PACKAGES = ("vapo", "verl", "transformers")
+"""What all machines must have in the same version."""
+
 INSTALL = f"pip install 'vapo[verl]=={__version__}'"
 
 
@@ -26,7 +29,7 @@ class Node:
 
     Attributes:
         name: its address.
-        versions: of vapo, verl and transformers, by name; None for what is not installed.
+        versions: of `PACKAGES`, by name; None for what is not installed.
         knows_agent_loop: whether verl finds the agent loop `vapo` there.
         missing_files: those of the run that are not there.
     """
@@ -63,25 +66,27 @@ def look_at_nodes(files: Sequence[str]) -> list[Node]:
     pinned = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     seen = ray.get(
         [
-            look.options(num_cpus=0, scheduling_strategy=pinned(node["NodeID"], soft=False)).remote(list(files))
+            look.options(num_cpus=0, scheduling_strategy=pinned(node["NodeID"], soft=False)).remote(
+                PACKAGES, list(files)
+            )
             for node in nodes
         ]
     )
     return [Node(node["NodeManagerAddress"], *found) for node, found in zip(nodes, seen, strict=True)]
 
 
-def make_look() -> Callable[[list[str]], tuple[Any, ...]]:
+def make_look() -> Callable[[Sequence[str], list[str]], tuple[Any, ...]]:
     """Return the function that looks around on a machine.
 
     Made in here, so that it travels as code: a machine without vapo could not import it.
     """
 
-    def look(files: list[str]) -> tuple[Any, ...]:
+    def look(packages: Sequence[str], files: list[str]) -> tuple[Any, ...]:
         import importlib.metadata as metadata
         import os
 
         versions: dict[str, str | None] = {}
-        for package in ("vapo", "verl", "transformers"):
+        for package in packages:
             try:
                 versions[package] = metadata.version(package)
             except metadata.PackageNotFoundError:
@@ -98,7 +103,7 @@ def make_look() -> Callable[[list[str]], tuple[Any, ...]]:
 
 def check_nodes(nodes: Sequence[Node]) -> None:
     """Raise ConfigError, naming the machine, unless all can take part in a run that starts here."""
-    here = {name: importlib.metadata.version(name) for name in ("vapo", "verl", "transformers")}
+    here = {name: importlib.metadata.version(name) for name in PACKAGES}
     for node in nodes:
         for package, version in here.items():
             found = node.versions[package]

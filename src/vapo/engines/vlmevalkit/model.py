@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from vlmeval.vlm.base import BaseModel
 
-from vapo.core.grading import extract_answer
+from vapo.core.grading import extract_answer, take_answer_part
 from vapo.data.prompts import PLACE
 from vapo.engines.policy.checkpoint import load_policy
 from vapo.engines.policy.generation import sample_completions
@@ -19,8 +19,6 @@ from vapo.engines.run_folder import choose_system_prompt
 from vapo.errors import ConfigError, DataError
 from vapo.suites.suite import MAX_NEW_TOKENS, PROMPT
 from vapo.types import Sample
-
-_THINK_END = "</think>"
 
 
 class VapoChat(BaseModel):
@@ -93,7 +91,7 @@ class VapoChat(BaseModel):
             system_prompt=self._system_prompt,
         )
         response = rollouts[0].text
-        return extract_answer(response) or response.rpartition(_THINK_END)[2].strip()
+        return extract_answer(response) or take_answer_part(response)
 
 
 def _open(path: str) -> Image.Image:
