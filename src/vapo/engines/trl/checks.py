@@ -50,8 +50,8 @@ def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], *, probing: bool)
         )
     if args.dynamic_sampling:
         raise ConfigError(
-            f"{several_turns[0]} cannot be combined with dynamic_sampling, which needs TRL's own single-turn rollouts; "
-            "set dynamic_sampling=False"
+            f"{several_turns[0]} cannot be combined with dynamic_sampling, which needs TRL's own single-turn "
+            "rollouts; set dynamic_sampling=False"
         )
 
 

@@ -175,8 +175,8 @@ class VAPOConfig(GRPOConfig):
     def make_algorithm(self) -> Algorithm:
         """Return the algorithm these options describe.
 
-        Where TRL normalises each reward by itself (`multi_objective_aggregation="normalize_then_sum"`), a weight inside
-        a reward cancels out: the algorithm's is 1 then, and `perception_weight` weighs the normalised bonus.
+        Where TRL normalises each reward by itself (`multi_objective_aggregation="normalize_then_sum"`), a weight
+        inside a reward cancels out: the algorithm's is 1 then, and `perception_weight` weighs the normalised bonus.
         """
         options = copy.copy(self)
         if self.multi_objective_aggregation == "normalize_then_sum" and self.perception_weight > 0:
