@@ -124,7 +124,8 @@ class VAPOTrainer(GRPOTrainer):
         options["args"] = args = copy.copy(args)  # the caller may use it again
         if reward_funcs is None:
             options["reward_funcs"] = [accuracy_reward, format_reward]
-            args.reward_weights = args.reward_weights or [args.accuracy_weight, args.format_weight]
+            built_in: Any = [args.accuracy_weight, args.format_weight]
+            args.reward_weights = args.reward_weights or built_in
         probing = needs.claims
         self._rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
         with reference_sharded_like_policy():
