@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +111,15 @@ class Reward:
     perception: float | None
     bonus: float
     total: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """What a policy's forward pass says of one response's T tokens.
+
+    `log_probs` are those of the tokens themselves; `entropies` of the distributions they were drawn from, in nats,
+    None where the model gives none. Both have shape (T,).
+    """
+
+    log_probs: Tensor
+    entropies: Tensor | None

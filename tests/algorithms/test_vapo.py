@@ -52,7 +52,7 @@ class TestProbes:
             VAPO().probes(make_rollout(sample=replace(SAMPLE, claims=())), np.random.default_rng(0))
 
     def test_a_group_shares_claims_and_relative_depths(self):
-        algorithm = VAPO(num_anchors=6, sharing="group")
+        algorithm = VAPO(num_anchors=6, anchor_sharing="group")
         assert algorithm.needs.shared_draws and not VAPO().needs.shared_draws
         short, long = make_rollout(TEXTS[:10]), make_rollout(TEXTS * 3)
         first = algorithm.probes(short, np.random.default_rng(4))
@@ -80,7 +80,7 @@ class TestDrawClaims:
 
 
 @pytest.mark.parametrize(
-    ("options", "accuracy", "progress", "hears"),
+    ("options", "accuracy", "progress", "uses"),
     [
         ({}, 1.0, 0.5, True),
         ({}, 0.0, 0.0, False),
@@ -90,12 +90,12 @@ class TestDrawClaims:
         ({"perception_weight": 0.0}, 1.0, 0.0, False),
     ],
 )
-def test_hears_what_can_change_the_reward(options, accuracy, progress, hears):
+def test_uses_verdicts_that_can_change_the_reward(options, accuracy, progress, uses):
     algorithm = VAPO(**options)
-    assert algorithm.hears(accuracy, progress) is hears
+    assert algorithm.uses_verdicts(accuracy, progress) is uses
     probes = algorithm.probes(make_rollout(), np.random.default_rng(0))
     totals = {algorithm.reward(accuracy, 0.0, judge(probes, [hit] * len(probes)), progress).total for hit in (0, 1)}
-    assert (len(totals) == 2) is hears
+    assert (len(totals) == 2) is uses
 
 
 class TestReward:
@@ -146,7 +146,7 @@ class TestReward:
 
     def test_the_gate(self):
         verdicts = judge([Probe(make_rollout(), Anchor(5, 0.5), POOL[0])], [True])
-        bonus = lambda gate, progress: VAPO(gate=gate).reward(0.0, 1.0, verdicts, progress).bonus  # noqa: E731
+        bonus = lambda gate, progress: VAPO(accuracy_gate=gate).reward(0.0, 1.0, verdicts, progress).bonus  # noqa: E731
         assert bonus("strict", 0.0) == 0.0
         assert bonus("none", 0.9) == pytest.approx(0.1)
         assert bonus("relaxed", 0.25) == pytest.approx(0.075)

@@ -1,55 +1,104 @@
-"""What an algorithm tells an engine: what it needs, where it looks, and what that is worth."""
+"""What an algorithm tells an engine: what it needs, where it looks, what that earns, and how credit lies on tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from vapo.types import Probe, Reward, Rollout, Verdict
+from vapo.algorithms.options import check_options, option
+from vapo.core.rewards import compose_reward
+from vapo.types import Probe, Reward, Rollout, TokenScores, Verdict
 
 if TYPE_CHECKING:
+    import torch
     from numpy.random import Generator
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What an engine must supply; one that cannot refuses before the first step.
+    """What an engine must supply and ask; one that cannot refuses by name before the first step.
 
     Attributes:
         claims: every sample must bring claims.
         shared_draws: all members of a group get generators in the same state, so that they draw alike.
-        accuracy: what verdicts are worth depends on the answer's accuracy; an engine refuses one outside [0, 1].
+        accuracy: the bonus depends on the answer's accuracy; an engine refuses one outside [0, 1].
+        progress: it depends on the share of training done.
+        probabilities: the bonus depends on the probabilities of verdicts, not only on which answer is likelier.
+        bonus: the method adds to the reward for answer and format.
+        token_weights: `token_weights` is asked, once for each response.
+        token_loss: `token_loss` is asked, in every update.
     """
 
     claims: bool = False
     shared_draws: bool = False
     accuracy: bool = True
+    progress: bool = False
+    probabilities: bool = True
+    bonus: bool = False
+    token_weights: bool = False
+    token_loss: bool = False
 
 
-class Algorithm(Protocol):
-    """One way to turn rollouts into rewards. Advantages and the update are the engine's."""
+@dataclass(frozen=True, kw_only=True)
+class Algorithm:
+    """Plain GRPO, from which a method derives and overrides what it changes (arXiv 2402.03300).
+
+    Group-normalised advantages, the clipped ratio and the KL penalty are the engine's. The fields of a method are its
+    options.
+    """
+
+    accuracy_weight: float = option(1.0, "Weight of the built-in accuracy reward.", at_least=0)
+    format_weight: float = option(1.0, "Weight of the built-in format reward.", at_least=0)
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
     @property
     def needs(self) -> Needs:
-        """What the engine must supply."""
-        ...
+        """What the engine must supply; nothing beyond rollouts."""
+        return Needs()
+
+    @property
+    def max_probes(self) -> int:
+        """Most probes that one response gets."""
+        return 0
 
     def probes(self, rollout: Rollout, rng: Generator) -> Sequence[Probe]:
         """Return the probes to hang on `rollout`, drawn with `rng` alone."""
-        ...
+        return ()
 
-    def hears(self, accuracy: float, progress: float) -> bool:
-        """Return whether the verdicts on a rollout with this accuracy can change its reward."""
-        ...
+    def uses_verdicts(self, accuracy: float, progress: float) -> bool:
+        """Return whether the verdicts on a response with this accuracy can change its reward."""
+        return False
 
     def reward(self, accuracy: float, format: float, verdicts: Sequence[Verdict], progress: float) -> Reward:
-        """Return the reward of a rollout from its graded answer and the verdicts on its probes.
+        """Return the reward of a response: w_acc * accuracy + w_fmt * format, and the method's bonus.
 
         Args:
-            accuracy: 1 for a right answer, 0 for a wrong one.
-            format: 1 for the asked response format, 0 otherwise.
-            verdicts: on this rollout's probes, in any order.
+            accuracy: of the answer, in [0, 1]; 1 is right.
+            format: 1 for the asked format, 0 otherwise.
+            verdicts: on this response's probes, in any order; empty where nothing was asked.
             progress: share of training done, in [0, 1].
         """
-        ...
+        return compose_reward(
+            accuracy, format, None, accuracy_weight=self.accuracy_weight, format_weight=self.format_weight
+        )
+
+    def token_weights(self, scores: TokenScores) -> torch.Tensor | None:
+        """Return what the advantage of each token is multiplied by, shape (T,); None weighs all tokens 1.
+
+        Args:
+            scores: of one response, by the policy that sampled it; without gradient.
+        """
+        return None
+
+    def token_loss(self, scores: TokenScores) -> torch.Tensor | None:
+        """Return what is added to the loss of each token, shape (T,), or None.
+
+        It is averaged over tokens as the engine averages its own loss.
+
+        Args:
+            scores: of one response, by the policy that is trained; gradients flow through `log_probs`.
+        """
+        return None

@@ -6,70 +6,74 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from vapo.algorithms.algorithm import Needs
-from vapo.core.anchors import place_anchors, snap_anchors
+from vapo.algorithms.algorithm import Algorithm, Needs
+from vapo.algorithms.options import option
+from vapo.core.anchors import Placement, place_anchors, snap_anchors
 from vapo.core.perception import perception_reward
-from vapo.core.rewards import compose_reward, gate_openness, relaxed_openness
+from vapo.core.rewards import Gate, compose_reward, gate_openness, relaxed_openness
 from vapo.types import Claim, Probe, Reward, Rollout, Verdict
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-    from vapo.core.anchors import Placement
-    from vapo.core.rewards import Gate
 
-Sharing = Literal["independent", "group"]
-VerdictKind = Literal["hard", "soft"]
+@dataclass(frozen=True, kw_only=True)
+class VAPO(Algorithm):
+    """Reward a right answer for a chain along which the model still sees."""
 
-
-@dataclass(frozen=True, slots=True)
-class VAPO:
-    """Reward a right answer for a chain along which the model still sees.
-
-    Attributes:
-        num_anchors: K, probes per completion.
-        late_emphasis: beta of Eq 4; larger counts late anchors more.
-        perception_weight: gamma of Eq 5.
-        placement: how anchors are drawn among the logical boundaries.
-        min_distance: least number of tokens between neighbouring anchors.
-        sharing: "independent" draws anchors and claims for each completion as the paper does; "group" asks every
-            completion of a group the same claims at the same relative depths, so that luck in the draw cancels out of
-            the comparison within the group.
-        verdict: "hard" counts right answers, as the paper does; "soft" averages the probability of the label.
-        gate: which answers the perception reward reaches, see `compose_reward`.
-        rescale: as the published code does, max((x - 0.5) / 0.5, 0).
-    """
-
-    num_anchors: int = 20
-    late_emphasis: float = 1.5
-    perception_weight: float = 0.1
-    placement: Placement = "random"
-    min_distance: int = 1
-    sharing: Sharing = "independent"
-    verdict: VerdictKind = "hard"
-    gate: Gate = "strict"
-    rescale: bool = False
-    accuracy_weight: float = 1.0
-    format_weight: float = 1.0
+    num_anchors: int = option(20, "K: probes per completion.", at_least=0)
+    late_emphasis: float = option(
+        1.5, "beta of Eq 4: weight exp(beta * depth) of an anchor. 0 weighs all alike.", at_least=0
+    )
+    perception_weight: float = option(
+        0.1,
+        "gamma of Eq 5. With 0 the update equals GRPO's; probes are still measured. With "
+        "multi_objective_aggregation='normalize_then_sum', what the normalised perception reward is multiplied by.",
+        at_least=0,
+    )
+    anchor_placement: Placement = option("random", "How anchors are chosen among the chain's logical boundaries.")
+    min_anchor_distance: int = option(1, "Least number of tokens between two anchors.", at_least=1)
+    anchor_sharing: Literal["independent", "group"] = option(
+        "independent",
+        "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt the same claims "
+        "at the same relative depths, whatever anchor_placement and min_anchor_distance say, so that luck in the draw "
+        "cancels out of the comparison.",
+    )
+    verdict: Literal["hard", "soft"] = option(
+        "hard", "'hard' counts right answers (the paper); 'soft' averages P(label)."
+    )
+    accuracy_gate: Gate = option(
+        "strict",
+        "Whom the perception reward reaches: right answers only (strict), wrong ones less and less as training goes on "
+        "(relaxed), all (none).",
+    )
+    rescale_perception: bool = option(False, "Use max((x - 0.5) / 0.5, 0) for x, as the published code does.")
 
     @property
     def needs(self) -> Needs:
-        """Claims, unless no anchor is asked for; equal draws within a group if the group shares its probes.
-
-        An accuracy, where a gate stands before a reward that weighs something.
-        """
+        """Claims, and what the gate reads, where the reward weighs something; nothing without anchors."""
+        probes = self.num_anchors > 0
+        bonus = probes and self.perception_weight > 0
         return Needs(
-            claims=self.num_anchors > 0,
-            shared_draws=self.sharing == "group",
-            accuracy=self.num_anchors > 0 and self.perception_weight > 0 and self.gate != "none",
+            claims=probes,
+            shared_draws=self.anchor_sharing == "group",
+            accuracy=bonus and self.accuracy_gate != "none",
+            progress=bonus and self.accuracy_gate == "relaxed",
+            probabilities=self.verdict == "soft",
+            bonus=bonus,
         )
+
+    @property
+    def max_probes(self) -> int:
+        """K."""
+        return self.num_anchors
 
     def probes(self, rollout: Rollout, rng: Generator) -> Sequence[Probe]:
         """Return up to `num_anchors` probes; fewer where the chain has fewer boundaries."""
         if self.num_anchors == 0:
             return ()
         claims = draw_claims(rollout.sample.claims, self.num_anchors, rng)
-        if self.sharing == "group":
+        if self.anchor_sharing == "group":
             depths = sorted(rng.random(self.num_anchors).tolist())
             anchors = snap_anchors(rollout.token_texts, depths)
         else:
@@ -77,14 +81,16 @@ class VAPO:
                 rollout.token_texts,
                 self.num_anchors,
                 rng,
-                placement=self.placement,
-                min_distance=self.min_distance,
+                placement=self.anchor_placement,
+                min_distance=self.min_anchor_distance,
             )
         return [Probe(rollout, anchor, claim) for anchor, claim in zip(anchors, claims, strict=False)]
 
-    def hears(self, accuracy: float, progress: float) -> bool:
+    def uses_verdicts(self, accuracy: float, progress: float) -> bool:
         """Return whether the gate is open, and perception is worth anything at all."""
-        return self.perception_weight > 0 and gate_openness(self.gate, accuracy, relaxed_openness(progress)) > 0
+        return (
+            self.perception_weight > 0 and gate_openness(self.accuracy_gate, accuracy, relaxed_openness(progress)) > 0
+        )
 
     def reward(self, accuracy: float, format: float, verdicts: Sequence[Verdict], progress: float) -> Reward:
         """Return w_acc * accuracy + w_fmt * format + gamma * gate * R_perc (Eq 4 and 5)."""
@@ -92,7 +98,7 @@ class VAPO:
         if verdicts:
             hits = [float(v.correct) if self.verdict == "hard" else v.p_label for v in verdicts]
             depths = [v.probe.anchor.depth for v in verdicts]
-            perception = perception_reward(hits, depths, self.late_emphasis, self.rescale)
+            perception = perception_reward(hits, depths, self.late_emphasis, self.rescale_perception)
         return compose_reward(
             accuracy,
             format,
@@ -100,7 +106,7 @@ class VAPO:
             perception_weight=self.perception_weight,
             accuracy_weight=self.accuracy_weight,
             format_weight=self.format_weight,
-            gate=self.gate,
+            gate=self.accuracy_gate,
             relaxed=relaxed_openness(progress),
         )
 

@@ -133,7 +133,7 @@ def _judge_claims(
 ) -> tuple[dict[str, list[bool]], dict[str, list[bool]]]:
     """Ask each picture's claims right after the question, by kind, and along the chain, by quarter of its depth."""
     prober = TransformersProber(policy.model, policy.processor)
-    algorithm = VAPO(num_anchors=20, sharing="group")  # as many probes for short chains as for long ones
+    algorithm = VAPO(num_anchors=20, anchor_sharing="group")  # as many probes for short chains as for long ones
     first = [probe for rollout in rollouts for probe in probe_directly(rollout, rollout.sample.claims)]
     later = [
         probe

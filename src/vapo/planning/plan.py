@@ -160,7 +160,7 @@ def shape_run(
         at_once=training.per_device_train_batch_size,
         updates_per_completion=training.num_iterations,
         packed=training.packing != "off",
-        probes=training.num_anchors if training.algorithm == "vapo" else 0,
+        probes=training.make_algorithm().max_probes,
         scores_rollouts=training.use_vllm and training.vllm_importance_sampling_correction,
         reference=training.beta != 0,
         adapters=model.use_peft,

@@ -7,7 +7,7 @@ from vapo.algorithms.vapo import VAPO
 from vapo.engines.probes.draws import seed_evaluation_draws, seed_training_draws
 from vapo.types import Sample
 
-ALONE, SHARED = VAPO(), VAPO(sharing="group")
+ALONE, SHARED = VAPO(), VAPO(anchor_sharing="group")
 
 
 def train(algorithm=ALONE, seed=7, **place):

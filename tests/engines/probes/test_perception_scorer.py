@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 
 from vapo.algorithms.vapo import VAPO
-from vapo.engines.probes.perception_scorer import choose_audible
+from vapo.engines.probes.perception_scorer import choose_probed
 
 
 def choose(accuracies, silent_share, algorithm=VAPO()):
     generators = [np.random.default_rng(seed) for seed in range(len(accuracies))]
-    return choose_audible(algorithm, accuracies, generators, 0.0, silent_share)
+    return choose_probed(algorithm, accuracies, generators, 0.0, silent_share)
 
 
 def test_right_answers_are_always_asked_and_wrong_ones_by_their_share():
@@ -23,5 +23,5 @@ def test_all_or_none_of_them():
     assert choose([0.0] * 50, 0.0) == [False] * 50
 
 
-def test_an_open_gate_hears_everybody():
-    assert choose([0.0] * 50, 0.0, VAPO(gate="none")) == [True] * 50
+def test_with_an_open_gate_all_are_probed():
+    assert choose([0.0] * 50, 0.0, VAPO(accuracy_gate="none")) == [True] * 50

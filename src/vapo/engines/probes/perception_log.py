@@ -18,25 +18,25 @@ class PerceptionLog:
     Args:
         log_metric: takes a name and a value; values of one step are averaged over all processes.
         log_extra: takes a column name and one value per completion.
-        num_anchors: probes asked for per completion; those the chain had no boundary for are reported as missing.
+        max_probes: probes asked for per completion; those the chain had no boundary for are reported as missing.
     """
 
     def __init__(
         self,
         log_metric: Callable[[str, float], None],
         log_extra: Callable[[str, list[Any]], None],
-        num_anchors: int,
+        max_probes: int,
     ) -> None:
         self._log_metric = log_metric
         self._log_extra = log_extra
-        self._num_anchors = num_anchors
+        self._max_probes = max_probes
 
     def add(self, scored: Sequence[ScoredRollout], *, tables: bool) -> None:
         """Report one batch; `tables` adds each completion's length and verdicts to the sample table."""
         for own in scored:
-            self._log_metric("perception/gate_open", float(own.reward.accuracy == 1))
-            if self._num_anchors:
-                self._log_metric("perception/anchors_without_boundary", 1 - len(own.probes) / self._num_anchors)
+            self._log_metric("perception/gate_open", float(own.gate_open))
+            if self._max_probes:
+                self._log_metric("perception/anchors_without_boundary", 1 - len(own.probes) / self._max_probes)
             if own.reward.perception is not None:
                 self._log_metric("perception/reward", own.reward.perception)
             for verdict in own.verdicts:

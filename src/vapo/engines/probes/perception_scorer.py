@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 class ScoredRollout:
     """A rollout with its probes, the verdicts on them in the same order, and its reward.
 
-    `verdicts` is empty where the probes were not asked because nothing would come of it.
+    `verdicts` is empty where the probes were not asked because nothing would come of it. `gate_open` says whether
+    they can change the reward.
     """
 
     rollout: Rollout
     probes: tuple[Probe, ...]
     verdicts: tuple[Verdict, ...]
     reward: Reward
+    gate_open: bool
 
 
 def draw_probes(
@@ -48,7 +50,7 @@ def ask_probes(
     return [tuple(next(verdicts) for _ in own) for own in probes]
 
 
-def choose_audible(
+def choose_probed(
     algorithm: Algorithm,
     accuracies: Sequence[float],
     generators: Sequence[Generator],
@@ -68,7 +70,7 @@ def choose_audible(
         silent_share: how many of the others, in [0, 1].
     """
     return [
-        silent_share == 1 or algorithm.hears(accuracy, progress) or rng.random() < silent_share
+        silent_share == 1 or algorithm.uses_verdicts(accuracy, progress) or rng.random() < silent_share
         for accuracy, rng in zip(accuracies, generators, strict=True)
     ]
 
@@ -92,6 +94,12 @@ def reward_rollouts(
         progress: share of training done, in [0, 1].
     """
     return [
-        ScoredRollout(rollout, drawn, own, algorithm.reward(accuracy, 0.0, own, progress))
+        ScoredRollout(
+            rollout,
+            drawn,
+            own,
+            algorithm.reward(accuracy, 0.0, own, progress),
+            algorithm.uses_verdicts(accuracy, progress),
+        )
         for rollout, accuracy, drawn, own in zip(rollouts, accuracies, probes, verdicts, strict=True)
     ]

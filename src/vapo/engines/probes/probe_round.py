@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vapo.engines.probes.perception_scorer import (
     ScoredRollout,
     ask_probes,
-    choose_audible,
+    choose_probed,
     draw_probes,
     reward_rollouts,
 )
@@ -62,10 +62,10 @@ class ProbeRound:
             prober: asks the policy.
             accuracies: of each rollout's answer, in [0, 1].
             progress: share of training done, in [0, 1].
-            silent_share: see `choose_audible`.
+            silent_share: see `choose_probed`.
         """
         if self._verdicts is None:
-            audible = choose_audible(self._algorithm, accuracies, self._generators, progress, silent_share)
-            asked: list[Any] = [own if heard else () for own, heard in zip(self._probes, audible, strict=True)]
+            probed = choose_probed(self._algorithm, accuracies, self._generators, progress, silent_share)
+            asked: list[Any] = [own if chosen else () for own, chosen in zip(self._probes, probed, strict=True)]
             self._verdicts = ask_probes(prober, self.rollouts, asked)
         return reward_rollouts(self._algorithm, self.rollouts, accuracies, self._probes, self._verdicts, progress)

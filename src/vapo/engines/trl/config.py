@@ -5,75 +5,54 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from trl import GRPOConfig
 
 from vapo.algorithms.algorithm import Algorithm
-from vapo.algorithms.choice import make_algorithm
+from vapo.algorithms.options import check_options, make_options_class, option
+from vapo.algorithms.registry import make_algorithm
+from vapo.algorithms.vapo import VAPO
 from vapo.core.rewards import PRESETS
 from vapo.errors import ConfigError
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
 
+REWARDS_OF_PRESETS = ("accuracy_gate", "rescale_perception", "accuracy_weight", "format_weight")
+_VAPOOptions: Any = make_options_class("_VAPOOptions", VAPO, unset=REWARDS_OF_PRESETS)
+
 
 @dataclass
-class VAPOConfig(GRPOConfig):
+class VAPOConfig(_VAPOOptions, GRPOConfig):
     r"""Options of a run.
 
-    Everything that `trl.GRPOConfig` offers works and means the same. Options whose default is None take the value of
-    the preset, or without a preset TRL's own default and the paper's reward.
+    Everything that `trl.GRPOConfig` offers works and means the same; the options of the method are those of
+    `vapo.algorithms.vapo.VAPO`. Options whose default is None take the value of the preset, or without a preset TRL's
+    own default and the paper's reward.
 
     Source of the defaults: arXiv 2509.25848, Sections 4 and 5.
     """
 
-    algorithm: Literal["vapo", "grpo"] = field(
-        default="vapo", metadata={"help": "'vapo' probes the chain; 'grpo' trains on answer and format alone."}
+    _VALID_DICT_FIELDS = [*GRPOConfig._VALID_DICT_FIELDS, "algorithm_options"]  # noqa: RUF012 (as TRL declares it)
+
+    algorithm: str = field(
+        default="vapo",
+        metadata={
+            "help": "'vapo' probes the chain; 'grpo' trains on answer and format alone; or the import path of a method "
+            "of your own, package.module:Class."
+        },
     )
-    preset: Literal["paper", "released"] | None = field(
+    algorithm_options: dict[str, Any] | str | None = field(
         default=None,
         metadata={
-            "help": "Fills the options left at None: 'paper' as published, 'released' with the arithmetic of the "
-            "authors' code (its bugs mended)."
+            "help": "Options of a method of your own, by the names of its dataclass fields; JSON on a command line."
         },
     )
-    num_anchors: int = field(default=20, metadata={"help": "K: probes per completion."})
-    late_emphasis: float = field(
-        default=1.5, metadata={"help": "beta of Eq 4: weight exp(beta * depth) of an anchor. 0 weighs all alike."}
+    preset: Literal["paper", "released"] | None = option(
+        None,
+        "Fills the options left at None: 'paper' as published, 'released' with the arithmetic of the authors' code (its "
+        "bugs mended).",
     )
-    perception_weight: float = field(
-        default=0.1,
-        metadata={
-            "help": "gamma of Eq 5. With 0 the update equals GRPO's; probes are still measured. With "
-            "multi_objective_aggregation='normalize_then_sum', what the normalised perception reward is multiplied by."
-        },
-    )
-    anchor_placement: Literal["random", "uniform", "front", "back"] = field(
-        default="random", metadata={"help": "How anchors are chosen among the chain's logical boundaries."}
-    )
-    min_anchor_distance: int = field(default=1, metadata={"help": "Least number of tokens between two anchors."})
-    anchor_sharing: Literal["independent", "group"] = field(
-        default="independent",
-        metadata={
-            "help": "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt "
-            "the same claims at the same relative depths, whatever anchor_placement and min_anchor_distance say."
-        },
-    )
-    verdict: Literal["hard", "soft"] = field(
-        default="hard", metadata={"help": "'hard' counts right answers (the paper); 'soft' averages P(label)."}
-    )
-    accuracy_gate: Literal["strict", "relaxed", "none"] | None = field(
-        default=None,
-        metadata={
-            "help": "Whom the perception reward reaches: right answers only (strict), wrong ones less and less as "
-            "training goes on (relaxed), all (none)."
-        },
-    )
-    rescale_perception: bool | None = field(
-        default=None, metadata={"help": "Use max((x - 0.5) / 0.5, 0) for x, as the published code does."}
-    )
-    accuracy_weight: float | None = field(default=None, metadata={"help": "Weight of the built-in accuracy reward."})
-    format_weight: float | None = field(default=None, metadata={"help": "Weight of the built-in format reward."})
     gate_reward: str | None = field(
         default=None,
         metadata={"help": "Name of the reward function that opens the gate; default: the first one."},
@@ -82,9 +61,7 @@ class VAPOConfig(GRPOConfig):
         default=None,
         metadata={"help": "Replace prompts whose completions are all right or all wrong by further prompts."},
     )
-    max_refills: int = field(
-        default=4, metadata={"help": "Rounds of further prompts that dynamic_sampling draws for one batch."}
-    )
+    max_refills: int = option(4, "Rounds of further prompts that dynamic_sampling draws for one batch.", at_least=0)
     update_batch_size: int | None = field(
         default=None,
         metadata={
@@ -100,40 +77,33 @@ class VAPOConfig(GRPOConfig):
     probe_template: str = field(
         default=PROBE_TEMPLATE, metadata={"help": "Text of a probe; {claim} stands for the claim."}
     )
-    probe_batch_tokens: int = field(
-        default=8192, metadata={"help": "Tokens in one forward pass of the prober, padding included."}
+    probe_batch_tokens: int = option(8192, "Tokens in one forward pass of the prober, padding included.", at_least=1)
+    silent_share: float = option(
+        1.0,
+        "Share of the completions whose gate is shut that are probed all the same, for the metrics; their probes change "
+        "no reward. Below 1, probes are asked once answers are graded, in a pass of their own.",
+        at_least=0,
+        at_most=1,
     )
-    silent_share: float = field(
-        default=1.0,
-        metadata={
-            "help": "Share of the completions whose gate is shut that are probed all the same, for the metrics; their "
-            "probes change no reward. Below 1, probes are asked once answers are graded, in a pass of their own."
-        },
+    packing: Literal["auto", "require", "off"] = option(
+        "auto",
+        "Encode a group's prompt, pictures and chains once, for probes and update alike: where that is exact for the "
+        "model (auto), or else stop (require), or never (off: TRL's own rows, bit for bit).",
     )
-    packing: Literal["auto", "require", "off"] = field(
-        default="auto",
-        metadata={
-            "help": "Encode a group's prompt, pictures and chains once, for probes and update alike: where that is "
-            "exact for the model (auto), or else stop (require), or never (off: TRL's own rows, bit for bit)."
-        },
-    )
-    probe_backend: Literal["auto", "transformers", "vllm"] = field(
-        default="auto",
-        metadata={
-            "help": "Who answers probes: the policy itself (transformers), or with use_vllm the engine that made the "
-            "rollouts (vllm). 'auto' asks the policy where packing lets it answer in a pass that it makes anyway, or "
-            "where the engine sleeps between rollouts, and else the engine."
-        },
+    probe_backend: Literal["auto", "transformers", "vllm"] = option(
+        "auto",
+        "Who answers probes: the policy itself (transformers), or with use_vllm the engine that made the rollouts "
+        "(vllm). 'auto' asks the policy where packing lets it answer in a pass that it makes anyway, or where the "
+        "engine sleeps between rollouts, and else the engine.",
     )
     probe_seed: int | None = field(
         default=None, metadata={"help": "Seed of anchors and claims; default: the run's seed."}
     )
-    own_claims_steps: int = field(
-        default=0,
-        metadata={
-            "help": "Let the policy write the claims itself, and anew when they are so many steps old (B.15 of the "
-            "paper); rows about which it writes none keep those of the data. 0: only those of the data."
-        },
+    own_claims_steps: int = option(
+        0,
+        "Let the policy write the claims itself, and anew when they are so many steps old (B.15 of the paper); rows "
+        "about which it writes none keep those of the data. 0: only those of the data.",
+        at_least=0,
     )
     # None until __post_init__, which fills in the preset's value or TRL's; never None behind it.
     beta: float | None = field(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -153,7 +123,8 @@ class VAPOConfig(GRPOConfig):
     )
 
     def __post_init__(self) -> None:
-        self._check_ranges()
+        check_options(self)
+        check_probe_template(self.probe_template)
         self._fill_from_preset()
         self._fit_to_machine()
         self._fit_to_processes()
@@ -178,14 +149,13 @@ class VAPOConfig(GRPOConfig):
         Where TRL normalises each reward by itself (`multi_objective_aggregation="normalize_then_sum"`), a weight
         inside a reward cancels out: the algorithm's is 1 then, and `perception_weight` weighs the normalised bonus.
         """
-        options = copy.copy(self)
+        options: Any = copy.copy(self)
         if self.multi_objective_aggregation == "normalize_then_sum" and self.perception_weight > 0:
             options.perception_weight = 1.0
-        return make_algorithm(options)
+        assert not isinstance(self.algorithm_options, str)  # TRL reads JSON by now
+        return make_algorithm(options, self.algorithm_options)
 
     def _fill_from_preset(self) -> None:
-        if self.preset is not None and self.preset not in PRESETS:
-            raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, but is {self.preset!r}")
         preset = PRESETS[self.preset or "paper"]
         values: dict[str, object] = {
             "accuracy_gate": preset.gate,
@@ -233,37 +203,6 @@ class VAPOConfig(GRPOConfig):
                 f"to {self.gradient_accumulation_steps}; set one of the two"
             )
         self.gradient_accumulation_steps = steps
-
-    def _check_ranges(self) -> None:
-        choices = {
-            "algorithm": ("vapo", "grpo"),
-            "anchor_placement": ("random", "uniform", "front", "back"),
-            "anchor_sharing": ("independent", "group"),
-            "verdict": ("hard", "soft"),
-            "probe_backend": ("auto", "transformers", "vllm"),
-            "accuracy_gate": ("strict", "relaxed", "none", None),
-            "packing": ("auto", "require", "off"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                names = ", ".join(str(choice) for choice in allowed if choice is not None)
-                raise ConfigError(f"{name} must be one of {names}, but is {getattr(self, name)!r}")
-        least = {
-            "num_anchors": 0,
-            "late_emphasis": 0,
-            "perception_weight": 0,
-            "min_anchor_distance": 1,
-            "max_refills": 0,
-            "probe_batch_tokens": 1,
-            "silent_share": 0,
-            "own_claims_steps": 0,
-        }
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(f"{name} must be at least {bound}, but is {getattr(self, name)}")
-        if self.silent_share > 1:
-            raise ConfigError(f"silent_share must be at most 1, but is {self.silent_share}")
-        check_probe_template(self.probe_template)
 
 
 def count_processes() -> int:

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate.utils import gather
 from datasets import IterableDataset
+from trl import GRPOTrainer
 from trl.data_utils import prepare_multimodal_messages
 
 from vapo.core.advantages import informative_groups
 from vapo.engines.trl.rows import list_images
 from vapo.errors import ConfigError
-
-if TYPE_CHECKING:
-    from vapo.engines.trl.trainer import VAPOTrainer
 
 REFILL_DRAWS = 2
 
@@ -31,12 +30,27 @@ class InformativeRollouts:
 
     A group keeps its place in the batch, so on every process a place is refilled by the rows that held it. All
     processes roll out equally many rows each round.
+
+    Args:
+        trainer: rolls out.
+        gate: the reward function that tells accuracy.
+        prepare: makes a row of the data set ready to be rolled out.
+        rollout_number: says how many rollouts were made before.
+
+    Raises:
+        ConfigError: the data, the reward function or the loss cannot be had with it.
     """
 
-    def __init__(self, trainer: VAPOTrainer) -> None:
+    def __init__(
+        self,
+        trainer: GRPOTrainer,
+        *,
+        gate: Any,
+        prepare: Callable[[dict[str, Any]], dict[str, Any]],
+        rollout_number: Callable[[], int],
+    ) -> None:
         if isinstance(trainer.train_dataset, IterableDataset):
             raise ConfigError("dynamic_sampling needs a data set with random access; streaming has none")
-        gate: Any = trainer.reward_funcs[trainer._gate_column]
         if isinstance(gate, torch.nn.Module) or inspect.iscoroutinefunction(gate):
             raise ConfigError(f"dynamic_sampling needs a plain function as accuracy reward, not {type(gate).__name__}")
         entropy_bonus = trainer.args.entropy_coef != 0 or trainer.args.use_adaptive_entropy
@@ -46,8 +60,10 @@ class InformativeRollouts:
                 "loss_type='dapo' or no entropy bonus"
             )
         self.ready: tuple[Any, ...] | None = None
-        self._trainer = trainer
+        self._trainer: Any = trainer
         self._gate = gate
+        self._prepare = prepare
+        self._rollout_number = rollout_number
         self._kept: list[bool] = []
 
     def take(self) -> tuple[Any, ...]:
@@ -97,7 +113,8 @@ class InformativeRollouts:
         everyone: Any = gather(kept)
         if bool(everyone.all()):
             return output
-        output["advantages"] = output["advantages"] * kept
+        advantages = output["advantages"]  # of responses, or of their tokens
+        output["advantages"] = advantages * kept.view(-1, *[1] * (advantages.dim() - 1))
         output["completion_mask"] = output["completion_mask"] * kept.unsqueeze(1)
         num_tokens: Any = gather(output["completion_mask"].sum())
         output["num_items_in_batch"] = num_tokens.sum()
@@ -107,7 +124,7 @@ class InformativeRollouts:
 
     def _generate(self, rows: list[dict[str, Any]]) -> tuple[Any, ...]:
         prompts = [prepare_multimodal_messages(row["prompt"], images=list_images(row)) for row in rows]
-        outputs = self._trainer.roll_out(prompts)
+        outputs = self._trainer._generate(prompts)
         return tuple(list(column) if isinstance(column, list) else column for column in outputs)
 
     def _grade(self, rows: list[dict[str, Any]], outputs: tuple[Any, ...]) -> list[float]:
@@ -154,11 +171,11 @@ class InformativeRollouts:
     def _draw_rows(self, groups: list[int], round_number: int) -> dict[int, dict[str, Any]]:
         """Return a further prompt's row for every local place; all processes draw the same prompts for the groups."""
         trainer = self._trainer
-        rng = np.random.default_rng([trainer.args.seed, REFILL_DRAWS, trainer.rollout_number(), round_number])
+        rng = np.random.default_rng([trainer.args.seed, REFILL_DRAWS, self._rollout_number(), round_number])
         data: Any = trainer.train_dataset
         size = len(data)
         numbers = rng.choice(size, size=len(groups), replace=len(groups) > size)
-        drawn = [trainer.with_plain_text(data[int(number)]) for number in numbers]
+        drawn = [self._prepare(data[int(number)]) for number in numbers]
         prompts = dict(zip(groups, drawn, strict=True))
         fallback = prompts[groups[0]]
         return {place: prompts.get(self._group_of(place), fallback) for place in range(self._rows_per_process())}

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from PIL.Image import Image
+from trl import GRPOTrainer
 
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
@@ -27,9 +28,6 @@ from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.witness import PolicyWitness
 from vapo.engines.trl.rows import list_images
 from vapo.errors import ConfigError
-
-if TYPE_CHECKING:
-    from vapo.engines.trl.trainer import VAPOTrainer
 
 _TOKENS_OF_A_CLAIM = 64
 """Room for 20 words and what JSON stands around them; a policy that rambles costs no more than that."""
@@ -53,21 +51,23 @@ class OwnClaims:
 
     Args:
         trainer: its model is asked, in this process.
+        every: steps after which claims are written anew.
+        per_image: claims about an image.
+        collective: whether a forward pass is one of all processes.
 
     Raises:
         ConfigError: the model's parameters are spread over processes, so that none of them can write alone.
     """
 
-    def __init__(self, trainer: VAPOTrainer) -> None:
-        if trainer._forward_is_collective():
+    def __init__(self, trainer: GRPOTrainer, *, every: int, per_image: int, collective: bool) -> None:
+        if collective:
             raise ConfigError(
                 "own_claims_steps needs the whole model in each process; with FSDP or ZeRO stage 3 let a checkpoint "
                 "of the run write claims instead: vapo claims make --checkpoint ..."
             )
-        self._trainer = trainer
-        self._every = int(trainer.args.own_claims_steps)
-        number = max(2, int(trainer.args.num_anchors))
-        self._settings = MakingSettings(per_image=number, tries=1, max_tokens=_TOKENS_OF_A_CLAIM * number)
+        self._trainer: Any = trainer
+        self._every = every
+        self._settings = MakingSettings(per_image=per_image, tries=1, max_tokens=_TOKENS_OF_A_CLAIM * per_image)
 
     @property
     def store(self) -> Path:

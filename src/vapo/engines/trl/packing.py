@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from accelerate.utils import gather
 from torch.nn.utils.rnn import pad_sequence
+from trl import GRPOTrainer
 
 from vapo.engines.policy.inference import inference
 from vapo.engines.tree.packed import Question, TokenTree
@@ -23,9 +24,6 @@ from vapo.engines.trl.batches import Row, take_apart
 from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module, told_images_per_row
 from vapo.models.questions import AnswerTokens
-
-if TYPE_CHECKING:
-    from vapo.engines.trl.trainer import VAPOTrainer
 
 TOLERANCE = 1e-3
 """Nats by which a float32 log-probability may differ at most; two orders of summation differ by 1e-6 to 1e-5."""
@@ -63,13 +61,13 @@ class TreePacking:
 
     def __init__(
         self,
-        trainer: VAPOTrainer,
+        trainer: GRPOTrainer,
         *,
         required: bool,
         agree_on_passes: Callable[[int], int] | None,
         collective: bool,
     ) -> None:
-        self._trainer = trainer
+        self._trainer: Any = trainer
         self._required = required
         self._agree_on_passes = agree_on_passes
         self._collective = collective
@@ -209,7 +207,7 @@ def _answers_of(branch: int, tree: TokenTree, p_true: Sequence[float]) -> list[f
     return [p for p, question in zip(p_true, tree.questions, strict=True) if question.completion == branch]
 
 
-def _find_obstacle_in_run(trainer: VAPOTrainer) -> str | None:
+def _find_obstacle_in_run(trainer: GRPOTrainer) -> str | None:
     if trainer.aux_loss_enabled:
         return "the auxiliary loss of a mixture of experts counts the tokens of every row"
     if trainer.tools or trainer.rollout_func is not None:

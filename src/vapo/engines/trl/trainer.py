@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,9 @@ from trl import GRPOTrainer
 from vapo.algorithms.algorithm import Algorithm
 from vapo.core.grading import ends_in_open_thinking
 from vapo.engines.probes.perception_log import PerceptionLog
-from vapo.engines.probes.probe_round import ProbeRound
 from vapo.engines.probes.prober import Prober
 from vapo.engines.probes.transformers_prober import TransformersProber
+from vapo.engines.trl.aggregation import Batch, aggregate, check_loss_type
 from vapo.engines.trl.batches import groups_kept_together
 from vapo.engines.trl.checks import check_arguments, check_rollouts, list_columns, read_accuracy
 from vapo.engines.trl.config import VAPOConfig
@@ -32,7 +32,7 @@ from vapo.engines.trl.dynamic_sampling import InformativeRollouts
 from vapo.engines.trl.own_claims import OwnClaims
 from vapo.engines.trl.packing import BatchScores, TreePacking
 from vapo.engines.trl.rewards import accuracy_reward, format_reward, opened_format_reward
-from vapo.engines.trl.round_maker import RoundMaker
+from vapo.engines.trl.rollout_batch import PlaceInRun, RolloutBatch
 from vapo.engines.trl.rows import SampleReader, keep_text_plain
 from vapo.engines.trl.sharding import (
     name_layers_to_shard,
@@ -51,6 +51,7 @@ from vapo.models.plain_text import make_neutraliser
 from vapo.models.questions import ClaimQuestions
 from vapo.models.think_tags import check_think_tags
 from vapo.models.vision_tokens import correct_token_types, find_image_token_id, find_vision_token_ids
+from vapo.types import TokenScores
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -68,8 +69,9 @@ class VAPOTrainer(GRPOTrainer):
         args: a `VAPOConfig`.
         train_dataset: as in TRL, with a column `claims` that lists `{text, is_true}` (or the published
             `claim_1`, `label_1`, ...).
-        algorithm: an algorithm of your own in place of the one that `args` describes. TRL adds up the reward
-            functions by their weights, and to that the `bonus` of the algorithm's reward.
+        algorithm: one of your own in place of the one that `args` describes, derived from
+            `vapo.algorithms.algorithm.Algorithm`. TRL adds up the reward functions by their weights, and to that the
+            `bonus` of the algorithm's reward.
         positional: what `trl.GRPOTrainer` takes behind the processing class, in its order.
         kwargs: the same by name.
 
@@ -113,7 +115,13 @@ class VAPOTrainer(GRPOTrainer):
         check_arguments(args, train_dataset)
         check_vllm(model, args)
         self.algorithm = algorithm if algorithm is not None else args.make_algorithm()
+        if not isinstance(self.algorithm, Algorithm):
+            raise ConfigError(
+                f"algorithm is a {type(self.algorithm).__name__}; derive it from vapo.algorithms.algorithm.Algorithm"
+            )
         needs = self.algorithm.needs
+        if needs.token_loss:
+            check_loss_type(str(args.loss_type))
         check_rollouts(args, options, probing=needs.claims)
         sample_reader = SampleReader(require_claims=needs.claims)
         eval_datasets = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
@@ -127,7 +135,6 @@ class VAPOTrainer(GRPOTrainer):
             built_in: Any = [args.accuracy_weight, args.format_weight]
             args.reward_weights = args.reward_weights or built_in
         probing = needs.claims
-        self._rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
         with reference_sharded_like_policy():
             super().__init__(**options)
         if not isinstance(self.processing_class, ProcessorMixin):
@@ -142,35 +149,34 @@ class VAPOTrainer(GRPOTrainer):
         self._neutralise = make_neutraliser(self.processing_class)
         self._adopt_think_format()
         self._gate_column = self._find_gate_column(args.gate_reward)
-        self._bonus_column = self._add_bonus_column() if self._can_earn() else None
+        self._bonus_column = self._add_bonus_column() if needs.bonus else None
         self._never_sample_vision_tokens()
         if args.use_vllm:
             mend_rollouts(self.vllm_generation, self.model.config.image_token_id)
-        self._log_of_perception = PerceptionLog(self._log_metric, self._log_completion_extra, args.num_anchors)
-        self._informative = InformativeRollouts(self) if args.dynamic_sampling else None
+        self._log_of_perception = PerceptionLog(
+            self._log_metric, self._log_completion_extra, self.algorithm.max_probes
+        )
+        self._informative = self._make_informative() if args.dynamic_sampling else None
         self._packing = self._make_packing() if args.packing != "off" else None
         self.prober: Prober | None = self._make_prober() if probing else None
         self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if probing else None
-        self._own_claims = OwnClaims(self) if probing and args.own_claims_steps else None
-        self._rounds = RoundMaker(self, sample_reader)
-        self._round: ProbeRound | None = None
-        self._rows: list[dict[str, Any]] = []  # of the rollouts being scored
-        self._asks_along = False
+        self._own_claims = self._make_own_claims() if probing and args.own_claims_steps else None
+        self._sample_reader = sample_reader
+        self._batch: RolloutBatch | None = None  # that is being generated, scored and rewarded
+        self._update_scores: BatchScores | None = None  # of the forward pass of an update
         self._probe_seconds = 0.0
 
     # Rollouts ---------------------------------------------------------------------------------------------------
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         if self._informative is not None and self._informative.ready is not None:
-            self._rollout = self._informative.take()
+            generated = self._informative.take()
         else:
-            self._rollout = self.roll_out(prompts)
-        return self._rollout
-
-    def roll_out(self, prompts: list[Any]) -> tuple[Any, ...]:
-        """Return what TRL generates for the prompts of this process, one completion each."""
-        with features_like_embeddings(find_feature_module(self.model)):
-            return super()._generate(prompts)
+            with features_like_embeddings(find_feature_module(self.model)):
+                generated = super()._generate(prompts)
+        if self._batch is not None:
+            self._batch.generated = generated
+        return generated
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = [self.with_plain_text(row) for row in inputs]
@@ -179,10 +185,42 @@ class VAPOTrainer(GRPOTrainer):
             inputs = refilled.roll_out(inputs)
         if self._own_claims is not None and self.model.training:
             inputs = self._own_claims.renew(inputs)
-        self._rows, self._round = inputs, None
-        self._asks_along = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
+        along = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
+        self._batch = RolloutBatch(inputs, self._find_place(len(inputs)), asks_while_scoring=along)
         output = super()._generate_and_score_completions(inputs)
+        self._batch = None
+        if self.algorithm.needs.token_weights:
+            output["advantages"] = self._weigh_tokens(output)
         return output if refilled is None else refilled.leave_out_dropped(output)
+
+    def _find_place(self, num_rows: int) -> PlaceInRun:
+        training = self.model.training
+        return PlaceInRun(
+            seed=self.args.probe_seed,
+            training=training,
+            number=self.rollout_number() if training else self.state.global_step,
+            first=self.accelerator.process_index * num_rows,
+            group_size=self.num_generations if training else self.num_generations_eval,
+        )
+
+    def _weigh_tokens(self, output: dict[str, Any]) -> torch.Tensor:
+        """Return advantages of each token, shape (B, T), from those of the responses."""
+        ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
+        mask_BT = output["completion_mask"]
+        method = GRPOTrainer._get_per_token_logps_and_entropies
+        images = {name: output[name] for name in inspect.signature(method).parameters if name in output}
+        with torch.no_grad():
+            log_probs, entropies, _ = self._get_per_token_logps_and_entropies(
+                self.model,
+                ids,
+                torch.cat([output["prompt_mask"], mask_BT], dim=1),
+                mask_BT.shape[1],
+                batch_size=self.args.per_device_train_batch_size,
+                compute_entropy=True,
+                **images,
+            )
+        weights_BT = ask_tokens(self.algorithm.token_weights, BatchScores(log_probs, entropies, []), mask_BT, 1.0)
+        return output["advantages"].unsqueeze(1) * weights_BT
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         if self._packing is None or not self._packing.is_on:
@@ -218,10 +256,13 @@ class VAPOTrainer(GRPOTrainer):
             if self._packing is not None and self._packing.is_on:
                 scores = self._score_packed(model, input_ids, *args, num_images=num_images, **kwargs)
                 if scores is not None:
+                    self._update_scores = scores
                     return scores.log_probs, scores.entropies, None
             with told_images_per_row(module, num_images):
                 kwargs["num_images"] = num_images
-                return super()._get_per_token_logps_and_entropies(model, input_ids, *args, **kwargs)
+                found = super()._get_per_token_logps_and_entropies(model, input_ids, *args, **kwargs)
+                self._update_scores = BatchScores(found[0], found[1], [])
+                return found
 
     def _score_packed(
         self,
@@ -233,21 +274,20 @@ class VAPOTrainer(GRPOTrainer):
         **images: Any,
     ) -> BatchScores | None:
         assert self._packing is not None and not compute_aux_loss
-        asks_along, self._asks_along = self._asks_along, False
-        if not asks_along:
+        if self._batch is None or not self._batch.take_scoring_pass():
             return self._packing.score(model, *args, batch_size=batch_size, **images)
-        assert self._questions is not None and self._rollout is not None
-        self._round = self._rounds.make(self._rows, self._rollout)
+        assert self._questions is not None
+        drawn = self._batch.draw_probes(self.algorithm, self._sample_reader, self._tokenizer)
         scores = self._packing.score(
             model,
             *args,
             batch_size=batch_size,
-            questions=self._round.questions(self._questions),
+            questions=drawn.questions(self._questions),
             answer_tokens=self._questions.answer_tokens,
             **images,
         )
         if scores is not None:
-            self._round.take_answers(scores.p_true)
+            drawn.take_answers(scores.p_true)
         return scores
 
     def with_plain_text(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -257,9 +297,23 @@ class VAPOTrainer(GRPOTrainer):
         return {**row, "prompt": keep_text_plain(row["prompt"], self._neutralise)}
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Return TRL's loss, over kept completions alone where dynamic sampling dropped some."""
+        """Return TRL's loss and the algorithm's, over kept completions alone where dynamic sampling dropped some."""
         loss = super().compute_loss(model, inputs, *args, **kwargs)
+        scores, self._update_scores = self._update_scores, None
+        if self.algorithm.needs.token_loss:
+            assert scores is not None
+            loss = loss + self._find_token_loss(scores, inputs)
         return loss * inputs["loss_scale"] if "loss_scale" in inputs else loss
+
+    def _find_token_loss(self, scores: BatchScores, inputs: dict[str, Any]) -> torch.Tensor:
+        mask_BT = inputs["completion_mask"] * inputs.get("tool_mask", 1)
+        steps = self.current_gradient_accumulation_steps if self.model.training else 1.0
+        num_tokens = inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes
+        if self.model.training:  # TRL counts the tokens of a whole rollout, which serves several updates
+            num_tokens = num_tokens * steps / self.args.steps_per_generation
+        batch = Batch(self.max_completion_length, steps, num_tokens)
+        values_BT = ask_tokens(self.algorithm.token_loss, scores, inputs["completion_mask"], 0.0)
+        return aggregate(values_BT, mask_BT, self.loss_type, batch)
 
     # Rewards ----------------------------------------------------------------------------------------------------
 
@@ -274,13 +328,12 @@ class VAPOTrainer(GRPOTrainer):
         if self.prober is None:
             return rewards_NF
         started = time.perf_counter()
-        if self._round is None:
-            assert self._rollout is not None
-            self._round = self._rounds.make(inputs, self._rollout)
+        assert self._batch is not None
+        drawn = self._batch.draw_probes(self.algorithm, self._sample_reader, self._tokenizer)
         first = self.accelerator.process_index * len(prompts)
         own_NF = rewards_NF[first : first + len(prompts)]
         accuracies = [self._read_accuracy(accuracy) for accuracy in own_NF[:, self._gate_column].tolist()]
-        scored = self._round.reward(self.prober, accuracies, self._training_progress(), self.args.silent_share)
+        scored = drawn.reward(self.prober, accuracies, self._training_progress(), self.args.silent_share)
         self._probe_seconds += time.perf_counter() - started
         self._log_of_perception.add(scored, tables=self.log_completions)
         if self._bonus_column is not None:
@@ -292,9 +345,6 @@ class VAPOTrainer(GRPOTrainer):
     def _read_accuracy(self, accuracy: float) -> float:
         name = self.reward_func_names[self._gate_column]
         return read_accuracy(accuracy, name, required=self.algorithm.needs.accuracy)
-
-    def _can_earn(self) -> bool:
-        return any(self.algorithm.hears(accuracy, progress=0.0) for accuracy in (0.0, 1.0))
 
     def _add_bonus_column(self) -> int:
         """Add the perception reward behind the user's own, as TRL does with an environment's; return its place.
@@ -354,6 +404,22 @@ class VAPOTrainer(GRPOTrainer):
             assert self.state.best_model_checkpoint is not None
             self._load_from_checkpoint(self.state.best_model_checkpoint)
 
+    def _make_informative(self) -> InformativeRollouts:
+        return InformativeRollouts(
+            self,
+            gate=self.reward_funcs[self._gate_column],
+            prepare=self.with_plain_text,
+            rollout_number=self.rollout_number,
+        )
+
+    def _make_own_claims(self) -> OwnClaims:
+        return OwnClaims(
+            self,
+            every=int(self.args.own_claims_steps),
+            per_image=max(2, self.algorithm.max_probes),
+            collective=self._forward_is_collective(),
+        )
+
     def _make_packing(self) -> TreePacking:
         return TreePacking(
             self,
@@ -409,6 +475,26 @@ class VAPOTrainer(GRPOTrainer):
         ids |= set(self.generation_kwargs.get("suppress_tokens") or [])
         self.generation_kwargs["suppress_tokens"] = sorted(ids)
         self.generation_config.suppress_tokens = sorted(ids)
+
+
+def ask_tokens(
+    ask: Callable[[TokenScores], torch.Tensor | None], scores: BatchScores, mask_BT: torch.Tensor, otherwise: float
+) -> torch.Tensor:
+    """Return what an algorithm says of each token; shape (B, T).
+
+    Args:
+        ask: its method, which is given one response at a time.
+        scores: of B responses.
+        mask_BT: 1 where a response has a token; responses begin on the left.
+        otherwise: stands on padding, and where it says nothing.
+    """
+    rows: list[torch.Tensor] = []
+    for row, length in enumerate(mask_BT.sum(1).tolist()):
+        entropies = None if scores.entropies is None else scores.entropies[row, :length]
+        values = ask(TokenScores(scores.log_probs[row, :length], entropies)) if length else None
+        kept = torch.full_like(scores.log_probs[row], otherwise)
+        rows.append(kept if values is None else torch.cat([values, kept[length:]]))
+    return torch.stack(rows)
 
 
 def perception_bonus(completions: Sequence[Any], **_: Any) -> list[None]:

@@ -19,7 +19,7 @@ from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentL
 from vapo.core.grading import grade_answer, grade_format
 from vapo.engines.policy.chain_texts import spell_tokens
 from vapo.engines.probes.draws import seed_evaluation_draws, seed_training_draws
-from vapo.engines.probes.perception_scorer import choose_audible, draw_probes
+from vapo.engines.probes.perception_scorer import choose_probed, draw_probes
 from vapo.engines.trl.rows import keep_text_plain
 from vapo.engines.verl.asking import AskedProbes, ask_probes
 from vapo.engines.verl.desk import open_desk
@@ -89,9 +89,10 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
         accuracy = await self.loop.run_in_executor(None, grade_answer, rollout.text, sample.answer)
         form = grade_format(rollout.text, think_opened=self._desk.opens_thinking(rollout.prompt_ids))
         place = find_place(row, self._session.weights, self.rollout_config.n)
-        progress = check_progress(find_progress(self.config, place.rollout_number), settings.accuracy_gate)
+        needs = algorithm.needs
+        progress = check_progress(find_progress(self.config, place.rollout_number), required=needs.progress)
         trains = is_for_training(row)
-        if not algorithm.needs.claims or not (trains or settings.validation_probes):
+        if not needs.claims or not (trains or settings.validation_probes):
             reward = algorithm.reward(accuracy, form, (), progress)
             return reward.total, name_answer(reward)
         seed, step, member = settings.probe_seed, place.rollout_number, place.member
@@ -100,19 +101,20 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
         else:
             draws = seed_evaluation_draws(algorithm, seed, step=step, sample=sample, member=member)
         (probes,) = draw_probes(algorithm, [rollout], [draws])
-        (audible,) = choose_audible(algorithm, [accuracy], [draws], progress, settings.silent_share)
+        (probed,) = choose_probed(algorithm, [accuracy], [draws], progress, settings.silent_share)
         asked = AskedProbes()
-        if audible:
+        if probed:
             asked = await ask_probes(
                 self._session,
                 self._desk,
                 probes,
                 timeout=settings.probe_timeout,
                 context=self.rollout_config.max_model_len,
-                exact=settings.verdict == "soft",
+                exact=needs.probabilities,
             )
         reward = algorithm.reward(accuracy, form, asked.verdicts, progress)
-        return reward.total, name_parts(reward, asked, len(probes), settings.num_anchors)
+        counts = algorithm.uses_verdicts(accuracy, progress)
+        return reward.total, name_parts(reward, asked, len(probes), algorithm.max_probes, gate_open=counts)
 
     async def process_multi_modal_info(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         """Hand on the pictures as they are: the processor scales them, and once is enough.

@@ -273,13 +273,15 @@ def derive_settings(options: RunOptions) -> LoopSettings:
     """Return the agent loop's settings of a run.
 
     Raises:
-        ConfigError: the policy is to write its claims itself.
+        ConfigError: the policy is to write its claims itself, or the algorithm needs what verl cannot give.
     """
     training: Any = options.training
     if training.own_claims_steps:
         raise ConfigError("own_claims_steps cannot be had on verl; use claims in the data (`vapo claims make`)")
-    own = {name: getattr(training, name) for name in LoopSettings.__dataclass_fields__ if hasattr(training, name)}
-    return LoopSettings(**own)
+    names = [name for name in LoopSettings.__dataclass_fields__ if getattr(training, name, None) is not None]
+    settings = LoopSettings(**{name: getattr(training, name) for name in names})
+    settings.make_algorithm()
+    return settings
 
 
 def check_known(given: Collection[str], derived: Collection[Derived]) -> None:

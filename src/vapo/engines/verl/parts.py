@@ -23,14 +23,15 @@ def name_answer(reward: Reward) -> Parts:
     return {ACCURACY: reward.accuracy, "format": reward.format}
 
 
-def name_parts(reward: Reward, asked: AskedProbes, num_drawn: int, num_wanted: int) -> Parts:
+def name_parts(reward: Reward, asked: AskedProbes, num_drawn: int, num_wanted: int, *, gate_open: bool) -> Parts:
     """Return the parts of a completion's reward; all completions have the same ones, as verl wants it.
 
     Args:
         reward: of the completion. Its perception is NaN where no probe was answered.
         asked: what came of its probes.
         num_drawn: probes the chain had boundaries for.
-        num_wanted: probes asked for by the settings.
+        num_wanted: probes that the algorithm asks for at most.
+        gate_open: whether verdicts can change the reward.
     """
     quarters = {quarter: [0.0, 0.0] for quarter in _QUARTERS}
     for verdict in asked.verdicts:
@@ -41,6 +42,7 @@ def name_parts(reward: Reward, asked: AskedProbes, num_drawn: int, num_wanted: i
         **name_answer(reward),
         "perception": math.nan if reward.perception is None else reward.perception,
         "perception_bonus": reward.bonus,
+        "gate_open": float(gate_open),
         "probes_wanted": float(num_wanted),
         "probes_drawn": float(num_drawn),
         "probes_asked": float(asked.num_asked),
@@ -72,7 +74,7 @@ def summarise_parts(rows: Sequence[Parts]) -> dict[str, float]:
     answered, put = sum(asked.values()), add("probes_asked")
     drawn, wanted = add("probes_drawn"), add("probes_wanted")
     perceptions = [row["perception"] for row in rows if not math.isnan(row["perception"])]
-    metrics = {"perception/gate_open": sum(row[ACCURACY] == 1 for row in rows) / len(rows)}
+    metrics = {"perception/gate_open": add("gate_open") / len(rows)}
     if wanted:
         metrics["perception/anchors_without_boundary"] = 1 - drawn / wanted
     if put:

@@ -57,15 +57,15 @@ def find_progress(config: Any, rollout_number: int) -> float | None:
     return min(rollout_number / steps, 1.0) if steps > 0 else None
 
 
-def check_progress(progress: float | None, gate: str) -> float:
+def check_progress(progress: float | None, *, required: bool) -> float:
     """Return the progress that a reward takes.
 
     Raises:
-        ConfigError: the gate closes as the training goes on, and nobody knows how far it is.
+        ConfigError: rewards depend on it, and nobody knows how far the training is.
     """
-    if progress is None and gate == "relaxed":
+    if progress is None and required:
         raise ConfigError(
-            "accuracy_gate='relaxed' closes as the training goes on, but the trainer did not say how long it is; set "
-            "actor_rollout_ref.actor.optim.total_training_steps"
+            "the reward changes as the training goes on (as with accuracy_gate='relaxed'), but the trainer did not say "
+            "how long it is; set actor_rollout_ref.actor.optim.total_training_steps"
         )
     return progress or 0.0

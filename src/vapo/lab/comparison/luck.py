@@ -69,7 +69,7 @@ def _ask(
     prober: TransformersProber, chains: Sequence[Rollout], sharing: str, num_anchors: int, draws: int, place: list[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return rewards by hard and by soft verdicts, each (chains, draws)."""
-    hard = VAPO(num_anchors=num_anchors, sharing="group" if sharing == "group" else "independent")
+    hard = VAPO(num_anchors=num_anchors, anchor_sharing="group" if sharing == "group" else "independent")
     soft = replace(hard, verdict="soft")
     probes = [
         [
