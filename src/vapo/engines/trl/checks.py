@@ -60,18 +60,6 @@ def _check_one_rollout(args: VAPOConfig, train_dataset: Any) -> None:
         )
 
 
-def list_columns(dataset: Any) -> list[str]:
-    """Return the names of the columns a row really has, which a transform may have changed.
-
-    Raises:
-        DataError: there is no row.
-    """
-    first = next(iter(dataset), None)
-    if first is None:
-        raise DataError("the data set is empty; it needs at least one row")
-    return list(first)
-
-
 def check_accuracy(accuracy: float, name: str) -> float:
     """Return what the reward function `name`, which opens the accuracy gate, returned; NaN counts as wrong.
 

@@ -25,8 +25,10 @@ from vapo.engines.probes.probe_round import ProbeRound
 from vapo.engines.probes.prober import Prober
 from vapo.engines.probes.transformers_prober import TransformersProber
 from vapo.engines.trl.batches import groups_kept_together
-from vapo.engines.trl.checks import check_accuracy, check_arguments, list_columns
+from vapo.engines.trl.cached_rows import cache_rows
+from vapo.engines.trl.checks import check_accuracy, check_arguments
 from vapo.engines.trl.config import VAPOConfig
+from vapo.engines.trl.data_checks import check_data
 from vapo.engines.trl.dynamic_sampling import InformativeRollouts
 from vapo.engines.trl.own_claims import OwnClaims
 from vapo.engines.trl.packing import BatchScores, TreePacking
@@ -109,12 +111,6 @@ class VAPOTrainer(GRPOTrainer):
         check_vllm(model, args)
         self.algorithm = algorithm if algorithm is not None else args.make_algorithm()
         needs = self.algorithm.needs
-        sample_reader = SampleReader(require_claims=needs.claims)
-        eval_datasets = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
-        for dataset in (train_dataset, *eval_datasets):
-            if dataset is not None:
-                sample_reader.check_columns(list_columns(dataset))
-
         args = copy.copy(args)  # the caller may use it again
         given_weights: list[Any] | None = args.reward_weights
         if reward_funcs is None:
@@ -122,6 +118,8 @@ class VAPOTrainer(GRPOTrainer):
             given_weights = given_weights or [args.accuracy_weight, args.format_weight]
         elif not isinstance(reward_funcs, list):
             reward_funcs = [reward_funcs]
+        sample_reader = SampleReader(require_claims=needs.claims, require_answers=accuracy_reward in reward_funcs)
+        check_data(sample_reader, train_dataset, eval_dataset)
         probing = needs.claims
         if probing:
             given_weights = [*(given_weights or [1.0] * len(reward_funcs)), 1.0]
@@ -133,8 +131,8 @@ class VAPOTrainer(GRPOTrainer):
                 model=model,
                 reward_funcs=reward_funcs,
                 args=args,
-                train_dataset=train_dataset,
-                eval_dataset=eval_dataset,
+                train_dataset=cache_rows(train_dataset),
+                eval_dataset=cache_rows(eval_dataset),
                 processing_class=processing_class,
                 **kwargs,
             )
