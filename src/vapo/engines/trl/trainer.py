@@ -88,6 +88,10 @@ class VAPOTrainer(GRPOTrainer):
     num_generations: int
     num_generations_eval: int
 
+    # What TRL's methods meet where a trainer is made without `__init__`, as its tests do.
+    _informative: InformativeRollouts | None = None
+    _rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
+
     _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
     _name = "VAPO"
     _paper = {  # noqa: RUF012
@@ -128,7 +132,6 @@ class VAPOTrainer(GRPOTrainer):
         check_data(sample_reader, train_dataset, eval_dataset)
         options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
         probing = needs.claims
-        self._rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
         with reference_sharded_like_policy():
             super().__init__(**options)
         if not isinstance(self.processing_class, ProcessorMixin):
