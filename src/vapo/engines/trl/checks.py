@@ -81,18 +81,6 @@ def _check_one_rollout(args: VAPOConfig, train_dataset: Any) -> None:
         )
 
 
-def list_columns(dataset: Any) -> list[str]:
-    """Return the names of the columns a row really has, which a transform may have changed.
-
-    Raises:
-        DataError: there is no row.
-    """
-    first = next(iter(dataset), None)
-    if first is None:
-        raise DataError("the data set is empty; it needs at least one row")
-    return list(first)
-
-
 def read_accuracy(accuracy: float, name: str, *, required: bool) -> float:
     """Return what the gate reads of a reward: an accuracy in [0, 1].
 

@@ -26,8 +26,10 @@ from vapo.engines.probes.prober import Prober
 from vapo.engines.probes.transformers_prober import TransformersProber
 from vapo.engines.trl.aggregation import Batch, aggregate, check_loss_type
 from vapo.engines.trl.batches import groups_kept_together
-from vapo.engines.trl.checks import check_arguments, check_rollouts, list_columns, read_accuracy
+from vapo.engines.trl.cached_rows import cache_rows
+from vapo.engines.trl.checks import check_arguments, check_rollouts, read_accuracy
 from vapo.engines.trl.config import VAPOConfig
+from vapo.engines.trl.data_checks import check_data
 from vapo.engines.trl.dynamic_sampling import InformativeRollouts
 from vapo.engines.trl.own_claims import OwnClaims
 from vapo.engines.trl.packing import BatchScores, TreePacking
@@ -88,6 +90,10 @@ class VAPOTrainer(GRPOTrainer):
     num_generations: int
     num_generations_eval: int
 
+    # What TRL's methods meet where a trainer is made without `__init__`, as its tests do.
+    _informative: InformativeRollouts | None = None
+    _rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
+
     _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
     _name = "VAPO"
     _paper = {  # noqa: RUF012
@@ -123,17 +129,16 @@ class VAPOTrainer(GRPOTrainer):
         if needs.token_loss:
             check_loss_type(str(args.loss_type))
         check_rollouts(args, options, probing=needs.claims)
-        sample_reader = SampleReader(require_claims=needs.claims)
-        eval_datasets = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
-        for dataset in (train_dataset, *eval_datasets):
-            if dataset is not None:
-                sample_reader.check_columns(list_columns(dataset))
-
         options["args"] = args = copy.copy(args)  # the caller may use it again
         if reward_funcs is None:
             options["reward_funcs"] = [accuracy_reward, format_reward]
             built_in: Any = [args.accuracy_weight, args.format_weight]
             args.reward_weights = args.reward_weights or built_in
+        rewards = options["reward_funcs"]
+        graded = accuracy_reward in (rewards if isinstance(rewards, list) else [rewards])
+        sample_reader = SampleReader(require_claims=needs.claims, require_answers=graded)
+        check_data(sample_reader, train_dataset, eval_dataset)
+        options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
         probing = needs.claims
         with reference_sharded_like_policy():
             super().__init__(**options)
