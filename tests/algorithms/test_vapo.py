@@ -84,9 +84,9 @@ class TestDrawClaims:
     [
         ({}, 1.0, 0.5, True),
         ({}, 0.0, 0.0, False),
-        ({"gate": "none"}, 0.0, 1.0, True),
-        ({"gate": "relaxed"}, 0.0, 0.9, True),
-        ({"gate": "relaxed"}, 0.0, 1.0, False),
+        ({"accuracy_gate": "none"}, 0.0, 1.0, True),
+        ({"accuracy_gate": "relaxed"}, 0.0, 0.9, True),
+        ({"accuracy_gate": "relaxed"}, 0.0, 1.0, False),
         ({"perception_weight": 0.0}, 1.0, 0.0, False),
     ],
 )

@@ -35,17 +35,16 @@ class VAPO(Algorithm):
     min_anchor_distance: int = option(1, "Least number of tokens between two anchors.", at_least=1)
     anchor_sharing: Literal["independent", "group"] = option(
         "independent",
-        "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt the same claims "
-        "at the same relative depths, whatever anchor_placement and min_anchor_distance say, so that luck in the draw "
-        "cancels out of the comparison.",
+        "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt the same "
+        "claims at the same relative depths, whatever anchor_placement and min_anchor_distance say.",
     )
     verdict: Literal["hard", "soft"] = option(
         "hard", "'hard' counts right answers (the paper); 'soft' averages P(label)."
     )
     accuracy_gate: Gate = option(
         "strict",
-        "Whom the perception reward reaches: right answers only (strict), wrong ones less and less as training goes on "
-        "(relaxed), all (none).",
+        "Whom the perception reward reaches: right answers only (strict), wrong ones less and less as training goes "
+        "on (relaxed), all (none).",
     )
     rescale_perception: bool = option(False, "Use max((x - 0.5) / 0.5, 0) for x, as the published code does.")
 

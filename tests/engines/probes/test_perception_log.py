@@ -19,7 +19,7 @@ def test_quarters_include_their_end(depth, quarter):
 
 def test_what_is_reported():
     seen, tables = defaultdict(list), {}
-    log = PerceptionLog(lambda name, value: seen[name].append(value), tables.__setitem__, num_anchors=4)
+    log = PerceptionLog(lambda name, value: seen[name].append(value), tables.__setitem__, max_probes=4)
     claim = Claim("a cat", True)
     verdicts = [
         Verdict(Probe(ROLLOUT, Anchor(3, 0.75), claim), 0.2),
@@ -28,8 +28,8 @@ def test_what_is_reported():
     rewards = [Reward(1.0, 0.0, 0.4, 0.04, 1.04), Reward(0.0, 0.0, None, 0.0, 0.0)]
     probes = tuple(verdict.probe for verdict in verdicts)
     scored = [
-        ScoredRollout(ROLLOUT, probes, tuple(verdicts), rewards[0]),
-        ScoredRollout(ROLLOUT, probes[:1], (), rewards[1]),
+        ScoredRollout(ROLLOUT, probes, tuple(verdicts), rewards[0], True),
+        ScoredRollout(ROLLOUT, probes[:1], (), rewards[1], False),
     ]
     log.add(scored, tables=True)
     assert seen == {

@@ -33,7 +33,7 @@ def test_a_preset_fills_what_was_left_open_and_nothing_else(tmp_path, name):
     assert config.use_bias_correction_kl is False
     algorithm = config.make_algorithm()
     assert isinstance(algorithm, VAPO)
-    assert (algorithm.gate, algorithm.rescale) == (preset.gate, preset.rescale_perception)
+    assert (algorithm.accuracy_gate, algorithm.rescale_perception) == (preset.gate, preset.rescale_perception)
     assert (algorithm.accuracy_weight, algorithm.format_weight) == (preset.accuracy_weight, preset.format_weight)
     # Both readings agree on these two, so their defaults can be plain numbers.
     assert (algorithm.perception_weight, algorithm.late_emphasis) == (preset.perception_weight, preset.late_emphasis)

@@ -38,20 +38,18 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     algorithm: str = field(
         default="vapo",
         metadata={
-            "help": "'vapo' probes the chain; 'grpo' trains on answer and format alone; or the import path of a method "
-            "of your own, package.module:Class."
+            "help": "'vapo' probes the chain; 'grpo' trains on answer and format alone; or the import path of a "
+            "method of your own, package.module:Class."
         },
     )
     algorithm_options: dict[str, Any] | str | None = field(
         default=None,
-        metadata={
-            "help": "Options of a method of your own, by the names of its dataclass fields; JSON on a command line."
-        },
+        metadata={"help": "Options of a method of your own, by name; as JSON on a command line."},
     )
     preset: Literal["paper", "released"] | None = option(
         None,
-        "Fills the options left at None: 'paper' as published, 'released' with the arithmetic of the authors' code (its "
-        "bugs mended).",
+        "Fills the options left at None: 'paper' as published, 'released' with the arithmetic of the authors' code "
+        "(its bugs mended).",
     )
     gate_reward: str | None = field(
         default=None,
@@ -80,8 +78,8 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     probe_batch_tokens: int = option(8192, "Tokens in one forward pass of the prober, padding included.", at_least=1)
     silent_share: float = option(
         1.0,
-        "Share of the completions whose gate is shut that are probed all the same, for the metrics; their probes change "
-        "no reward. Below 1, probes are asked once answers are graded, in a pass of their own.",
+        "Share of the completions whose gate is shut that are probed all the same, for the metrics; their probes "
+        "change no reward. Below 1, probes are asked once answers are graded, in a pass of their own.",
         at_least=0,
         at_most=1,
     )

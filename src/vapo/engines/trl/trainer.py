@@ -92,7 +92,7 @@ class VAPOTrainer(GRPOTrainer):
 
     # What TRL's methods meet where a trainer is made without `__init__`, as its tests do.
     _informative: InformativeRollouts | None = None
-    _rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
+    _batch: RolloutBatch | None = None  # that is being generated, scored and rewarded
 
     _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
     _name = "VAPO"
@@ -167,7 +167,6 @@ class VAPOTrainer(GRPOTrainer):
         self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if probing else None
         self._own_claims = self._make_own_claims() if probing and args.own_claims_steps else None
         self._sample_reader = sample_reader
-        self._batch: RolloutBatch | None = None  # that is being generated, scored and rewarded
         self._update_scores: BatchScores | None = None  # of the forward pass of an update
         self._probe_seconds = 0.0
 

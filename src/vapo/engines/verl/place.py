@@ -65,7 +65,7 @@ def check_progress(progress: float | None, *, required: bool) -> float:
     """
     if progress is None and required:
         raise ConfigError(
-            "the reward changes as the training goes on (as with accuracy_gate='relaxed'), but the trainer did not say "
-            "how long it is; set actor_rollout_ref.actor.optim.total_training_steps"
+            "the reward changes as the training goes on (as with accuracy_gate='relaxed'), but the trainer did not "
+            "say how long it is; set actor_rollout_ref.actor.optim.total_training_steps"
         )
     return progress or 0.0

@@ -49,8 +49,8 @@ class LoopSettings(_VAPOOptions):
         needs = algorithm.needs
         if needs.token_weights or needs.token_loss:
             raise ConfigError(
-                f"algorithm {self.algorithm!r} weighs or adds to the loss of single tokens, which a plug-in of verl cannot; "
-                "train it with `vapo train`"
+                f"algorithm {self.algorithm!r} weighs or adds to the loss of single tokens, which a plug-in of verl "
+                "cannot; train it with `vapo train`"
             )
         return algorithm
 

@@ -1,0 +1,103 @@
+"""What every algorithm must satisfy, whoever wrote it."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+from vapo.algorithms.registry import BUILT_IN, find_algorithm
+from vapo.algorithms.vapo import VAPO
+from vapo.core.advantages import group_advantages
+from vapo.types import Claim, Rollout, Sample, TokenScores, Verdict
+
+ALGORITHMS = {
+    **{name: find_algorithm(name)() for name in BUILT_IN},
+    "vapo, soft and shared": VAPO(verdict="soft", anchor_sharing="group", accuracy_gate="none"),
+    "vapo, weight 0": VAPO(perception_weight=0.0),
+    "vapo, no anchors": VAPO(num_anchors=0),
+}
+POOL = tuple(Claim(f"claim {number}", number % 2 == 0) for number in range(6))
+
+
+@pytest.fixture(params=ALGORITHMS.values(), ids=ALGORITHMS)
+def algorithm(request):
+    return request.param
+
+
+def make_rollout(length=30, claims=POOL) -> Rollout:
+    texts = tuple("a. " if number % 3 == 0 else "b " for number in range(length))
+    return Rollout(Sample("s", (), "?", "1", claims), (1, 2), tuple(range(length)), texts)
+
+
+def judge(algorithm, rollout, seed=5) -> list[Verdict]:
+    rng = np.random.default_rng(seed)
+    return [Verdict(probe, float(rng.random())) for probe in algorithm.probes(rollout, np.random.default_rng(seed))]
+
+
+def test_prints_and_pickles_its_settings(algorithm):
+    assert pickle.loads(pickle.dumps(algorithm)) == algorithm
+    assert all(f"{one.name}={getattr(algorithm, one.name)!r}" in repr(algorithm) for one in fields(algorithm))
+    with pytest.raises(AttributeError):
+        algorithm.accuracy_weight = 2.0
+
+
+def test_options_say_what_they_mean(algorithm):
+    assert all(one.metadata["help"].endswith(".") for one in fields(algorithm))
+
+
+def test_probes_are_drawn_from_the_generator_alone_and_no_more_than_it_says(algorithm):
+    rollout = make_rollout()
+    first, again = (algorithm.probes(rollout, np.random.default_rng(1)) for _ in range(2))
+    assert list(first) == list(again) and len(first) <= algorithm.max_probes
+    assert all(probe.rollout is rollout for probe in first)
+
+
+def test_asks_for_no_claims_that_it_does_not_need(algorithm):
+    if not algorithm.needs.claims:
+        assert list(algorithm.probes(make_rollout(claims=()), np.random.default_rng(1))) == []
+        assert algorithm.max_probes == 0
+
+
+def test_verdicts_in_any_order_earn_the_same(algorithm):
+    verdicts = judge(algorithm, make_rollout())
+    forth, back = (algorithm.reward(1.0, 1.0, order, 0.5).total for order in (verdicts, verdicts[::-1]))
+    assert forth == pytest.approx(back, rel=1e-12)
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 1.0])
+def test_says_truly_whether_verdicts_count(algorithm, accuracy):
+    rollout = make_rollout()
+    drawn = algorithm.probes(rollout, np.random.default_rng(1))
+    ends = [[Verdict(probe, float(probe.claim.is_true == right)) for probe in drawn] for right in (True, False)]
+    bonuses = {algorithm.reward(accuracy, 0.0, verdicts, 0.5).bonus for verdicts in ends}
+    assert (len(bonuses) == 2) == (bool(drawn) and algorithm.uses_verdicts(accuracy, 0.5))
+    assert algorithm.needs.bonus or bonuses == {0.0}
+
+
+def test_the_total_is_grpos_and_the_bonus(algorithm):
+    reward = algorithm.reward(1.0, 1.0, judge(algorithm, make_rollout()), 0.5)
+    assert reward.total == pytest.approx(algorithm.accuracy_weight + algorithm.format_weight + reward.bonus)
+
+
+def test_credit_follows_a_permutation_of_the_group_and_equal_rewards_earn_none(algorithm):
+    rollouts = [make_rollout(length) for length in (12, 30, 45, 60)]
+    totals = [
+        algorithm.reward(accuracy, 1.0, judge(algorithm, rollout, seed), 0.5).total
+        for seed, (accuracy, rollout) in enumerate(zip((1.0, 0.0, 1.0, 1.0), rollouts, strict=True))
+    ]
+    order = [2, 0, 3, 1]
+    permuted = group_advantages([totals[place] for place in order], 4)
+    np.testing.assert_allclose(permuted, group_advantages(totals, 4)[order])
+    assert (group_advantages([totals[0]] * 4, 4) == 0).all()
+
+
+def test_says_truly_whether_tokens_are_weighed_or_added_to(algorithm):
+    scores = TokenScores(torch.log(torch.rand(7)).requires_grad_(), torch.rand(7))
+    weights, added = algorithm.token_weights(scores), algorithm.token_loss(scores)
+    assert (weights is not None) == algorithm.needs.token_weights
+    assert (added is not None) == algorithm.needs.token_loss
+    assert all(values.shape == (7,) for values in (weights, added) if values is not None)
