@@ -12,6 +12,7 @@ from typing import Any
 from filled_tables import fill_tables
 from trl import GRPOConfig
 
+from vapo.algorithms.vapo import VAPO
 from vapo.cli import build_parser
 from vapo.cli.data_options import add_data_options
 from vapo.cli.parser import Parser
@@ -27,11 +28,13 @@ PLACES: dict[Any, str] = {int: "N", float: "X", Path: "PATH"}
 
 
 def list_own_options() -> str:
-    """Return a table of the options that VAPOConfig declares itself."""
+    """Return a table of the options of VAPOConfig that are not TRL's alone: which method, its own, TRL's changed."""
     shared = {field.name for field in fields(GRPOConfig)}
-    own = [field for field in fields(VAPOConfig) if field.name in VAPOConfig.__annotations__]
-    new_ones_first = sorted(own, key=lambda field: field.name in shared)
-    return write_table(("Option", "Default", "Meaning"), (describe_field(field) for field in new_ones_first))
+    methods = [field.name for field in fields(VAPO)]
+    own = [field for field in fields(VAPOConfig) if field.name in (*VAPOConfig.__annotations__, *methods)]
+    choices = ("algorithm", "algorithm_options", "preset")
+    ordered = sorted(own, key=lambda field: (field.name not in choices, field.name in shared))
+    return write_table(("Option", "Default", "Meaning"), (describe_field(field) for field in ordered))
 
 
 def list_data_options() -> str:
