@@ -12,7 +12,7 @@ from vapo.errors import ConfigError, DataError
 
 
 def check_arguments(args: Any, train_dataset: Any, kwargs: Mapping[str, Any] = MappingProxyType({})) -> None:
-    """Refuse what cannot be combined with probes or cannot be resumed.
+    """Refuse what cannot be combined with probes.
 
     Args:
         args: should be a `VAPOConfig`.
@@ -31,21 +31,6 @@ def check_arguments(args: Any, train_dataset: Any, kwargs: Mapping[str, Any] = M
     if train_dataset is None:
         raise DataError("train_dataset is missing; pass a datasets.Dataset with prompts, images and claims")
     _check_one_rollout(args, train_dataset)
-    _check_checkpoints_fall_between_generations(args)
-
-
-def _check_checkpoints_fall_between_generations(args: VAPOConfig) -> None:
-    # TRL keeps rollouts in memory alone: a run resumed in the middle of their use would roll out anew.
-    assert args.steps_per_generation is not None
-    generate_every = args.steps_per_generation * args.num_iterations
-    accumulation = args.gradient_accumulation_steps
-    if args.save_strategy == "steps" and generate_every > accumulation:
-        period = math.lcm(generate_every, accumulation) // accumulation
-        if args.save_steps % period:
-            raise ConfigError(
-                f"save_steps={args.save_steps} falls between two generations, which come every {period} steps: a "
-                f"resumed run would roll out anew and differ; use a multiple of {period}"
-            )
 
 
 def _check_one_rollout(args: VAPOConfig, train_dataset: Any) -> None:
