@@ -385,10 +385,6 @@ class TestResume:
         AutoProcessor.from_pretrained(folder)
         assert_same_parameters(parameters_of(trainer), dict(model.named_parameters()))
 
-    def test_refuses_checkpoints_between_two_generations(self, make_trainer):
-        with pytest.raises(ConfigError, match="use a multiple of 2"):
-            make_trainer(num_iterations=2, save_strategy="steps", save_steps=3)
-
 
 class TestEngineOptions:
     def test_lora(self, make_trainer, tmp_path):
