@@ -53,8 +53,8 @@ def read_reference(value: object, column: str) -> str:
     length = len(take_reference(text))
     if length > MAX_CHARACTERS:
         raise DataError(
-            f"{column} has {length} characters, and the built-in accuracy reward compares short answers: put the final "
-            r"answer into \boxed{}, or give it a column of its own"
+            f"{column} has {length} characters, and the built-in accuracy reward compares short answers: put the "
+            r"final answer into \boxed{}, or give it a column of its own"
         )
     return text
 
