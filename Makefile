@@ -64,18 +64,11 @@ endef
 test: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests, but for those that take minutes or need a GPU
 	$(call run_tests,$(VENV),$(MARKS))
 
-# torchvision is built for one version of torch, whose minor version is its own less 15.
-define add_torchvision
-rm -rf $(1)/torchvision
-$(1)/bin/python $(PIP) --no-deps --target $(1)/torchvision \
-	"torchvision==0.$$(( $$($(1)/bin/python -c 'import torch; print(torch.__version__.split(".")[1])') + 15 )).*"
-endef
-
 newest: $(NEWEST)/.made ## try the newest versions of all but torch on the tests that tell most
 	@echo "Installing the newest versions into $(NEWEST)."
 	$(NEWEST)/bin/python $(PIP) $(TORCH)
 	$(NEWEST)/bin/python $(PIP) --upgrade --upgrade-strategy eager $(TORCH) --editable '.[dev]'
-	$(call add_torchvision,$(NEWEST))
+	$(call add_torchvision,$(NEWEST),$(TORCHVISION))
 	$(call run_tests,$(NEWEST),$(MARKS),$(TELLING))
 
 # uv, because pip cannot be asked for the least versions.
@@ -85,7 +78,8 @@ lowest: $(LOWEST)/.made ## try the least versions that pyproject.toml allows on 
 	$(LOWEST)/bin/uv pip compile --quiet --upgrade --python $(LOWEST)/bin/python --resolution lowest-direct \
 	--extra dev --output-file $(LOWEST)/requirements.txt pyproject.toml
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --requirement $(LOWEST)/requirements.txt --editable .
-	$(call add_torchvision,$(LOWEST))
+	$(call add_torchvision,$(LOWEST),$$(echo torchvision | $(LOWEST)/bin/uv pip compile --quiet \
+	--python $(LOWEST)/bin/python --constraint $(LOWEST)/requirements.txt - | grep ^torchvision==))
 	$(call run_tests,$(LOWEST),$(MARKS),$(TELLING))
 
 # One engine at a time, with few threads and little cache; -rP prints what was measured. No other files: importing
@@ -146,11 +140,15 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	$(BIN)/python $(PIP) --constraint $(CONSTRAINTS) --editable '.[dev]'
 	@touch $@
 
-# Beside the environment, not in it: transformers would find it there and fail to import it.
 $(VENV)/torchvision/.ready: $(VENV)/.made $(CONSTRAINTS)
-	rm -rf $(VENV)/torchvision
-	$(BIN)/python $(PIP) --no-deps --target $(VENV)/torchvision $(TORCHVISION)
+	$(call add_torchvision,$(VENV),$(TORCHVISION))
 	@touch $@
+
+# Beside the environment, not in it: transformers would find it there and fail to import it.
+define add_torchvision
+rm -rf $(1)/torchvision
+$(1)/bin/python $(PIP) --no-deps --target $(1)/torchvision $(2)
+endef
 
 # Beside it likewise: lmms-eval asks for far more than its tasks here need.
 $(HARNESS)/.ready: $(VENV)/.made $(CONSTRAINTS) $(HARNESS_PINS)

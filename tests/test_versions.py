@@ -73,7 +73,7 @@ def test_it_is_said_once_by_the_first_process(installed, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "status"), [(["recipes"], 0), (["data", "inspect", "nowhere.parquet"], 1), (["train", "--confg", "x"], 1)]
+    ("words", "status"), [(["recipes"], 0), (["data", "inspect", "nowhere.jsonl"], 1), (["train", "--confg", "x"], 2)]
 )
 def test_every_command_says_it_beside_what_it_prints(words, status, installed, capsys):
     installed["huggingface_hub"] = "99"

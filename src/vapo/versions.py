@@ -20,8 +20,7 @@ TESTED = {
     "verl": "0.9.1",
     "vllm": "0.31.0",
 }
-"""The newest version tested of each package whose behaviour vapo leans on; `tests/test_versions.py` holds it to what CI
-installs."""
+"""The newest version tested of each package that vapo leans on; a test compares it with what CI installs."""
 
 TOLD = "VAPO_TOLD_VERSIONS"
 """Set in the environment once it was said, so that a run's further processes do not say it again."""
@@ -41,7 +40,7 @@ def find_untested() -> list[str]:
 
 
 def tell_untested(say: Callable[[str], object]) -> None:
-    """Say once, in one sentence, which packages are newer than any version tested; the first process speaks for all."""
+    """Say once which packages are newer than any version tested; the first process says it for all."""
     if TOLD in os.environ or os.environ.get("RANK", "0") != "0":
         return
     untested = find_untested()
