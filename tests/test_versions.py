@@ -73,14 +73,11 @@ def test_it_is_said_once_by_the_first_process(installed, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "status"), [(["recipes"], 0), (["data", "inspect", "nowhere.jsonl"], 1), (["train", "--confg", "x"], 2)]
+    ("words", "status"), [(["recipes"], 0), (["data", "inspect", "nowhere.jsonl"], 1), (["train", "--confg", "x"], 1)]
 )
 def test_every_command_says_it_beside_what_it_prints(words, status, installed, capsys):
     installed["huggingface_hub"] = "99"
-    try:
-        assert main(words) == status
-    except SystemExit as stopped:
-        assert stopped.code == 2
+    assert main(words) == status
     shown = capsys.readouterr()
     assert shown.err.startswith("vapo: newer than what vapo was tested with: huggingface_hub 99 (tested up to ")
     assert "huggingface_hub" not in shown.out and shown.err.count("tested up to") == 1
