@@ -37,6 +37,7 @@ from vapo.engines.trl.packing import BatchScores, TreePacking
 from vapo.engines.trl.rewards import accuracy_reward, format_reward, opened_format_reward
 from vapo.engines.trl.round_maker import RoundMaker
 from vapo.engines.trl.rows import SampleReader, keep_text_plain
+from vapo.engines.trl.saves import SavesBetweenRollouts
 from vapo.engines.trl.sharding import (
     name_layers_to_shard,
     optimizer_without_idle_weights,
@@ -90,6 +91,10 @@ class VAPOTrainer(GRPOTrainer):
     num_generations: int
     num_generations_eval: int
 
+    # What TRL's methods meet where a trainer is made without `__init__`, as its tests do.
+    _informative: InformativeRollouts | None = None
+    _rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
+
     _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
     _name = "VAPO"
     _paper = {  # noqa: RUF012
@@ -131,9 +136,9 @@ class VAPOTrainer(GRPOTrainer):
         check_data(sample_reader, train_dataset, eval_dataset)
         options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
         probing = needs.claims
-        self._rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
         with reference_sharded_like_policy():
             super().__init__(**options)
+        self.add_callback(SavesBetweenRollouts(args))
         if not isinstance(self.processing_class, ProcessorMixin):
             raise ModelError(
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
