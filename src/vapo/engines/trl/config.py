@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from trl import GRPOConfig
 
 from vapo.algorithms.algorithm import Algorithm
 from vapo.algorithms.choice import make_algorithm
+from vapo.api.redaction import redact_settings
 from vapo.core.rewards import PRESETS
 from vapo.errors import ConfigError
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
@@ -170,6 +171,14 @@ class VAPOConfig(GRPOConfig):
     def make_algorithm(self) -> Algorithm:
         """Return the algorithm these options describe."""
         return make_algorithm(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as settings.json and trackers hold them, without keys and passwords."""
+        return redact_settings(super().to_dict())
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is pickled is what checkpoints keep as training_args.bin.
+        return {name: redact_settings(value, name) for name, value in self.__dict__.items()}
 
     def _fill_from_preset(self) -> None:
         if self.preset is not None and self.preset not in PRESETS:
