@@ -13,6 +13,8 @@ from vapo.core.math_equality import MAX_CHARACTERS, is_same_mathematics
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _BRACES = re.compile(r"(?P<box>\\f?boxed\s*\{)|\\\\(?!f?boxed)|\\[{}]|(?P<open>\{)|(?P<close>\})")
+_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+_FORMULA = re.compile(r"\$\$.+?\$\$|(?<!\\)\$(?=[^\s$])[^$]*(?<=[^\s\\])\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
 
 _WRAPPED = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|boldsymbol|mathit|mathsf|operatorname|f?boxed)\s*\{([^{}]*)\}"
@@ -66,7 +68,13 @@ def grade_answer(text: str, reference: str, *, time_limit_s: float = 5.0) -> flo
     answer = extract_answer(text)
     if answer is None:
         return 0.0
-    return float(is_same_answer(answer, extract_answer(reference) or reference, time_limit_s))
+    return float(is_same_answer(answer, take_reference(reference), time_limit_s))
+
+
+def take_reference(text: str) -> str:
+    r"""Find the right answer in what a data set gives as one: in its last `\boxed{}`, in `<answer>`, or all of it."""
+    tagged = _ANSWER.findall(take_answer_part(text))
+    return extract_answer(text) or (tagged[-1] if tagged else text)
 
 
 def grade_format(text: str, *, think_opened: bool = False) -> float:
@@ -93,6 +101,9 @@ def grade_format(text: str, *, think_opened: bool = False) -> float:
 def is_same_answer(answer: str, reference: str, time_limit_s: float = 5.0) -> bool:
     """Tell whether an answer agrees with a reference, as `grade_answer` does, both without their box.
 
+    In a reference that is prose with formulas in it (`The area is $4$.`), math-verify looks for the last one, as it
+    does for TRL's accuracy reward.
+
     Args:
         answer: what was answered.
         reference: the right answer; an empty one is matched by nothing.
@@ -103,6 +114,7 @@ def is_same_answer(answer: str, reference: str, time_limit_s: float = 5.0) -> bo
     """
     if max(len(answer), len(reference)) > MAX_CHARACTERS:
         return answer == reference.strip()
+    prose = reference if _FORMULA.search(reference) and _FORMULA.sub("", reference).strip(" .\n") else None
     answer, reference = normalise_answer(answer), normalise_answer(reference)
     if not answer or not reference:
         return False
@@ -116,7 +128,9 @@ def is_same_answer(answer: str, reference: str, time_limit_s: float = 5.0) -> bo
         return given is not None and given.upper() == letter
     if _INTEGER.fullmatch(answer) and _INTEGER.fullmatch(reference):
         return _strip_integer(answer) == _strip_integer(reference)
-    return is_same_mathematics(answer, reference, time_limit_s)
+    if is_same_mathematics(answer, reference, time_limit_s):
+        return True
+    return prose is not None and is_same_mathematics(answer, prose, time_limit_s, in_prose=True)
 
 
 def normalise_answer(answer: str) -> str:
