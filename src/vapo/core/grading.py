@@ -9,25 +9,10 @@ from __future__ import annotations
 
 import re
 
-from vapo.core.math_equality import MAX_CHARACTERS, is_same_mathematics
+from vapo.core.answers.comparison import compare_answers
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _BRACES = re.compile(r"(?P<box>\\f?boxed\s*\{)|\\\\(?!f?boxed)|\\[{}]|(?P<open>\{)|(?P<close>\})")
-
-_WRAPPED = re.compile(
-    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|boldsymbol|mathit|mathsf|operatorname|f?boxed)\s*\{([^{}]*)\}"
-)
-_SPACING = re.compile(r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])|\\[,;:!> ]|\\q?quad(?![A-Za-z])|~")
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_INTEGER = re.compile(r"[-+]?\d+")
-_WORDS = re.compile(r"[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*")
-
-_LETTER = r"(?:\((?P<round>[A-Ja-j])\)|\[(?P<square>[A-Ja-j])\]|(?P<bare>[A-Ja-j]))"
-_CHOICE = re.compile(rf"(?:option|choice|answer)?\s*:?\s*{_LETTER}\s*[.):]?", re.IGNORECASE)
-_CHOICE_WITH_TEXT = re.compile(
-    r"(?:\((?P<round>[A-J])\)|(?P<bare>[A-J])(?:\)|[.:](?=\s)))\s*(?P<text>\S.*)", re.DOTALL
-)
-_OTHER_CHOICE = re.compile(r"(?<!\w)[A-J][.):](?!\w)")
 
 
 def take_answer_part(text: str) -> str:
@@ -90,58 +75,18 @@ def grade_format(text: str, *, think_opened: bool = False) -> float:
     return float(bool(thinking.strip()) and len(boxes) == 1 and bool(boxes[0]))
 
 
-def is_same_answer(answer: str, reference: str, time_limit_s: float = 5.0) -> bool:
+def is_same_answer(answer: str, reference: str, time_limit_s: float = 2.0) -> bool:
     """Tell whether an answer agrees with a reference, as `grade_answer` does, both without their box.
 
     Args:
         answer: what was answered.
         reference: the right answer; an empty one is matched by nothing.
-        time_limit_s: when to give up comparing as mathematics, in seconds; giving up means False.
+        time_limit_s: when to give up on algebra, in seconds; giving up means False.
 
     Raises:
         RuntimeError: math-verify cannot be run at all.
     """
-    if max(len(answer), len(reference)) > MAX_CHARACTERS:
-        return answer == reference.strip()
-    answer, reference = normalise_answer(answer), normalise_answer(reference)
-    if not answer or not reference:
-        return False
-    if answer == reference:
-        return True
-    if len(reference) > 1 and _WORDS.fullmatch(reference) and answer.casefold() == reference.casefold():
-        return True
-    letter = read_choice(reference)
-    if letter is not None and letter.isupper():
-        given = read_choice(answer)
-        return given is not None and given.upper() == letter
-    if _INTEGER.fullmatch(answer) and _INTEGER.fullmatch(reference):
-        return _strip_integer(answer) == _strip_integer(reference)
-    return is_same_mathematics(answer, reference, time_limit_s)
-
-
-def normalise_answer(answer: str) -> str:
-    """Strip from an answer what says nothing: spaces, `$`, `\\text{}`, a final period, thousands commas."""
-    before = None
-    while before != answer:
-        before = answer
-        answer = _WRAPPED.sub(r"\1", answer.strip()).strip("$").strip()
-        if answer.endswith(".") and not answer.endswith(".."):
-            answer = answer[:-1]
-    answer = _SPACING.sub(" ", answer).replace("\\%", "%").replace("\N{MINUS SIGN}", "-")
-    answer = " ".join(answer.split())
-    return answer.replace(",", "") if _THOUSANDS.fullmatch(answer) else answer
-
-
-def read_choice(answer: str) -> str | None:
-    """Read the letter of a choice ("B", "(b)", "option B", "B. a cat"), or None if the answer is no single one."""
-    answer = normalise_answer(answer)
-    choice = _CHOICE.fullmatch(answer)
-    if choice is None:
-        choice = _CHOICE_WITH_TEXT.fullmatch(answer)
-        if choice is None or _OTHER_CHOICE.search(choice["text"]):
-            return None
-        return choice["round"] or choice["bare"]
-    return choice["round"] or choice["square"] or choice["bare"]
+    return compare_answers(answer, reference, time_limit_s=time_limit_s).equal
 
 
 def _find_boxes(text: str) -> list[str]:
@@ -158,12 +103,6 @@ def _find_boxes(text: str) -> list[str]:
                     complete.pop()  # boxes inside this one
                 complete.append((start, brace.start()))
     return [text[start:end].strip() for start, end in complete]
-
-
-def _strip_integer(number: str) -> tuple[bool, str]:
-    """Compare integers as text: int() refuses numbers of very many digits."""
-    digits = number.lstrip("+-").lstrip("0")
-    return (number.startswith("-") and bool(digits)), digits
 
 
 def ends_in_open_thinking(prompt: str) -> bool:
