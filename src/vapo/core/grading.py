@@ -8,10 +8,17 @@ think in tags are graded too. Form is graded apart from that.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from vapo.core.answers.comparison import compare_answers
+from vapo.core.answers.comparison import Comparison, compare_answers
 
 _OPEN, _CLOSE = "<think>", "</think>"
+_TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+_MARKED = re.compile(
+    r"(?:\A\s*(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|答案)\s*(?:is\b\s*:?|[:：是为])|(?:\A|\n)\s*####)\s*(\S.*)\Z",
+    re.DOTALL | re.IGNORECASE,
+)
+_FORMULA = re.compile(r"\$\$.+?\$\$|(?<!\\)\$(?=[^\s$])[^$]*(?<=[^\s\\])\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
 _BRACES = re.compile(r"(?P<box>\\f?boxed\s*\{)|\\\\(?!f?boxed)|\\[{}]|(?P<open>\{)|(?P<close>\})")
 
 
@@ -33,25 +40,68 @@ def extract_answer(text: str) -> str | None:
     return (boxes[-1] or None) if boxes else None
 
 
-def grade_answer(text: str, reference: str, *, time_limit_s: float = 5.0) -> float:
+def grade_answer(
+    completion: str, reference: str, options: Sequence[str] | None = None, *, time_limit_s: float = 2.0
+) -> float:
     r"""Grade the answer of a completion: 1.0 if it agrees with the reference, else 0.0.
 
-    In this order: equal text after normalisation (spaces, `$`, `\text{}`, a final period, thousands commas, case of
-    words); if the reference is a choice letter ("B", "(B)", "B. a cat"), the letter ("B", "(b)", "option B",
-    "B. a cat"), never more than one; else math-verify. It does not raise on any text and does not hang.
+    The type of the reference decides by which rule they are compared; see `vapo.core.answers.comparison`. It does not
+    raise on any text and does not hang.
 
     Args:
-        text: the completion, without special tokens.
-        reference: the right answer, with or without `\boxed{}` or `$`; an empty one is matched by nothing.
-        time_limit_s: when to give up comparing as mathematics, in seconds; giving up means 0.0.
+        completion: the text, without special tokens; its answer stands in `\boxed{}`.
+        reference: the right answer, wrapped or not, see `take_reference`; an empty one is matched by nothing.
+        options: the texts behind A, B, ..., where they are known: a letter then stands for its text, and the other
+            way round.
+        time_limit_s: when to give up on computer algebra, in seconds; giving up means 0.0.
 
     Raises:
-        RuntimeError: math-verify cannot be run at all.
+        RuntimeError: math-verify is needed and cannot be run at all.
     """
-    answer = extract_answer(text)
+    answer = extract_answer(completion)
     if answer is None:
         return 0.0
-    return float(is_same_answer(answer, extract_answer(reference) or reference, time_limit_s))
+    return float(compare_with_reference(answer, reference, options, time_limit_s).equal)
+
+
+def compare_with_reference(
+    answer: str, reference: str, options: Sequence[str] | None = None, time_limit_s: float = 2.0
+) -> Comparison:
+    """Compare what a box holds with a reference as a data set gives it.
+
+    Of a reference that is prose with formulas between `$`, the last formula is right too, as it is for TRL's accuracy
+    reward.
+
+    Args:
+        answer: what was answered.
+        reference, options, time_limit_s: as for `grade_answer`.
+    """
+    wanted = take_reference(reference)
+    comparison = compare_answers(answer, wanted, options, time_limit_s)
+    formulas = _FORMULA.findall(wanted)
+    if comparison.equal or not formulas or not _FORMULA.sub("", wanted).strip(" .\n"):
+        return comparison
+    of_formula = compare_answers(answer, formulas[-1], options, time_limit_s)
+    return of_formula if of_formula.equal or not comparison.reference_read else comparison
+
+
+def take_reference(text: str) -> str:
+    r"""Take a reference out of what it is wrapped in: `\boxed{3}`, `<answer>3</answer>`, `Answer: 3`, `... #### 3`.
+
+    Args:
+        text: what a data set gives as the right answer.
+
+    Returns:
+        The reference; the text as it is where it is not wrapped.
+    """
+    boxed = extract_answer(text)
+    if boxed is not None:
+        return boxed
+    tagged = _TAGGED.findall(take_answer_part(text))
+    if tagged:
+        return tagged[-1].strip()
+    marked = _MARKED.search(text)
+    return marked[1].strip() if marked else text
 
 
 def grade_format(text: str, *, think_opened: bool = False) -> float:

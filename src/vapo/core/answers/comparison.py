@@ -5,17 +5,19 @@ Text is not mathematics: a reference that is a choice, a word, a time or a range
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from vapo.core.answers.choices import Letters, is_same_letters, read_letters, read_yes_or_no
-from vapo.core.answers.formula import is_proportional, is_same_value, list_symbols, parse_formula, take_number
+from vapo.core.answers.formula import list_symbols
 from vapo.core.answers.quantity import is_same_quantity, read_decimal_comma, read_quantity
 from vapo.core.answers.regions import is_same_region, is_same_relation, read_region, read_relation, read_variable
 from vapo.core.answers.sequences import is_same_items, read_items, read_matrix
 from vapo.core.answers.spelling import clean, split_outside
+from vapo.core.answers.values import is_proportional, is_same_value, subtract, take_number
 from vapo.core.answers.words import (
     is_same_time,
     is_text,
@@ -84,6 +86,23 @@ def compare_answers(
     return _compare(given, wanted, time_limit_s)
 
 
+def find_options(answer: str, options: Sequence[str] = ()) -> tuple[str, ...] | None:
+    """Return the letters of the options that an answer names by letter or text; None if it names none."""
+    found = _find_options(clean(answer), options, _Same(2.0))
+    return None if found is None else found.letters
+
+
+def list_numbers(answer: str) -> list[float]:
+    """Return the number that an answer is, without its unit, and of a percentage its share; empty if it is none."""
+    text = clean(answer)
+    read = [read_quantity(text), *map(read_quantity, map(clean, take_values(text))), read_decimal_comma(text)]
+    quantity = next((one for one in read if one is not None), None)
+    number = None if quantity is None or read_span(text) else take_number(quantity.tree)
+    if number is None or quantity is None or not math.isfinite(number):
+        return []
+    return [float(number), float(number) / 100] if quantity.is_percent else [float(number)]
+
+
 def find_rule(text: str) -> str | None:
     """Return the name of the rule by which a reference would be compared; None if no rule understands it."""
     if len(text) > MAX_CHARACTERS:
@@ -136,12 +155,9 @@ def _find_options(text: str, options: Sequence[str], same: _Same) -> Letters | N
     plain = [clean(option) for option in options]
     matches = [place for place, option in enumerate(plain) if option == text]
     letters = read_letters(text)
-    if (
-        letters is not None
-        and not matches
-        and all(ord(letter) - ord("A") < len(options) for letter in letters.letters)
-    ):
-        return letters
+    if letters is not None and not matches:
+        is_known = not options or all(ord(letter) - ord("A") < len(options) for letter in letters.letters)
+        return letters if is_known else None
     if not matches:
         # Lenient only where no text is equal: of "1/2" and "0.5", both options, an answer means the one it writes.
         matches = [place for place, option in enumerate(plain) if option and same(text, option)]
@@ -155,7 +171,10 @@ def _compare_letters(given: str, wanted: str, same: _Same) -> Verdict:
         if right.text and same(given, right.text):
             return True, ""
         if len(wanted) == 1 and wanted.islower():
-            return _compare_quantities((take_values(given) or [given])[0], wanted, same)
+            values = take_values(given) or [given]
+            return _decide(
+                any(_compare_quantities(value, wanted, same)[0] for value in values), "it is another variable"
+            )
         return False, "the answer names no letter"
     if not is_same_letters(answered, right):
         return False, "the letters differ"
@@ -322,10 +341,10 @@ def _compare_equations(given: str, wanted: str, same: _Same) -> Verdict:
     names = right[0].replace(" ", ""), answered[0].replace(" ", "")
     if _is_name(right[0]) and (names[0] == names[1] or all(_FUNCTION.fullmatch(name) for name in names)):
         return _decide(same(answered[-1], right[-1]), "the values differ")
-    trees = [[parse_formula(side) for side in sides] for sides in (answered, right)]
-    if len(answered) == len(right) == 2 and all(tree is not None for pair in trees for tree in pair):
-        one, other = (("add", pair[0], ("neg", pair[1])) for pair in trees)
-        return _decide(bool(is_proportional(one, other)), "the equations differ")
+    if len(answered) == len(right) == 2:
+        one, other = subtract(*answered), subtract(*right)
+        if one is not None and other is not None:
+            return _decide(bool(is_proportional(one, other)), "the equations differ")
     return _decide(spell_key(given) == spell_key(wanted), "the equations differ")
 
 

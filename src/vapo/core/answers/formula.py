@@ -1,30 +1,53 @@
-r"""Formulas: LaTeX or plain mathematics, parsed, and compared by what they are worth.
+r"""Formulas: LaTeX or plain mathematics, parsed into trees.
 
-math-verify's parser takes tens of milliseconds, evaluates powers before anybody can look at them, and its comparison
-rounds to six decimals. This one reads the arithmetic, roots, powers and functions that answers are made of, takes
-them to 60 digits with mpmath, at points that follow from the symbols' names, and refuses what would be too large
-before it is computed. What it does not read (integrals, sums, limits) is left to `vapo.core.math_equality`.
+The arithmetic, roots, powers and functions that answers are made of. math-verify's parser takes tens of milliseconds
+and reads words as products; it is left what this one does not read, such as integrals, sums and limits.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import re
-import threading
-from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, cast
+from typing import cast
 
-Tree = tuple[Any, ...]
-"""("number", Fraction), ("symbol", name), or an operation's name with the trees that it is done to."""
-
-MAX_EXPONENT = 100_000
-"""Powers and factorials whose value has more digits are not computed."""
 _MAX_DEPTH = 40
-_DIGITS = 60
-_MAX_EXACT_BITS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A formula: a number, a symbol, or an operation on other formulas.
+
+    Attributes:
+        kind: `number`, `symbol`, or what is done to the parts.
+        parts: what it is done to.
+        value: of a number.
+        name: of a symbol, or of a function that is only a letter.
+    """
+
+    kind: str
+    parts: tuple[Tree, ...] = ()
+    value: Fraction = Fraction(0)
+    name: str = ""
+
+
+def number(value: Fraction | int) -> Tree:
+    """Return the tree of a number."""
+    return Tree("number", value=Fraction(value))
+
+
+def symbol(name: str) -> Tree:
+    """Return the tree of a symbol."""
+    return Tree("symbol", name=name)
+
+
+def apply(kind: str, *parts: Tree) -> Tree:
+    """Return the tree of an operation."""
+    return Tree(kind, parts)
+
+
+INFINITY = symbol("\\infty")
 
 
 class UnreadableFormula(ValueError):
@@ -120,7 +143,7 @@ class _Parser:
         tree = self._product()
         while sign := self._accept("+", "-"):
             right = self._product()
-            tree = ("add", tree, right if sign == "+" else ("neg", right))
+            tree = apply("add", tree, right if sign == "+" else apply("neg", right))
         self.depth -= 1
         return tree
 
@@ -131,7 +154,7 @@ class _Parser:
             sign = self._accept("*", "\\cdot", "\\times", "/", "\\div")
             if sign:
                 right = self._factor()
-                tree = ("div", tree, right) if sign in ("/", "\\div") else ("mul", tree, right)
+                tree = apply("div", tree, right) if sign in ("/", "\\div") else apply("mul", tree, right)
                 continue
             kind, value = self._peek()
             if kind == "number":
@@ -142,7 +165,7 @@ class _Parser:
                 return tree
             right = self._factor()
             mixed = before[0] == "number" and value == "\\frac" and _is_proper(tree, right)
-            tree = ("add" if mixed else "mul", tree, right)
+            tree = apply("add" if mixed else "mul", tree, right)
 
     def _opens_atom(self) -> bool:
         kind, value = self._peek()
@@ -152,7 +175,7 @@ class _Parser:
 
     def _factor(self) -> Tree:
         if self._accept("-"):
-            return ("neg", self._factor())
+            return apply("neg", self._factor())
         if self._accept("+"):
             return self._factor()
         self.depth += 1
@@ -161,13 +184,13 @@ class _Parser:
         tree = self._atom()
         while True:
             if self._accept("^"):
-                tree = ("pow", tree, self._script())
+                tree = apply("pow", tree, self._script())
             elif self._accept("!"):
-                tree = ("factorial", tree)
+                tree = apply("factorial", tree)
             elif self._accept("%"):
-                tree = ("div", tree, ("number", Fraction(100)))
+                tree = apply("div", tree, number(100))
             elif self._accept("°"):
-                tree = ("mul", tree, ("div", ("symbol", "\\pi"), ("number", Fraction(180))))
+                tree = apply("mul", tree, apply("div", symbol("\\pi"), number(180)))
             else:
                 self.depth -= 1
                 return tree
@@ -175,7 +198,7 @@ class _Parser:
     def _script(self) -> Tree:
         """Read what is raised: a group, or one token with its sign."""
         if self._accept("-"):
-            return ("neg", self._script())
+            return apply("neg", self._script())
         return self._group() if self._peek()[1] == "{" else self._atom()
 
     def _group(self) -> Tree:
@@ -197,7 +220,7 @@ class _Parser:
         kind, value = self._peek()
         self.place += 1
         if kind == "number":
-            return ("number", read_decimal(value))
+            return number(read_decimal(value))
         if kind == "name":
             return self._name(value)
         if kind == "command":
@@ -209,7 +232,7 @@ class _Parser:
         if value == "|":
             tree = self._sum()
             self._expect("|")
-            return ("abs", tree)
+            return apply("abs", tree)
         raise UnreadableFormula(f"{value!r} stands where a value should" if value else "it ends too early")
 
     def _name(self, name: str) -> Tree:
@@ -217,8 +240,8 @@ class _Parser:
         if name in ("f", "g", "h") and self._accept("("):
             tree = self._sum()
             self._expect(")")
-            return ("unknown", tree, name)
-        return ("symbol", name)
+            return Tree("unknown", (tree,), name=name)
+        return symbol(name)
 
     def _subscript(self) -> str:
         mark = ""
@@ -242,15 +265,15 @@ class _Parser:
         if name in _FUNCTIONS:
             return self._function(name)
         if name == "frac":
-            return ("div", self._argument(), self._argument())
+            return apply("div", self._argument(), self._argument())
         if name == "binom":
-            return ("binomial", self._argument(), self._argument())
+            return apply("binomial", self._argument(), self._argument())
         if name == "sqrt":
             return self._root()
         if name in ("pi", "infty"):
-            return ("symbol", "\\" + name)
+            return symbol("\\" + name)
         if name in _GREEK:
-            return ("symbol", "\\" + name + self._subscript())
+            return symbol("\\" + name + self._subscript())
         if name in ("overline", "vec", "hat", "bar", "overrightarrow", "angle", "widehat"):
             opened = self._accept("{")
             points = ""
@@ -260,23 +283,23 @@ class _Parser:
             if opened:
                 self._expect("}")
             if points:
-                return ("symbol", f"\\{name}{points}{self._subscript()}")
+                return symbol(f"\\{name}{points}{self._subscript()}")
         if name in ("lfloor", "lceil"):
             tree = self._sum()
             self._expect("\\r" + name[1:])
-            return (name[1:], tree)
+            return apply(name[1:], tree)
         raise UnreadableFormula(f"\\{name} is not known here")
 
     def _root(self) -> Tree:
-        degree: Tree = ("number", Fraction(2))
+        degree: Tree = number(2)
         if self._accept("["):
             degree = self._sum()
             self._expect("]")
         if self._peek()[0] == "number":  # \sqrt12 is written for the root of 12
             value = self._peek()[1]
             self.place += 1
-            return ("root", ("number", read_decimal(value)), degree)
-        return ("root", self._argument(), degree)
+            return apply("root", number(read_decimal(value)), degree)
+        return apply("root", self._argument(), degree)
 
     def _function(self, name: str) -> Tree:
         function = _FUNCTIONS[name]
@@ -288,10 +311,10 @@ class _Parser:
             power = self._script()
         value = self._peek()[1]
         argument = self._factor() if value in ("(", "{", "[", "|") else self._product(argument=True)
-        if power == ("neg", ("number", Fraction(1))) and function in _INVERSE:
-            return (_INVERSE[function], argument)
-        tree: Tree = ("log", argument, base) if base else (function, argument)
-        return ("pow", tree, power) if power else tree
+        if power == apply("neg", number(1)) and function in _INVERSE:
+            return apply(_INVERSE[function], argument)
+        tree: Tree = apply("log", argument, base) if base else apply(function, argument)
+        return apply("pow", tree, power) if power else tree
 
 
 def _spell_repeating(found: re.Match[str]) -> str:
@@ -302,12 +325,12 @@ def _spell_repeating(found: re.Match[str]) -> str:
 
 def _is_proper(whole: Tree, part: Tree) -> bool:
     """Tell whether two trees make a mixed number: a whole one and a fraction of whole ones, less than 1."""
-    while whole[0] == "neg":
-        whole = whole[1]
-    if whole[0] != "number" or part[0] != "div" or part[1][0] != "number" or part[2][0] != "number":
+    while whole.kind == "neg":
+        whole = whole.parts[0]
+    if whole.kind != "number" or part.kind != "div" or any(side.kind != "number" for side in part.parts):
         return False
-    top, bottom = part[1][1], part[2][1]
-    return whole[1].denominator == top.denominator == bottom.denominator == 1 and 0 < top < bottom
+    top, bottom = part.parts[0].value, part.parts[1].value
+    return whole.value.denominator == top.denominator == bottom.denominator == 1 and 0 < top < bottom
 
 
 def read_decimal(text: str) -> Fraction:
@@ -333,247 +356,13 @@ def parse_formula(text: str) -> Tree | None:
 
 def _fold_signs(tree: Tree) -> Tree:
     """Read -2 1/2 as -(2 + 1/2): a mixed number's sign belongs to all of it."""
-    if tree[0] == "add" and tree[1][0] == "neg" and _is_proper(tree[1], tree[2]):
-        return ("neg", ("add", tree[1][1], tree[2]))
+    if tree.kind == "add" and tree.parts[0].kind == "neg" and _is_proper(*tree.parts):
+        return apply("neg", apply("add", tree.parts[0].parts[0], tree.parts[1]))
     return tree
 
 
 def list_symbols(tree: Tree) -> frozenset[str]:
     """Return the variables of a tree; the numbers e, i and pi are none."""
-    if tree[0] == "number":
-        return frozenset()
-    if tree[0] == "symbol":
-        return frozenset() if tree[1] in ("e", "i", "\\pi", "\\infty") else frozenset((tree[1],))
-    return frozenset().union(*(list_symbols(part) for part in tree[1:] if isinstance(part, tuple)))
-
-
-def take_exactly(tree: Tree) -> Fraction | None:
-    """Return the value of a tree without symbols and roots; None where it is irrational or too large."""
-    kind, *parts = tree
-    if kind == "number":
-        return cast(Fraction, parts[0])
-    if kind not in ("neg", "add", "mul", "div", "pow", "factorial"):
-        return None
-    values = [take_exactly(cast(Tree, part)) for part in parts]
-    if any(value is None or _count_bits(value) > _MAX_EXACT_BITS for value in values):
-        return None
-    left, right = cast(Fraction, values[0]), cast(Fraction, values[-1])
-    if kind == "neg":
-        return -left
-    if kind == "add":
-        return left + right
-    if kind == "mul":
-        return left * right
-    if kind == "div":
-        return left / right if right else None
-    if kind == "factorial":
-        return _multiply_up(left) if left.denominator == 1 and 0 <= left <= 1000 else None
-    if right.denominator != 1 or (left == 0 and right < 0):
-        return None
-    return left ** int(right) if abs(int(right)) * _count_bits(left) <= _MAX_EXACT_BITS else None
-
-
-def _count_bits(value: Fraction) -> int:
-    return max(value.numerator.bit_length(), value.denominator.bit_length())
-
-
-def _multiply_up(value: Fraction) -> Fraction:
-    product = 1
-    for number in range(2, int(value) + 1):
-        product *= number
-    return Fraction(product)
-
-
-# What mpmath raises at poles and outside of a function's domain; UnreadableFormula is a ValueError.
-_FAILURES = (ArithmeticError, ValueError, TypeError, MemoryError)
-
-_here = threading.local()  # an mpmath context keeps its precision in itself: one for each thread
-
-
-def _open_context() -> Any:
-    if not hasattr(_here, "context"):
-        _here.context = importlib.import_module("mpmath").MPContext()
-    return _here.context
-
-
-def is_same_value(one: Tree, other: Tree) -> bool | None:
-    """Tell whether two trees are worth the same, whatever their symbols stand for; None if that cannot be computed.
-
-    Where both are real they must agree to 40 digits; where a difference is left it must not vanish as digits are
-    added, so that numbers however small are told apart.
-    """
-    exact = take_exactly(one), take_exactly(other)
-    if exact[0] is not None and exact[1] is not None:
-        return exact[0] == exact[1]
-    infinite = _is_infinite(one), _is_infinite(other)
-    if any(infinite):
-        return infinite[0] == infinite[1]
-    return _agree(one, other, lambda values, context: _is_equal(values, context))
-
-
-def take_number(tree: Tree) -> Any:
-    """Return the real value of a tree without symbols, to 60 digits; None where it has none."""
-    exact = take_exactly(tree)
-    context = _open_context()
-    context.dps = _DIGITS
-    if exact is not None:
-        return context.mpf(exact.numerator) / exact.denominator
-    if list_symbols(tree):
-        return None
-    infinite = _is_infinite(tree)
-    if infinite:
-        return infinite * context.inf
-    try:
-        value = _evaluate(tree, {}, context)
-    except _FAILURES:
-        return None
-    return context.re(value) if context.isfinite(value) and context.im(value) == 0 else None
-
-
-def is_proportional(one: Tree, other: Tree, *, positive: bool = False) -> bool | None:
-    """Tell whether two trees are equal but for a constant factor, as the sides of one equation are.
-
-    Args:
-        one: a tree with symbols.
-        other: another.
-        positive: whether the factor must be more than 0, as for inequalities.
-    """
-    ratio: list[Any] = []
-
-    def agree(values: _Values, context: Any) -> bool:
-        (left, right), _ = values
-        if not left or not right:
-            return not left and not right
-        ratio.append(left / right)
-        if positive and not (context.im(ratio[0]) == 0 and ratio[0] > 0):
-            return False
-        return abs(ratio[-1] - ratio[0]) <= abs(ratio[0]) * context.mpf(10) ** -40
-
-    return _agree(one, other, agree)
-
-
-_Values = tuple[tuple[Any, Any], Callable[[], tuple[Any, Any]]]
-
-
-def _agree(one: Tree, other: Tree, agree: Callable[[_Values, Any], bool]) -> bool | None:
-    context = _open_context()
-    symbols = sorted(list_symbols(one) | list_symbols(other))
-    counted = 0
-    complex_agree: list[bool] = []
-    for point in range(7 if symbols else 1):
-        given = {name: _place(name, point) for name in symbols}
-
-        def values(digits: int, given: dict[str, Fraction] = given) -> tuple[Any, Any]:
-            context.dps = digits
-            return _evaluate(one, given, context), _evaluate(other, given, context)
-
-        try:
-            found = values(_DIGITS)
-            if not all(context.isfinite(value) for value in found):
-                continue
-            agreed = agree((found, lambda: values(_DIGITS // 2)), context)
-        except _FAILURES:
-            continue
-        if any(context.im(value) != 0 for value in found):
-            # Which of its complex values a root takes says nothing where there are points with real ones.
-            complex_agree.append(agreed)
-        elif not agreed:
-            return False
-        else:
-            counted += 1
-    least = 2 if symbols else 1
-    if counted >= least:
-        return True
-    return all(complex_agree) if len(complex_agree) >= least else None
-
-
-def _is_equal(values: _Values, context: Any) -> bool:
-    (left, right), again = values
-    difference = abs(left - right)
-    if difference <= max(abs(left), abs(right)) * context.mpf(10) ** -40:
-        return True
-    if difference > context.mpf(10) ** -30:
-        return False
-    # Either side may be a 0 that is only rounded: then the difference was larger when fewer digits were taken.
-    rough = again()
-    context.dps = _DIGITS
-    return difference < abs(rough[0] - rough[1]) * context.mpf(10) ** -20
-
-
-def _is_infinite(tree: Tree) -> int:
-    if tree == ("symbol", "\\infty"):
-        return 1
-    return -1 if tree == ("neg", ("symbol", "\\infty")) else 0
-
-
-_RANGES = ((0.5, 2.0), (2.0, 9.0), (-3.0, -0.3), (0.05, 0.9), (-0.9, -0.1), (1.1, 4.0), (-7.0, 7.0))
-
-
-def _place(name: str, point: int) -> Fraction:
-    """Place a symbol: the same name always at the same points, no two alike."""
-    digest = hashlib.sha256(f"{name} {point}".encode()).digest()
-    low, high = _RANGES[point]
-    share = Fraction(int.from_bytes(digest[:6], "big"), 2**48)
-    return Fraction(low) + (Fraction(high) - Fraction(low)) * share
-
-
-def _evaluate(tree: Tree, given: dict[str, Fraction], context: Any) -> Any:
-    kind = tree[0]
-    if kind == "number":
-        return context.mpf(tree[1].numerator) / tree[1].denominator
-    if kind == "symbol":
-        constants = {"e": context.e, "i": context.mpc(0, 1), "\\pi": context.pi}
-        name = tree[1]
-        if name in constants:
-            return +constants[name]
-        if name == "\\infty":
-            raise UnreadableFormula("infinity is no number to compute with")
-        return context.mpf(given[name].numerator) / given[name].denominator
-    values = [_evaluate(part, given, context) for part in tree[1:] if isinstance(part, tuple)]
-    value = values[0]
-    if kind == "add":
-        return value + values[1]
-    if kind == "mul":
-        return value * values[1]
-    if kind == "div":
-        return value / values[1]
-    if kind == "neg":
-        return -value
-    if kind == "pow":
-        return _raise(value, values[1], context)
-    if kind == "root":
-        return _take_root(value, values[1], context)
-    if kind == "unknown":  # a function of which only the name is known
-        return context.sin(value * (ord(tree[2]) - 90)) + value / 7
-    return _apply(kind, values, context)
-
-
-def _raise(base: Any, exponent: Any, context: Any) -> Any:
-    if not base:
-        return context.mpf(1) if not exponent else base ** (abs(exponent))
-    if abs(exponent) > 10 * MAX_EXPONENT or abs(exponent) * abs(context.log(abs(base), 10)) > MAX_EXPONENT:
-        raise UnreadableFormula("a power is too large")
-    return base**exponent
-
-
-def _take_root(value: Any, degree: Any, context: Any) -> Any:
-    if context.im(value) == 0 and context.re(value) < 0 and degree == context.floor(degree) and int(degree) % 2:
-        return -((-value) ** (1 / degree))
-    return _raise(value, 1 / degree, context)
-
-
-def _apply(kind: str, values: list[Any], context: Any) -> Any:
-    value = values[0]
-    if kind == "factorial" or kind == "binomial":
-        if any(abs(number) > MAX_EXPONENT for number in values):
-            raise UnreadableFormula("a factorial is too large")
-        return context.factorial(value) if kind == "factorial" else context.binomial(*values)
-    if kind == "abs":
-        return abs(value)
-    if kind in ("floor", "ceil"):
-        return getattr(context, kind)(value)
-    if abs(value) > MAX_EXPONENT and kind not in ("log", "ln", "log10"):
-        raise UnreadableFormula("the argument of a function is too large")
-    if kind == "log" and len(values) == 1:
-        return context.log(value, 10)
-    return getattr(context, kind)(*values)
+    if tree.kind == "symbol":
+        return frozenset() if tree.name in ("e", "i", "\\pi", "\\infty") else frozenset((tree.name,))
+    return frozenset(name for part in tree.parts for name in list_symbols(part))

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
-from vapo.core.answers.formula import Tree, is_same_value, parse_formula, take_exactly, take_number
+from vapo.core.answers.formula import Tree, apply, number, parse_formula
 from vapo.core.answers.units import Unit, is_same_dimension, read_unit, split_unit
+from vapo.core.answers.values import is_same_value, take_exactly, take_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,12 @@ _WORDS = {
 }
 _ANY_WORD = "|".join(sorted(_WORDS, key=len, reverse=True))
 _SPOKEN = re.compile(rf"(?:(minus|negative)\s+)?({_ANY_WORD})(?:(?:\s+|-)({_ANY_WORD}))?(?![A-Za-z])", re.IGNORECASE)
-_PARTS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4}
-_PARTS |= {"fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "eighth": 8, "eighths": 8, "tenth": 10, "tenths": 10}
+_PART_NAMES = "half:2 halve:2 third:3 quarter:4 fourth:4 fifth:5 sixth:6 eighth:8 tenth:10"
+_PARTS = {
+    name + ending: int(parts)
+    for name, _, parts in (one.partition(":") for one in _PART_NAMES.split())
+    for ending in ("", "s")
+}
 _SHARE = re.compile(rf"(?:(\d+|an?)[\s-]+)?({'|'.join(_PARTS)})(?![A-Za-z])", re.IGNORECASE)
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12, "百": 2, "千": 3, "万": 4, "亿": 8}
 _SCALED = re.compile(
@@ -105,10 +110,11 @@ def spell_words(text: str) -> str:
 
 
 def _say_number(spoken: re.Match[str]) -> str:
-    first, second = _WORDS[spoken[2].lower()], spoken[3] and _WORDS[spoken[3].lower()]
-    if second is not None and not (first >= 20 and 0 < second < 10):
+    first = _WORDS[spoken[2].lower()]
+    second = _WORDS[spoken[3].lower()] if spoken[3] else 0
+    if spoken[3] and not (first >= 20 and 0 < second < 10):
         return spoken[0]
-    return ("-" if spoken[1] else "") + str(first + (second or 0))
+    return ("-" if spoken[1] else "") + str(first + second)
 
 
 def _spell_digits(text: str) -> str:
@@ -174,12 +180,12 @@ def is_same_quantity(answer: Quantity, reference: Quantity) -> tuple[bool | None
     one, other = answer.tree, reference.tree
     if answer.unit and reference.unit and not (answer.unit.is_generic or reference.unit.is_generic):
         ratio = answer.unit.factor / reference.unit.factor
-        one = one if ratio == 1 else ("mul", one, ("number", ratio))
+        one = one if ratio == 1 else apply("mul", one, number(ratio))
     same = is_same_value(one, other) or _is_rounded(answer, reference)
     if not same and answer.is_percent != reference.is_percent:
-        hundredth = ("number", Fraction(1, 100))
+        hundredth = number(Fraction(1, 100))
         one, other = (
-            ("mul", tree, hundredth) if is_percent else tree
+            apply("mul", tree, hundredth) if is_percent else tree
             for tree, is_percent in ((one, answer.is_percent), (other, reference.is_percent))
         )
         same = is_same_value(one, other)
@@ -194,7 +200,7 @@ def _is_rounded(answer: Quantity, reference: Quantity) -> bool:
             if value is None or (whole is not None and _is_decimal(whole)):
                 return False
             step = Fraction(1, 10**decimal.decimals)
-            low, high = (("number", value - step), ("number", value + step))
+            low, high = (number(value - step), number(value + step))
             return bool(is_between(exact.tree, low, high))
     return False
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vapo.core.answers.formula import Tree, is_proportional, is_same_value, list_symbols, parse_formula, take_number
+from vapo.core.answers.formula import INFINITY, Tree, apply, list_symbols, parse_formula
 from vapo.core.answers.quantity import read_quantity
 from vapo.core.answers.spelling import split_outside
+from vapo.core.answers.values import is_proportional, is_same_value, subtract, take_number
 
-_INFINITY: Tree = ("symbol", "\\infty")
-_MINUS_INFINITY: Tree = ("neg", _INFINITY)
+_MINUS_INFINITY = apply("neg", INFINITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def read_region(text: str, *, of_brackets: bool = False) -> tuple[Interval, ...]
     described = _SET.fullmatch(text)
     text = described[1] if described else text
     if _EVERYTHING.fullmatch(text.strip()):
-        return (Interval(_MINUS_INFINITY, _INFINITY, False, False),)
+        return (Interval(_MINUS_INFINITY, INFINITY, False, False),)
     parts = split_outside(text, _UNION)
     intervals: list[Interval] = []
     for part in parts:
@@ -79,7 +79,7 @@ def _read_brackets(text: str, of_brackets: bool) -> list[Interval] | None:
         return None
     low, high = trees[0], trees[1]
     holds_low, holds_high = found[1] == "[", found[3] == "]"
-    is_certain = holds_low != holds_high or _INFINITY in (high, low) or _MINUS_INFINITY in (low, high)
+    is_certain = holds_low != holds_high or INFINITY in (high, low) or _MINUS_INFINITY in (low, high)
     if not (of_brackets or is_certain):
         return None
     least, greatest = take_number(low), take_number(high)
@@ -104,11 +104,11 @@ def _read_inequality(text: str) -> list[Interval] | None:
         if _read_variable(sides[0]) is None or end is None:
             return None
         if signs[0] == "\\ne":
-            return [Interval(_MINUS_INFINITY, end, False, False), Interval(end, _INFINITY, False, False)]
+            return [Interval(_MINUS_INFINITY, end, False, False), Interval(end, INFINITY, False, False)]
         holds = signs[0] in ("\\le", "\\ge")
         if signs[0] in ("<", "\\le"):
             return [Interval(_MINUS_INFINITY, end, False, holds)]
-        return [Interval(end, _INFINITY, holds, False)]
+        return [Interval(end, INFINITY, holds, False)]
     if len(signs) != 2 or _read_variable(sides[1]) is None:
         return None
     if signs[0] in (">", "\\ge"):
@@ -121,7 +121,7 @@ def _read_inequality(text: str) -> list[Interval] | None:
 
 def _read_variable(text: str) -> str | None:
     tree = parse_formula(text)
-    return tree[1] if tree is not None and tree[0] == "symbol" and list_symbols(tree) else None
+    return tree.name if tree is not None and tree.kind == "symbol" and list_symbols(tree) else None
 
 
 def read_variable(text: str) -> str | None:
@@ -163,11 +163,8 @@ def is_same_relation(answer: Relation, reference: Relation) -> bool:
         return False
     if [side.replace(" ", "") for side in answer.sides] == [side.replace(" ", "") for side in reference.sides]:
         return True
-    if len(reference.signs) > 1:
+    if len(reference.signs) != 1:
         return False
-    trees = [[parse_formula(side) for side in relation.sides] for relation in (answer, reference)]
-    if any(tree is None for pair in trees for tree in pair):
-        return False
-    differences: list[Tree] = [("add", pair[0], ("neg", pair[1])) for pair in trees]
-    is_order = reference.signs[0] != "\\ne"
-    return bool(is_proportional(differences[0], differences[1], positive=is_order))
+    one, other = subtract(*answer.sides), subtract(*reference.sides)
+    is_order = "\\ne" not in reference.signs
+    return one is not None and other is not None and bool(is_proportional(one, other, positive=is_order))
