@@ -19,6 +19,7 @@ _MARKED = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _FORMULA = re.compile(r"\$\$.+?\$\$|(?<!\\)\$(?=[^\s$])[^$]*(?<=[^\s\\])\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
+_PROSE = re.compile(r"(?<![A-Za-z\\])(?!and\b|or\b)[A-Za-z]{2,}", re.IGNORECASE)
 _BRACES = re.compile(r"(?P<box>\\f?boxed\s*\{)|\\\\(?!f?boxed)|\\[{}]|(?P<open>\{)|(?P<close>\})")
 
 
@@ -79,7 +80,7 @@ def compare_with_reference(
     wanted = take_reference(reference)
     comparison = compare_answers(answer, wanted, options, time_limit_s)
     formulas = _FORMULA.findall(wanted)
-    if comparison.equal or not formulas or not _FORMULA.sub("", wanted).strip(" .\n"):
+    if comparison.equal or not formulas or not _PROSE.search(_FORMULA.sub(" ", wanted)):
         return comparison
     of_formula = compare_answers(answer, formulas[-1], options, time_limit_s)
     return of_formula if of_formula.equal or not comparison.reference_read else comparison

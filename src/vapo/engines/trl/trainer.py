@@ -36,6 +36,7 @@ from vapo.engines.trl.packing import BatchScores, TreePacking
 from vapo.engines.trl.rewards import accuracy_reward, format_reward, opened_format_reward
 from vapo.engines.trl.round_maker import RoundMaker
 from vapo.engines.trl.rows import SampleReader, keep_text_plain
+from vapo.engines.trl.saves import SavesBetweenRollouts
 from vapo.engines.trl.sharding import (
     name_layers_to_shard,
     optimizer_without_idle_weights,
@@ -134,6 +135,7 @@ class VAPOTrainer(GRPOTrainer):
         probing = needs.claims
         with reference_sharded_like_policy():
             super().__init__(**options)
+        self.add_callback(SavesBetweenRollouts(args))
         if not isinstance(self.processing_class, ProcessorMixin):
             raise ModelError(
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
