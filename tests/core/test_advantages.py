@@ -58,6 +58,8 @@ def test_input_is_left_alone():
 
 def test_informative_groups():
     assert informative_groups([[0, 0], [0, 1], [1, 1], [1.0, True], [0.5, 0.5], [], [1, 0, 0]]) == (1, 6)
+    nan = float("nan")
+    assert informative_groups([[nan, 1.0, 1.0], [nan, nan], [nan, 1.0, 0.0], [nan, 0.0]]) == (2,)
 
 
 @pytest.mark.parametrize(

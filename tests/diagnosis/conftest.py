@@ -17,6 +17,7 @@ class ChainWriter:
         self._chains = {tuple(self._encode(question)): self._encode(chain) for question, chain in chains.items()}
         self._start = self._encode("<|im_start|>assistant\n")
         self.rows: list[list[int]] = []
+        self._image_token_id = policy.model.config.image_token_id
         policy.model.register_forward_pre_hook(self._listen, with_kwargs=True)
         policy.model.lm_head.register_forward_hook(self._speak)
 
@@ -24,8 +25,9 @@ class ChainWriter:
         return self._tokenizer.encode(text, add_special_tokens=False)
 
     def _listen(self, _module, _args, kwargs) -> None:
-        if kwargs.get("pixel_values") is not None:
-            self.rows = kwargs["input_ids"].tolist()
+        rows = kwargs["input_ids"].tolist()
+        if self._image_token_id in rows[0]:  # a prompt; what follows is written token by token
+            self.rows = rows
             self._step = 0
         else:
             self._step += 1

@@ -96,7 +96,7 @@ def _find_positions(inputs: dict[str, Any]) -> torch.Tensor:
         return inputs["position_ids"]
     if inputs.get("attention_mask") is not None:
         return (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)[:, -length:]
-    cache = inputs.get("past_key_values")
+    cache = inputs.get("cache", inputs.get("past_key_values"))  # by the version of transformers
     return torch.arange(length)[None] + (0 if cache is None else cache.get_seq_length())
 
 

@@ -62,6 +62,7 @@ def make_config(folder: Path, **options: Any) -> VAPOConfig:
     values: dict[str, Any] = {
         "output_dir": str(folder),
         "use_cpu": True,
+        "bf16": False,
         "seed": 7,
         "learning_rate": 1e-3,
         "per_device_train_batch_size": 4,

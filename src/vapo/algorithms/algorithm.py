@@ -19,10 +19,12 @@ class Needs:
     Attributes:
         claims: every sample must bring claims.
         shared_draws: all members of a group get generators in the same state, so that they draw alike.
+        accuracy: what verdicts are worth depends on the answer's accuracy; an engine refuses one outside [0, 1].
     """
 
     claims: bool = False
     shared_draws: bool = False
+    accuracy: bool = True
 
 
 class Algorithm(Protocol):

@@ -54,8 +54,15 @@ class VAPO:
 
     @property
     def needs(self) -> Needs:
-        """Claims, unless no anchor is asked for; equal draws within a group if the group shares its probes."""
-        return Needs(claims=self.num_anchors > 0, shared_draws=self.sharing == "group")
+        """Claims, unless no anchor is asked for; equal draws within a group if the group shares its probes.
+
+        An accuracy, where a gate stands before a reward that weighs something.
+        """
+        return Needs(
+            claims=self.num_anchors > 0,
+            shared_draws=self.sharing == "group",
+            accuracy=self.num_anchors > 0 and self.perception_weight > 0 and self.gate != "none",
+        )
 
     def probes(self, rollout: Rollout, rng: Generator) -> Sequence[Probe]:
         """Return up to `num_anchors` probes; fewer where the chain has fewer boundaries."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 from vapo import __version__
@@ -17,6 +18,8 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0 done, 1 refused with a reason, 2 misused, 130 interrupted."""
+    # peft and TRL call by names that transformers 5.23 calls old: nothing that a user could mend.
+    warnings.filterwarnings("ignore", r"`(is_)?gradient_checkpointing\w*` is deprecated", FutureWarning)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if words[:1] == ["train"]:  # TRL's own parser reads this command's options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -57,14 +58,16 @@ def informative_groups(accuracies_by_group: Sequence[Sequence[float]]) -> tuple[
     blow the differences up.
 
     Args:
-        accuracies_by_group: one sequence of accuracies, each in [0, 1], per group.
+        accuracies_by_group: one sequence of accuracies per group; NaN stands for a completion without one, which
+            takes no part.
 
     Returns:
         Positions of the groups to keep, in order.
 
     Source: dynamic sampling of DAPO, arXiv 2503.14476, Section 3.2.
     """
-    return tuple(k for k, accuracies in enumerate(accuracies_by_group) if len({float(a) for a in accuracies}) > 1)
+    different = [{float(a) for a in accuracies if not math.isnan(a)} for accuracies in accuracies_by_group]
+    return tuple(group for group, accuracies in enumerate(different) if len(accuracies) > 1)
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

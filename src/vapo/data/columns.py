@@ -7,7 +7,7 @@ The defaults are the names of the published training data (arXiv 2509.25848): `p
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from vapo.errors import tell_nearest
@@ -15,6 +15,8 @@ from vapo.errors import tell_nearest
 IMAGE_COLUMNS = ("images", "image", "file_names", "file_name")
 """Where images are looked for, in this order, when no image column was named."""
 
+ANSWER_COLUMNS = ("answer", "solution")
+"""Where answers are looked for likewise; TRL's own accuracy reward reads `solution`."""
 
 NO_IMAGES = "there is no image to look at"
 """How the problem of a data set without a column of images begins."""
@@ -26,7 +28,7 @@ class Columns:
 
     Args:
         question: text of the question; may hold `<image>` where an image stands.
-        answer: the reference answer, text or number.
+        answer: the reference answer, text or number. Left at its default, `solution` is tried too.
         images: one image or a list. Left at its default, `image`, `file_names` and `file_name` are tried too.
         claims: a list of `{text, is_true}`. Where there is no such column, numbered pairs are read instead.
         claim_prefix: start of the names of numbered claims: `claim_1`, `claim_2`, ...
@@ -92,7 +94,7 @@ def match_columns(
     """
     problems: list[str] = []
     question = _match_text(columns.question, "question", available, problems) if asks else None
-    answer = _match_text(columns.answer, "answer", available, problems) if asks else None
+    answer = _match_answer(columns.answer, available, problems) if asks else None
     images = _match_images(columns.images, available, problems)
     name = columns.id
     if name is not None and name not in available:
@@ -118,11 +120,21 @@ def match_columns(
     return Layout(question, answer, images, name, claims, pairs, tuple(problems))
 
 
+def find_answer(available: Collection[str]) -> str | None:
+    """Find the column of answers where none was named; None if there is none."""
+    return next((name for name in ANSWER_COLUMNS if name in available), None)
+
+
 def _match_text(wanted: str, role: str, available: Sequence[str], problems: list[str]) -> str | None:
     if wanted in available:
         return wanted
     problems.append(_say_missing(wanted, role, available))
     return None
+
+
+def _match_answer(wanted: str, available: Sequence[str], problems: list[str]) -> str | None:
+    found = find_answer(available) if wanted == DEFAULT_COLUMNS.answer else None
+    return found or _match_text(wanted, "answer", available, problems)
 
 
 def _match_images(wanted: str, available: Sequence[str], problems: list[str]) -> str | None:

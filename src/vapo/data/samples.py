@@ -76,6 +76,12 @@ class Samples(Sequence[Sample]):
         counts = [self._claim_counts[row] for row in self._row_numbers]
         return sum(true for true, _ in counts), sum(false for _, false in counts)
 
+    def find_unclaimed(self) -> dict[int, RowProblem]:
+        """Return the samples that have no claims, by their place among these samples; no image is opened."""
+        rows = {place: row for place, row in enumerate(self._row_numbers) if not any(self._claim_counts[row])}
+        reason = "there are no claims; load_samples(..., require_claims=True, on_bad_row='skip') leaves the row out"
+        return {place: RowProblem(row, self._reader.rows.locate(row), reason) for place, row in rows.items()}
+
     def leave_out(self, reasons: Mapping[int, str]) -> Samples:
         """Return the samples but some of them, whose rows are added to `skipped`.
 

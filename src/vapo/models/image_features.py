@@ -10,13 +10,13 @@ import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
 import torch
 
 from vapo.errors import ModelError
 from vapo.models.images import ImageInputs
+from vapo.models.replaced_method import replaced_method
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,6 @@ def features_like_embeddings(module: Any) -> Generator[None]:
     """
     encode = module.get_image_features
 
-    @wraps(encode)
     def get_image_features(*args: Any, **kwargs: Any) -> Any:
         return _as_embeddings(module, encode(*args, **kwargs))
 
@@ -158,21 +157,6 @@ def _as_embeddings(module: Any, output: Any) -> Any:
     if isinstance(output.pooler_output, torch.Tensor):
         output.pooler_output = output.pooler_output.to(module.get_input_embeddings().weight.dtype)
     return output
-
-
-@contextmanager
-def replaced_method(instance: object, name: str, method: Callable[..., Any]) -> Generator[None]:
-    """Give one instance another method, and put back what it had."""
-    own = vars(instance)
-    before = own.get(name)  # an instance rarely has one of its own, but another tool may have put it there
-    own[name] = method
-    try:
-        yield
-    finally:
-        if before is None:
-            del own[name]
-        else:
-            own[name] = before
 
 
 def _accepted(encode: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,11 +173,12 @@ def _join_features(outputs: Sequence[Any]) -> Any:
     joined["pooler_output"] = _concatenate([output.pooler_output for output in outputs])
     deeper = [getattr(output, "deepstack_features", None) for output in outputs]
     if deeper[0] is not None:
-        joined["deepstack_features"] = [torch.cat(layer) for layer in zip(*deeper, strict=True)]
+        joined["deepstack_features"] = [_concatenate(layer) for layer in zip(*deeper, strict=True)]
     return joined
 
 
-def _concatenate(pooled: Sequence[Any]) -> Any:
-    if isinstance(pooled[0], torch.Tensor):
-        return torch.cat(list(pooled))
-    return [image for images in pooled for image in images]
+def _concatenate(features: Sequence[Any]) -> Any:
+    """Join what some families give in one tensor for all pictures, and others in one for each."""
+    if isinstance(features[0], torch.Tensor):
+        return torch.cat(list(features))
+    return [image for images in features for image in images]

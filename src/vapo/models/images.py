@@ -44,7 +44,9 @@ def apply_chat_template(processor: Any, conversation: list[dict[str, Any]], **op
         [conversation],
         tokenize=True,
         return_dict=True,
-        # Among the processor's own options, because SmolVLM's processor warns on every call that comes without any.
+        return_tensors="pt",
+        # Again among the processor's own options: before transformers 5.23, SmolVLM's processor warns on every call
+        # that comes without any. From then on, it is the one above that counts.
         processor_kwargs={"return_tensors": "pt"},
         **options,
     )

@@ -126,7 +126,9 @@ class TestObstacles:
     @pytest.mark.parametrize(
         ("template", "message"),
         [
-            ("{% for m in messages[-1:] %}" + SAY + "{% endfor %}", "writes the first turn otherwise"),
+            ("{% for m in messages | reverse %}" + SAY + "{% endfor %}", "writes the first turn otherwise"),
+            # From transformers 5.18 on, the processor counts pictures itself and refuses.
+            ("{% for m in messages[-1:] %}" + SAY + "{% endfor %}", "the first turn otherwise|refuses the turns"),
             ("{% for m in messages if m.role == 'user' %}" + SAY + "{% endfor %}", "does not put a user turn"),
             (
                 "{% if messages | length > 1 %}{{ raise_exception('one turn alone') }}{% endif %}"
@@ -134,7 +136,7 @@ class TestObstacles:
                 r"refuses the turns \(one turn alone\)",
             ),
         ],
-        ids=["last message alone", "user alone", "one turn alone"],
+        ids=["last message first", "last message alone", "user alone", "one turn alone"],
     )
     def test_chat_templates(self, llava, template, message):
         llava.processor.chat_template = template

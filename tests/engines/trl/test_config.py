@@ -41,6 +41,26 @@ def test_a_preset_fills_what_was_left_open_and_nothing_else(tmp_path, name):
     assert (own.beta, own.accuracy_weight, own.dynamic_sampling) == (0.5, 0.3, False)
 
 
+@pytest.mark.parametrize("options", [{"use_cpu": True}, {"use_cpu": True, "fp16": True}, {"bf16": True}])
+def test_precision_is_trls_where_the_cpu_is_asked_for(tmp_path, options):
+    stock = GRPOConfig(str(tmp_path), **{**options, "use_cpu": True})
+    ours = make(tmp_path, **options)
+    assert (ours.bf16, ours.fp16) == (stock.bf16, stock.fp16)
+
+
+def test_precision_is_float32_on_a_machine_without_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
+    config = make(tmp_path)
+    assert config.use_cpu and not config.bf16
+
+
+def test_a_weight_that_normalisation_would_cancel_is_left_to_the_trainer(tmp_path):
+    config = make(tmp_path, multi_objective_aggregation="normalize_then_sum", perception_weight=0.3)
+    assert config.make_algorithm() == VAPO(perception_weight=1.0) and config.perception_weight == 0.3
+    off = make(tmp_path, multi_objective_aggregation="normalize_then_sum", perception_weight=0.0)
+    assert off.make_algorithm() == VAPO(perception_weight=0.0)
+
+
 def test_grpo_needs_no_claims(tmp_path):
     algorithm = make(tmp_path, algorithm="grpo").make_algorithm()
     assert isinstance(algorithm, GRPO) and not algorithm.needs.claims

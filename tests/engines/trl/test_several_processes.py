@@ -29,6 +29,7 @@ OPTIONS: dict[str, Any] = {
     "data": shipped_data("train"),
     "limit": 16,
     "use_cpu": "true",
+    "bf16": "false",
     "adam_epsilon": 0.01,
     "learning_rate": 1e-3,
     "lr_scheduler_type": "constant",

@@ -11,7 +11,7 @@ import pytest
 import torch
 from engines.training_world import CLAIMS, even_letters, length_reward, make_config, make_rows
 from tiny_models import build_tiny, save_tiny
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from vapo import VAPOTrainer
@@ -55,34 +55,50 @@ def metrics_of(trainer, name: str) -> list[float]:
     return [entry[name] for entry in trainer.state.log_history if name in entry]
 
 
+def even_letters_of_some(completions, completion_ids, **options):
+    """Score no completion of an odd number of tokens."""
+    scores = even_letters(completions, completion_ids, **options)
+    return [score if len(ids) % 2 == 0 else None for score, ids in zip(scores, completion_ids, strict=True)]
+
+
 class PerfectPerceiver:
     def score(self, probes, keep_in_step_with=None):
         return [Verdict(probe, float(probe.claim.is_true)) for probe in probes]
 
 
 class TestEqualsGRPO:
-    def train_stock(self, checkpoint, config, folder) -> dict[str, torch.Tensor]:
+    def train_stock(self, checkpoint, reward_funcs, config, folder) -> dict[str, torch.Tensor]:
         names = {field.name for field in dataclasses.fields(GRPOConfig) if field.init}
         options = {name: getattr(config, name) for name in names}
         options |= {"output_dir": str(folder), "generation_batch_size": None}
         stock = GRPOTrainer(
             checkpoint,
-            reward_funcs=[even_letters, length_reward],
+            reward_funcs=reward_funcs,
             args=GRPOConfig(**options),
             train_dataset=make_rows(),
         )
         stock.train()
         return parameters_of(stock)
 
-    @pytest.mark.parametrize("options", [{}, {"gradient_accumulation_steps": 1, "num_iterations": 2, "beta": 0.0}])
-    def test_bit_for_bit_without_perception_weight(self, make_trainer, checkpoint, tmp_path, options):
-        ours = make_trainer(
-            reward_funcs=[even_letters, length_reward], perception_weight=0.0, packing="off", **options
-        )
+    @pytest.mark.parametrize(
+        ("reward_funcs", "options"),
+        [
+            ([even_letters, length_reward], {}),
+            ([even_letters, length_reward], {"gradient_accumulation_steps": 1, "num_iterations": 2, "beta": 0.0}),
+            ([even_letters, length_reward], {"multi_objective_aggregation": "normalize_then_sum"}),
+            ([even_letters_of_some], {}),
+            ([even_letters_of_some, length_reward], {"multi_objective_aggregation": "normalize_then_sum"}),
+            # An eighth column of zeros would change the order in which torch adds up, hence the last bit.
+            ([length_reward, even_letters] * 3 + [length_reward], {}),
+            ([lambda completion_ids, **_: [float(len(ids)) for ids in completion_ids]], {}),
+        ],
+    )
+    def test_bit_for_bit_without_perception_weight(self, make_trainer, checkpoint, tmp_path, reward_funcs, options):
+        ours = make_trainer(reward_funcs=reward_funcs, perception_weight=0.0, packing="off", **options)
         ours.train()
         assert len(metrics_of(ours, "perception/accuracy")) > 0
         assert max(metrics_of(ours, "grad_norm")) > 0
-        theirs = self.train_stock(checkpoint, make_config(tmp_path, **options), tmp_path / "stock")
+        theirs = self.train_stock(checkpoint, reward_funcs, make_config(tmp_path, **options), tmp_path / "stock")
         assert_same_parameters(parameters_of(ours), theirs)
 
     def test_perception_weight_makes_a_difference(self, make_trainer):
@@ -92,6 +108,33 @@ class TestEqualsGRPO:
             trainer.train()
             trained.append(parameters_of(trainer))
         assert any(not torch.equal(value, trained[1][name]) for name, value in trained[0].items())
+
+    def test_rollout_functions_of_scripts_with_grpo(self, make_trainer, monkeypatch):
+        def roll_out(prompts, trainer):
+            prompt_ids, images, fields = trainer._tokenize_prompts(prompts)
+            completion_ids, _ = trainer._generate_single_turn(prompt_ids, images, fields, trainer.num_generations)
+            return {"prompt_ids": prompt_ids, "completion_ids": completion_ids, "logprobs": None}
+
+        monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
+        trained = []
+        for given in ({}, {"rollout_func": roll_out}):
+            trainer = make_trainer(algorithm="grpo", packing="off", max_steps=1, trainer_options=given)
+            trainer.train()
+            trained.append(parameters_of(trainer))
+        assert_same_parameters(*trained)
+
+    def test_arguments_by_position_are_those_of_trl(self, make_trainer, checkpoint, tmp_path):
+        class Ends(TrainerCallback):
+            pass
+
+        processor = AutoProcessor.from_pretrained(checkpoint)
+        rows, args = make_rows(), make_config(tmp_path)
+        trainer = VAPOTrainer(checkpoint, even_letters, args, rows, None, processor, [None], [Ends()])
+        assert any(isinstance(callback, Ends) for callback in trainer.callback_handler.callbacks)
+        with pytest.raises(TypeError, match="unexpected keyword argument 'reward_func'"):
+            VAPOTrainer(checkpoint, reward_func=even_letters, args=args, train_dataset=rows)
+        with pytest.raises(TypeError, match="multiple values for argument 'callbacks'"):
+            VAPOTrainer(checkpoint, even_letters, args, rows, None, processor, [None], [Ends()], callbacks=[])
 
     def test_grpo_algorithm_probes_nothing_and_needs_no_claims(self, make_trainer):
         trainer = make_trainer(rows=make_rows().remove_columns("claims"), algorithm="grpo")
@@ -117,6 +160,76 @@ class TestReward:
         assert len(rewards) == 8 and any(reward.bonus > 0 for reward in rewards)
         expected = group_advantages([reward.total for reward in rewards], 4)
         np.testing.assert_allclose(output["advantages"], expected, atol=1e-4)
+
+    def test_what_no_function_scores_is_left_out_of_its_group(self, make_trainer):
+        def score_all_but_the_second(completions, **_):
+            return [1.0, None, 0.0, 0.0] * (len(completions) // 4)
+
+        trainer = make_trainer(reward_funcs=score_all_but_the_second, perception_weight=0.3)
+        trainer.prober = PerfectPerceiver()
+        output = trainer._generate_and_score_completions([make_rows()[0]] * 4)
+        expected = group_advantages([1.3, float("nan"), 0.0, 0.0], 4)
+        assert expected[1] == 0
+        np.testing.assert_allclose(output["advantages"], expected, atol=1e-4)
+
+    def test_trl_warns_of_completions_that_no_function_scores(self, make_trainer, monkeypatch):
+        warnings = []
+        monkeypatch.setattr("trl.trainer.grpo_trainer.logger.warning", warnings.append)
+        trainer = make_trainer(reward_funcs=lambda completions, **_: [None] * len(completions))
+        output = trainer._generate_and_score_completions([make_rows()[0]] * 4)
+        assert "All reward functions returned None" in warnings[0]
+        assert (output["advantages"] == 0).all()
+
+    def test_a_function_that_scores_others_does_not_open_the_gate(self, make_trainer):
+        def no_accuracy(completions, **_):
+            return [1.0, None, None, 0.0]
+
+        def always(completions, **_):
+            return [1.0] * len(completions)
+
+        trainer = make_trainer(reward_funcs=[no_accuracy, always], perception_weight=0.5)
+        trainer.prober = PerfectPerceiver()
+        output = trainer._generate_and_score_completions([make_rows()[0]] * 4)
+        np.testing.assert_allclose(output["advantages"], group_advantages([2.5, 1.0, 1.0, 1.0], 4), atol=1e-4)
+
+    @pytest.mark.parametrize("weight", [0.001, 0.1, 10.0])
+    def test_the_bonus_is_normalised_then_weighted_where_trl_normalises_each_reward(self, make_trainer, weight):
+        grades = [1.0, 1.0, 0.0, 0.0]
+
+        class Perceiver:
+            def score(self, probes, keep_in_step_with=None):
+                return [Verdict(probe, 0.9 if probe.claim.is_true else 0.3) for probe in probes]
+
+        trainer = make_trainer(
+            reward_funcs=lambda completions, **_: grades,
+            multi_objective_aggregation="normalize_then_sum",
+            perception_weight=weight,
+            verdict="soft",
+            accuracy_gate="none",
+        )
+        trainer.prober = Perceiver()
+        output = trainer._generate_and_score_completions([make_rows()[0]] * 4)
+        perception = trainer._logs["rewards"]["perception_bonus"]
+        # Unweighted: soft hits of .9 and .7, weighed by depth; 0 where a completion has no boundary.
+        assert len(set(perception)) > 1 and all(value == 0 or 0.69 < value < 0.91 for value in perception)
+
+        def normalise(values):
+            return (np.array(values) - np.mean(values)) / (np.std(values, ddof=1) + 1e-4)
+
+        summed = normalise(grades) + weight * normalise(list(perception))
+        np.testing.assert_allclose(output["advantages"], normalise(summed), atol=1e-4)
+
+    def test_weights_and_processing_classes_are_counted_over_the_users_functions(self, make_trainer, checkpoint):
+        own = [even_letters, length_reward]
+        trainer = make_trainer(
+            reward_funcs=own, reward_weights=[2.0, 0.5], trainer_options={"reward_processing_classes": [None, None]}
+        )
+        assert own == [even_letters, length_reward]
+        assert trainer.reward_func_names == ["even_letters", "length_reward", "perception_bonus"]
+        np.testing.assert_allclose(trainer.reward_weights, [2.0, 0.5, 1.0])
+        assert trainer.reward_processing_classes == [None, None, None]
+        with pytest.raises(ValueError, match=r"must match number of reward functions \(2\)"):
+            make_trainer(reward_funcs=own, reward_weights=[1.0])
 
     def test_a_perfect_perceiver_scores_one_whatever_the_order_of_claims(self, make_trainer):
         trainer = make_trainer(max_steps=2)
@@ -236,7 +349,7 @@ class TestDynamicSampling:
         rows = make_rows()
         trainer, inputs = loss_of([rows[0]] * 4 + [rows[1]] * 4, per_device_train_batch_size=8, dynamic_sampling=True)
         assert trainer._metrics["train"]["dynamic_sampling/unfilled_share"] == [0.5]
-        loss = trainer._compute_loss(trainer.model, inputs)
+        loss = trainer.compute_loss(trainer.model, inputs)
         alone = {
             name: value[:4] if isinstance(value, torch.Tensor) and value.dim() and len(value) == 8 else value
             for name, value in inputs.items()
@@ -326,8 +439,8 @@ class TestBadInput:
 
     def test_a_row_without_claims(self, make_trainer):
         rows = make_rows(claims=[])
-        with pytest.raises(DataError, match=r"row-\d: the row has no claims"):
-            make_trainer(rows=rows).train()
+        with pytest.raises(DataError, match=r"train_dataset, row 0: the row has no claims; .*and 1 more like these"):
+            make_trainer(rows=rows)
 
     def test_published_columns_are_read_as_they_are(self, make_trainer):
         rows = (
@@ -362,9 +475,28 @@ class TestBadInput:
         with pytest.raises(ConfigError, match=r"'points' opens the accuracy gate and returned 7\.0"):
             make_trainer(reward_funcs=points, max_steps=1).train()
 
-    def test_tools_and_plain_configs(self, make_trainer, checkpoint, tmp_path):
-        with pytest.raises(ConfigError, match="tools cannot be combined"):
-            make_trainer(trainer_options={"tools": [print]})
+    @pytest.mark.parametrize("options", [{"perception_weight": 0.0}, {"accuracy_gate": "none"}])
+    def test_any_number_is_a_reward_where_the_gate_plays_no_part(self, make_trainer, options):
+        def points(completions, **_):
+            return [-7.0, 3.0] * (len(completions) // 2)
+
+        trainer = make_trainer(reward_funcs=points, max_steps=1, **options)
+        trainer.train()
+        assert metrics_of(trainer, "rewards/points/mean") == [-2.0]
+        assert metrics_of(trainer, "perception/gate_open") == [0.0]
+
+    def test_no_reward_function_at_all(self, make_trainer):
+        with pytest.raises(ValueError, match="No reward source provided"):
+            make_trainer(reward_funcs=[])
+
+    @pytest.mark.parametrize("name", ["tools", "environment_factory", "rollout_func"])
+    def test_several_turns_where_probes_or_refills_need_one(self, make_trainer, name):
+        with pytest.raises(ConfigError, match=rf"{name} cannot be combined with probes, .* algorithm='grpo'"):
+            make_trainer(trainer_options={name: [print]})
+        with pytest.raises(ConfigError, match=rf"{name} cannot be combined with dynamic_sampling"):
+            make_trainer(trainer_options={name: [print]}, algorithm="grpo", dynamic_sampling=True)
+
+    def test_plain_configs(self, make_trainer, checkpoint, tmp_path):
         with pytest.raises(ConfigError, match=r"pass a vapo\.VAPOConfig"):
             VAPOTrainer(checkpoint, args=GRPOConfig(str(tmp_path), use_cpu=True), train_dataset=make_rows())
 
@@ -380,17 +512,8 @@ class TestBadInput:
 
 PRIVATE_METHODS = {
     "_generate": ["self", "prompts"],
-    "_generate_single_turn": [
-        "self",
-        "prompt_ids",
-        "images",
-        "multimodal_fields",
-        "num_generations",
-        "has_tool_images",
-    ],
     "_generate_and_score_completions": ["self", "inputs"],
     "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
-    "_compute_loss": ["self", "model", "inputs"],
     "_log_metric": ["self", "name", "value"],
     "_log_completion_extra": ["self", "column", "values"],
     "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],

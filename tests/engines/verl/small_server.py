@@ -10,7 +10,9 @@ import asyncio
 from typing import Any
 
 import torch
+from transformers import DynamicCache
 
+from vapo.engines.examination.chain_reader import continuing
 from vapo.engines.policy.checkpoint import load_policy
 from vapo.engines.policy.inference import inference
 from vapo.models.image_features import find_feature_module
@@ -95,7 +97,8 @@ class SmallServer:
             token_type_name = find_token_type_name(module, processor)
             if token_type_name is not None:  # Qwen's positions come from it
                 inputs[token_type_name] = (row == find_image_token_id(module.config)).long()
-            state = model(**inputs, use_cache=True, logits_to_keep=1)
+            cache = continuing(module, DynamicCache(config=model.config.get_text_config()))
+            state = model(**inputs, **cache, logits_to_keep=1)
             while True:
                 logits = state.logits[0, -1].double()
                 raw = logits.log_softmax(-1)
@@ -112,9 +115,7 @@ class SmallServer:
                 if len(tokens) == limit or token == processor.tokenizer.eos_token_id:
                     return tokens, logprobs
                 past = torch.ones(1, len(ids) + len(tokens), dtype=torch.long)
-                state = model(
-                    input_ids=torch.tensor([[token]]), attention_mask=past, past_key_values=state.past_key_values
-                )
+                state = model(input_ids=torch.tensor([[token]]), attention_mask=past, **cache)
 
     def _draw(self, logprobs: torch.Tensor, temperature: float, generator: torch.Generator) -> int:
         if self._faults.get("ignores") or temperature == 0:

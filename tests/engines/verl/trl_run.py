@@ -31,7 +31,8 @@ class _Recorder(VAPOTrainer):
 
 def roll_out_on_trl(run: Path) -> TrlRollout:
     """Train for one step on TRL and return its first rollout."""
-    words = ["--use_cpu", "true", "--shuffle_dataset", "false", "--max_steps", "1", "--save_strategy", "no"]
+    words = ["--use_cpu", "true", "--bf16", "false", "--shuffle_dataset", "false", "--max_steps", "1"]
+    words += ["--save_strategy", "no"]
     options = parse_run(["--config", str(run), *words, "--report_to", "none", "--disable_tqdm", "true"])
     rows = make_training_rows(load_split(options, "train", require_claims=True), system_prompt=_prompt(options))
     trainer = _Recorder(options.model_name, args=options.training, train_dataset=rows)

@@ -50,6 +50,7 @@ def world(tmp_path_factory) -> Path:
         "logging_steps": 1,
         "report_to": [],
         "use_cpu": True,
+        "bf16": False,
         "use_vllm": True,
         "vllm_mode": "colocate",
         "vllm_max_model_length": 1024,

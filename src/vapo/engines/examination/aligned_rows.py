@@ -15,10 +15,11 @@ import torch
 from torch.nn.functional import pad
 from transformers import DynamicCache
 
-from vapo.engines.examination.chain_reader import ReadChain, as_position_ids
+from vapo.engines.examination.chain_reader import ReadChain, as_position_ids, continuing
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.rollout_row import lay_row, reading_row
 from vapo.engines.probes.transformers_prober import LOW_PRECISION_TOLERANCE, TOLERANCE
+from vapo.models.image_features import find_feature_module
 from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.types import Rollout
 
@@ -66,6 +67,7 @@ def write_on(
     """
     if not _agrees.get(policy.model, True):
         return None
+    module = find_feature_module(policy.model)
     device = chains[0].prompt_positions.device
     never = list(find_vision_token_ids(policy.model.config, policy.processor.tokenizer))
     ends = torch.tensor(list(eos_ids), device=device)
@@ -84,8 +86,7 @@ def write_on(
             input_ids=ids,
             attention_mask=mask,
             position_ids=as_position_ids(positions),
-            past_key_values=cache,
-            use_cache=True,
+            **continuing(module, cache),
             logits_to_keep=1,
         )
         logits = output.logits[:, -1].to(device, torch.float32, copy=True)

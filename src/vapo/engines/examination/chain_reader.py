@@ -6,6 +6,7 @@ chain's end, what an early cut needs.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,8 +80,7 @@ class ChainReader:
             self._policy.model(
                 **row.inputs,
                 position_ids=as_position_ids(ReadChain((), positions).positions(0, length)[:, None]),
-                past_key_values=cache,
-                use_cache=True,
+                **continuing(self._module, cache),
                 logits_to_keep=1,
             )
         layers: list[Any] = list(cache.layers)
@@ -89,6 +89,19 @@ class ChainReader:
         if any(layer.get_seq_length() != length for layer in layers):
             return None
         return ReadChain(tuple((layer.keys, layer.values) for layer in layers), positions)
+
+
+def continuing(module: Any, cache: DynamicCache) -> dict[str, Any]:
+    """Return the inputs that make a model read on behind what a cache holds, and add to it.
+
+    The cache is `cache` from transformers 5.23 on, and was `past_key_values` before.
+
+    Args:
+        module: what `find_feature_module` returned.
+        cache: keys and values of the tokens before.
+    """
+    name = "cache" if "cache" in inspect.signature(module.forward).parameters else "past_key_values"
+    return {name: cache, "use_cache": True}
 
 
 def as_position_ids(positions: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,8 @@ from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.inference import inference
 from vapo.engines.policy.rollout_row import lay_row, reading_row
 from vapo.models.first_device import find_first_device
-from vapo.models.image_features import find_feature_module, replaced_method
+from vapo.models.image_features import find_feature_module
+from vapo.models.replaced_method import replaced_method
 from vapo.types import Rollout
 
 LOGITS_AT_ONCE = 2**24

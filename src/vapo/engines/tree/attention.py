@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
 from typing import Any
 
 import torch
@@ -140,12 +141,13 @@ def make_tree_mask(
 
 
 def _checkpoint_with_tree(checkpoint: Callable[..., Any], config: Any) -> Callable[..., Any]:
-    def run(layer: Callable[..., Any], *args: Any) -> Any:
-        def layer_on_tree(*inputs: Any) -> Any:
+    @wraps(checkpoint)
+    def run(layer: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        def layer_on_tree(*inputs: Any, **options: Any) -> Any:
             with switched_attention(config, TREE_ATTENTION):
-                return layer(*inputs)
+                return layer(*inputs, **options)
 
-        return checkpoint(layer_on_tree, *args)
+        return checkpoint(layer_on_tree, *args, **kwargs)
 
     return run
 

@@ -14,6 +14,7 @@ from trl.trainer import grpo_trainer
 
 from vapo.models.image_features import find_feature_module, told_image_count
 from vapo.models.images import ImageInputs, take_image_inputs
+from vapo.models.replaced_method import replaced_method
 from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
 
 
@@ -107,12 +108,8 @@ def groups_kept_together(group_size: int) -> Generator[None]:
     over its rows or tokens, is the same function of the rows in it. One number is drawn from the generator as in
     TRL, so a run samples the same completions with and without packing.
     """
-    shuffle = grpo_trainer.shuffle_sequence_dict
-    grpo_trainer.shuffle_sequence_dict = lambda batch: shuffle_groups(batch, group_size)
-    try:
+    with replaced_method(grpo_trainer, "shuffle_sequence_dict", lambda batch: shuffle_groups(batch, group_size)):
         yield
-    finally:
-        grpo_trainer.shuffle_sequence_dict = shuffle
 
 
 def shuffle_groups(batch: Mapping[str, Any], group_size: int) -> dict[str, Any]:

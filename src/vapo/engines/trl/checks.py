@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sized
-from types import MappingProxyType
 from typing import Any
 
 from vapo.engines.trl.config import VAPOConfig
 from vapo.errors import ConfigError, DataError
 
 
-def check_arguments(args: Any, train_dataset: Any, kwargs: Mapping[str, Any] = MappingProxyType({})) -> None:
-    """Refuse what cannot be combined with probes or cannot be resumed.
+def check_arguments(args: Any, train_dataset: Any) -> None:
+    """Refuse what cannot be trained on or cannot be resumed.
 
     Args:
         args: should be a `VAPOConfig`.
         train_dataset: should be there.
-        kwargs: the rest of what the trainer was given.
 
     Raises:
         ConfigError: an option cannot be had.
@@ -25,13 +23,36 @@ def check_arguments(args: Any, train_dataset: Any, kwargs: Mapping[str, Any] = M
     """
     if not isinstance(args, VAPOConfig):
         raise ConfigError(f"args is a {type(args).__name__}; pass a vapo.VAPOConfig, which takes the same options")
-    for name in ("tools", "environment_factory", "rollout_func"):
-        if kwargs.get(name):
-            raise ConfigError(f"{name} cannot be combined with VAPO: probes need TRL's own single-turn rollouts")
     if train_dataset is None:
         raise DataError("train_dataset is missing; pass a datasets.Dataset with prompts, images and claims")
     _check_one_rollout(args, train_dataset)
     _check_checkpoints_fall_between_generations(args)
+
+
+def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], *, probing: bool) -> None:
+    """Refuse rollouts of several turns where probes or dynamic sampling need single turns.
+
+    Args:
+        args: of the run.
+        given: what the trainer was given, by TRL's names.
+        probing: whether the algorithm probes.
+
+    Raises:
+        ConfigError: it names what cannot be had.
+    """
+    several_turns = [name for name in ("tools", "environment_factory", "rollout_func") if given.get(name)]
+    if not several_turns:
+        return
+    if probing:
+        raise ConfigError(
+            f"{several_turns[0]} cannot be combined with probes, which need TRL's own single-turn rollouts; leave it "
+            "out, or set algorithm='grpo'"
+        )
+    if args.dynamic_sampling:
+        raise ConfigError(
+            f"{several_turns[0]} cannot be combined with dynamic_sampling, which needs TRL's own single-turn "
+            "rollouts; set dynamic_sampling=False"
+        )
 
 
 def _check_checkpoints_fall_between_generations(args: VAPOConfig) -> None:
@@ -60,29 +81,23 @@ def _check_one_rollout(args: VAPOConfig, train_dataset: Any) -> None:
         )
 
 
-def list_columns(dataset: Any) -> list[str]:
-    """Return the names of the columns a row really has, which a transform may have changed.
+def read_accuracy(accuracy: float, name: str, *, required: bool) -> float:
+    """Return what the gate reads of a reward: an accuracy in [0, 1].
+
+    Args:
+        accuracy: what the reward function that opens the gate returned; NaN (it returned None) counts as wrong.
+        name: of that function.
+        required: whether rewards depend on it. Where they do not, a number outside [0, 1] counts as wrong.
 
     Raises:
-        DataError: there is no row.
+        ConfigError: it is required and not in [0, 1].
     """
-    first = next(iter(dataset), None)
-    if first is None:
-        raise DataError("the data set is empty; it needs at least one row")
-    return list(first)
-
-
-def check_accuracy(accuracy: float, name: str) -> float:
-    """Return what the reward function `name`, which opens the accuracy gate, returned; NaN counts as wrong.
-
-    Raises:
-        ConfigError: it is not in [0, 1].
-    """
-    if math.isnan(accuracy):
-        return 0.0
-    if not 0.0 <= accuracy <= 1.0:
+    if 0.0 <= accuracy <= 1.0:
+        return accuracy
+    if required and not math.isnan(accuracy):
         raise ConfigError(
             f"the reward function {name!r} opens the accuracy gate and returned {accuracy}; it must return a number "
-            "in [0, 1], or name another one with gate_reward"
+            "in [0, 1]; name another one with gate_reward, or let perception count without a gate: "
+            "accuracy_gate='none'"
         )
-    return accuracy
+    return 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import dataclass, field
 from typing import Literal
@@ -41,7 +42,11 @@ class VAPOConfig(GRPOConfig):
         default=1.5, metadata={"help": "beta of Eq 4: weight exp(beta * depth) of an anchor. 0 weighs all alike."}
     )
     perception_weight: float = field(
-        default=0.1, metadata={"help": "gamma of Eq 5. With 0 the update equals GRPO's; probes are still measured."}
+        default=0.1,
+        metadata={
+            "help": "gamma of Eq 5. With 0 the update equals GRPO's; probes are still measured. With "
+            "multi_objective_aggregation='normalize_then_sum', what the normalised perception reward is multiplied by."
+        },
     )
     anchor_placement: Literal["random", "uniform", "front", "back"] = field(
         default="random", metadata={"help": "How anchors are chosen among the chain's logical boundaries."}
@@ -168,8 +173,15 @@ class VAPOConfig(GRPOConfig):
         return torch.device("cpu") if device.type == "cpu" else device
 
     def make_algorithm(self) -> Algorithm:
-        """Return the algorithm these options describe."""
-        return make_algorithm(self)
+        """Return the algorithm these options describe.
+
+        Where TRL normalises each reward by itself (`multi_objective_aggregation="normalize_then_sum"`), a weight
+        inside a reward cancels out: the algorithm's is 1 then, and `perception_weight` weighs the normalised bonus.
+        """
+        options = copy.copy(self)
+        if self.multi_objective_aggregation == "normalize_then_sum" and self.perception_weight > 0:
+            options.perception_weight = 1.0
+        return make_algorithm(options)
 
     def _fill_from_preset(self) -> None:
         if self.preset is not None and self.preset not in PRESETS:
@@ -199,10 +211,9 @@ class VAPOConfig(GRPOConfig):
 
     def _fit_to_machine(self) -> None:
         # TRL asks for bfloat16 and a GPU unless told otherwise; on a machine without one that is an error.
-        if not torch.accelerator.is_available():
+        if not self.use_cpu and not torch.accelerator.is_available():
             self.use_cpu = True
-        if self.use_cpu and self.bf16 is None:
-            self.bf16 = False
+            self.bf16 = bool(self.bf16)
 
     def _fit_to_processes(self) -> None:
         if self.update_batch_size is None:

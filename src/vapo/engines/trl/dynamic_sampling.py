@@ -7,13 +7,13 @@ hair would stay, and the normalisation would blow that hair up to full size.
 from __future__ import annotations
 
 import inspect
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from accelerate.utils import gather
 from datasets import IterableDataset
-from trl import GRPOTrainer
 from trl.data_utils import prepare_multimodal_messages
 
 from vapo.core.advantages import informative_groups
@@ -107,7 +107,7 @@ class InformativeRollouts:
 
     def _generate(self, rows: list[dict[str, Any]]) -> tuple[Any, ...]:
         prompts = [prepare_multimodal_messages(row["prompt"], images=list_images(row)) for row in rows]
-        outputs = GRPOTrainer._generate(self._trainer, prompts)
+        outputs = self._trainer.roll_out(prompts)
         return tuple(list(column) if isinstance(column, list) else column for column in outputs)
 
     def _grade(self, rows: list[dict[str, Any]], outputs: tuple[Any, ...]) -> list[float]:
@@ -124,7 +124,7 @@ class InformativeRollouts:
             log_metric=lambda name, value: None,
             **columns,
         )
-        return [0.0 if grade is None else float(grade) for grade in grades]
+        return [math.nan if grade is None else float(grade) for grade in grades]
 
     def _find_uninformative(self, accuracies: list[float]) -> list[int]:
         everyone: Any = gather(torch.tensor(accuracies, device=self._trainer.accelerator.device))

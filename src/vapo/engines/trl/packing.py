@@ -212,6 +212,8 @@ def _answers_of(branch: int, tree: TokenTree, p_true: Sequence[float]) -> list[f
 def _find_obstacle_in_run(trainer: VAPOTrainer) -> str | None:
     if trainer.aux_loss_enabled:
         return "the auxiliary loss of a mixture of experts counts the tokens of every row"
+    if trainer.tools or trainer.rollout_func is not None:
+        return "tools and rollout functions may write images into completions"
     if trainer.args.torch_compile:
         return "torch_compile fixes the attention function"
     return None

@@ -7,13 +7,19 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from vapo.data.claim_columns import read_claims
-from vapo.data.columns import DEFAULT_COLUMNS, match_columns
+from vapo.data.columns import DEFAULT_COLUMNS, find_answer, match_columns
 from vapo.data.prompts import build_messages
+from vapo.data.row_reader import read_images
+from vapo.data.texts import read_text
+from vapo.engines.trl.rewards import NO_ANSWERS
 from vapo.errors import DataError
-from vapo.types import Sample
+from vapo.types import Claim, Sample
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+TRL_IMAGE_COLUMNS = ("images", "image")
+"""Where TRL looks for images, in this order."""
 
 
 def make_training_rows(
@@ -29,61 +35,114 @@ def make_training_rows(
     """
     from datasets import Dataset
 
-    def decode(batch: Mapping[str, list[int]]) -> dict[str, list[Any]]:
-        chosen = [samples[number] for number in batch["number"]]
+    from vapo.engines.trl.cached_rows import CachedRows
+
+    # A transform, not a map: nothing is decoded before its turn and nothing is written to a cache.
+    numbers = Dataset.from_dict({"number": list(range(len(samples)))})
+    return CachedRows.of(numbers.with_transform(SampleRows(samples, system_prompt)))
+
+
+class SampleRows:
+    """The transform that turns numbers of samples into rows; a class, so that workers that load data can be sent it.
+
+    Args:
+        samples: what to train on.
+        system_prompt: put before every question; None for none.
+    """
+
+    def __init__(self, samples: Sequence[Sample], system_prompt: str | None = None) -> None:
+        self.samples = samples
+        self._system_prompt = system_prompt
+
+    def __call__(self, batch: Mapping[str, list[int]]) -> dict[str, list[Any]]:
+        """Return the rows of the samples in the column `number`."""
+        chosen = [self.samples[number] for number in batch["number"]]
         return {
-            "prompt": [build_messages(sample, system_prompt) for sample in chosen],
+            "prompt": [build_messages(sample, self._system_prompt) for sample in chosen],
             "images": [list(sample.images) for sample in chosen],
             "answer": [sample.answer for sample in chosen],
             "claims": [[{"text": c.text, "is_true": c.is_true} for c in sample.claims] for sample in chosen],
             "id": [sample.id for sample in chosen],
         }
 
-    # A transform, not a map: nothing is decoded before its turn and nothing is written to a cache.
-    return Dataset.from_dict({"number": list(range(len(samples)))}).with_transform(decode)
+    def __deepcopy__(self, memo: object) -> SampleRows:
+        return self  # `datasets` copies a transform with every change of format; samples do not change
 
 
 class SampleReader:
     """Read samples out of rows as TRL has them.
 
     Args:
-        require_claims: whether data without claims, and a row without, are refused.
+        require_claims: whether data without claims or images, and a row without, are refused.
+        require_answers: whether data without answers, and a row without, are refused.
     """
 
-    def __init__(self, *, require_claims: bool) -> None:
-        self._require_claims = require_claims
-        self._match = lru_cache(lambda columns: match_columns(DEFAULT_COLUMNS, columns))
+    def __init__(self, *, require_claims: bool, require_answers: bool = False) -> None:
+        self.requires_claims = require_claims
+        self.requires_answers = require_answers
+        self._match = lru_cache(lambda columns: match_columns(DEFAULT_COLUMNS, columns, asks=False))
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Raise DataError if claims are required and no column holds any."""
-        if self._require_claims and not self._match(tuple(columns)).has_claims:
+        """Raise DataError if a column that is required is missing, or columns of claims do not go together."""
+        names = ", ".join(columns)
+        if self.requires_answers and find_answer(columns) is None:
+            raise DataError(f"{NO_ANSWERS}. The columns are {names}")
+        if not self.requires_claims:
+            return
+        layout = self._match(tuple(columns))
+        if not layout.has_claims:
             raise DataError(
-                f"the data set has no claims, and VAPO trains on them: its columns are {', '.join(columns)}; add a "
-                "column 'claims' that lists {text, is_true} (or claim_1 .. with label_1 ..), or set algorithm='grpo'"
+                f"the data set has no claims, and VAPO trains on them: its columns are {names}; add a column 'claims' "
+                "that lists {text, is_true} (or claim_1 .. with label_1 ..), or set algorithm='grpo'"
             )
+        if layout.images not in TRL_IMAGE_COLUMNS:
+            raise DataError(
+                f"the data set has claims but no images to check them against: its columns are {names}; add a column "
+                "'image' or 'images', or pass make_training_rows(load_samples(...))"
+            )
+        if layout.problems:
+            raise DataError("; ".join(layout.problems))
+
+    def choose_columns(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return the columns that `check` looks at."""
+        layout, answer = self._match(tuple(columns)), find_answer(columns)
+        claims = layout.used if self.requires_claims else ()
+        return (*claims, answer) if self.requires_answers and answer is not None else claims
+
+    def check(self, row: Mapping[str, Any]) -> tuple[Claim, ...]:
+        """Check all of a row but its pixels, and return its claims.
+
+        Args:
+            row: the row; anything but None may stand in an image's place.
+
+        Raises:
+            DataError: a claim is malformed; or claims and an image, or an answer, are required and missing.
+        """
+        layout = self._match(tuple(row))
+        claims = read_claims(row, layout)
+        if self.requires_claims and not claims:
+            raise DataError("the row has no claims")
+        if self.requires_claims and not read_images(row, layout):
+            raise DataError("the row has claims but no image to check them against")
+        if self.requires_answers:
+            _read_answer(row)
+        return claims
 
     def read(self, row: Mapping[str, Any], where: str) -> Sample:
         """Return the sample of one row.
 
         Raises:
-            DataError: a claim is malformed, or claims are required and the row has none.
+            DataError: as `check`.
         """
         try:
-            claims = read_claims(row, self._match(tuple(row)))
+            claims = self.check(row)
         except DataError as error:
-            raise DataError(f"{where}: {error}") from error
-        if self._require_claims and not claims:
-            raise DataError(f"{where}: the row has no claims; add some, or leave the row out")
-        pictures = tuple(list_images(row))
-        if self._require_claims and not pictures:
-            raise DataError(
-                f"{where}: the row has claims but no image to check them against; add it or leave the row out"
-            )
+            raise DataError(f"{where}: {error}; mend the row or leave it out") from error
         return Sample(
             id=str(row.get("id", where)),
-            images=pictures,
+            images=tuple(list_images(row)),
             question=_last_user_text(row["prompt"]),
-            answer=str(row.get("answer", row.get("solution", ""))),
+            answer=_read_answer(row) if self.requires_answers else str(row.get(find_answer(row) or "", "")),
             claims=claims,
         )
 
@@ -108,6 +167,11 @@ def keep_text_plain(prompt: Any, neutralise: Callable[[str], str]) -> Any:
         {**message, "content": plain(message["content"])} if message["role"] == "user" else message
         for message in prompt
     ]
+
+
+def _read_answer(row: Mapping[str, Any]) -> str:
+    name = find_answer(row)
+    return read_text(row[name] if name is not None else None, name or "answer", numbers=True)
 
 
 def _last_user_text(prompt: Any) -> str:

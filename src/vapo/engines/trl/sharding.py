@@ -15,6 +15,7 @@ from accelerate.utils import fsdp2_prepare_model, fsdp_utils
 from trl.trainer import grpo_trainer
 
 from vapo.errors import ConfigError
+from vapo.models.replaced_method import replaced_method
 
 
 @contextmanager
@@ -35,11 +36,8 @@ def reference_sharded_like_policy() -> Generator[None]:
         name_layers_to_shard(plugin, model)
         return fsdp2_prepare_model(accelerator, model).eval()
 
-    grpo_trainer.prepare_fsdp = prepare_reference
-    try:
+    with replaced_method(grpo_trainer, "prepare_fsdp", prepare_reference):
         yield
-    finally:
-        grpo_trainer.prepare_fsdp = prepare
 
 
 def name_layers_to_shard(plugin: Any, model: torch.nn.Module) -> None:
@@ -70,11 +68,8 @@ def optimizer_without_idle_weights() -> Generator[None]:
         options = prepare(plugin)
         return options if options is None else replace(options, strict=False)
 
-    fsdp_utils._prepare_sd_options = prepare_lenient
-    try:
+    with replaced_method(fsdp_utils, "_prepare_sd_options", prepare_lenient):
         yield
-    finally:
-        fsdp_utils._prepare_sd_options = prepare
 
 
 def check_same_sharding(checkpoint: Path, args: Any) -> None:

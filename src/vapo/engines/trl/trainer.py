@@ -8,6 +8,7 @@ update is TRL's own: bit for bit row by row, to rounding where rows that share a
 from __future__ import annotations
 
 import copy
+import inspect
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +26,10 @@ from vapo.engines.probes.probe_round import ProbeRound
 from vapo.engines.probes.prober import Prober
 from vapo.engines.probes.transformers_prober import TransformersProber
 from vapo.engines.trl.batches import groups_kept_together
-from vapo.engines.trl.checks import check_accuracy, check_arguments, list_columns
+from vapo.engines.trl.cached_rows import cache_rows
+from vapo.engines.trl.checks import check_arguments, check_rollouts, read_accuracy
 from vapo.engines.trl.config import VAPOConfig
+from vapo.engines.trl.data_checks import check_data
 from vapo.engines.trl.dynamic_sampling import InformativeRollouts
 from vapo.engines.trl.own_claims import OwnClaims
 from vapo.engines.trl.packing import BatchScores, TreePacking
@@ -62,13 +65,15 @@ class VAPOTrainer(GRPOTrainer):
         model: as in TRL; it must be a vision-language model.
         reward_funcs: as in TRL. None grades `\\boxed{}` answers against the column `answer`, and the format. With
             functions of your own, the one named by `args.gate_reward` (default: the first) must return the accuracy
-            in [0, 1]; the perception reward is added to theirs.
+            in [0, 1], unless the gate plays no part; the perception reward is added to theirs. A completion that
+            none of them scores (None) earns no perception reward either.
         args: a `VAPOConfig`.
         train_dataset: as in TRL, with a column `claims` that lists `{text, is_true}` (or the published
             `claim_1`, `label_1`, ...).
         algorithm: an algorithm of your own in place of the one that `args` describes. TRL adds up the reward
             functions by their weights, and to that the `bonus` of the algorithm's reward.
-        kwargs: everything else that `trl.GRPOTrainer` takes.
+        positional: what `trl.GRPOTrainer` takes behind the processing class, in its order.
+        kwargs: the same by name.
 
     Raises:
         ConfigError: an option cannot be had together with probes.
@@ -82,6 +87,10 @@ class VAPOTrainer(GRPOTrainer):
     processing_class: Any
     num_generations: int
     num_generations_eval: int
+
+    # What TRL's methods meet where a trainer is made without `__init__`, as its tests do.
+    _informative: InformativeRollouts | None = None
+    _rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
 
     _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
     _name = "VAPO"
@@ -98,46 +107,33 @@ class VAPOTrainer(GRPOTrainer):
         train_dataset: Dataset | None = None,
         eval_dataset: Any = None,
         processing_class: Any = None,
-        *,
+        *positional: Any,
         algorithm: Algorithm | None = None,
         **kwargs: Any,
     ) -> None:
         if args is None:
             name = model if isinstance(model, str) else model.config._name_or_path
             args = VAPOConfig(f"{name.split('/')[-1]}-VAPO")
-        check_arguments(args, train_dataset, kwargs)
+        given = (model, reward_funcs, args, train_dataset, eval_dataset, processing_class, *positional)
+        options = inspect.signature(GRPOTrainer).bind(*given, **kwargs).arguments
+        check_arguments(args, train_dataset)
         check_vllm(model, args)
         self.algorithm = algorithm if algorithm is not None else args.make_algorithm()
         needs = self.algorithm.needs
-        sample_reader = SampleReader(require_claims=needs.claims)
-        eval_datasets = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
-        for dataset in (train_dataset, *eval_datasets):
-            if dataset is not None:
-                sample_reader.check_columns(list_columns(dataset))
-
-        args = copy.copy(args)  # the caller may use it again
-        given_weights: list[Any] | None = args.reward_weights
+        check_rollouts(args, options, probing=needs.claims)
+        options["args"] = args = copy.copy(args)  # the caller may use it again
         if reward_funcs is None:
-            reward_funcs = [accuracy_reward, format_reward]
-            given_weights = given_weights or [args.accuracy_weight, args.format_weight]
-        elif not isinstance(reward_funcs, list):
-            reward_funcs = [reward_funcs]
+            options["reward_funcs"] = [accuracy_reward, format_reward]
+            built_in: Any = [args.accuracy_weight, args.format_weight]
+            args.reward_weights = args.reward_weights or built_in
+        rewards = options["reward_funcs"]
+        graded = accuracy_reward in (rewards if isinstance(rewards, list) else [rewards])
+        sample_reader = SampleReader(require_claims=needs.claims, require_answers=graded)
+        check_data(sample_reader, train_dataset, eval_dataset)
+        options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
         probing = needs.claims
-        if probing:
-            given_weights = [*(given_weights or [1.0] * len(reward_funcs)), 1.0]
-            reward_funcs = [*reward_funcs, perception_bonus]
-        args.reward_weights = given_weights
-        self._rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
         with reference_sharded_like_policy():
-            super().__init__(
-                model=model,
-                reward_funcs=reward_funcs,
-                args=args,
-                train_dataset=train_dataset,
-                eval_dataset=eval_dataset,
-                processing_class=processing_class,
-                **kwargs,
-            )
+            super().__init__(**options)
         if not isinstance(self.processing_class, ProcessorMixin):
             raise ModelError(
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
@@ -149,7 +145,8 @@ class VAPOTrainer(GRPOTrainer):
             name_layers_to_shard(self.accelerator.state.fsdp_plugin, self.model)
         self._neutralise = make_neutraliser(self.processing_class)
         self._adopt_think_format()
-        self._gate_column = self._find_gate_column(args.gate_reward, probing)
+        self._gate_column = self._find_gate_column(args.gate_reward)
+        self._bonus_column = self._add_bonus_column() if self._can_earn() else None
         self._never_sample_vision_tokens()
         if args.use_vllm:
             mend_rollouts(self.vllm_generation, self.model.config.image_token_id)
@@ -171,12 +168,13 @@ class VAPOTrainer(GRPOTrainer):
         if self._informative is not None and self._informative.ready is not None:
             self._rollout = self._informative.take()
         else:
-            self._rollout = super()._generate(prompts)
+            self._rollout = self.roll_out(prompts)
         return self._rollout
 
-    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+    def roll_out(self, prompts: list[Any]) -> tuple[Any, ...]:
+        """Return what TRL generates for the prompts of this process, one completion each."""
         with features_like_embeddings(find_feature_module(self.model)):
-            return super()._generate_single_turn(*args, **kwargs)
+            return super()._generate(prompts)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = [self.with_plain_text(row) for row in inputs]
@@ -258,10 +256,13 @@ class VAPOTrainer(GRPOTrainer):
 
     def with_plain_text(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the row with a prompt whose user text holds no special tokens."""
+        if "prompt" not in row:  # an environment of TRL's brings it later
+            return row
         return {**row, "prompt": keep_text_plain(row["prompt"], self._neutralise)}
 
-    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        loss = super()._compute_loss(model, inputs)
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Return TRL's loss, over kept completions alone where dynamic sampling dropped some."""
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
         return loss * inputs["loss_scale"] if "loss_scale" in inputs else loss
 
     # Rewards ----------------------------------------------------------------------------------------------------
@@ -281,14 +282,36 @@ class VAPOTrainer(GRPOTrainer):
             assert self._rollout is not None
             self._round = self._rounds.make(inputs, self._rollout)
         first = self.accelerator.process_index * len(prompts)
-        graded = rewards_NF[first : first + len(prompts), self._gate_column].tolist()
-        accuracies = [check_accuracy(accuracy, self.reward_func_names[self._gate_column]) for accuracy in graded]
+        own_NF = rewards_NF[first : first + len(prompts)]
+        accuracies = [self._read_accuracy(accuracy) for accuracy in own_NF[:, self._gate_column].tolist()]
         scored = self._round.reward(self.prober, accuracies, self._training_progress(), self.args.silent_share)
         self._probe_seconds += time.perf_counter() - started
         self._log_of_perception.add(scored, tables=self.log_completions)
-        bonuses = torch.tensor([own.reward.bonus for own in scored], device=rewards_NF.device)
-        rewards_NF[:, -1] = gather(bonuses)
+        if self._bonus_column is not None:
+            bonuses_N: Any = gather(torch.tensor([own.reward.bonus for own in scored], device=rewards_NF.device))
+            # Where no function of the user's scored a completion, TRL leaves it out of its group.
+            rewards_NF[:, self._bonus_column] = bonuses_N.masked_fill(rewards_NF.isnan().all(dim=1), torch.nan)
         return rewards_NF
+
+    def _read_accuracy(self, accuracy: float) -> float:
+        name = self.reward_func_names[self._gate_column]
+        return read_accuracy(accuracy, name, required=self.algorithm.needs.accuracy)
+
+    def _can_earn(self) -> bool:
+        return any(self.algorithm.hears(accuracy, progress=0.0) for accuracy in (0.0, 1.0))
+
+    def _add_bonus_column(self) -> int:
+        """Add the perception reward behind the user's own, as TRL does with an environment's; return its place.
+
+        TRL's options are counted before: weights and processing classes are those of the user's functions.
+        """
+        normalised = self.args.multi_objective_aggregation == "normalize_then_sum"
+        weight = self.args.perception_weight if normalised else 1.0
+        self.reward_funcs = [*self.reward_funcs, perception_bonus]
+        self.reward_func_names = [*self.reward_func_names, perception_bonus.__name__]
+        self.reward_processing_classes = [*self.reward_processing_classes, None]
+        self.reward_weights = torch.cat([self.reward_weights, torch.tensor([weight])])
+        return len(self.reward_funcs) - 1
 
     def rollout_number(self) -> int:
         """Return how many rollouts the run has made before: a resumed one counts on from its checkpoint.
@@ -364,11 +387,11 @@ class VAPOTrainer(GRPOTrainer):
         everyone: Any = gather(torch.tensor([own], device=self.accelerator.device))
         return int(everyone.max())
 
-    def _find_gate_column(self, name: str | None, probing: bool) -> int:
-        own = self.reward_func_names[:-1] if probing else self.reward_func_names
-        if name is not None and name not in own:
-            raise ConfigError(f"gate_reward={name!r} is none of the reward functions ({', '.join(own)})")
-        return own.index(name) if name is not None else 0
+    def _find_gate_column(self, name: str | None) -> int:
+        names = self.reward_func_names
+        if name is not None and name not in names:
+            raise ConfigError(f"gate_reward={name!r} is none of the reward functions ({', '.join(names)})")
+        return names.index(name) if name is not None else 0
 
     def _adopt_think_format(self) -> None:
         """Use the format reward that fits a chat template whose generation prompt already opens <think>."""
@@ -392,6 +415,6 @@ class VAPOTrainer(GRPOTrainer):
         self.generation_config.suppress_tokens = sorted(ids)
 
 
-def perception_bonus(completions: Sequence[Any], **_: Any) -> list[float]:
+def perception_bonus(completions: Sequence[Any], **_: Any) -> list[None]:
     """Hold the place of the perception reward; the trainer fills it in once accuracies are known."""
-    return [0.0] * len(completions)
+    return [None] * len(completions)

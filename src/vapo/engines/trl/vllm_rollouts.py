@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from importlib.util import find_spec
 from typing import Any
 
@@ -108,9 +109,10 @@ def mend_rollouts(generation: Any, image_token_id: int) -> None:
         client = generation.vllm_client
         reset = client.reset_prefix_cache
 
-        def reset_caches() -> None:
+        @wraps(reset)
+        def reset_caches() -> Any:
             client.session.post(f"{client.base_url}/reset_encoder_cache").raise_for_status()
-            reset()
+            return reset()
 
         client.reset_prefix_cache = reset_caches
 

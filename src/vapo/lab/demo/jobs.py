@@ -116,6 +116,7 @@ def make_jobs(
         "max_steps": steps,
         "seed": seed,
         "use_cpu": True,
+        "bf16": False,
         "log_completions": True,  # the learning curves are drawn from these tables
         "num_completions_to_print": 0,
         "disable_tqdm": True,
