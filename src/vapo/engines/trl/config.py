@@ -14,6 +14,7 @@ from vapo.algorithms.algorithm import Algorithm
 from vapo.algorithms.options import check_options, make_options_class, option
 from vapo.algorithms.registry import make_algorithm
 from vapo.algorithms.vapo import VAPO
+from vapo.api.redaction import redact_settings
 from vapo.core.rewards import PRESETS
 from vapo.errors import ConfigError
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
@@ -152,6 +153,14 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
             options.perception_weight = 1.0
         assert not isinstance(self.algorithm_options, str)  # TRL reads JSON by now
         return make_algorithm(options, self.algorithm_options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as settings.json and trackers hold them, without keys and passwords."""
+        return redact_settings(super().to_dict())
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is pickled is what checkpoints keep as training_args.bin.
+        return {name: redact_settings(value, name) for name, value in self.__dict__.items()}
 
     def _fill_from_preset(self) -> None:
         preset = PRESETS[self.preset or "paper"]
