@@ -192,6 +192,17 @@ class VAPOConfig(GRPOConfig):
         # What is pickled is what checkpoints keep as training_args.bin.
         return {name: redact_settings(value, name) for name, value in self.__dict__.items()}
 
+    def __copy__(self) -> VAPOConfig:
+        # A copy that is trained with keeps its keys; the `copy` module would go by what is pickled.
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> VAPOConfig:
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
+
     def _fill_from_preset(self) -> None:
         if self.preset is not None and self.preset not in PRESETS:
             raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, but is {self.preset!r}")
