@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from vapo import __version__
+from vapo.api.redaction import redact
 from vapo.cli import claims, compare, data, demo, diagnose, evaluate, export, lab, plan, recipes, train, verl
 from vapo.cli.parser import RAW, Parser
 from vapo.errors import VapoError
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: Command = options.command
         return command(options)
     except VapoError as error:
-        print(f"vapo: {error}", file=sys.stderr)
+        print(f"vapo: {redact(str(error))}", file=sys.stderr)
         return 1
     except OSError as error:
         if error.filename is None:

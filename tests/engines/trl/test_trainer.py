@@ -282,14 +282,14 @@ class TestRows:
             gradient_accumulation_steps=8,
             num_generations=8,
             num_generations_eval=4,
-            per_device_eval_batch_size=2,
+            per_device_eval_batch_size=4,
             max_completion_length=8,
         )
         monkeypatch.setattr(PIL.Image, "open", lambda *args, **more: opened.append(args) or open_image(*args, **more))
         trainer.train()
         assert trainer.state.global_step == 3 and len(opened) == 6
         trainer.evaluate()
-        assert len(opened) == 12  # the group of a prompt lies in two batches
+        assert len(opened) == 12
 
     def test_reward_functions_may_draw_on_images(self, make_trainer):
         seen = []
