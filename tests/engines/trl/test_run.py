@@ -243,7 +243,9 @@ class TestOptions:
         ],
     )
     def test_a_missing_package_is_named(self, world, tmp_path, capsys, monkeypatch, option, package, extra):
-        monkeypatch.setattr("vapo.engines.trl.run.find_spec", lambda name: None if name == package else object())
+        monkeypatch.setattr(
+            "vapo.engines.trl.preparation.find_spec", lambda name: None if name == package else object()
+        )
         assert main([*command(world, tmp_path / "out")[3:], f"--{option}", "true"]) == 1
         assert (
             f"{option} needs {package}, which is not installed: pip install 'vapo[{extra}]'" in capsys.readouterr().err
