@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -115,9 +116,15 @@ class ServerEngine:
             message = error.read(500).decode(errors="replace")
             kind = _ServerError if error.code == 500 else ModelError
             raise kind(f"the vLLM server at {self._base_url} answered {path} with {error.code}: {message}") from error
-        except URLError as error:
+        except (OSError, HTTPException) as error:  # no connection, or one that was lost before the answer was whole
+            reason = error.reason if isinstance(error, URLError) else str(error) or type(error).__name__
             raise ModelError(
-                f"the vLLM server at {self._base_url} cannot be reached ({error.reason}); is `vllm serve` running?"
+                f"the vLLM server at {self._base_url} cannot be reached ({reason}); is `vllm serve` running?"
+            ) from error
+        except ValueError as error:
+            raise ModelError(
+                f"what answers {path} at {self._base_url} does not speak JSON; check that the URL is that of a vLLM "
+                "server"
             ) from error
 
 

@@ -25,7 +25,7 @@ class OptionValues:
     def __init__(self, parser: Any, classes: Sequence[type]) -> None:
         self._actions = {action.dest: action for action in reversed(parser._actions)}  # not those of --no_NAME
         hints = {name: hint for own in classes for name, hint in get_type_hints(own).items()}
-        self._kinds = {name: _list_kinds(hint) for name, hint in hints.items()}
+        self._kinds = {name: list_kinds(hint) for name, hint in hints.items()}
         for name, action in self._actions.items():
             if action.nargs is None and {str, list} <= set(self._kinds.get(name, ())):
                 action.type = _one_or_several
@@ -107,10 +107,10 @@ def _one_or_several(text: str) -> str | list[str]:
     return parts if len(parts) > 1 else parts[0]
 
 
-def _list_kinds(hint: Any) -> tuple[Any, ...]:
+def list_kinds(hint: Any) -> tuple[Any, ...]:
     """Return what an annotation allows: types, with `dict` and `list` bare, and the values of literals."""
     if str(get_origin(hint)) in ("typing.Union", "<class 'types.UnionType'>"):
-        return tuple(kind for own in get_args(hint) for kind in _list_kinds(own))
+        return tuple(kind for own in get_args(hint) for kind in list_kinds(own))
     if str(get_origin(hint)) == "typing.Literal":
         return get_args(hint)
     return (get_origin(hint) or hint,)
