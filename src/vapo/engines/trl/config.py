@@ -154,6 +154,7 @@ class VAPOConfig(GRPOConfig):
     )
 
     def __post_init__(self) -> None:
+        self.report_to = "none" if self.report_to is None else self.report_to
         self._check_ranges()
         self._fill_from_preset()
         self._fit_to_machine()
@@ -277,10 +278,30 @@ class VAPOConfig(GRPOConfig):
             "probe_batch_tokens": 1,
             "silent_share": 0,
             "own_claims_steps": 0,
+            "per_device_train_batch_size": 1,
+            "per_device_eval_batch_size": 1,
+            "gradient_accumulation_steps": 1,
+            "num_generations": 2,
+            "num_iterations": 1,
+            "steps_per_generation": 1,
+            "generation_batch_size": 1,
+            "update_batch_size": 1,
+            "max_completion_length": 1,
+            "dataloader_num_workers": 0,
+            "learning_rate": 0,
+            "seed": 0,
+            "probe_seed": 0,
         }
         for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(f"{name} must be at least {bound}, but is {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and not value >= bound:  # NaN is nowhere
+                raise ConfigError(f"{name} must be at least {bound}, but is {value}")
+        for name in ("temperature", "save_steps") if self.save_strategy == "steps" else ("temperature",):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name} must be above 0, but is {value}")
+        if self.num_generations is None:
+            raise ConfigError("num_generations is empty; give it a number, 8 for example")
         if self.silent_share > 1:
             raise ConfigError(f"silent_share must be at most 1, but is {self.silent_share}")
         check_probe_template(self.probe_template)
