@@ -23,6 +23,7 @@ from vapo.engines.trl.config import DYNAMIC_SAMPLING_LOSSES
 from vapo.engines.trl.rewards import accuracy_reward
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.types import Verdict
+from vapo.versions import TOLD
 
 
 @pytest.fixture(scope="module")
@@ -459,10 +460,6 @@ class TestResume:
         AutoProcessor.from_pretrained(folder)
         assert_same_parameters(parameters_of(trainer), dict(model.named_parameters()))
 
-    def test_refuses_checkpoints_between_two_generations(self, make_trainer):
-        with pytest.raises(ConfigError, match="use a multiple of 2"):
-            make_trainer(num_iterations=2, save_strategy="steps", save_steps=3)
-
 
 class TestEngineOptions:
     def test_lora(self, make_trainer, tmp_path):
@@ -601,6 +598,15 @@ PRIVATE_METHODS = {
 def test_trl_methods_we_lean_on_keep_their_signature(name, parameters):
     method = inspect.unwrap(getattr(GRPOTrainer, name))
     assert list(inspect.signature(method).parameters) == parameters
+
+
+def test_a_package_newer_than_any_tested_is_told_once(make_trainer, monkeypatch, caplog):
+    monkeypatch.setenv(TOLD, "")  # so that it is taken back
+    monkeypatch.delenv(TOLD)
+    monkeypatch.setattr("vapo.versions.find_untested", lambda: ["trl 1.99.0 (tested up to 1.16.0)"])
+    make_trainer()
+    make_trainer()
+    assert len([record for record in caplog.records if "trl 1.99.0" in record.getMessage()]) == 1
 
 
 def test_trl_generate_returns_what_we_unpack(make_trainer):
