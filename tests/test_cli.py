@@ -112,6 +112,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, capsys):
     assert str(tmp_path / "file") in shown and "Traceback" not in shown
 
 
+def test_the_labs_model_brings_its_own_questions(capsys):
+    assert main(["evaluate", "lab", "--limit", "1", "--max-completion-tokens", "1", "--num-anchors", "0"]) == 0
+    assert "1 question" in capsys.readouterr().out
+    assert main(["evaluate", "someones/model"]) == 1
+    assert "say what to ask" in capsys.readouterr().err
+
+
 def test_public_names_resolve():
     for name in vapo.__all__:
         assert getattr(vapo, name) is not None

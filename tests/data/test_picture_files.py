@@ -91,7 +91,8 @@ class _Pictures(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[str]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("VAPO_IMAGE_HOSTS", "127.0.0.1")
     with HTTPServer(("127.0.0.1", 0), _Pictures) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"

@@ -2,16 +2,15 @@ from __future__ import annotations
 
 import huggingface_hub
 import pytest
+from engines.hub_stub import asking, run_hub
 
 from vapo.sharing.base import Base, find_base
 
 
 @pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    def refuse(*_):
-        raise OSError("no network")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+def hub():
+    with run_hub() as stub, asking(stub.url):
+        yield stub
 
 
 def test_a_folder_tells_by_its_own_card(base):
@@ -19,7 +18,9 @@ def test_a_folder_tells_by_its_own_card(base):
     assert find_base(str(base), licence="mit").licence == {"license": "mit"}
 
 
-def test_a_hub_name_whose_card_cannot_be_had():
+@pytest.mark.parametrize("fault", [401, 404, 500, b"<html>log in</html>", "hang up", "cut off"])
+def test_a_hub_name_whose_card_cannot_be_had(hub, fault):
+    hub.faults["/org/base-vl/"] = fault
     assert find_base("org/base-vl") == Base("org/base-vl", True, {})
 
 

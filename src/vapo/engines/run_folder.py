@@ -13,6 +13,7 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
+from vapo.api.redaction import redact_settings
 from vapo.drafts import write_atomically
 from vapo.errors import ConfigError
 
@@ -166,18 +167,18 @@ def adopt_settings(file: Path, settings: Mapping[str, Any], *, what: str, remedy
 
     Args:
         file: in a folder that exists.
-        settings: plain values; what JSON cannot say is recorded as text.
+        settings: plain values; what JSON cannot say is recorded as text, and keys and passwords are not.
         what: was made with them, for the error.
         remedy: what to do where they differ.
 
     Raises:
         ConfigError: the file holds other settings, each of which is named.
     """
-    settings = json.loads(json.dumps(settings, default=str))
+    settings = redact_settings(json.loads(json.dumps(settings, default=str)))
     if not file.exists():
         write_atomically(file, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
         return
-    before = json.loads(file.read_text(encoding="utf-8"))
+    before = redact_settings(json.loads(file.read_text(encoding="utf-8")))
     changed = [name for name in sorted(before | settings) if before.get(name) != settings.get(name)]
     if changed:
         listed = "; ".join(f"{name} was {before.get(name)!r} and is {settings.get(name)!r}" for name in changed)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from httpx import HTTPError
+from huggingface_hub.errors import HTTPError
 
 from vapo.engines.policy.checkpoint import find_folder
 from vapo.errors import ModelError

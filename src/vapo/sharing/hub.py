@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from httpx import HTTPError  # what the hub's client raises where there is no network
+from huggingface_hub.errors import HTTPError
 
 from vapo.errors import ConfigError
 
@@ -44,7 +44,8 @@ class Hub:
         self._api: Any = HfApi(token=token)
         try:
             self._api.whoami()
-        except (OSError, HTTPError) as error:  # the token is in no message: the hub's own words are left out
+        except (OSError, HTTPError, ValueError) as error:  # no network; no JSON; a token that no header can hold
+            # The token is in no message: the hub's own words are left out.
             raise ConfigError(
                 f"the hub cannot be asked with the token in {TOKEN} ({type(error).__name__}); check the token and the "
                 "network, or export without --push-to-hub and upload later"
@@ -59,7 +60,7 @@ class Hub:
         try:
             self._api.create_repo(self._name, private=self._private, exist_ok=True)
             self._api.upload_folder(repo_id=self._name, folder_path=folder)
-        except (OSError, HTTPError) as error:
+        except Exception as error:  # an answer that is not the hub's makes its client fail in any way
             raise ConfigError(
                 f"{folder} is complete but could not be pushed to {self._name} ({type(error).__name__}); once the "
                 f"token may write there and the network is back: hf upload {self._name} {folder}"

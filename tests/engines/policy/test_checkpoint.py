@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from engines.hub_stub import asking, run_hub
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from tiny_models import FAMILIES, build_tiny, save_tiny, tiny_tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from vapo.engines.policy.checkpoint import CheckpointParts, find_parts, load_policy
+from vapo.engines.policy.checkpoint import CheckpointParts, find_parts, load_policy, load_processor
 from vapo.errors import ConfigError, ModelError
 
 
@@ -220,3 +221,12 @@ def test_name_that_the_hub_does_not_give(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match=r"nobody/no-such-model cannot be loaded"):
         load_policy("nobody/no-such-model")
+
+
+@pytest.mark.parametrize("load", [load_policy, load_processor])
+@pytest.mark.parametrize("fault", [404, b"<html>log in</html>", "hang up"])
+def test_name_that_the_hub_fails_to_give(load, fault):
+    with run_hub() as hub, asking(hub.url):
+        hub.faults["/"] = fault
+        with pytest.raises(ModelError, match=r"nobody/model cannot be loaded"):
+            load("nobody/model")

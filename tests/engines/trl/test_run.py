@@ -254,7 +254,6 @@ class TestOptions:
         words = command(world, tmp_path / "out", "--max_steps", "1")[3:]
         refusals = {
             "one rollout takes 100 prompts": ["--generation_batch_size", "400"],
-            "falls between two generations": ["--generation_batch_size", "8"],
             "needs vLLM|is not supported for 'llava'": ["--use_vllm", "true"],
         }
         for message, more in refusals.items():

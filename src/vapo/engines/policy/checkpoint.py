@@ -6,7 +6,6 @@ come from safetensors only: other formats run code when they are opened.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub.errors import HTTPError
 from safetensors import SafetensorError
 
 from vapo.errors import ConfigError, ModelError
@@ -277,7 +277,7 @@ def _told_as_model_errors(source: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise ModelError(f"{source} needs a package that is missing: {_first_line(error)}") from error
-    except (OSError, SafetensorError, json.JSONDecodeError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except (OSError, HTTPError, SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ModelError(f"{source} cannot be loaded: {_first_line(error)}") from error
 
 

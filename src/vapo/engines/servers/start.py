@@ -91,13 +91,14 @@ def load_tokenizer(source: str | None, connection: ServerConnection) -> Any:
     Raises:
         ModelError: it cannot be had.
     """
+    from huggingface_hub.errors import HTTPError
     from transformers import AutoTokenizer
 
     where = source or str(connection.find_model().get("root") or connection.model)
     try:
         folder = find_folder(where)
         return AutoTokenizer.from_pretrained(str(folder or where))
-    except (ModelError, OSError, ValueError, KeyError, TypeError) as error:
+    except (ModelError, OSError, HTTPError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"the tokenizer of {connection.model!r} cannot be loaded from {where!r} "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); name the folder or the hub name "

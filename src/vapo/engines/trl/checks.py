@@ -11,7 +11,7 @@ from vapo.errors import ConfigError, DataError
 
 
 def check_arguments(args: Any, train_dataset: Any) -> None:
-    """Refuse what cannot be trained on or cannot be resumed.
+    """Refuse what cannot be trained on.
 
     Args:
         args: should be a `VAPOConfig`.
@@ -26,7 +26,6 @@ def check_arguments(args: Any, train_dataset: Any) -> None:
     if train_dataset is None:
         raise DataError("train_dataset is missing; pass a datasets.Dataset with prompts, images and claims")
     _check_one_rollout(args, train_dataset)
-    _check_checkpoints_fall_between_generations(args)
 
 
 def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], *, probing: bool) -> None:
@@ -53,20 +52,6 @@ def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], *, probing: bool)
             f"{several_turns[0]} cannot be combined with dynamic_sampling, which needs TRL's own single-turn "
             "rollouts; set dynamic_sampling=False"
         )
-
-
-def _check_checkpoints_fall_between_generations(args: VAPOConfig) -> None:
-    # TRL keeps rollouts in memory alone: a run resumed in the middle of their use would roll out anew.
-    assert args.steps_per_generation is not None
-    generate_every = args.steps_per_generation * args.num_iterations
-    accumulation = args.gradient_accumulation_steps
-    if args.save_strategy == "steps" and generate_every > accumulation:
-        period = math.lcm(generate_every, accumulation) // accumulation
-        if args.save_steps % period:
-            raise ConfigError(
-                f"save_steps={args.save_steps} falls between two generations, which come every {period} steps: a "
-                f"resumed run would roll out anew and differ; use a multiple of {period}"
-            )
 
 
 def _check_one_rollout(args: VAPOConfig, train_dataset: Any) -> None:

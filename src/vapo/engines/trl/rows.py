@@ -10,8 +10,7 @@ from vapo.data.claim_columns import read_claims
 from vapo.data.columns import DEFAULT_COLUMNS, find_answer, match_columns
 from vapo.data.prompts import build_messages
 from vapo.data.row_reader import read_images
-from vapo.data.texts import read_text
-from vapo.engines.trl.rewards import NO_ANSWERS
+from vapo.engines.trl.rewards import NO_ANSWERS, read_reference
 from vapo.errors import DataError
 from vapo.types import Claim, Sample
 
@@ -171,7 +170,7 @@ def keep_text_plain(prompt: Any, neutralise: Callable[[str], str]) -> Any:
 
 def _read_answer(row: Mapping[str, Any]) -> str:
     name = find_answer(row)
-    return read_text(row[name] if name is not None else None, name or "answer", numbers=True)
+    return read_reference(row[name] if name is not None else None, name or "answer")
 
 
 def _last_user_text(prompt: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ from vapo.engines.trl.packing import BatchScores, TreePacking
 from vapo.engines.trl.rewards import accuracy_reward, format_reward, opened_format_reward
 from vapo.engines.trl.round_maker import RoundMaker
 from vapo.engines.trl.rows import SampleReader, keep_text_plain
+from vapo.engines.trl.saves import SavesBetweenRollouts
 from vapo.engines.trl.sharding import (
     name_layers_to_shard,
     optimizer_without_idle_weights,
@@ -53,6 +55,7 @@ from vapo.models.plain_text import make_neutraliser
 from vapo.models.questions import ClaimQuestions
 from vapo.models.think_tags import check_think_tags
 from vapo.models.vision_tokens import correct_token_types, find_image_token_id, find_vision_token_ids
+from vapo.versions import tell_untested
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -111,6 +114,7 @@ class VAPOTrainer(GRPOTrainer):
         algorithm: Algorithm | None = None,
         **kwargs: Any,
     ) -> None:
+        tell_untested(logging.getLogger(__name__).warning)
         if args is None:
             name = model if isinstance(model, str) else model.config._name_or_path
             args = VAPOConfig(f"{name.split('/')[-1]}-VAPO")
@@ -134,6 +138,7 @@ class VAPOTrainer(GRPOTrainer):
         probing = needs.claims
         with reference_sharded_like_policy():
             super().__init__(**options)
+        self.add_callback(SavesBetweenRollouts(args))
         if not isinstance(self.processing_class, ProcessorMixin):
             raise ModelError(
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "

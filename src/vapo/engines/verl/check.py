@@ -114,6 +114,7 @@ def check_data(path: Path, settings: LoopSettings) -> int:
 
 def check_model(model: Any, settings: LoopSettings) -> None:
     """Raise ModelError unless the model can be probed, and its trainer and servers have one tokenizer."""
+    from huggingface_hub.errors import HTTPError
     from transformers import AutoProcessor, AutoTokenizer
     from verl.utils import hf_processor
 
@@ -122,7 +123,7 @@ def check_model(model: Any, settings: LoopSettings) -> None:
     trust = bool(model.get("trust_remote_code"))
     try:
         processor: Any = AutoProcessor.from_pretrained(model.path, trust_remote_code=trust)
-    except (OSError, ValueError) as error:
+    except (OSError, HTTPError, ValueError) as error:
         raise ModelError(f"the processor of {model.path!r} cannot be loaded: {error}") from error
     if not hasattr(processor, "tokenizer"):
         raise ModelError(f"{model.path!r} has a tokenizer but no processor, so it cannot see; take a VLM")

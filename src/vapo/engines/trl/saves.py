@@ -1,0 +1,52 @@
+"""When checkpoints are written: between two rollouts, where a run can go on exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl
+from transformers.trainer_utils import SaveStrategy
+
+
+class SavesBetweenRollouts(TrainerCallback):
+    """Put off a checkpoint that is due while a rollout is in use, to the step that uses it up.
+
+    TRL keeps rollouts in memory alone: a run that went on from the middle of their use would roll out anew, and out of
+    step with its data. Where an evaluation decides what is kept, it is put off together with the checkpoint. The last
+    step of a run is saved as it is, since nothing comes behind it, and so are checkpoints without an optimizer
+    (`save_only_model`), from which no run goes on exactly.
+
+    Args:
+        args: a `trl.GRPOConfig`.
+    """
+
+    def __init__(self, args: Any) -> None:
+        self._generate_every = args.steps_per_generation * args.num_iterations
+        self._names = [] if args.save_only_model else ["should_save"]
+        if args.load_best_model_at_end or args.save_strategy == SaveStrategy.BEST:
+            self._names.append("should_evaluate")
+        self._put_off: set[str] = set()
+        self._micro_steps = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
+        self._put_off, self._micro_steps = set(), 0  # a run begins, and goes on, with a new rollout
+
+    def on_substep_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
+        self._micro_steps += 1
+
+    def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> TrainerControl:
+        self._micro_steps += 1
+        self._put_off.update(name for name in self._names if getattr(control, name))
+        is_due = self._micro_steps % self._generate_every == 0 or state.global_step >= state.max_steps
+        return self._settle(control, is_due)
+
+    def on_epoch_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> TrainerControl:
+        # An epoch ends with a rollout, unless a callback has stopped the run before.
+        return self._settle(control, True)
+
+    def _settle(self, control: TrainerControl, is_due: bool) -> TrainerControl:
+        for name in self._put_off:
+            setattr(control, name, is_due)
+        if is_due:
+            self._put_off.clear()
+        return control
