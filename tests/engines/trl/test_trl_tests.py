@@ -19,7 +19,7 @@ from engines.trl.trl_tests.comparison import (
 from engines.trl.trl_tests.stand_ins import lay_out_stand_ins
 from transformers import AutoModelForImageTextToText
 
-CHECKOUT = os.environ.get("TRL_CHECKOUT")
+CHECKOUT = Path(os.environ["TRL_CHECKOUT"]).resolve() if os.environ.get("TRL_CHECKOUT") else None
 """A checkout of TRL, with its tests; see CONTRIBUTING.md."""
 
 
@@ -28,7 +28,7 @@ def records(tmp_path_factory):
     """What TRL's tests come to, by variant; all variants are run side by side."""
     assert CHECKOUT is not None
     folders = {variant.name: tmp_path_factory.mktemp(variant.name) for variant in (STOCK, *VARIANTS)}
-    started = [start_tests(Path(CHECKOUT), variant, folders[variant.name]) for variant in (STOCK, *VARIANTS)]
+    started = [start_tests(CHECKOUT, variant, folders[variant.name]) for variant in (STOCK, *VARIANTS)]
     for process in started:
         process.wait()
     return {name: read_record(folder) for name, folder in folders.items()}
@@ -40,7 +40,7 @@ def records(tmp_path_factory):
 @pytest.mark.skipif(CHECKOUT is None, reason="TRL_CHECKOUT names no checkout of TRL; see CONTRIBUTING.md")
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_trls_own_tests_come_out_as_listed(records, variant):
-    surprises = list_surprises(records["stock"], records[variant.name], variant, read_differences())
+    surprises = list_surprises(records["stock"], records[variant.name], variant, read_differences(CHECKOUT))
     assert not surprises, "\n".join(surprises)
 
 
