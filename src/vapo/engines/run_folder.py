@@ -14,8 +14,9 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from vapo.api.redaction import redact_settings
+from vapo.api.replies import parse_json
 from vapo.drafts import write_atomically
-from vapo.errors import ConfigError
+from vapo.errors import ConfigError, DataError
 
 SETTINGS, VERSIONS, METRICS, POLICY_SAVED = "settings.json", "versions.json", "metrics.jsonl", "finished"
 DATA = "data.json"
@@ -95,12 +96,10 @@ class RunFolder:
         return self._read_num_processes(_read_state(checkpoint))
 
     def _read_num_processes(self, state: Mapping[str, Any]) -> int:
-        return (
-            state.get("stateful_callbacks", {})
-            .get("ProcessCount", {})
-            .get("args", {})
-            .get("num_processes", self._num_processes)
-        )
+        try:
+            return int(state["stateful_callbacks"]["ProcessCount"]["args"]["num_processes"])
+        except (KeyError, TypeError, ValueError):
+            return self._num_processes
 
     def _is_complete(self, folder: Path) -> bool:
         # transformers writes the state last on the main process; the random states of others may come later still.
@@ -148,7 +147,24 @@ def choose_system_prompt(given: str | None, policy: str | Path) -> str | None:
     if given is not None:
         return given or None
     run = find_run(policy)
-    return None if run is None else json.loads((run / SETTINGS).read_text(encoding="utf-8")).get("system_prompt")
+    prompt = None if run is None else read_record(run / SETTINGS).get("system_prompt")
+    if not isinstance(prompt, str | None):
+        raise DataError(f"{run}: its system_prompt is no text; give another one with --system-prompt")
+    return prompt
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """Return what a run wrote down; nothing if the file is not there.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        return dict(parse_json(file.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{file} is damaged ({error}); restore it, or move it away to do without it") from error
 
 
 def find_run(policy: str | Path) -> Path | None:
@@ -178,7 +194,7 @@ def adopt_settings(file: Path, settings: Mapping[str, Any], *, what: str, remedy
     if not file.exists():
         write_atomically(file, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
         return
-    before = redact_settings(json.loads(file.read_text(encoding="utf-8")))
+    before = redact_settings(read_record(file))
     changed = [name for name in sorted(before | settings) if before.get(name) != settings.get(name)]
     if changed:
         listed = "; ".join(f"{name} was {before.get(name)!r} and is {settings.get(name)!r}" for name in changed)
@@ -197,7 +213,10 @@ def list_versions() -> dict[str, str]:
 
 
 def _read_state(checkpoint: Path) -> dict[str, Any]:
-    return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    state = parse_json((checkpoint / "trainer_state.json").read_bytes())
+    if not isinstance(state, dict) or not all(type(state.get(n)) is int for n in ("global_step", "max_steps")):
+        raise ValueError("it counts no steps")
+    return state
 
 
 def _step_of(line: str) -> int:

@@ -17,6 +17,7 @@ from vapo.data.pictures import MAX_PIXELS
 from vapo.engines.recipes import open_recipe
 from vapo.engines.trl.config import VAPOConfig
 from vapo.engines.trl.launch import LaunchOptions
+from vapo.engines.trl.run_file import check_run_file
 from vapo.errors import ConfigError, tell_nearest
 
 EXAMPLE = """\
@@ -171,6 +172,7 @@ def _check_config(arguments: list[str], known: Sequence[str]) -> None:
     for name in config:
         if name != "env" and name not in known:
             raise ConfigError(f"{path}: unknown option {name!r}{tell_nearest(str(name), known)}")
+    check_run_file(path, config)
 
 
 def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
