@@ -26,7 +26,7 @@ _START_SECONDS = 180.0  # the first import of computer algebra on a busy machine
 _MEMORY_BYTES = 4 << 30
 
 
-def is_same_mathematics(answer: str, reference: str, time_limit_s: float = 5.0, *, in_prose: bool = False) -> bool:
+def is_same_mathematics(answer: str, reference: str, time_limit_s: float = 5.0) -> bool:
     r"""Tell whether an answer and a reference are the same mathematical object.
 
     Safe to call from any thread; calls from several threads wait for each other.
@@ -35,14 +35,13 @@ def is_same_mathematics(answer: str, reference: str, time_limit_s: float = 5.0, 
         answer: LaTeX or plain mathematics without `$` and `\boxed`.
         reference: the same.
         time_limit_s: when to give up on this pair, in seconds, more than 0; giving up means False.
-        in_prose: whether the reference is prose in which formulas stand between `$`.
 
     Raises:
         RuntimeError: the worker cannot be started, for example because math-verify is not installed.
     """
     if max(len(answer), len(reference)) > MAX_CHARACTERS:
         return False
-    return _worker.ask(answer, reference if in_prose else rf"\boxed{{{reference}}}", time_limit_s)
+    return _worker.ask(answer, reference, time_limit_s)
 
 
 class _Worker:
@@ -176,8 +175,8 @@ def _serve() -> None:
         try:
             # What cannot be parsed comes back as text, and equal text was compared before.
             gold, given = (
-                [side for side in parse(text, parsing_timeout=None) if not isinstance(side, str)]
-                for text in (reference, rf"\boxed{{{answer}}}")
+                [side for side in parse(rf"\boxed{{{text}}}", parsing_timeout=None) if not isinstance(side, str)]
+                for text in (reference, answer)
             )
             same = bool(gold and given) and verify(gold, given, timeout_seconds=None)
         except Exception:
