@@ -43,7 +43,7 @@ def test_trls_own_tests_come_out_as_listed(records, variant):
     assert not surprises, "\n".join(surprises)
 
 
-MADE_UP = '''
+MADE_UP = """
 from trl import GRPOConfig, GRPOTrainer
 
 
@@ -57,7 +57,7 @@ def test_name():
 
 def test_broken():
     assert GRPOTrainer.__name__ == "nothing"
-'''
+"""
 
 
 def test_a_difference_is_found_in_a_checkout(tmp_path):

@@ -76,7 +76,9 @@ def read_record(folder: Path) -> Record:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def list_surprises(stock: Record, own: Record, variant: Variant, expected: Mapping[str, Mapping[str, str]]) -> list[str]:
+def list_surprises(
+    stock: Record, own: Record, variant: Variant, expected: Mapping[str, Mapping[str, str]]
+) -> list[str]:
     """Return a sentence for every test that came out otherwise than expected.
 
     Args:
@@ -106,7 +108,11 @@ def _compare_with_list(found: Mapping[str, str], listed: Mapping[str, str], name
     names = {listing: [test for test in found if listing in (test, test.split("[")[0])] for listing in listed}
     covered = {test for tests in names.values() for test in tests}
     new = [f"{test} {why}" for test, why in found.items() if test not in covered]
-    stale = [f"{listing} is listed under {name!r}, but no longer differs; remove it" for listing in listed if not names[listing]]
+    stale = [
+        f"{listing} is listed under {name!r}, but no longer differs; remove it"
+        for listing in listed
+        if not names[listing]
+    ]
     return new + stale
 
 
@@ -126,4 +132,6 @@ def _tell_difference(stock: Mapping[str, Any], own: Mapping[str, Any] | None, ex
 
 def _first_difference(stock: list[Any], own: list[Any]) -> str:
     pairs = [(theirs, ours) for run, other in zip(stock, own) for theirs, ours in zip(run, other) if theirs != ours]
-    return "{} with TRL's names, {} with vapo's".format(*pairs[0]) if pairs else "as many runs or entries are not there"
+    return (
+        "{} with TRL's names, {} with vapo's".format(*pairs[0]) if pairs else "as many runs or entries are not there"
+    )
