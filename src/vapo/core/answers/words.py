@@ -64,7 +64,9 @@ def _compose(text: str) -> str:
 
 def is_text(text: str) -> bool:
     """Tell whether a text has words: two letters beside each other, or a sign of another script."""
-    return bool(re.search(r"(?<![\\A-Za-z])[A-Za-z]*[A-Za-z]\.?[A-Za-z]|[A-Za-z]\d|\d[A-Za-z]|[^\x00-\x7f°]", text))
+    return bool(
+        re.search(r"(?<![\\A-Za-z])[A-Za-z]*[A-Za-z]\.?[A-Za-z]|[A-Za-z]\d|\d(?:_\w|[A-Za-z])|[^\x00-\x7f°]", text)
+    )
 
 
 _CLOCK = re.compile(
