@@ -32,7 +32,7 @@ def test_other_columns_are_named(tmp_path):
     path.write_text(json.dumps({"response": "\\boxed{5}", "answer": 5.0}) + "\n")
     (pair,) = grade_pairs(path, answer_column="response", reference_column="answer")
     assert pair.comparison.equal
-    with pytest.raises(DataError, match="has no column 'reference'; its columns are 'response', 'answer'. Name the"):
+    with pytest.raises(DataError, match=r"has no column 'reference'; its columns are 'response', 'answer'\. Name the"):
         grade_pairs(path)
 
 
