@@ -49,7 +49,7 @@ def grade_pairs(
         if name not in rows.columns:
             raise DataError(
                 f"{rows.source} has no column {name!r}{tell_nearest(name, rows.columns)}; its columns are "
-                f"{', '.join(map(repr, rows.columns))}. Name the right one with --answer-column or --reference-column"
+                f"{', '.join(map(repr, rows.columns))}. Name the right one with --answer or --reference"
             )
     pairs: list[AnswerPair] = []
     for index in range(len(rows)):

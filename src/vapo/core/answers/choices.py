@@ -90,7 +90,7 @@ _SAYS = {
 }
 _SAID = re.compile(
     r"(yes|no|true|false|yeah|yep|nope|correct|incorrect|[\u4e00-\u9fff]{1,3})"
-    r"(?:$|\s*[,.;:!-]\s*(?P<rest>.*)|\s+(?P<more>(?:it|they|he|she|we|i|this|that|these|those|there|the|you)\b.*))",
+    r"(?:$|\s*[,.;:!(-]\s*(?P<rest>.*)|\s+(?P<more>(?:it|they|he|she|we|i|this|that|these|those|there|the|you)\b.*))",
     re.IGNORECASE | re.DOTALL,
 )
 _OTHER = re.compile(r"\b(?:yes|no|true|false|maybe|but|or)\b", re.IGNORECASE)

@@ -61,6 +61,9 @@ _CHINESE = {sign: number for number, sign in enumerate("零一二三四五六七
 _CHINESE_NUMBER = re.compile(
     r"[零一二两三四五六七八九]?十?[一二三四五六七八九]?(?=$|[个只条人次本张颗棵辆支枝块名位种件头匹朵杯瓶])"
 )
+_CHINESE_SHARE = re.compile(
+    r"(百|\d+|[二两三四五六七八九]?十?[一二三四五六七八九]?)分之([\d.]+|[一二三四五六七八九]?十?[一二三四五六七八九]?)"
+)
 _PERCENT = re.compile(r"\s*(?:%|(?:percent|per\s*cent|pct|percentage)(?:\s+points)?)\s*$", re.IGNORECASE)
 
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
@@ -73,6 +76,7 @@ _DECIMAL = re.compile(r"[-+]?(\d*)(?:\.(\d*))?")
 _REMARK = re.compile(r"(.*\d\S*)\s*\(\s*([A-Za-z/^\d ]*[A-Za-z]{2}[A-Za-z/^\d ]*)\s*\)")
 _COMPOUND = re.compile(r"(\d+(?:\.\d+)?\s*[A-Za-z\u4e00-\u9fff]+)")
 _COMPOUNDS = re.compile(rf"{_COMPOUND.pattern}(?:\s*(?:,|and)?\s*{_COMPOUND.pattern})+")
+_MINUTES = re.compile(r"(\d+)°\s*(\d+)'")
 _SIGNED = re.compile(r"(?:negative|minus)\s+(?=[\d.\\])", re.IGNORECASE)
 _COMMA = re.compile(r"[-+]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)")
 
@@ -90,6 +94,9 @@ def read_quantity(text: str) -> Quantity | None:
         text = text[: percent.start()]
     elif percent:
         return None
+    minutes = _MINUTES.fullmatch(text)
+    if minutes:
+        return Quantity(number(Fraction(minutes[1]) + Fraction(minutes[2]) / 60), read_unit("°"))
     parts = _COMPOUND.findall(text) if not percent and _COMPOUNDS.fullmatch(text) else []
     if len(parts) > 1:
         return _add_up([split_unit(part) for part in parts])
@@ -152,13 +159,19 @@ def _spell_digits(text: str) -> str:
     ):
         top = share[1] if share[1] and share[1].isdigit() else "1"
         text = f"{top}/{_PARTS[share[2].lower()]}{text[share.end() :]}"
-    if text.startswith("百分之"):
-        text = f"{text[3:]}%"
+    share = _CHINESE_SHARE.fullmatch(text)
+    if share:
+        top = _read_chinese(share[2])
+        return f"{top}%" if share[1] == "百" else f"{top}/{_read_chinese(share[1])}"
     chinese = _CHINESE_NUMBER.match(text)
     if chinese and chinese[0]:
         text = f"{_count_chinese(chinese[0])}{text[chinese.end() :]}"
     text = re.sub(r"(?<=\d)\s*dozens?\b", r" \\times 12 ", text)
     return _SCALED.sub(lambda scale: f"\\times 10^{{{_SCALES[scale[1].lower()]}}} ", text)
+
+
+def _read_chinese(signs: str) -> str:
+    return signs if signs[:1].isascii() else str(_count_chinese(signs))
 
 
 def _count_chinese(signs: str) -> int:

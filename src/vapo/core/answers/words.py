@@ -82,6 +82,7 @@ def read_time(text: str) -> tuple[int, bool] | None:
     """
     if text.casefold() in ("noon", "midnight"):
         return (12 * 3600 if text.casefold() == "noon" else 0), True
+    text = re.sub(r"点(\d{1,2})分?", r":\1", text.replace("点半", ":30"))
     clock = _CLOCK.fullmatch(text.strip())
     if clock is None or (clock[2] is None and clock[4] is None and (clock[5] or "hours") == "hours"):
         return None
