@@ -20,6 +20,7 @@ COMMANDS = [
     ["export"],
     ["demo"],
     ["data", "inspect"],
+    ["data", "grade"],
     ["data", "deduplicate"],
     ["data", "attach"],
     ["claims", "make"],
@@ -124,3 +125,9 @@ def test_public_names_resolve():
         assert getattr(vapo, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = vapo.nothing
+
+
+def test_answers_are_graded_from_a_file(tmp_path, capsys):
+    (tmp_path / "pairs.csv").write_text("answer,reference\n5 cm,5\nstew,west\n")
+    assert main(["data", "grade", str(tmp_path / "pairs.csv")]) == 0
+    assert "1 of 2 answers are right" in capsys.readouterr().out
