@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from vapo import __version__
 from vapo.cli import claims, compare, data, demo, diagnose, evaluate, export, lab, plan, recipes, train, verl
 from vapo.cli.parser import RAW, Parser
+from vapo.cli.terminal import plain_output
+from vapo.core.control_characters import show_controls
 from vapo.errors import VapoError
 
 Command = Callable[[argparse.Namespace], int]
@@ -23,9 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return train.train(words[1:])
         options = build_parser().parse_args(words)
         command: Command = options.command
-        return command(options)
+        with plain_output():
+            return command(options)
     except VapoError as error:
-        print(f"vapo: {error}", file=sys.stderr)
+        print(f"vapo: {show_controls(str(error))}", file=sys.stderr)
         return 1
     except OSError as error:
         if error.filename is None:
