@@ -32,9 +32,9 @@ def check_options(holder: Any) -> None:
         if choices and value not in choices:
             raise ConfigError(f"{one.name} must be one of {', '.join(choices)}, but is {value!r}")
         least, most = one.metadata["at_least"], one.metadata["at_most"]
-        if least is not None and value < least:
+        if least is not None and not value >= least:  # NaN is nowhere
             raise ConfigError(f"{one.name} must be at least {least}, but is {value}")
-        if most is not None and value > most:
+        if most is not None and not value <= most:
             raise ConfigError(f"{one.name} must be at most {most}, but is {value}")
 
 

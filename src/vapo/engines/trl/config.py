@@ -61,13 +61,11 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         metadata={"help": "Replace prompts whose completions are all right or all wrong by further prompts."},
     )
     max_refills: int = option(4, "Rounds of further prompts that dynamic_sampling draws for one batch.", at_least=0)
-    update_batch_size: int | None = field(
-        default=None,
-        metadata={
-            "help": "Completions in one update, over all processes; sets gradient_accumulation_steps by their number. "
-            "Together with generation_batch_size, the completions of one rollout, it makes a run the same on any "
-            "number of GPUs."
-        },
+    update_batch_size: int | None = option(
+        None,
+        "Completions in one update, over all processes; sets gradient_accumulation_steps by their number. Together "
+        "with generation_batch_size, the completions of one rollout, it makes a run the same on any number of GPUs.",
+        at_least=1,
     )
     freeze_vision: bool = field(
         default=False,
@@ -95,9 +93,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         "(vllm). 'auto' asks the policy where packing lets it answer in a pass that it makes anyway, or where the "
         "engine sleeps between rollouts, and else the engine.",
     )
-    probe_seed: int | None = field(
-        default=None, metadata={"help": "Seed of anchors and claims; default: the run's seed."}
-    )
+    probe_seed: int | None = option(None, "Seed of anchors and claims; default: the run's seed.", at_least=0)
     own_claims_steps: int = option(
         0,
         "Let the policy write the claims itself, and anew when they are so many steps old (B.15 of the paper); rows "
@@ -122,8 +118,10 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     )
 
     def __post_init__(self) -> None:
+        self.report_to = "none" if self.report_to is None else self.report_to
         check_options(self)
         check_probe_template(self.probe_template)
+        self._check_options_of_trl()
         self._fill_from_preset()
         self._fit_to_machine()
         self._fit_to_processes()
@@ -161,6 +159,17 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     def __getstate__(self) -> dict[str, Any]:
         # What is pickled is what checkpoints keep as training_args.bin.
         return {name: redact_settings(value, name) for name, value in self.__dict__.items()}
+
+    def __copy__(self) -> VAPOConfig:
+        # A copy that is trained with keeps its keys; the `copy` module would go by what is pickled.
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> VAPOConfig:
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
 
     def _fill_from_preset(self) -> None:
         preset = PRESETS[self.preset or "paper"]
@@ -211,6 +220,18 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
             )
         self.gradient_accumulation_steps = steps
 
+    def _check_options_of_trl(self) -> None:
+        for name, bound in LEAST_OF_TRL.items():
+            value = getattr(self, name)
+            if value is not None and not value >= bound:  # NaN is nowhere
+                raise ConfigError(f"{name} must be at least {bound}, but is {value}")
+        for name in ("temperature", "save_steps") if self.save_strategy == "steps" else ("temperature",):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name} must be above 0, but is {value}")
+        if self.num_generations is None:
+            raise ConfigError("num_generations is empty; give it a number, 8 for example")
+
 
 def count_processes() -> int:
     """Return how many processes the launcher started; TRL's `world_size` is not known while options are filled in."""
@@ -218,5 +239,19 @@ def count_processes() -> int:
 
 
 TRL_FIELDS_OF_PRESETS = ("beta", "epsilon", "epsilon_high", "loss_type", "use_bias_correction_kl")
+LEAST_OF_TRL = {
+    "per_device_train_batch_size": 1,
+    "per_device_eval_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    "num_generations": 2,
+    "num_iterations": 1,
+    "steps_per_generation": 1,
+    "generation_batch_size": 1,
+    "max_completion_length": 1,
+    "dataloader_num_workers": 0,
+    "learning_rate": 0,
+    "seed": 0,
+}
+"""Bounds of TRL's options, below which it fails in a way that names none of them."""
 DYNAMIC_SAMPLING_LOSSES = ("dapo", "cispo", "vespo", "grpo", "dr_grpo")
 """Losses whose denominator can be made to count kept completions alone."""
