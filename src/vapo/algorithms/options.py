@@ -8,30 +8,39 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from vapo.errors import ConfigError
 
+Bounds = tuple[float | None, float | None]
+"""Least and greatest value; None where there is none."""
+
 
 def option(default: Any, meaning: str, *, at_least: float | None = None, at_most: float | None = None) -> Any:
     """Declare an option: a dataclass field with its default, its meaning, and the bounds of its value.
 
     A `Literal` in its annotation lists the values it may take.
     """
-    return field(default=default, metadata={"help": meaning, "at_least": at_least, "at_most": at_most})
+    return field(default=default, metadata={"help": meaning, "bounds": (at_least, at_most)})
 
 
-def check_options(holder: Any) -> None:
-    """Check the options of a dataclass instance.
+def check_options(holder: Any, declared: type | None = None, bounds: Mapping[str, Bounds] | None = None) -> None:
+    """Check the values of options: those that an annotation lists, and their bounds.
+
+    Args:
+        holder: has the values as attributes; None passes, for it stands for "not set".
+        declared: the dataclass that declares the options; default: the holder's.
+        bounds: of options that are not declared by `option`. If given, no others are checked.
 
     Raises:
-        ConfigError: a value is none of those listed, or out of its bounds. None passes: it stands for "not set".
+        ConfigError: a value is none of those listed, or out of its bounds.
     """
-    hints = get_type_hints(type(holder))
-    for one in fields(holder):
+    declared = declared or type(holder)
+    hints = get_type_hints(declared)
+    for one in fields(declared):
         value = getattr(holder, one.name)
-        if "at_least" not in one.metadata or value is None:
+        if value is None or (bounds is not None and one.name not in bounds):
             continue
         choices = list_choices(hints[one.name])
         if choices and value not in choices:
             raise ConfigError(f"{one.name} must be one of {', '.join(choices)}, but is {value!r}")
-        least, most = one.metadata["at_least"], one.metadata["at_most"]
+        least, most = (bounds or {}).get(one.name) or one.metadata.get("bounds", (None, None))
         if least is not None and not value >= least:  # NaN is nowhere
             raise ConfigError(f"{one.name} must be at least {least}, but is {value}")
         if most is not None and not value <= most:
@@ -47,6 +56,8 @@ def list_choices(hint: Any) -> tuple[str, ...]:
 def make_options_class(name: str, algorithm: type, *, unset: Collection[str] = (), frozen: bool = False) -> Any:
     """Return a dataclass of an algorithm's options, to derive an engine's configuration from.
 
+    Its fields keep the meaning alone: TRL's parser hands whatever else they hold to argparse, which knows no bounds.
+
     Args:
         name: of the new class.
         algorithm: a dataclass whose fields are options.
@@ -57,5 +68,5 @@ def make_options_class(name: str, algorithm: type, *, unset: Collection[str] = (
     declared: list[tuple[str, Any, Any]] = []
     for one in fields(algorithm):
         hint, default = (hints[one.name] | None, None) if one.name in unset else (hints[one.name], one.default)
-        declared.append((one.name, hint, field(default=default, metadata=one.metadata)))
+        declared.append((one.name, hint, field(default=default, metadata={"help": one.metadata["help"]})))
     return make_dataclass(name, declared, frozen=frozen)

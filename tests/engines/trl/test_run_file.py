@@ -35,6 +35,13 @@ def told_anew(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delenv(name, raising=False)
 
 
+def test_a_method_of_an_installed_package_is_told(tmp_path, capsys):
+    check_run_file(MINE, {"algorithm": "their_package.method:Method"})
+    assert "trains by 'their_package.method:Method', a class of an installed package" in capsys.readouterr().err
+    check_run_file(MINE, {"algorithm": "grpo"})
+    assert capsys.readouterr().err == ""
+
+
 def write(folder: Path, **options: Any) -> str:
     file = folder / "run.yaml"
     named = {"model_name_or_path": "m", "data": "d", "output_dir": str(folder / "out"), "use_cpu": True}

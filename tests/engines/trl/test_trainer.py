@@ -131,6 +131,21 @@ class TestEqualsGRPO:
             trained.append(parameters_of(trainer))
         assert_same_parameters(*trained)
 
+    def test_an_environment_may_own_data_and_reward_with_grpo(self, make_trainer, checkpoint, tmp_path, monkeypatch):
+        """TRL's own checks are reached: the stand-in's chat template knows no tools."""
+
+        class Environment:
+            def reset(self, **_):
+                return "What is it?"
+
+            def get_reward(self):
+                return 1.0
+
+        monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
+        config = make_config(tmp_path, algorithm="grpo")
+        with pytest.raises(ValueError, match="chat template does not support tool calling"):
+            VAPOTrainer(checkpoint, args=config, environment_factory=Environment)
+
     def test_arguments_by_position_are_those_of_trl(self, make_trainer, checkpoint, tmp_path):
         class Ends(TrainerCallback):
             pass
@@ -658,15 +673,17 @@ class TestBadInput:
         with pytest.raises(ConfigError, match=r"'points' opens the accuracy gate and returned 7\.0"):
             make_trainer(reward_funcs=points, max_steps=1).train()
 
-    @pytest.mark.parametrize("options", [{"perception_weight": 0.0}, {"accuracy_gate": "none"}])
-    def test_any_number_is_a_reward_where_the_gate_plays_no_part(self, make_trainer, options):
+    @pytest.mark.parametrize(
+        ("options", "gate_open"), [({"perception_weight": 0.0}, 0.0), ({"accuracy_gate": "none"}, 1.0)]
+    )
+    def test_any_number_is_a_reward_where_the_gate_plays_no_part(self, make_trainer, options, gate_open):
         def points(completions, **_):
             return [-7.0, 3.0] * (len(completions) // 2)
 
         trainer = make_trainer(reward_funcs=points, max_steps=1, **options)
         trainer.train()
         assert metrics_of(trainer, "rewards/points/mean") == [-2.0]
-        assert metrics_of(trainer, "perception/gate_open") == [0.0]
+        assert metrics_of(trainer, "perception/gate_open") == [gate_open]
 
     def test_no_reward_function_at_all(self, make_trainer):
         with pytest.raises(ValueError, match="No reward source provided"):

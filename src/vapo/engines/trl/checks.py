@@ -10,12 +10,13 @@ from vapo.engines.trl.config import VAPOConfig
 from vapo.errors import ConfigError, DataError
 
 
-def check_arguments(args: Any, train_dataset: Any) -> None:
+def check_arguments(args: Any, train_dataset: Any, *, environments: bool = False) -> None:
     """Refuse what cannot be trained on.
 
     Args:
         args: should be a `VAPOConfig`.
         train_dataset: should be there.
+        environments: whether environments of TRL's may own the data, so that there need be no data set.
 
     Raises:
         ConfigError: an option cannot be had.
@@ -23,6 +24,8 @@ def check_arguments(args: Any, train_dataset: Any) -> None:
     """
     if not isinstance(args, VAPOConfig):
         raise ConfigError(f"args is a {type(args).__name__}; pass a vapo.VAPOConfig, which takes the same options")
+    if train_dataset is None and environments:
+        return
     if train_dataset is None:
         raise DataError("train_dataset is missing; pass a datasets.Dataset with prompts, images and claims")
     _check_one_rollout(args, train_dataset)

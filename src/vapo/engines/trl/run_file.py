@@ -75,6 +75,8 @@ def check_run_file(path: Path, config: Mapping[str, Any]) -> None:
             "own, which can start other programs, is named on the command line (--accelerate_config)"
         )
     _check_environment(path, config.get("env"))
+    if ":" in str(config.get("algorithm", "")):
+        _tell(f"{path} trains by {config['algorithm']!r}, a class of an installed package, whose code runs")
     outward = {name: redact_settings(config[name], name) for name in LEADS_ELSEWHERE if _leads_elsewhere(config, name)}
     if outward:
         _tell(f"{path} leads elsewhere: {', '.join(f'{name}: {value!r}' for name, value in outward.items())}")

@@ -122,7 +122,8 @@ class VAPOTrainer(GRPOTrainer):
             args = VAPOConfig(f"{name.split('/')[-1]}-VAPO")
         given = (model, reward_funcs, args, train_dataset, eval_dataset, processing_class, *positional)
         options = inspect.signature(GRPOTrainer).bind(*given, **kwargs).arguments
-        check_arguments(args, train_dataset)
+        owns_data = options.get("environment_factory") is not None  # and perhaps the reward: TRL says what is missing
+        check_arguments(args, train_dataset, environments=owns_data)
         check_vllm(model, args)
         self.algorithm = algorithm if algorithm is not None else args.make_algorithm()
         if not isinstance(self.algorithm, Algorithm):
@@ -134,7 +135,7 @@ class VAPOTrainer(GRPOTrainer):
             check_loss_type(str(args.loss_type))
         check_rollouts(args, options, probing=needs.claims)
         options["args"] = args = copy.copy(args)  # the caller may use it again
-        if reward_funcs is None:
+        if reward_funcs is None and not owns_data:
             options["reward_funcs"] = [accuracy_reward, format_reward]
             built_in: Any = [args.accuracy_weight, args.format_weight]
             args.reward_weights = args.reward_weights or built_in
@@ -180,6 +181,8 @@ class VAPOTrainer(GRPOTrainer):
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         if self._informative is not None and self._informative.ready is not None:
             generated = self._informative.take()
+        elif self.rollout_func is not None:
+            generated = super()._generate(prompts)
         else:
             with features_like_embeddings(find_feature_module(self.model)):
                 generated = super()._generate(prompts)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from vapo.algorithms.algorithm import Algorithm
-from vapo.algorithms.options import check_options, make_options_class, option
+from vapo.algorithms.options import check_options, make_options_class
 from vapo.algorithms.registry import make_algorithm
 from vapo.algorithms.vapo import VAPO
 from vapo.errors import ConfigError, tell_nearest
@@ -33,12 +33,13 @@ class LoopSettings(_VAPOOptions):
     algorithm_options: dict[str, Any] = field(default_factory=dict, hash=False)
     probe_template: str = PROBE_TEMPLATE
     probe_seed: int = 42
-    silent_share: float = option(1.0, "As in `VAPOConfig`.", at_least=0, at_most=1)
+    silent_share: float = 1.0
     probe_timeout: float = 300.0
     validation_probes: bool = False
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_options(self, VAPO)
+        check_options(self, bounds={"silent_share": (0, 1)})
         if self.probe_timeout <= 0:
             raise ConfigError(f"probe_timeout must be more than 0 seconds, but is {self.probe_timeout}")
         check_probe_template(self.probe_template)
