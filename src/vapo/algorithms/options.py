@@ -68,5 +68,5 @@ def make_options_class(name: str, algorithm: type, *, unset: Collection[str] = (
     declared: list[tuple[str, Any, Any]] = []
     for one in fields(algorithm):
         hint, default = (hints[one.name] | None, None) if one.name in unset else (hints[one.name], one.default)
-        declared.append((one.name, hint, field(default=default, metadata={"help": one.metadata["help"]})))
+        declared.append((one.name, hint, field(default=default, metadata={"help": one.metadata.get("help", "")})))
     return make_dataclass(name, declared, frozen=frozen)
