@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks probe|step|floor|growth|attention|claims|store`."""
+"""The command line: `python -m benchmarks probe|step|floor|growth|attention|claims|store|rows`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ AXES: Mapping[str, tuple[type, str]] = {
     "latency_s": (float, "claims: seconds until a request is answered"),
     "waves": (int, "claims: pictures over requests at a time"),
     "images": (int, "store: pictures"),
+    "prompts": (int, "rows: prompts of a rollout"),
+    "micro_steps": (int, "rows: micro-steps that train on a rollout"),
 }
 """What grids vary, by the names of the works' fields."""
 
@@ -72,7 +74,9 @@ def _choose_works(benchmark: Any, options: argparse.Namespace) -> Sequence[Any]:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=sys.modules["benchmarks"].__doc__)
-    parser.add_argument("benchmark", choices=("probe", "step", "floor", "growth", "attention", "claims", "store"))
+    parser.add_argument(
+        "benchmark", choices=("probe", "step", "floor", "growth", "attention", "claims", "store", "rows")
+    )
     parser.add_argument("--quick", action="store_true", help="one grid point, in under a minute on two cores")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings there as well")
     parser.add_argument("--model", choices=SHAPES, help="default: 10m on a CPU, 3b on CUDA")

@@ -66,6 +66,14 @@ def test_extract_answer(text, answer):
         ("30^\\circ", "30"),
         ("12 \\text{ cm}", "12"),
         ("50\\%", "50\\%"),
+        ("0.5", "The answer is $0.5$."),  # from here on: the forms of a `solution` that TRL's own reward takes
+        ("1/2", "We have $a = 3$. So the area is $\\frac{1}{2}$."),
+        ("1/2", "so \\(x = \\frac{1}{2}\\)"),
+        ("3, 5", "$3$ and $5$"),
+        ("5", "$\\boxed{5}$"),
+        ("5", "First $3$, then \\boxed{5}, and not $4$."),
+        ("B", "<answer> B </answer>"),
+        ("5", "<think>\\boxed{3}</think>\n<answer>$5$</answer>"),
     ],
 )
 def test_right_answers(answer, reference):

@@ -48,6 +48,14 @@ def test_a_named_image_column_is_not_replaced_by_another() -> None:
     assert "no image to look at" in layout.problems[0]
 
 
+def test_answers_are_found_under_their_usual_names() -> None:
+    for name in ("answer", "solution"):
+        layout = match_columns(Columns(), ["problem", "images", name])
+        assert (layout.answer, layout.problems) == (name, ())
+    assert match_columns(Columns(), ["solution", *PLAIN]).answer == "answer"
+    assert match_columns(Columns(answer="key"), ["solution", *PLAIN]).answer is None
+
+
 def test_no_claims_come_first_among_the_problems() -> None:
     problems = match_columns(Columns(), ["answer", "images"], require_claims=True).problems
     assert problems[0].startswith("there are no claims")

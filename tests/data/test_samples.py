@@ -77,6 +77,21 @@ def test_samples_can_be_left_out(make_row: MakeRow) -> None:
     assert len(samples) == 3 and not samples.skipped
 
 
+def test_samples_without_claims_are_found_by_their_place(make_row: MakeRow) -> None:
+    samples = load_samples([make_row(), make_row(claims=[]), make_row(), make_row(claims=None)])
+    assert samples.find_unclaimed().keys() == {1, 3}
+    problem = samples[2:].find_unclaimed()[1]
+    assert problem.row == 3 and "require_claims=True" in problem.reason
+
+
+@pytest.mark.parametrize("fields", [{"images": []}, {"images": None}, {"images": [None]}, {"claims": []}])
+def test_claims_without_an_image_and_images_without_claims_are_no_samples(
+    make_row: MakeRow, fields: dict[str, Any]
+) -> None:
+    samples = load_samples([make_row(), make_row(**fields)], require_claims=True, on_bad_row="skip")
+    assert len(samples) == 1 and not samples.find_unclaimed()
+
+
 def test_samples_can_be_sent_to_a_worker(make_row: MakeRow) -> None:
     samples = pickle.loads(pickle.dumps(load_samples(Dataset.from_list([make_row()]))))
     assert samples[0].claims == TWO_CLAIMS

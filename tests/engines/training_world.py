@@ -21,6 +21,11 @@ CLAIMS = [
 ]
 
 
+def make_pictures(count: int) -> list[Image.Image]:
+    rng = np.random.default_rng(1)
+    return [Image.fromarray(rng.integers(0, 255, (56, 42, 3)).astype("uint8")) for _ in range(count)]
+
+
 def make_rows(count: int = 6, claims: list[dict[str, Any]] | None = None, images_per_row: int = 1) -> Dataset:
     rng = np.random.default_rng(0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from urllib.parse import urlsplit, urlunsplit
 
 from vapo.errors import ConfigError
@@ -37,5 +38,4 @@ def find_api(url: str) -> str:
 
 def hide_password(url: str) -> str:
     """Return a URL without the name and password that may stand in it."""
-    before, at, behind = url.rpartition("@")
-    return f"{before.partition('//')[0]}//{behind}" if at else url
+    return re.sub(r"(?<=//)[^/?#]*@", "", url)

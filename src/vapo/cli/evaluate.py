@@ -22,7 +22,7 @@ def add_evaluate(commands: Commands) -> None:
         formatter_class=RAW,
     )
     parser.add_argument("model", help="checkpoint folder, name on the Hugging Face hub, or 'lab'")
-    add_data_options(parser, split="heldout", needed="unless --suite is given")
+    add_data_options(parser, split="heldout", needed="unless --suite is given or the model is 'lab'")
     parser.add_argument("--out", type=Path, help="folder for results and finished rows; resumable")
     parser.add_argument("--num-completions", type=int, default=0, metavar="N", help="also report avg@N (default: 0)")
     parser.add_argument("--temperature", type=float, default=1.0, help="of those N completions (default: 1.0)")
@@ -44,15 +44,16 @@ def evaluate(options: argparse.Namespace) -> int:
     if options.suite is not None:
         return evaluate_suite(options)
     from vapo.diagnosis.evaluation import evaluate as measure
+    from vapo.diagnosis.opened_models import LAB
     from vapo.diagnosis.report import format_evaluation
     from vapo.engines.policy.checkpoint import load_policy
     from vapo.engines.run_folder import choose_system_prompt
     from vapo.errors import ConfigError
     from vapo.lab.shipped import resolve_data, resolve_model
 
-    if options.data is None:
+    if options.data is None and options.model != LAB:
         raise ConfigError("say what to ask: your own data with --data, or published benchmarks with --suite paper")
-    samples = load_questions(options, resolve_data(options.data))
+    samples = load_questions(options, resolve_data(options.data or LAB))
     policy = load_policy(
         resolve_model(options.model),
         device=options.device,

@@ -8,26 +8,19 @@ think in tags are graded too. Form is graded apart from that.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from vapo.core.math_equality import MAX_CHARACTERS, is_same_mathematics
+from vapo.core.answers.comparison import Comparison, compare_answers, find_rule
 
 _OPEN, _CLOSE = "<think>", "</think>"
+_TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+_MARKED = re.compile(
+    r"(?:\A\s*(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|答案)\s*(?:is\b\s*:?|[:：是为])|(?:\A|\n)\s*####)\s*(\S.*)\Z",
+    re.DOTALL | re.IGNORECASE,
+)
+_FORMULA = re.compile(r"\$\$.+?\$\$|(?<!\\)\$(?=[^\s$])[^$]*(?<=[^\s\\])\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
+_PROSE = re.compile(r"(?<![A-Za-z\\])(?!and\b|or\b)[A-Za-z]{2,}", re.IGNORECASE)
 _BRACES = re.compile(r"(?P<box>\\f?boxed\s*\{)|\\\\(?!f?boxed)|\\[{}]|(?P<open>\{)|(?P<close>\})")
-
-_WRAPPED = re.compile(
-    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|boldsymbol|mathit|mathsf|operatorname|f?boxed)\s*\{([^{}]*)\}"
-)
-_SPACING = re.compile(r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])|\\[,;:!> ]|\\q?quad(?![A-Za-z])|~")
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_INTEGER = re.compile(r"[-+]?\d+")
-_WORDS = re.compile(r"[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*")
-
-_LETTER = r"(?:\((?P<round>[A-Ja-j])\)|\[(?P<square>[A-Ja-j])\]|(?P<bare>[A-Ja-j]))"
-_CHOICE = re.compile(rf"(?:option|choice|answer)?\s*:?\s*{_LETTER}\s*[.):]?", re.IGNORECASE)
-_CHOICE_WITH_TEXT = re.compile(
-    r"(?:\((?P<round>[A-J])\)|(?P<bare>[A-J])(?:\)|[.:](?=\s)))\s*(?P<text>\S.*)", re.DOTALL
-)
-_OTHER_CHOICE = re.compile(r"(?<!\w)[A-J][.):](?!\w)")
 
 
 def take_answer_part(text: str) -> str:
@@ -48,25 +41,85 @@ def extract_answer(text: str) -> str | None:
     return (boxes[-1] or None) if boxes else None
 
 
-def grade_answer(text: str, reference: str, *, time_limit_s: float = 5.0) -> float:
+def grade_answer(
+    completion: str, reference: str, options: Sequence[str] | None = None, *, time_limit_s: float = 2.0
+) -> float:
     r"""Grade the answer of a completion: 1.0 if it agrees with the reference, else 0.0.
 
-    In this order: equal text after normalisation (spaces, `$`, `\text{}`, a final period, thousands commas, case of
-    words); if the reference is a choice letter ("B", "(B)", "B. a cat"), the letter ("B", "(b)", "option B",
-    "B. a cat"), never more than one; else math-verify. It does not raise on any text and does not hang.
+    The type of the reference decides by which rule they are compared; see `vapo.core.answers.comparison`. It does not
+    raise on any text and does not hang.
 
     Args:
-        text: the completion, without special tokens.
-        reference: the right answer, with or without `\boxed{}` or `$`; an empty one is matched by nothing.
-        time_limit_s: when to give up comparing as mathematics, in seconds; giving up means 0.0.
+        completion: the text, without special tokens; its answer stands in `\boxed{}`.
+        reference: the right answer, wrapped or not, see `take_reference`; an empty one is matched by nothing.
+        options: the texts behind A, B, ..., where they are known: a letter then stands for its text, and the other
+            way round.
+        time_limit_s: when to give up on computer algebra, in seconds; giving up means 0.0.
 
     Raises:
-        RuntimeError: math-verify cannot be run at all.
+        RuntimeError: math-verify is needed and cannot be run at all.
     """
-    answer = extract_answer(text)
+    answer = extract_answer(completion)
     if answer is None:
         return 0.0
-    return float(is_same_answer(answer, extract_answer(reference) or reference, time_limit_s))
+    return float(compare_with_reference(answer, reference, options, time_limit_s).equal)
+
+
+def compare_with_reference(
+    answer: str, reference: str, options: Sequence[str] | None = None, time_limit_s: float = 2.0
+) -> Comparison:
+    """Compare what a box holds with a reference as a data set gives it.
+
+    Of a reference that is prose with formulas between `$`, the last formula is right too, as it is for TRL's accuracy
+    reward.
+
+    Args:
+        answer: what was answered.
+        reference, options, time_limit_s: as for `grade_answer`.
+    """
+    wanted = take_reference(reference)
+    comparison = compare_answers(answer, wanted, options, time_limit_s)
+    formula = _take_formula(wanted)
+    if comparison.equal or formula is None:
+        return comparison
+    of_formula = compare_answers(answer, formula, options, time_limit_s)
+    return of_formula if of_formula.equal or not comparison.reference_read else comparison
+
+
+def find_reference_rule(reference: str) -> str | None:
+    """Return the name of the rule by which answers are compared with a reference; None if no rule understands it.
+
+    Args:
+        reference: as a data set gives it.
+    """
+    wanted = take_reference(reference)
+    formula = _take_formula(wanted)
+    return (formula and find_rule(formula)) or find_rule(wanted)
+
+
+def _take_formula(wanted: str) -> str | None:
+    """Return the last formula of prose; None if a text is no prose with formulas."""
+    formulas = _FORMULA.findall(wanted)
+    return formulas[-1] if formulas and _PROSE.search(_FORMULA.sub(" ", wanted)) else None
+
+
+def take_reference(text: str) -> str:
+    r"""Take a reference out of what it is wrapped in: `\boxed{3}`, `<answer>3</answer>`, `Answer: 3`, `... #### 3`.
+
+    Args:
+        text: what a data set gives as the right answer.
+
+    Returns:
+        The reference; the text as it is where it is not wrapped.
+    """
+    boxed = extract_answer(text)
+    if boxed is not None:
+        return boxed
+    tagged = _TAGGED.findall(take_answer_part(text))
+    if tagged:
+        return tagged[-1].strip()
+    marked = _MARKED.search(text)
+    return marked[1].strip() if marked else text
 
 
 def grade_format(text: str, *, think_opened: bool = False) -> float:
@@ -90,58 +143,18 @@ def grade_format(text: str, *, think_opened: bool = False) -> float:
     return float(bool(thinking.strip()) and len(boxes) == 1 and bool(boxes[0]))
 
 
-def is_same_answer(answer: str, reference: str, time_limit_s: float = 5.0) -> bool:
+def is_same_answer(answer: str, reference: str, time_limit_s: float = 2.0) -> bool:
     """Tell whether an answer agrees with a reference, as `grade_answer` does, both without their box.
 
     Args:
         answer: what was answered.
         reference: the right answer; an empty one is matched by nothing.
-        time_limit_s: when to give up comparing as mathematics, in seconds; giving up means False.
+        time_limit_s: when to give up on algebra, in seconds; giving up means False.
 
     Raises:
         RuntimeError: math-verify cannot be run at all.
     """
-    if max(len(answer), len(reference)) > MAX_CHARACTERS:
-        return answer == reference.strip()
-    answer, reference = normalise_answer(answer), normalise_answer(reference)
-    if not answer or not reference:
-        return False
-    if answer == reference:
-        return True
-    if len(reference) > 1 and _WORDS.fullmatch(reference) and answer.casefold() == reference.casefold():
-        return True
-    letter = read_choice(reference)
-    if letter is not None and letter.isupper():
-        given = read_choice(answer)
-        return given is not None and given.upper() == letter
-    if _INTEGER.fullmatch(answer) and _INTEGER.fullmatch(reference):
-        return _strip_integer(answer) == _strip_integer(reference)
-    return is_same_mathematics(answer, reference, time_limit_s)
-
-
-def normalise_answer(answer: str) -> str:
-    """Strip from an answer what says nothing: spaces, `$`, `\\text{}`, a final period, thousands commas."""
-    before = None
-    while before != answer:
-        before = answer
-        answer = _WRAPPED.sub(r"\1", answer.strip()).strip("$").strip()
-        if answer.endswith(".") and not answer.endswith(".."):
-            answer = answer[:-1]
-    answer = _SPACING.sub(" ", answer).replace("\\%", "%").replace("\N{MINUS SIGN}", "-")
-    answer = " ".join(answer.split())
-    return answer.replace(",", "") if _THOUSANDS.fullmatch(answer) else answer
-
-
-def read_choice(answer: str) -> str | None:
-    """Read the letter of a choice ("B", "(b)", "option B", "B. a cat"), or None if the answer is no single one."""
-    answer = normalise_answer(answer)
-    choice = _CHOICE.fullmatch(answer)
-    if choice is None:
-        choice = _CHOICE_WITH_TEXT.fullmatch(answer)
-        if choice is None or _OTHER_CHOICE.search(choice["text"]):
-            return None
-        return choice["round"] or choice["bare"]
-    return choice["round"] or choice["square"] or choice["bare"]
+    return compare_answers(answer, reference, time_limit_s=time_limit_s).equal
 
 
 def _find_boxes(text: str) -> list[str]:
@@ -158,12 +171,6 @@ def _find_boxes(text: str) -> list[str]:
                     complete.pop()  # boxes inside this one
                 complete.append((start, brace.start()))
     return [text[start:end].strip() for start, end in complete]
-
-
-def _strip_integer(number: str) -> tuple[bool, str]:
-    """Compare integers as text: int() refuses numbers of very many digits."""
-    digits = number.lstrip("+-").lstrip("0")
-    return (number.startswith("-") and bool(digits)), digits
 
 
 def ends_in_open_thinking(prompt: str) -> bool:

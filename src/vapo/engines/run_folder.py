@@ -16,8 +16,10 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
+from vapo.api.redaction import redact_settings
+from vapo.api.replies import parse_json
 from vapo.drafts import write_atomically
-from vapo.errors import ConfigError
+from vapo.errors import ConfigError, DataError
 
 SETTINGS, VERSIONS, METRICS, POLICY_SAVED = "settings.json", "versions.json", "metrics.jsonl", "finished"
 DATA, OWN_CLAIMS, LOCK = "data.json", "claims", ".lock"
@@ -126,12 +128,10 @@ class RunFolder:
             pass
 
     def _read_num_processes(self, state: Mapping[str, Any]) -> int:
-        return (
-            state.get("stateful_callbacks", {})
-            .get("ProcessCount", {})
-            .get("args", {})
-            .get("num_processes", self._num_processes)
-        )
+        try:
+            return int(state["stateful_callbacks"]["ProcessCount"]["args"]["num_processes"])
+        except (KeyError, TypeError, ValueError):
+            return self._num_processes
 
     def _is_complete(self, folder: Path) -> bool:
         # transformers writes the state last on the main process; the random states of others may come later still.
@@ -179,7 +179,24 @@ def choose_system_prompt(given: str | None, policy: str | Path) -> str | None:
     if given is not None:
         return given or None
     run = find_run(policy)
-    return None if run is None else json.loads((run / SETTINGS).read_text(encoding="utf-8")).get("system_prompt")
+    prompt = None if run is None else read_record(run / SETTINGS).get("system_prompt")
+    if not isinstance(prompt, str | None):
+        raise DataError(f"{run}: its system_prompt is no text; give another one with --system-prompt")
+    return prompt
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """Return what a run wrote down; nothing if the file is not there.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        return dict(parse_json(file.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{file} is damaged ({error}); restore it, or move it away to do without it") from error
 
 
 def find_run(policy: str | Path) -> Path | None:
@@ -198,7 +215,7 @@ def adopt_settings(file: Path, settings: Mapping[str, Any], *, what: str, remedy
 
     Args:
         file: in a folder that exists.
-        settings: plain values; what JSON cannot say is recorded as text.
+        settings: plain values; what JSON cannot say is recorded as text, and keys and passwords are not.
         what: was made with them, for the error.
         remedy: what to do where they differ.
         binding: whether anything was made with those in the file; if not, other ones take their place.
@@ -206,8 +223,8 @@ def adopt_settings(file: Path, settings: Mapping[str, Any], *, what: str, remedy
     Raises:
         ConfigError: the file holds other settings, each of which is named, or something else.
     """
-    settings = json.loads(json.dumps(settings, default=str))
-    before = _read_settings(file)
+    settings = redact_settings(json.loads(json.dumps(settings, default=str)))
+    before = redact_settings(_read_settings(file))
     if before is None or (not binding and before.keys() & settings.keys()):
         write_atomically(file, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
         return
@@ -250,7 +267,10 @@ def list_versions() -> dict[str, str]:
 
 
 def _read_state(checkpoint: Path) -> dict[str, Any]:
-    return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    state = parse_json((checkpoint / "trainer_state.json").read_bytes())
+    if not isinstance(state, dict) or not all(type(state.get(n)) is int for n in ("global_step", "max_steps")):
+        raise ValueError("it counts no steps")
+    return state
 
 
 def _step_of(line: str) -> int:

@@ -19,6 +19,10 @@ from vapo.errors import ModelError
 from vapo.models.images import ImageInputs
 from vapo.models.replaced_method import replaced_method
 
+_DEEPER = "deepstack_features"
+_OWN_STATES = ("last_hidden_state", "hidden_states", "attentions")  # of the vision part, as they were on the way
+_JOINED = (torch.Tensor, list, tuple)
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
@@ -172,7 +176,7 @@ def features_like_embeddings(module: Any) -> Generator[None]:
 
 
 def _as_embeddings(module: Any, output: Any) -> Any:
-    if isinstance(output.pooler_output, torch.Tensor):
+    if isinstance(output.get("pooler_output"), torch.Tensor):
         output.pooler_output = output.pooler_output.to(module.get_input_embeddings().weight.dtype)
     return output
 
@@ -187,12 +191,19 @@ def _accepted(encode: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str
 
 
 def _join_features(outputs: Sequence[Any]) -> Any:
-    joined = type(outputs[0])()
-    joined["pooler_output"] = _concatenate([output.pooler_output for output in outputs])
-    deeper = [getattr(output, "deepstack_features", None) for output in outputs]
-    if deeper[0] is not None:
-        joined["deepstack_features"] = [_concatenate(layer) for layer in zip(*deeper, strict=True)]
+    first = outputs[0]
+    joined = type(first)()
+    names = [name for name, value in first.items() if name not in _OWN_STATES and isinstance(value, _JOINED)]
+    for name in names or ["last_hidden_state"]:  # in Llama 4, the vision part's own states are the features
+        parts = [output[name] for output in outputs]
+        joined[name] = [*map(_join_layer, zip(*parts, strict=True))] if name == _DEEPER else _concatenate(parts)
     return joined
+
+
+def _join_layer(layer: Sequence[Any]) -> Any:
+    if isinstance(layer[0], tuple) and isinstance(layer[0][0], int):  # Granite Vision names the layer that they go to
+        return layer[0][0], _concatenate([features for _, features in layer])
+    return _concatenate(layer)
 
 
 def _concatenate(features: Sequence[Any]) -> Any:

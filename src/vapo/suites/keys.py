@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from vapo.core.grading import is_same_answer, normalise_answer, read_choice
+from vapo.core.answers.choices import read_yes_or_no
+from vapo.core.answers.comparison import find_options, list_numbers
+from vapo.core.answers.spelling import clean
+from vapo.core.grading import is_same_answer
 
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_LETTERS = re.compile(r"[A-J](?:(?:\s*[,;&]\s*|\s+(?:and\s+)?|)[A-J])*")
 _WORD = re.compile(r"(?<!\w)-?\d+(?:\.\d+)?(?!\w)|[^\W_]+")
 _COMMA = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_SAYS = {"yes": True, "true": True, "no": False, "false": False}
 
 
 class Key(Protocol):
@@ -64,24 +64,8 @@ class Choice:
 
     def grade(self, answer: str) -> float | None:
         """Return 1.0 for exactly these letters or their texts, 0.0 for others, None for neither letter nor text."""
-        given = self._read_letters(answer)
-        return None if given is None else float(given == set(self.letters))
-
-    def _read_letters(self, answer: str) -> set[str] | None:
-        letter = read_choice(answer)
-        if letter is not None:
-            return {letter.upper()}
-        plain = normalise_answer(answer)
-        same = {letter for letter, option in self._spell_options() if normalise_answer(option) == plain}
-        if not same:
-            # Lenient only where no text is equal: of "1/2" and "0.5", both options, an answer means the one it writes.
-            same = {letter for letter, option in self._spell_options() if is_same_answer(answer, option)}
-        if len(same) == 1:
-            return same
-        return set(re.findall("[A-J]", plain)) if _LETTERS.fullmatch(plain) else None
-
-    def _spell_options(self) -> list[tuple[str, str]]:
-        return [(chr(ord("A") + number), option) for number, option in enumerate(self.options) if option]
+        given = find_options(answer, self.options)
+        return None if given is None else float(set(given) == set(self.letters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +81,14 @@ class Rounded:
         return f"{self.value:.{self.decimals}f}"
 
     def grade(self, answer: str) -> float | None:
-        """Return 1.0 if the answer's one number rounds to the same; None if there is none, or there are several."""
-        plain = normalise_answer(answer)
-        numbers: list[str] = _NUMBER.findall(plain.replace(",", ""))
-        if "frac" not in plain and "/" not in plain and len(numbers) == 1:
-            return float(round(float(numbers[0]), self.decimals) == round(self.value, self.decimals))
-        return 1.0 if is_same_answer(answer, self.reference) else None
+        """Return 1.0 if the answer's one number rounds to the same; None if it is not one number.
+
+        Its unit is dropped. What is said in percent may be meant as a share.
+        """
+        values = list_numbers(answer)
+        if not values:
+            return None
+        return float(any(round(value, self.decimals) == round(self.value, self.decimals) for value in values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +103,8 @@ class YesNo:
         return "Yes" if self.is_yes else "No"
 
     def grade(self, answer: str) -> float | None:
-        """Return 1.0 if the answer's first word says the same; None if it says neither."""
-        words = re.findall(r"[a-z]+", normalise_answer(answer).lower())
-        said = _SAYS.get(words[0]) if words else None
+        """Return 1.0 if the answer says the same; None if it says neither, or both."""
+        said = read_yes_or_no(clean(answer))
         return None if said is None else float(said == self.is_yes)
 
 
@@ -146,7 +131,7 @@ class Elements:
 
 
 def _spell_words(text: str) -> list[str]:
-    return _WORD.findall(_COMMA.sub("", normalise_answer(text).casefold()))
+    return _WORD.findall(_COMMA.sub("", clean(text).casefold()))
 
 
 def _is_within(words: Sequence[str], text: Sequence[str]) -> bool:

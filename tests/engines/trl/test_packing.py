@@ -15,7 +15,7 @@ from vapo.engines.probes.probe_round import ProbeRound
 from vapo.engines.probes.reference import ReferenceProber
 from vapo.engines.tree.packed import Question
 from vapo.engines.tree.packing_obstacles import find_packing_obstacle
-from vapo.engines.trl.batches import Row, shuffle_groups
+from vapo.engines.trl.batches import Row, groups_kept_together, shuffle_groups
 from vapo.engines.trl.packing import grow_trees
 from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module
@@ -272,6 +272,15 @@ class TestShuffle:
             shuffle({"rows": torch.arange(12)})
             states.append(torch.get_rng_state())
         assert torch.equal(*states)
+
+    def test_is_put_in_place_of_trls_and_taken_out(self):
+        shuffle = grpo_trainer.shuffle_sequence_dict
+        with groups_kept_together(4):
+            torch.manual_seed(0)
+            shuffled = grpo_trainer.shuffle_sequence_dict({"rows": torch.arange(12)})["rows"]
+            assert all(len({row // 4 for row in group.tolist()}) == 1 for group in shuffled.view(3, 4))
+            assert inspect.signature(grpo_trainer.shuffle_sequence_dict) == inspect.signature(shuffle)
+        assert grpo_trainer.shuffle_sequence_dict is shuffle
 
     def test_trl_shuffles_where_we_replace_it(self):
         source = inspect.getsource(inspect.unwrap(grpo_trainer.GRPOTrainer._prepare_inputs))

@@ -41,7 +41,8 @@ def test_what_is_replaced_is_put_back_and_keeps_its_signature():
     assert list(inspect.signature(options).parameters) == ["fsdp_plugin"]
     assert list(inspect.signature(fsdp2_prepare_model).parameters) == ["accelerator", "model"]
     with reference_sharded_like_policy(), optimizer_without_idle_weights():
-        assert grpo_trainer.prepare_fsdp is not reference and fsdp_utils._prepare_sd_options is not options
+        for mended, own in ((grpo_trainer.prepare_fsdp, reference), (fsdp_utils._prepare_sd_options, options)):
+            assert mended is not own and inspect.signature(mended) == inspect.signature(own)
     assert grpo_trainer.prepare_fsdp is reference and fsdp_utils._prepare_sd_options is options
 
 

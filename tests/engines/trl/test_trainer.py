@@ -3,10 +3,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 import torch
 from engines.training_world import CLAIMS, even_letters, length_reward, make_config, make_rows
@@ -14,12 +16,14 @@ from tiny_models import build_tiny, save_tiny
 from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from vapo import VAPOTrainer
+from vapo import VAPOTrainer, load_samples, make_training_rows
 from vapo.algorithms.vapo import VAPO
 from vapo.core.advantages import group_advantages
 from vapo.engines.trl.config import DYNAMIC_SAMPLING_LOSSES
+from vapo.engines.trl.rewards import accuracy_reward
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.types import Verdict
+from vapo.versions import TOLD
 
 
 @pytest.fixture(scope="module")
@@ -261,6 +265,77 @@ class TestReward:
             members = [[probe.claim for probe in own] for own in asked[group : group + 4] if own]
             assert members and all(claims == members[0] for claims in members)
         assert any(asked[0][0].claim != other[0].claim for other in asked[4:] if other)
+
+
+class TestRows:
+    @pytest.mark.parametrize("ours", [True, False])
+    def test_images_are_opened_once_for_a_rollout(self, make_trainer, monkeypatch, ours):
+        """3 rollouts, each of 2 prompts with 8 completions, trained on in 8 micro-steps."""
+        rows = make_rows().map(lambda row: {"image": row["images"][0]}, remove_columns="images")
+        if ours:
+            rows = make_training_rows(load_samples(rows.add_column("problem", ["What is it?"] * 6)))
+        opened, open_image = [], PIL.Image.open
+        trainer = make_trainer(
+            rows=rows,
+            trainer_options={"eval_dataset": rows},
+            per_device_train_batch_size=2,
+            gradient_accumulation_steps=8,
+            num_generations=8,
+            num_generations_eval=4,
+            per_device_eval_batch_size=4,
+            max_completion_length=8,
+        )
+        monkeypatch.setattr(PIL.Image, "open", lambda *args, **more: opened.append(args) or open_image(*args, **more))
+        trainer.train()
+        assert trainer.state.global_step == 3 and len(opened) == 6
+        trainer.evaluate()
+        assert len(opened) == 12
+
+    def test_reward_functions_may_draw_on_images(self, make_trainer):
+        seen = []
+
+        def draw(completions, images, **_):
+            seen.extend(image.getpixel((0, 0)) for [image] in images)
+            for [image] in images:
+                image.paste((1, 2, 3), (0, 0, 9, 9))
+            return [float(number % 2) for number in range(len(completions))]
+
+        make_trainer(rows=make_rows(2), reward_funcs=draw, max_steps=2).train()
+        assert len(seen) == 16 and (1, 2, 3) not in seen
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("method", ["spawn", "forkserver"])
+    def test_rows_can_be_sent_to_workers(self, make_trainer, monkeypatch, method):
+        rows = make_rows().add_column("problem", ["What is it?"] * 6)
+        rows = make_training_rows(load_samples(rows))
+        before = multiprocessing.get_start_method(allow_none=True)
+        multiprocessing.set_start_method(method, force=True)
+        try:
+            trainer = make_trainer(rows=rows, max_steps=2, dataloader_num_workers=2)
+            trainer.train()
+        finally:
+            multiprocessing.set_start_method(before, force=True)
+        plain = make_trainer(rows=rows, max_steps=2)
+        plain.train()
+        assert_same_parameters(parameters_of(trainer), parameters_of(plain))
+
+
+class TestAnswers:
+    def test_built_in_rewards_grade_by_a_solution(self, make_trainer, monkeypatch):
+        graded = []
+        monkeypatch.setattr(
+            "vapo.engines.trl.rewards.read_reference", lambda value, column: graded.append((column, value)) or value
+        )
+        rows = make_rows().rename_column("answer", "solution")
+        make_trainer(rows=rows, reward_funcs=None, max_steps=1).train()
+        assert graded == [("solution", "1")] * 8
+
+    @pytest.mark.parametrize("reward_funcs", [None, accuracy_reward, [even_letters, accuracy_reward]])
+    def test_no_answers_to_grade_by(self, make_trainer, reward_funcs):
+        rows = make_rows().rename_column("answer", "reply")
+        with pytest.raises(DataError, match=r"no column 'answer' or 'solution'.*pass reward_funcs of your own"):
+            make_trainer(rows=rows, reward_funcs=reward_funcs)
+        make_trainer(rows=rows)
 
 
 class TestLog:
@@ -523,6 +598,15 @@ PRIVATE_METHODS = {
 def test_trl_methods_we_lean_on_keep_their_signature(name, parameters):
     method = inspect.unwrap(getattr(GRPOTrainer, name))
     assert list(inspect.signature(method).parameters) == parameters
+
+
+def test_a_package_newer_than_any_tested_is_told_once(make_trainer, monkeypatch, caplog):
+    monkeypatch.setenv(TOLD, "")  # so that it is taken back
+    monkeypatch.delenv(TOLD)
+    monkeypatch.setattr("vapo.versions.find_untested", lambda: ["trl 1.99.0 (tested up to 1.16.0)"])
+    make_trainer()
+    make_trainer()
+    assert len([record for record in caplog.records if "trl 1.99.0" in record.getMessage()]) == 1
 
 
 def test_trl_generate_returns_what_we_unpack(make_trainer):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from trl import GRPOConfig
 
 from vapo.algorithms.algorithm import Algorithm
 from vapo.algorithms.choice import make_algorithm
+from vapo.api.redaction import redact_settings
 from vapo.core.rewards import PRESETS
 from vapo.errors import ConfigError
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
@@ -183,6 +184,25 @@ class VAPOConfig(GRPOConfig):
         if self.multi_objective_aggregation == "normalize_then_sum" and self.perception_weight > 0:
             options.perception_weight = 1.0
         return make_algorithm(options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as settings.json and trackers hold them, without keys and passwords."""
+        return redact_settings(super().to_dict())
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is pickled is what checkpoints keep as training_args.bin.
+        return {name: redact_settings(value, name) for name, value in self.__dict__.items()}
+
+    def __copy__(self) -> VAPOConfig:
+        # A copy that is trained with keeps its keys; the `copy` module would go by what is pickled.
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> VAPOConfig:
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
 
     def _fill_from_preset(self) -> None:
         if self.preset is not None and self.preset not in PRESETS:

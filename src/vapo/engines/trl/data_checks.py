@@ -111,8 +111,16 @@ def _mark_images(dataset: Dataset) -> Iterator[Any]:
 
 
 def _mark(images: Any) -> list[bool | None]:
-    there = compute.is_valid(images)
     if arrow.types.is_struct(images.type):  # {bytes, path}, as the hub keeps images
-        fields = [compute.is_valid(compute.struct_field(images, [place])) for place in range(images.type.num_fields)]
-        there = compute.and_(there, reduce(compute.or_, fields))
+        fields = [compute.struct_field(images, [place]) for place in range(images.type.num_fields)]
+        there = reduce(compute.or_, map(_hold_something, fields))
+    else:
+        there = _hold_something(images)
     return [mark or None for mark in there.to_pylist()]
+
+
+def _hold_something(values: Any) -> Any:
+    kind = values.type
+    if arrow.types.is_binary(kind) or arrow.types.is_string(kind) or arrow.types.is_large_binary(kind):
+        return compute.fill_null(compute.greater(compute.binary_length(values), 0), False)
+    return compute.is_valid(values)

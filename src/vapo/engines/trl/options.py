@@ -19,6 +19,7 @@ from vapo.engines.recipes import open_recipe
 from vapo.engines.trl.config import VAPOConfig
 from vapo.engines.trl.launch import LaunchOptions
 from vapo.engines.trl.option_values import OptionValues
+from vapo.engines.trl.run_file import check_run_file
 from vapo.errors import ConfigError, tell_nearest
 
 EXAMPLE = """\
@@ -183,6 +184,7 @@ def _read_file(path: Path, known: Sequence[str]) -> dict[str, Any]:
     for name in config:
         if name != "env" and name not in known:
             raise ConfigError(f"{path}: unknown option {name!r}{tell_nearest(str(name), known)}")
+    check_run_file(path, config)
     return config
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from vapo.core.grading import grade_answer, grade_format
+from vapo.core.grading import compare_with_reference, extract_answer, grade_format, take_reference
+from vapo.core.math_equality import MAX_CHARACTERS
 from vapo.data.columns import ANSWER_COLUMNS, find_answer
 from vapo.data.texts import read_text
 from vapo.errors import DataError
@@ -18,24 +19,59 @@ NO_ANSWERS = (
 
 
 def accuracy_reward(
-    completions: Sequence[Any], answer: Sequence[str | float] | None = None, **columns: Any
+    completions: Sequence[Any],
+    answer: Sequence[str | float] | None = None,
+    options: Sequence[Sequence[str] | None] | None = None,
+    log_metric: Callable[[str, float], None] | None = None,
+    **columns: Any,
 ) -> list[float]:
     r"""Return 1 for each completion whose `\boxed{}` answer matches the reference answer of its row, else 0.
 
     Args:
         completions: as TRL hands them over.
         answer: the reference answers; None takes them from the column that the rows have in its place.
+        options: the texts behind A, B, ... of each row, where the rows have such a column.
+        log_metric: takes the share of answers in boxes that no rule could read, as `unreadable_answers`.
         columns: the other columns of the rows.
 
     Raises:
-        DataError: there is no column of answers, or an answer is null or no text.
+        DataError: there is no column of answers, or one cannot be compared with; see `read_reference`.
     """
     name = "answer" if answer is not None else find_answer(columns)
     if name is None:
         raise DataError(NO_ANSWERS)
     answers = columns[name] if answer is None else answer
-    references = [read_text(reference, name, numbers=True) for reference in answers]
-    return [grade_answer(completion_text(c), r) for c, r in zip(completions, references, strict=True)]
+    references = [read_reference(reference, name) for reference in answers]
+    choices = [None] * len(references) if options is None else options
+    boxed = [extract_answer(completion_text(completion)) for completion in completions]
+    compared = [
+        None if box is None else compare_with_reference(box, reference, choice)
+        for box, reference, choice in zip(boxed, references, choices, strict=True)
+    ]
+    read = [comparison.answer_read for comparison in compared if comparison is not None]
+    if log_metric is not None and read:
+        log_metric("unreadable_answers", 1 - sum(read) / len(read))
+    return [0.0 if comparison is None else float(comparison.equal) for comparison in compared]
+
+
+def read_reference(value: object, column: str) -> str:
+    """Read a reference answer that completions can be compared with.
+
+    Args:
+        value: what the row holds.
+        column: its name, for the message.
+
+    Raises:
+        DataError: it is null, empty or no text; or it is long, and does not say which part of it is the answer.
+    """
+    text = read_text(value, column, numbers=True)
+    length = len(take_reference(text))
+    if length > MAX_CHARACTERS:
+        raise DataError(
+            f"{column} has {length} characters, and the built-in accuracy reward compares short answers: put the "
+            r"final answer into \boxed{}, or give it a column of its own"
+        )
+    return text
 
 
 def format_reward(completions: Sequence[Any], **_: Any) -> list[float]:

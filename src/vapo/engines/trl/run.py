@@ -20,6 +20,7 @@ from vapo.engines.trl.options import RunOptions
 from vapo.engines.trl.preparation import prepare_run, setting_up, telling_of_memory
 from vapo.engines.trl.prompt_lengths import leave_out_long_prompts
 from vapo.engines.trl.rows import make_training_rows
+from vapo.engines.trl.sharded_checkpoint import check_sharded_checkpoint
 from vapo.engines.trl.sharding import check_same_sharding
 from vapo.engines.trl.trainer import VAPOTrainer
 from vapo.engines.trl.vllm_rollouts import check_vllm
@@ -76,6 +77,7 @@ def train(
     checkpoint = folder.find_checkpoint()
     if checkpoint is not None and not folder.is_finished:
         check_same_sharding(checkpoint, training)
+        check_sharded_checkpoint(checkpoint)
     done = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
     if folder.is_finished:
         return FinishedRun(folder.path, done, 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +55,7 @@ from vapo.models.plain_text import make_neutraliser
 from vapo.models.questions import ClaimQuestions
 from vapo.models.think_tags import check_think_tags
 from vapo.models.vision_tokens import correct_token_types, find_image_token_id, find_vision_token_ids
+from vapo.versions import tell_untested
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -89,6 +91,10 @@ class VAPOTrainer(GRPOTrainer):
     num_generations: int
     num_generations_eval: int
 
+    # What TRL's methods meet where a trainer is made without `__init__`, as its tests do.
+    _informative: InformativeRollouts | None = None
+    _rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
+
     _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
     _name = "VAPO"
     _paper = {  # noqa: RUF012
@@ -108,6 +114,7 @@ class VAPOTrainer(GRPOTrainer):
         algorithm: Algorithm | None = None,
         **kwargs: Any,
     ) -> None:
+        tell_untested(logging.getLogger(__name__).warning)
         if args is None:
             name = model if isinstance(model, str) else model.config._name_or_path
             args = VAPOConfig(f"{name.split('/')[-1]}-VAPO")
@@ -129,7 +136,6 @@ class VAPOTrainer(GRPOTrainer):
         check_data(sample_reader, train_dataset, eval_dataset)
         options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
         probing = needs.claims
-        self._rollout: tuple[Any, ...] | None = None  # what TRL's _generate returned last
         with reference_sharded_like_policy():
             super().__init__(**options)
         self.add_callback(SavesBetweenRollouts(args))
