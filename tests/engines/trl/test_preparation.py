@@ -64,6 +64,7 @@ def test_a_mistake_is_a_sentence_and_not_held_against_the_next_try(world, tmp_pa
         "`r` should be a positive integer": ["--use_peft", "true", "--lora_r", "0"],
         "attn_implementation.* is not supported": ["--attn_implementation", "nonsense"],
         "gate_reward='nonsense' is none of": ["--gate_reward", "nonsense"],
+        "unexpected keyword argument 'nonsense'": ["--lr_scheduler_kwargs", '{"nonsense": 1}'],
         "--dtype: invalid choice: 'nonsense'": ["--dtype", "nonsense"],
     }
     for message, more in mistakes.items():

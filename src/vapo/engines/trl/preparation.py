@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import HTTPError
-from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText, TrainerCallback
 from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from vapo.engines.policy.checkpoint import load_processor
@@ -69,9 +69,21 @@ def prepare_run(options: RunOptions) -> None:
     }
 
 
+class Beginning(TrainerCallback):
+    """Tells whether a run was set up and has come to its steps."""
+
+    has_come = False
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.has_come = True
+
+
 @contextmanager
-def setting_up() -> Generator[None]:
+def setting_up(beginning: Beginning | None = None) -> Generator[None]:
     """Turn what libraries raise for options, or for a model, that they cannot work with into a sentence.
+
+    Args:
+        beginning: behind it, errors are left as they are: they may be those of a reward function, for example.
 
     Raises:
         ConfigError: it tells what they say.
@@ -79,6 +91,8 @@ def setting_up() -> Generator[None]:
     try:
         yield
     except (HTTPError, ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        if beginning is not None and beginning.has_come:
+            raise
         raise ConfigError(f"the run cannot be set up: {_say(error)}; change the option or the model") from error
 
 
