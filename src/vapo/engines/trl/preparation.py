@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
@@ -113,7 +113,7 @@ def telling_of_memory() -> Generator[None]:
         ) from error
 
 
-def _check_reports(report_to: Sequence[str]) -> None:
+def _check_reports(report_to: Any) -> None:
     # Of the last three transformers does not say it, and tells what they lack when the trainer is made.
     available = {*get_available_reporting_integrations(), "azure_ml", "flyte", "kubeflow"}
     for name in report_to:
