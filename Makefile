@@ -8,6 +8,7 @@ VLLM := $(VENV)-vllm
 VLLM_PINS := .ci/vllm.txt
 VERL := $(VENV)-verl
 VERL_PINS := .ci/verl.txt
+AUDIT := $(VENV)-audit
 TORCH := $(shell sed -n '/^torch==/p' $(CONSTRAINTS))
 TORCHVISION := $(shell sed -n '/^torchvision==/p' $(CONSTRAINTS))
 HARNESS := $(abspath $(VENV))/lmms_eval
@@ -29,7 +30,7 @@ MARKS := not slow and not gpu
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint format types test newest lowest vllm verl evaluation docs nightly slow bench lab \
+.PHONY: help demo check lint format types test newest lowest vllm verl evaluation docs nightly slow audit bench lab \
 	constraints clean
 
 help: ## list the targets
@@ -104,8 +105,13 @@ docs: $(VENV)/.ready-dev ## build the site; broken links are errors
 slow: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests that take minutes
 	$(call run_tests,$(VENV),slow and not gpu)
 
-nightly: ## run the tests that take minutes, then all tests with the newest and with the least versions
-	$(MAKE) --keep-going slow newest lowest TELLING= MARKS='not gpu'
+nightly: ## run the tests that take minutes, then all tests with the newest and with the least versions; audit the pins
+	$(MAKE) --keep-going slow newest lowest audit TELLING= MARKS='not gpu'
+
+# In an environment of its own, so that what it needs is no part of what it looks at. Without a network it says so.
+audit: ## ask PyPI which of the pinned versions have known vulnerabilities
+	$(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python $(PIP) 'pip-audit>=2.10,<3' || true
+	$(PYTHON) .ci/audit $(AUDIT)/bin/pip-audit $(CONSTRAINTS)
 
 bench: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## compare packing with what it replaces, a minute for each comparison
 	for name in probe step floor growth attention; do \
@@ -118,7 +124,7 @@ constraints: ## resolve anew what CI tests, and write it to .ci/constraints.txt
 	PYTHON=$(PYTHON) .ci/resolve
 
 clean: ## remove the environment and what was built
-	rm -rf $(VENV) $(NEWEST) $(LOWEST) $(VLLM) $(VERL) site build dist
+	rm -rf $(VENV) $(NEWEST) $(LOWEST) $(VLLM) $(VERL) $(AUDIT) site build dist
 
 # The environment. A marker file is written last, so that an interrupted installation is taken up again, and one that
 # is older than pyproject.toml or the constraints is brought up to date.
