@@ -25,7 +25,7 @@ from vapo.data.shown import load_shown
 from vapo.errors import DataError, VapoError
 
 FUZZ = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 POLICY = PicturePolicy(max_pixels=1_000_000)
 MEGABYTES = 500
@@ -67,7 +67,7 @@ def test_any_bytes_in_an_image(format: str) -> None:
         pytest.skip(f"this Pillow writes no {format}")
     content = encode(format)
 
-    @settings(FUZZ, max_examples=40 if format in CONFINED else 400)
+    @settings(FUZZ, max_examples=25 if format in CONFINED else 200)
     @given(edits, st.integers(0, 200))
     def look_at(changes: list[tuple[int, bytes]], cut: int) -> None:
         changed = bytearray(content)
