@@ -11,6 +11,7 @@ import torch
 from transformers import TrainerCallback
 from trl import get_peft_config, get_quantization_config
 
+from vapo.core.control_characters import show_controls
 from vapo.data.origin import describe_origin
 from vapo.data.samples import Samples, load_samples
 from vapo.engines.policy.checkpoint import load_processor
@@ -144,7 +145,8 @@ def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samp
         samples = leave_out_long_prompts(samples, processor, data.max_prompt_tokens, system_prompt=data.system_prompt)
     if samples.skipped and options.training.process_index == 0:
         total = len(samples) + len(samples.skipped)
-        print(f"rows left out: {len(samples.skipped)} of {total}; the last is {samples.skipped[-1]}")
+        last = show_controls(str(samples.skipped[-1]))
+        print(f"rows left out: {len(samples.skipped)} of {total}; the last is {last}")
     return samples
 
 
