@@ -211,9 +211,9 @@ def test_whatever_a_run_file_holds_is_taken_or_refused(config: dict[str, Any]):
 
 
 @pytest.mark.slow
-@given(st.dictionaries(st.sampled_from(NAMES), values, max_size=5) | values)
-@settings(max_examples=2_000, deadline=None)
-def test_whatever_a_run_file_holds_is_parsed_or_refused_two_thousand_times(config: Any, tmp_path_factory: Any):
+@given(config=st.dictionaries(st.sampled_from(NAMES), values, max_size=5) | values)
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_run_file_holds_is_parsed_or_refused_three_hundred_times(config: Any, tmp_path_factory: Any):
     file = tmp_path_factory.mktemp("fuzz") / "run.yaml"
     file.write_text(yaml.safe_dump(config))
     before = dict(os.environ)
@@ -223,9 +223,9 @@ def test_whatever_a_run_file_holds_is_parsed_or_refused_two_thousand_times(confi
 
 
 @pytest.mark.slow
-@given(values | st.dictionaries(st.sampled_from(("system_prompt", "data", "global_step", "max_steps")), values))
-@settings(max_examples=2_000, deadline=None)
-def test_whatever_a_run_recorded_is_read_or_refused_two_thousand_times(record: Any, tmp_path_factory: Any):
+@given(record=values | st.dictionaries(st.sampled_from(("system_prompt", "data", "global_step", "max_steps")), values))
+@settings(max_examples=500, deadline=None)
+def test_whatever_a_run_recorded_is_read_or_refused_five_hundred_times(record: Any, tmp_path_factory: Any):
     run = tmp_path_factory.mktemp("fuzz")
     (run / "config.json").write_text("{}")
     for name in ("settings.json", "versions.json", "data.json", "trainer_state.json", "finished", "metrics.jsonl"):
