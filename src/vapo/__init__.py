@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vapo.core.grading import grade_answer
     from vapo.core.perception import perception_reward
     from vapo.data.samples import load_samples
     from vapo.diagnosis.diagnose import diagnose
@@ -32,6 +33,7 @@ _HOMES = {
     "VAPOTrainer": "vapo.engines.trl.trainer",
     "Verdict": "vapo.types",
     "diagnose": "vapo.diagnosis.diagnose",
+    "grade_answer": "vapo.core.grading",
     "load_samples": "vapo.data.samples",
     "make_training_rows": "vapo.engines.trl.rows",
     "perception_reward": "vapo.core.perception",
@@ -50,6 +52,7 @@ __all__ = [
     "VAPOTrainer",
     "Verdict",
     "diagnose",
+    "grade_answer",
     "load_samples",
     "make_training_rows",
     "perception_reward",

@@ -64,6 +64,7 @@ def test_one_claim_a_line(photo, tmp_path: Path):
     [
         (b"", "no line of column names"),
         (b"a;b\n1;2\n", "not separated by commas"),
+        (b"a\tb\n1\t2\n", "not separated by commas"),
         (b"a,a\n1,2\n", "the column 'a' more than once"),
         (b"a,b\n1,2\n1,2,3\n", r"line 3: there are 3 cells but 2 columns; put cells that hold commas into quotation"),
         (b"a,b\n1,\xff\n", "save it anew as CSV UTF-8"),
@@ -74,6 +75,15 @@ def test_what_is_wrong_is_said(content: bytes, message: str, tmp_path: Path):
     (tmp_path / "rows.csv").write_bytes(content)
     with pytest.raises(DataError, match=message):
         open_rows(tmp_path / "rows.csv")
+
+
+def test_tabs_separate_a_tsv_file(tmp_path: Path):
+    (tmp_path / "rows.tsv").write_text('a\tb\n"1, 2"\t3\n')
+    rows = open_rows(tmp_path / "rows.tsv")
+    assert rows.columns == ("a", "b") and rows.read(0) == {"a": "1, 2", "b": "3"}
+    (tmp_path / "rows.tsv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"tabs in \.tsv"):
+        open_rows(tmp_path / "rows.tsv")
 
 
 def test_rows_are_located_by_line(tmp_path: Path):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vapo.data import format_inspection, inspect_samples
+from vapo.data import format_inspection, inspect_samples, load_samples
 from vapo.data.inspection import Spread, classify_answer
 from vapo.errors import DataError
 
@@ -40,6 +40,19 @@ def test_what_is_there_is_counted(make_row: MakeRow, photo: Any) -> None:
     assert found.answer_kinds == {"text": 1, "number": 1, "multiple choice": 1}
     assert found.question_characters == Spread(13, 13, 13)
     assert found.problems == ()
+
+
+def test_answers_are_unwrapped_and_those_nobody_can_match_are_shown(make_row: MakeRow) -> None:
+    answers = ["<answer>D</answer>", "Answer: 3", "\\boxed{3}", "so it is\n#### 72", "a temple", "\\frac{1}{", "? ?"]
+    rows = [make_row(answer=answer) for answer in answers]
+    found = inspect_samples(rows)
+    assert (found.wrapped_answers, found.unreadable_answers) == (4, ("\\frac{1}{", "? ?"))
+    assert [sample.answer for sample in load_samples(rows)] == ["D", "3", "3", "72", "a temple", "\\frac{1}{", "? ?"]
+    table = format_inspection(found)
+    assert "wrapped answers      4 in a box or a tag, or behind 'Answer:'; unwrapped" in table
+    assert "unreadable answers   2 that no response can match, such as '\\\\frac{1}{', '? ?'" in table
+    with pytest.raises(DataError, match="answer is empty but for what it is wrapped in"):
+        load_samples([make_row(answer="<answer> </answer>")])
 
 
 def test_every_problem_is_found(make_row: MakeRow) -> None:

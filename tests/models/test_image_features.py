@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,13 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling
 
 from vapo.errors import ModelError
-from vapo.models.image_features import find_feature_module, freeze_vision, shared_image_features, told_images_per_row
+from vapo.models.image_features import (
+    find_feature_module,
+    freeze_vision,
+    name_language_layers,
+    shared_image_features,
+    told_images_per_row,
+)
 from vapo.models.images import ImageInputs, process_images, take_image_inputs
 from vapo.models.vision_tokens import (
     find_image_token_id,
@@ -143,6 +150,17 @@ def test_freezing_the_vision_part_leaves_the_language_model(family):
     assert frozen == sum(p.numel() for p in model.parameters() if not p.requires_grad) > 0
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_layers_of_the_language_model_are_its_linear_ones(family):
+    model, _ = build_tiny(family)
+    pattern = re.compile(name_language_layers(model))
+    named = {name for name, _ in model.named_modules() if pattern.fullmatch(name)}
+    linear = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    head = {name for name in linear if model.get_submodule(name) is model.get_output_embeddings()}
+    language = {name for name in linear - head if ".language_model." in name or ".text_model." in name}
+    assert named == {name for name in language if "vision" not in name} and len(named) >= 7
+
+
 def test_a_model_that_names_no_language_model_is_not_frozen():
     class NoDecoder(torch.nn.Module):
         def get_image_features(self): ...
@@ -152,6 +170,8 @@ def test_a_model_that_names_no_language_model_is_not_frozen():
 
     with pytest.raises(ModelError, match="NoDecoder does not say which part"):
         freeze_vision(NoDecoder())
+    with pytest.raises(ModelError, match="lora_target_modules"):
+        name_language_layers(NoDecoder())
 
 
 class TestImagesPerRow:

@@ -25,9 +25,14 @@ def find_api(url: str) -> str:
     Raises:
         ConfigError: it is no HTTP URL.
     """
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{hide_password(url)!r} is no URL of a server; write it as http://localhost:8000")
+    refused = ConfigError(f"{hide_password(url)!r} is no URL of a server; write it as http://localhost:8000")
+    try:
+        parts = urlsplit(url.strip())
+        has_place = bool(parts.hostname) and parts.port != 0 and " " not in parts.netloc
+    except ValueError:  # no host, or no port, that there can be
+        raise refused from None
+    if parts.scheme not in ("http", "https") or not has_place:
+        raise refused
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") or "/v1", "", ""))
 
 

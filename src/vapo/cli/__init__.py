@@ -11,6 +11,8 @@ from vapo import __version__
 from vapo.api.redaction import redact
 from vapo.cli import claims, compare, data, demo, diagnose, evaluate, export, lab, plan, recipes, train, verl
 from vapo.cli.parser import RAW, Parser
+from vapo.cli.terminal import plain_output
+from vapo.core.control_characters import show_controls
 from vapo.errors import VapoError
 from vapo.versions import tell_untested
 
@@ -31,9 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(words)
         tell_untested(print_note)
         command: Command = options.command
-        return command(options)
+        with plain_output():
+            return command(options)
     except VapoError as error:
-        print(f"vapo: {redact(str(error))}", file=sys.stderr)
+        print(f"vapo: {show_controls(redact(str(error)))}", file=sys.stderr)
         return 1
     except OSError as error:
         if error.filename is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vapo.cli.data_grade import add_grade
 from vapo.cli.data_options import add_data_options, read_columns
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
@@ -24,6 +25,7 @@ def add_data(commands: Commands) -> None:
     parser.add_argument("--system-prompt", help="text put before every question")
     parser.add_argument("--require-claims", action="store_true", help="count rows without claims as problems")
     parser.set_defaults(command=inspect)
+    add_grade(group)
     add_deduplicate(group)
     add_attach(group)
 

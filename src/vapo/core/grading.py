@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vapo.core.answers.comparison import Comparison, compare_answers
+from vapo.core.answers.comparison import Comparison, compare_answers, find_rule
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
@@ -79,11 +79,28 @@ def compare_with_reference(
     """
     wanted = take_reference(reference)
     comparison = compare_answers(answer, wanted, options, time_limit_s)
-    formulas = _FORMULA.findall(wanted)
-    if comparison.equal or not formulas or not _PROSE.search(_FORMULA.sub(" ", wanted)):
+    formula = _take_formula(wanted)
+    if comparison.equal or formula is None:
         return comparison
-    of_formula = compare_answers(answer, formulas[-1], options, time_limit_s)
+    of_formula = compare_answers(answer, formula, options, time_limit_s)
     return of_formula if of_formula.equal or not comparison.reference_read else comparison
+
+
+def find_reference_rule(reference: str) -> str | None:
+    """Return the name of the rule by which answers are compared with a reference; None if no rule understands it.
+
+    Args:
+        reference: as a data set gives it.
+    """
+    wanted = take_reference(reference)
+    formula = _take_formula(wanted)
+    return (formula and find_rule(formula)) or find_rule(wanted)
+
+
+def _take_formula(wanted: str) -> str | None:
+    """Return the last formula of prose; None if a text is no prose with formulas."""
+    formulas = _FORMULA.findall(wanted)
+    return formulas[-1] if formulas and _PROSE.search(_FORMULA.sub(" ", wanted)) else None
 
 
 def take_reference(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows of a CSV file: text in every cell, an empty one null."""
+"""Rows of a CSV file, or of a TSV file: text in every cell, an empty one null."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from vapo.data.picture_files import Folder
+from vapo.data.texts import read_lines
 from vapo.errors import DataError
 
 _LARGEST_CELL = 16 * 1024 * 1024
 
 
 class CsvRows:
-    """Rows of one CSV file as spreadsheets write it: a line of names, commas, quotation marks, UTF-8.
+    """Rows of one CSV file as spreadsheets write it: a line of names, commas, quotation marks, UTF-8; tabs in .tsv.
 
     Args:
         file: the file; it is held in memory.
@@ -32,7 +33,8 @@ class CsvRows:
         csv.field_size_limit(_LARGEST_CELL)
         try:
             with file.open(encoding="utf-8-sig", newline="") as stream:
-                reader = csv.reader(stream, strict=True)
+                delimiter = "	" if file.suffix == ".tsv" else ","
+                reader = csv.reader(read_lines(stream, file), delimiter=delimiter, strict=True)
                 self.columns = tuple(name.strip() for name in next(reader, ()))
                 self._check_names()
                 for cells in reader:
@@ -61,8 +63,8 @@ class CsvRows:
     def _check_names(self) -> None:
         if not any(self.columns):
             raise DataError(f"{self._file} has no line of column names; write one first")
-        if len(self.columns) == 1 and any(mark in self.columns[0] for mark in ";\t"):
-            raise DataError(f"{self._file} is not separated by commas; save it anew as CSV with commas")
+        if len(self.columns) == 1 and any(mark in self.columns[0] for mark in ";\t,"):
+            raise DataError(f"{self._file} is not separated by commas (tabs in .tsv); save it anew as CSV with commas")
         twice = [name for name in dict.fromkeys(self.columns) if self.columns.count(name) > 1]
         if twice:
             raise DataError(f"{self._file} has the column {twice[0]!r} more than once; rename one")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vapo.core.grading import find_reference_rule
 from vapo.data.checks import Progress, RowProblem, check_pictures, check_texts
 from vapo.data.columns import DEFAULT_COLUMNS, Columns
 from vapo.data.pictures import MAX_PIXELS, PicturePolicy, open_picture
@@ -39,8 +40,10 @@ class Inspection:
     """What a data set holds. Spreads are over good rows, and None where there is none.
 
     `widths` and `heights` are in pixels, upright; `question_characters` in characters; `prompt_tokens` counts the
-    rendered prompt with its images under a processor, over `prompts_measured` rows. `true_claims` of `claims` are
-    true. `claims_per_row` and `images_per_row` count rows by their number of claims and images.
+    rendered prompt with its images under a processor, over `prompts_measured` rows. `wrapped_answers` counts those
+    that stood in a box or a tag, or behind "Answer:"; `unreadable_answers` are those that no rule of grading
+    understands. `true_claims` of `claims` are true. `claims_per_row` and `images_per_row` count rows by their number
+    of claims and images.
     """
 
     source: str
@@ -54,6 +57,8 @@ class Inspection:
     true_claims: int
     claims_per_row: dict[int, int]
     answer_kinds: dict[str, int]
+    wrapped_answers: int
+    unreadable_answers: tuple[str, ...]
     question_characters: Spread | None
     prompt_tokens: Spread | None
     prompts_measured: int
@@ -136,6 +141,8 @@ def inspect_samples(
         true_claims=sum(fact.true_claims for fact in good),
         claims_per_row=_count([fact.claims for fact in good]),
         answer_kinds=dict(Counter(fact.answer_kind for fact in good).most_common()),
+        wrapped_answers=sum(fact.is_wrapped for fact in good),
+        unreadable_answers=tuple(fact.unreadable for fact in good if fact.unreadable is not None),
         question_characters=_spread([fact.question_characters for fact in good]),
         prompt_tokens=_spread(tokens),
         prompts_measured=len(tokens),
@@ -164,6 +171,8 @@ class _Facts:
     claims: int
     true_claims: int
     answer_kind: AnswerKind
+    is_wrapped: bool
+    unreadable: str | None
     question_characters: int
 
 
@@ -173,6 +182,8 @@ def _note_facts(draft: Draft) -> _Facts:
         claims=len(draft.claims),
         true_claims=sum(claim.is_true for claim in draft.claims),
         answer_kind=classify_answer(draft.answer),
+        is_wrapped=draft.is_wrapped,
+        unreadable=draft.answer if find_reference_rule(draft.answer) is None else None,
         question_characters=len(draft.question),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 from vapo.data.inspection import Inspection, Spread
@@ -39,12 +40,26 @@ def _list_facts(inspection: Inspection) -> list[tuple[str, str]]:
         ("image height", f"{_write_spread(inspection.heights)} pixels"),
         ("question length", f"{_write_spread(inspection.question_characters)} characters"),
         ("answers", ", ".join(f"{number} {kind}" for kind, number in inspection.answer_kinds.items()) or "none"),
+        *_list_answer_facts(inspection),
         ("claims", _write_claims(inspection)),
         ("claims per row", _write_counts(inspection.claims_per_row, "row")),
     ]
     if inspection.prompt_tokens is not None:
         over = f"over {inspection.prompts_measured} prompts"
         facts.append(("prompt length", f"{_write_spread(inspection.prompt_tokens)} tokens, {over}"))
+    return facts
+
+
+def _list_answer_facts(inspection: Inspection) -> list[tuple[str, str]]:
+    facts: list[tuple[str, str]] = []
+    if inspection.wrapped_answers:
+        facts.append(
+            ("wrapped answers", f"{inspection.wrapped_answers} in a box or a tag, or behind 'Answer:'; unwrapped")
+        )
+    unreadable = inspection.unreadable_answers
+    if unreadable:
+        shown = ", ".join(repr(textwrap.shorten(answer, 60)) for answer in unreadable[:3])
+        facts.append(("unreadable answers", f"{len(unreadable)} that no response can match, such as {shown}"))
     return facts
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from vapo.core.grading import take_reference
 from vapo.data.claim_columns import read_claims
 from vapo.data.columns import Layout
 from vapo.data.picture_files import Folder
@@ -22,13 +23,14 @@ class NoImageError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A sample whose images are still as the row holds them."""
+    """A sample whose images are still as the row holds them; `is_wrapped` if its answer was taken out of something."""
 
     id: str
     images: tuple[object, ...]
     question: str
     answer: str
     claims: tuple[Claim, ...]
+    is_wrapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,11 @@ class RowReader:
         if self.require_claims and not claims:
             raise DataError("there are no claims about the image, and this algorithm trains on them")
         name = f"row-{index}" if self.layout.id is None else _read_field(row, self.layout.id, numbers=True)
-        return Draft(name, images, question, _read_field(row, self.layout.answer, numbers=True), claims)
+        written = _read_field(row, self.layout.answer, numbers=True)
+        answer = take_reference(written)
+        if written and not answer.strip():
+            raise DataError(f"{self.layout.answer} is empty but for what it is wrapped in")
+        return Draft(name, images, question, answer, claims, is_wrapped=answer != written)
 
     def find_folder(self, index: int) -> Folder | None:
         """Where the image paths of row `index` lead."""

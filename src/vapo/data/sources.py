@@ -28,8 +28,8 @@ def open_rows(source: object, split: str | None = "train") -> Rows:
 
     Args:
         source: the name of a data set on the Hugging Face hub; a folder that `save_to_disk` wrote, or that holds
-            Parquet or JSON Lines files; such a file, or a CSV file; a `datasets.Dataset` or `DatasetDict`; or a list
-            of dicts.
+            Parquet or JSON Lines files; such a file, or a CSV or TSV file; a `datasets.Dataset` or `DatasetDict`; or
+            a list of dicts.
         split: which part to read; None for the only one there is. A single file is the part `train`.
 
     Raises:
@@ -72,12 +72,12 @@ def _open_file(path: Path, split: str | None) -> Rows:
         return _open_parquet([path], path.parent, str(path))
     if path.suffix == ".jsonl":
         return JsonLinesRows([path], path.parent, str(path))
-    if path.suffix == ".csv":
+    if path.suffix in (".csv", ".tsv"):
         rows = CsvRows(path, path.parent, str(path))
         return ClaimLines(rows) if holds_claim_lines(rows.columns) else rows
     raise DataError(
         f"{path} has the unknown extension {path.suffix!r}; a data file ends in .parquet, .jsonl (one JSON object per "
-        "line) or .csv"
+        "line), .csv or .tsv"
     )
 
 
@@ -159,7 +159,7 @@ def _open_parquet(files: Sequence[Path], root: Path, source: str) -> Rows:
 
 
 def _open_hub(name: str, split: str | None) -> Rows:
-    if not _HUB_NAME.fullmatch(name) or name.endswith((".parquet", ".jsonl", ".json", ".csv")):
+    if not _HUB_NAME.fullmatch(name) or name.endswith((".parquet", ".jsonl", ".json", ".csv", ".tsv")):
         raise DataError(f"there is no file or folder {name}; check the path (a name on the hub reads OWNER/NAME)")
     datasets, constants = import_untyped("datasets"), import_untyped("huggingface_hub.constants")
     try:

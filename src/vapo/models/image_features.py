@@ -7,6 +7,7 @@ share them between rows. A model without it is refused by name.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,19 +53,36 @@ def freeze_vision(model: torch.nn.Module) -> int:
         ModelError: the model does not say which part of it is the language model.
     """
     module = find_feature_module(model)
-    # transformers 5 gives every model with a vision part this method; where it knows of no such part, it returns the
-    # model itself.
-    decoder = module.get_decoder()
-    if decoder is module:
-        raise ModelError(
-            f"{type(module).__name__} does not say which part of it is the language model, so its vision part cannot "
-            "be told; train it too"
-        )
+    decoder = _find_decoder(module, "train it too")
     language = {id(parameter) for parameter in decoder.parameters()}
     vision = [parameter for parameter in module.parameters() if id(parameter) not in language]
     for parameter in vision:
         parameter.requires_grad_(False)
     return sum(parameter.numel() for parameter in vision)
+
+
+def _find_decoder(module: torch.nn.Module, remedy: str) -> torch.nn.Module:
+    # transformers 5 gives every model with a vision part this method; where it knows of no such part, it returns the
+    # model itself.
+    decoder: torch.nn.Module = module.get_decoder()  # pyright: ignore
+    if decoder is module:
+        raise ModelError(
+            f"{type(module).__name__} does not say which part of it is the language model, so its vision part cannot "
+            f"be told; {remedy}"
+        )
+    return decoder
+
+
+def name_language_layers(model: torch.nn.Module) -> str:
+    """Return a pattern of the names of all linear layers of the language model, for adapters.
+
+    Raises:
+        ModelError: the model does not say which part of it is the language model.
+    """
+    decoder = _find_decoder(find_feature_module(model), "name the layers to adapt with lora_target_modules")
+    (place,) = [name for name, module in model.named_modules() if module is decoder]
+    linear = {name.split(".")[-1] for name, own in decoder.named_modules() if isinstance(own, torch.nn.Linear)}
+    return rf".*{re.escape(place)}\..*\.({'|'.join(sorted(linear))})"
 
 
 @contextmanager

@@ -18,6 +18,22 @@ def test_a_column_answer_goes_before_a_solution():
     assert accuracy_reward([FIVE], solution=["6"], answer=["5"]) == [1.0]
 
 
+def test_a_letter_stands_for_its_option_where_the_rows_have_them():
+    completion = r"\boxed{dog}"
+    assert accuracy_reward([completion] * 2, answer=["B", "B"], options=[["cat", "dog"], None]) == [1.0, 0.0]
+
+
+def test_the_share_of_answers_that_could_not_be_read_is_logged():
+    logged: dict[str, float] = {}
+    completions = [r"\boxed{5}", r"\boxed{6}", r"\boxed{\frac{1}{}", r"\boxed{x^}", r"\boxed{? ?}", "no box"]
+    rewards = accuracy_reward(completions, answer=["5"] * 6, log_metric=logged.__setitem__)
+    assert rewards == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    assert logged == {"unreadable_answers": 0.5}
+    logged.clear()
+    accuracy_reward(["no box"], answer=["5"], log_metric=logged.__setitem__)
+    assert logged == {}
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

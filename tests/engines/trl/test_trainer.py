@@ -324,11 +324,11 @@ class TestAnswers:
     def test_built_in_rewards_grade_by_a_solution(self, make_trainer, monkeypatch):
         graded = []
         monkeypatch.setattr(
-            "vapo.engines.trl.rewards.grade_answer", lambda text, reference: graded.append(reference) or 1.0
+            "vapo.engines.trl.rewards.read_reference", lambda value, column: graded.append((column, value)) or value
         )
         rows = make_rows().rename_column("answer", "solution")
         make_trainer(rows=rows, reward_funcs=None, max_steps=1).train()
-        assert graded == ["1"] * 8
+        assert graded == [("solution", "1")] * 8
 
     @pytest.mark.parametrize("reward_funcs", [None, accuracy_reward, [even_letters, accuracy_reward]])
     def test_no_answers_to_grade_by(self, make_trainer, reward_funcs):

@@ -10,7 +10,7 @@ _LEAD = (
     r"(?:(?:option|choice)\s*)?|(?:故?选|应选|选择|答案)?(?:选项|项|是|为|:)?\s*|it(?:'s|\s+is)\s+)"
 )
 _LETTER = r"(?:\(\s*([A-Ja-j])\s*\)|\[\s*([A-Ja-j])\s*\]|<\s*([A-Ja-j])\s*>|\\\{\s*([A-Ja-j])\s*\\\}|([A-Ja-j]))"
-_TAIL = r"\s*[.):、,;]?(?:\s*(?:is\s+(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice))?|项|选项))?"
+_TAIL = r"\s*[.):、,;!]?(?:\s*(?:is\s+(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice))?|项|选项))?"
 _SINGLE = re.compile(_LEAD + _LETTER + _TAIL, re.IGNORECASE)
 _WORD_AHEAD = r"(?=.*(?:[A-Za-z]{2}|[\u4e00-\u9fff]))"
 _WITH_TEXT = re.compile(
@@ -90,7 +90,7 @@ _SAYS = {
 }
 _SAID = re.compile(
     r"(yes|no|true|false|yeah|yep|nope|correct|incorrect|[\u4e00-\u9fff]{1,3})"
-    r"(?:$|\s*[,.;:!-]\s*(?P<rest>.*)|\s+(?P<more>(?:it|they|he|she|we|i|this|that|these|those|there|the|you)\b.*))",
+    r"(?:$|\s*[,.;:!(-]\s*(?P<rest>.*)|\s+(?P<more>(?:it|they|he|she|we|i|this|that|these|those|there|the|you)\b.*))",
     re.IGNORECASE | re.DOTALL,
 )
 _OTHER = re.compile(r"\b(?:yes|no|true|false|maybe|but|or)\b", re.IGNORECASE)

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from vapo.core.answers.choices import Letters, is_same_letters, read_letters, read_yes_or_no
 from vapo.core.answers.formula import list_symbols
-from vapo.core.answers.quantity import is_same_quantity, read_decimal_comma, read_quantity
+from vapo.core.answers.quantity import UNCOMPUTED, is_same_quantity, read_decimal_comma, read_quantity
 from vapo.core.answers.regions import is_same_region, is_same_relation, read_region, read_relation, read_variable
 from vapo.core.answers.sequences import is_same_items, read_items, read_matrix
 from vapo.core.answers.spelling import clean, split_outside
@@ -123,7 +123,7 @@ def _compare(given: str, wanted: str, time_limit_s: float) -> Comparison:
         for value in take_values(given):
             if not equal:
                 equal, why = rule.compare(clean(value), wanted, same)
-    return Comparison(equal, rule.name, why, equal or _can_read(given))
+    return Comparison(equal, rule.name, why, equal or (why != UNCOMPUTED and _can_read(given)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,8 @@ def _compare_letters(given: str, wanted: str, same: _Same) -> Verdict:
     right, answered = read_letters(wanted), read_letters(given)
     assert right is not None
     if answered is None:
+        if right.is_joined and read_figure(given):
+            return _compare_words(given, f"\\overline{{{wanted}}}", same)
         if right.text and same(given, right.text):
             return True, ""
         if len(wanted) == 1 and wanted.islower():
@@ -206,11 +208,21 @@ def _compare_dates(given: str, wanted: str, same: _Same) -> Verdict:
 
 def _compare_spans(given: str, wanted: str, same: _Same) -> Verdict:
     right, answered = read_span(wanted), read_span(given)
-    assert right is not None
+    if right is None:
+        parts = _read_ratio(given), _read_ratio(wanted)
+        equal = parts[0] is not None and parts[1] is not None and len(parts[0]) == len(parts[1])
+        return _decide(equal and all(map(same, parts[0] or (), parts[1] or ())), "the ratios differ")
     said = read_said_span(given) or (_read_fraction(given) if right[0] == ":" else None)
     if said is not None and right[0] in ":-":
         return _decide(said == right[1], "the numbers differ")
     return _decide(answered == right, "the numbers differ" if answered else "the answer is no range, ratio or score")
+
+
+def _read_ratio(text: str) -> list[str] | None:
+    """Read a ratio of expressions, such as `1 : \\sqrt{3} : 2`; None if the text is none."""
+    parts = split_outside(text, re.compile(r"\s*:\s*"))
+    is_ratio = len(parts) > 1 and all(part == "\\dots" or read_quantity(part) is not None for part in parts)
+    return parts if is_ratio else None
 
 
 def _read_fraction(text: str) -> tuple[str, ...] | None:
@@ -390,7 +402,8 @@ def _is_same_words(given: str, wanted: str) -> bool:
     one, other = spell_key(given), spell_key(wanted)
     if one == other:
         return bool(one)
-    return any(sign.isdigit() for sign in other) and one.replace(" ", "") == other.replace(" ", "")
+    is_loose = any(sign.isdigit() for sign in other) or "-" in given or "-" in wanted
+    return is_loose and one.replace(" ", "") == other.replace(" ", "")
 
 
 def _decide(equal: bool, why: str) -> tuple[bool, str]:
@@ -416,7 +429,7 @@ _RULES = (
     _Rule("yes or no", _reads(read_yes_or_no), _compare_yes_or_no, takes_values=False),
     _Rule("time", _reads(read_time), _compare_times),
     _Rule("date", _reads(read_date), _compare_dates),
-    _Rule("range or ratio", _reads(read_span), _compare_spans),
+    _Rule("range or ratio", lambda text: (read_span(text) or _read_ratio(text)) is not None, _compare_spans),
     _Rule("matrix", _reads(read_matrix), _compare_matrices),
     _Rule("interval", _reads(read_region), _compare_regions),
     _Rule("inequality", _reads(read_relation), _compare_relations),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
-from vapo.core.answers.formula import Tree, apply, number, parse_formula
+from vapo.core.answers.formula import Tree, apply, number, parse_formula, symbol
 from vapo.core.answers.units import Unit, is_same_dimension, read_unit, split_unit
 from vapo.core.answers.values import is_same_value, take_exactly, take_number
+
+UNCOMPUTED = "its value cannot be computed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,9 @@ _CHINESE = {sign: number for number, sign in enumerate("零一二三四五六七
 _CHINESE_NUMBER = re.compile(
     r"[零一二两三四五六七八九]?十?[一二三四五六七八九]?(?=$|[个只条人次本张颗棵辆支枝块名位种件头匹朵杯瓶])"
 )
+_CHINESE_SHARE = re.compile(
+    r"(百|\d+|[二两三四五六七八九]?十?[一二三四五六七八九]?)分之([\d.]+|[一二三四五六七八九]?十?[一二三四五六七八九]?)"
+)
 _PERCENT = re.compile(r"\s*(?:%|(?:percent|per\s*cent|pct|percentage)(?:\s+points)?)\s*$", re.IGNORECASE)
 
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
@@ -68,6 +74,9 @@ _DECIMAL = re.compile(r"[-+]?(\d*)(?:\.(\d*))?")
 
 
 _REMARK = re.compile(r"(.*\d\S*)\s*\(\s*([A-Za-z/^\d ]*[A-Za-z]{2}[A-Za-z/^\d ]*)\s*\)")
+_COMPOUND = re.compile(r"(\d+(?:\.\d+)?\s*[A-Za-z\u4e00-\u9fff]+)")
+_COMPOUNDS = re.compile(rf"{_COMPOUND.pattern}(?:\s*(?:,|and)?\s*{_COMPOUND.pattern})+")
+_MINUTES = re.compile(r"(\d+)°\s*(\d+)'")
 _SIGNED = re.compile(r"(?:negative|minus)\s+(?=[\d.\\])", re.IGNORECASE)
 _COMMA = re.compile(r"[-+]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)")
 
@@ -85,6 +94,12 @@ def read_quantity(text: str) -> Quantity | None:
         text = text[: percent.start()]
     elif percent:
         return None
+    minutes = _MINUTES.fullmatch(text)
+    if minutes:
+        return Quantity(number(Fraction(minutes[1]) + Fraction(minutes[2]) / 60), read_unit("°"))
+    parts = _COMPOUND.findall(text) if not percent and _COMPOUNDS.fullmatch(text) else []
+    if len(parts) > 1:
+        return _add_up([split_unit(part) for part in parts])
     before, unit = (text, None) if percent else split_unit(text)
     quantity = _read_value(before, unit, bool(percent))
     if quantity is None and unit is not None:
@@ -102,6 +117,21 @@ def _read_value(text: str, unit: Unit | None, is_percent: bool) -> Quantity | No
         return Quantity(tree, unit, is_percent)
     digits = (decimal[1] + (decimal[2] or "")).lstrip("0")
     return Quantity(tree, unit, is_percent, len(decimal[2] or ""), len(digits))
+
+
+def _add_up(parts: Sequence[tuple[str, Unit | None]]) -> Quantity | None:
+    """Add up what is said in several units of one kind, such as 3 hours 30 minutes, in the first of them."""
+    first = parts[0][1]
+    total = Fraction(0)
+    factor: Fraction | None = None
+    for number_text, unit in parts:
+        if first is None or unit is None or unit.is_noun or unit.dimensions != first.dimensions:
+            return None
+        if factor is not None and unit.factor >= factor:
+            return None  # they go down, from hours to minutes
+        factor = unit.factor
+        total += Fraction(number_text) * factor / first.factor
+    return Quantity(number(total), first)
 
 
 def spell_words(text: str) -> str:
@@ -129,13 +159,19 @@ def _spell_digits(text: str) -> str:
     ):
         top = share[1] if share[1] and share[1].isdigit() else "1"
         text = f"{top}/{_PARTS[share[2].lower()]}{text[share.end() :]}"
-    if text.startswith("百分之"):
-        text = f"{text[3:]}%"
+    share = _CHINESE_SHARE.fullmatch(text)
+    if share:
+        top = _read_chinese(share[2])
+        return f"{top}%" if share[1] == "百" else f"{top}/{_read_chinese(share[1])}"
     chinese = _CHINESE_NUMBER.match(text)
     if chinese and chinese[0]:
         text = f"{_count_chinese(chinese[0])}{text[chinese.end() :]}"
     text = re.sub(r"(?<=\d)\s*dozens?\b", r" \\times 12 ", text)
     return _SCALED.sub(lambda scale: f"\\times 10^{{{_SCALES[scale[1].lower()]}}} ", text)
+
+
+def _read_chinese(signs: str) -> str:
+    return signs if signs[:1].isascii() else str(_count_chinese(signs))
 
 
 def _count_chinese(signs: str) -> int:
@@ -173,15 +209,18 @@ def is_same_quantity(answer: Quantity, reference: Quantity) -> tuple[bool | None
         Whether they are the same, None if that cannot be computed; and why not.
     """
     if answer.unit and reference.unit:
-        if not is_same_dimension(answer.unit, reference.unit):
+        angles = {answer.unit.dimensions, reference.unit.dimensions} == {(("°", 1),), (("rad", 1),)}
+        if not angles and not is_same_dimension(answer.unit, reference.unit):
             return False, "the units measure different things"
     elif reference.unit and reference.unit.is_letter:
         return False, "the reference ends in a letter that may be a variable"
-    one, other = answer.tree, reference.tree
+    one, other = _take_radians(answer, reference), _take_radians(reference, answer)
     if answer.unit and reference.unit and not (answer.unit.is_generic or reference.unit.is_generic):
         ratio = answer.unit.factor / reference.unit.factor
         one = one if ratio == 1 else apply("mul", one, number(ratio))
-    same = is_same_value(one, other) or _is_rounded(answer, reference)
+    same = is_same_value(one, other)
+    if same is False:
+        same = _is_rounded(answer, reference)
     if not same and answer.is_percent != reference.is_percent:
         hundredth = number(Fraction(1, 100))
         one, other = (
@@ -189,7 +228,19 @@ def is_same_quantity(answer: Quantity, reference: Quantity) -> tuple[bool | None
             for tree, is_percent in ((one, answer.is_percent), (other, reference.is_percent))
         )
         same = is_same_value(one, other)
-    return same, "" if same else "the values differ" if same is False else "its value cannot be computed"
+    return same, "" if same else "the values differ" if same is False else UNCOMPUTED
+
+
+def _take_radians(one: Quantity, other: Quantity) -> Tree:
+    """Return the value of an angle in degrees in radians, where the other is written as a multiple of pi."""
+    is_in_degrees = one.unit is not None and one.unit.dimensions == (("°", 1),)
+    if is_in_degrees and (other.unit is None or other.unit.dimensions == (("rad", 1),)) and _holds_pi(other.tree):
+        return apply("div", apply("mul", one.tree, symbol("\\pi")), number(180))
+    return one.tree
+
+
+def _holds_pi(tree: Tree) -> bool:
+    return tree == symbol("\\pi") or any(map(_holds_pi, tree.parts))
 
 
 def _is_rounded(answer: Quantity, reference: Quantity) -> bool:

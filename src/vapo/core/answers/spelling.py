@@ -90,7 +90,7 @@ _TAGS = re.compile(r"</?(?:answer|strong|em|p|span|math|mark|code)>|<br\s*/?>|</
 _RENAMED = [
     (re.compile(pattern + (r"(?![A-Za-z])" if pattern[-1].isalpha() or pattern.endswith(")") else "")), text)
     for pattern, text in (
-        (r"\\[dtc]frac", r"\\frac"),
+        (r"\\(?:[dtc]|nice|s|x)frac", r"\\frac"),
         (r"\\[dt]binom", r"\\binom"),
         (r"\\(?:leq|leqslant|leqq)", r"\\le "),
         (r"\\(?:geq|geqslant|geqq)", r"\\ge "),
@@ -118,7 +118,7 @@ _RENAMED = [
         (r"\\(?:euro|texteuro)", "EUR "),
     )
 ]
-_CURRENCIES = {"€": "EUR", "£": "GBP", "¥": "CNY", "￥": "CNY", "₹": "INR", "₩": "KRW", "₽": "RUB"}
+_CURRENCIES = {"€": "EUR", "£": "GBP", "¥": "CNY", "￥": "CNY", "₹": "INR", "₩": "KRW", "₽": "RUB", "¢": "cents"}
 _LEAD = re.compile(
     r"\s*(?:(?:so|thus|hence|therefore|and)?,?\s*(?:the|my)?\s*(?:final|correct|right|best)?\s*(?:answer|ans|result|"
     r"solution)\s*(?:\s+is\b|\s+are\b|:|\s+=|=|(?=\s[\d\\(]))\s*:?|\\(?:approx|sim)(?![A-Za-z])\s*|~\s*(?=[\d.])|=\s*"
@@ -147,13 +147,21 @@ def clean(text: str) -> str:
     while before != text:
         before = text
         text = _WRAPPED.sub(r" \1 ", text)
+    text = re.sub(r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}", r"\\frac{\1}{\2}", text)
     for pattern, name in _RENAMED:
         text = pattern.sub(name, text)
     text = _DROPPED.sub("", text)
     text = re.sub(r"(?<!\\)\\[()\[\]]", " ", text)
     text = re.sub(r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\}|°|\{°\})", "°", text)
     text = re.sub(r"\\circ(?![A-Za-z])", "°", text)
-    text = text.replace("\\%", "%").replace("\\#", "#").replace("\\&", "and").replace("\\_", "_")
+    text = (
+        text.replace("‰", "\\times 10^{-3}")
+        .replace("\\%", "%")
+        .replace("\\#", "#")
+        .replace("\\&", "and")
+        .replace("\\_", "_")
+    )
+    text = re.sub(r"_\{(\w)\}(?!\w)", r"_\1", text)
     text = re.sub(r"\^\s*(?:o|\{o\})(?![A-Za-z])", "°", text)
     text = re.sub(r"(?<=\d)\{,\}(?=\d{3})|(?<=\d)\\,(?=\d{3}(?!\d))", ",", text)
     text = _spell_operators(text)

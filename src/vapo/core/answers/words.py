@@ -64,7 +64,9 @@ def _compose(text: str) -> str:
 
 def is_text(text: str) -> bool:
     """Tell whether a text has words: two letters beside each other, or a sign of another script."""
-    return bool(re.search(r"(?<![\\A-Za-z])[A-Za-z]*[A-Za-z]\.?[A-Za-z]|[A-Za-z]\d|\d[A-Za-z]|[^\x00-\x7f°]", text))
+    return bool(
+        re.search(r"(?<![\\A-Za-z])[A-Za-z]*[A-Za-z]\.?[A-Za-z]|[A-Za-z]\d|\d(?:_\w|[A-Za-z])|[^\x00-\x7f°]", text)
+    )
 
 
 _CLOCK = re.compile(
@@ -80,6 +82,7 @@ def read_time(text: str) -> tuple[int, bool] | None:
     """
     if text.casefold() in ("noon", "midnight"):
         return (12 * 3600 if text.casefold() == "noon" else 0), True
+    text = re.sub(r"点(\d{1,2})分?", r":\1", text.replace("点半", ":30"))
     clock = _CLOCK.fullmatch(text.strip())
     if clock is None or (clock[2] is None and clock[4] is None and (clock[5] or "hours") == "hours"):
         return None

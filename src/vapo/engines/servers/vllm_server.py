@@ -124,7 +124,7 @@ class ServerEngine:
             kind = _ServerError if error.code == 500 else ModelError
             raise kind(f"{who} answered {path} with {error.code}: {message}") from error
         except (OSError, HTTPException) as error:
-            reason = error.reason if isinstance(error, URLError) else error
+            reason = error.reason if isinstance(error, URLError) else str(error) or type(error).__name__
             raise ModelError(f"{who} cannot be reached ({reason}); is `vllm serve` running?") from error
         except (ValueError, TypeError) as error:
             raise ModelError(f"{who} answered {path} with what is no JSON object; is it `vllm serve`?") from error

@@ -124,7 +124,8 @@ class SampleReader:
         if self.requires_claims and not read_images(row, layout):
             raise DataError("the row has claims but no image to check them against")
         if self.requires_answers:
-            _read_answer(row)
+            name = find_answer(row) or "answer"
+            read_reference(row.get(name), name)
         return claims
 
     def read(self, row: Mapping[str, Any], where: str) -> Sample:
@@ -137,11 +138,12 @@ class SampleReader:
             claims = self.check(row)
         except DataError as error:
             raise DataError(f"{where}: {error}; mend the row or leave it out") from error
+        answer = row.get(find_answer(row) or "answer")
         return Sample(
             id=str(row.get("id", where)),
             images=tuple(list_images(row)),
             question=_last_user_text(row["prompt"]),
-            answer=_read_answer(row) if self.requires_answers else str(row.get(find_answer(row) or "", "")),
+            answer="" if answer is None else str(answer),
             claims=claims,
         )
 
@@ -166,11 +168,6 @@ def keep_text_plain(prompt: Any, neutralise: Callable[[str], str]) -> Any:
         {**message, "content": plain(message["content"])} if message["role"] == "user" else message
         for message in prompt
     ]
-
-
-def _read_answer(row: Mapping[str, Any]) -> str:
-    name = find_answer(row)
-    return read_reference(row[name] if name is not None else None, name or "answer")
 
 
 def _last_user_text(prompt: Any) -> str:

@@ -77,7 +77,11 @@ def qwen_tokenizer(chat_template: str) -> PreTrainedTokenizerFast:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     markers = {text: i for i, text in (SPECIAL_TOKENS | TOOL_TOKENS).items()}
     vocabulary = {letter: i for i, letter in enumerate(alphabet)} | spelled | markers
-    words = Tokenizer(models.WordLevel(vocabulary | {"<unk>": UNKNOWN}, unk_token="<unk>"))
+    taken = {*vocabulary.values(), UNKNOWN}
+    others = {
+        f"<{i}>": i for i in range(VOCABULARY_SIZE) if i not in taken
+    }  # so that whatever is sampled is told apart
+    words = Tokenizer(models.WordLevel(vocabulary | others | {"<unk>": UNKNOWN}, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words.decoder = decoders.ByteLevel()
     words.add_special_tokens(list(SPECIAL_TOKENS.values()))

@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 import trl
 from datasets import Dataset
+from engines.trl.trl_tests.qwen_tokens import VOCABULARY_SIZE, qwen_tokenizer
 from PIL import Image
 from tiny_models import save_tiny, tiny_tokenizer
 from tiny_models.qwen import build_qwen2_5_vl
 from tiny_models.tokens import text_options
 from transformers import Qwen2Config, Qwen2ForSequenceClassification, set_seed
 
-from engines.trl.trl_tests.qwen_tokens import VOCABULARY_SIZE, qwen_tokenizer
-
 CLAIMS = [{"text": "there is a cat", "is_true": True}, {"text": "the sky is green", "is_true": False}]
-NUM_ROWS = {"train": 3, "test": 2}
+NUM_ROWS = {"train": 2, "test": 2}
 FAMILIES = {
     "Gemma3For": "gemma3",
     "Qwen2_5_VLFor": "qwen2_5_vl",
@@ -76,26 +75,29 @@ def _save_tool_caller(folder: Path) -> None:
 
 
 def _save_rows(folder: Path, *, claims: bool, images_per_row: int) -> None:
-    """Save rows as each of the configurations that TRL's tests ask for; all are conversations about pictures."""
-    folder.mkdir(parents=True)
-    configs = ("standard_prompt_only", "conversational_prompt_only")
-    rng = np.random.default_rng(0)
-    for split, count in NUM_ROWS.items():
-        rows = Dataset.from_list([_make_row(number, rng, claims, images_per_row) for number in range(count)])
-        rows.to_parquet(folder / f"{split}.parquet")
-    files = "".join(f"    - {{split: {split}, path: {split}.parquet}}\n" for split in NUM_ROWS)
-    listed = "".join(f"- config_name: {name}\n  data_files:\n{files}" for name in configs)
-    (folder / "README.md").write_text(f"---\nconfigs:\n{listed}---\n")
+    """Save conversations about pictures; `format` says whether those that TRL has under the name are plain text."""
+    listed = ""
+    for form in ("standard", "conversational"):
+        config = f"{form}_prompt_only"
+        (folder / config).mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        files = ""
+        for split, count in NUM_ROWS.items():
+            rows = [{**_make_row(number, rng, images_per_row), "format": form} for number in range(count)]
+            rows = [{**row, "claims": CLAIMS} for row in rows] if claims else rows
+            Dataset.from_list(rows).to_parquet(folder / config / f"{split}.parquet")
+            files += f"  - {{split: {split}, path: {config}/{split}.parquet}}\n"
+        listed += f"- config_name: {config}\n  data_files:\n{files}"
+    (folder / "README.md").write_text(f"---\nconfigs:\n{listed}---\n", encoding="utf-8")
 
 
-def _make_row(number: int, rng: np.random.Generator, claims: bool, images_per_row: int) -> dict[str, Any]:
+def _make_row(number: int, rng: np.random.Generator, images_per_row: int) -> dict[str, Any]:
     images = [
         Image.fromarray(rng.integers(0, 255, (28, 28 + 14 * place, 3)).astype("uint8"))
         for place in range(1 + number % images_per_row)
     ]
-    row: dict[str, Any] = {"prompt": [{"role": "user", "content": f"What is it? {number}"}]}
-    row |= {"images": images} if images_per_row > 1 else {"image": images[0]}
-    return row | ({"claims": CLAIMS} if claims else {})
+    pictures: dict[str, Any] = {"images": images} if images_per_row > 1 else {"image": images[0]}
+    return {"prompt": [{"role": "user", "content": f"What is it? {number}"}], **pictures}
 
 
 def _save_reward_model(folder: Path) -> None:
