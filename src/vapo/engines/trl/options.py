@@ -174,7 +174,7 @@ def _read_file(path: Path, known: Sequence[str]) -> dict[str, Any]:
         config: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
         raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path} must hold options as 'name: value' lines")
