@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 
 from vapo.core.answers.comparison import TIME_LIMIT_S, Comparison, compare_answers, find_rule
+from vapo.core.answers.options import read_options
+from vapo.types import Sample
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
@@ -63,6 +65,15 @@ def grade_answer(
     if answer is None:
         return 0.0
     return float(compare_with_reference(answer, reference, options, time_limit_s).equal)
+
+
+def grade_sample(completion: str, sample: Sample) -> float:
+    """Grade the answer of a completion to a sample, whose question may list the options behind letters.
+
+    Raises:
+        RuntimeError: math-verify is needed and cannot be run at all.
+    """
+    return grade_answer(completion, sample.answer, read_options(sample.question))
 
 
 def compare_with_reference(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from vapo.core.answers.options import read_options
 from vapo.core.grading import compare_with_reference, extract_answer, grade_format, take_reference
 from vapo.core.math_equality import MAX_CHARACTERS
 from vapo.data.columns import ANSWER_COLUMNS, find_answer
 from vapo.data.texts import read_text
+from vapo.engines.trl.rows import last_user_text
 from vapo.errors import DataError
 
 NO_ANSWERS = (
@@ -30,7 +32,8 @@ def accuracy_reward(
     Args:
         completions: as TRL hands them over.
         answer: the reference answers; None takes them from the column that the rows have in its place.
-        options: the texts behind A, B, ... of each row, where the rows have such a column.
+        options: the texts behind A, B, ... of each row, where the rows have such a column; None looks for them in the
+            prompts.
         log_metric: takes the share of answers in boxes that no rule could read, as `unreadable_answers`.
         columns: the other columns of the rows.
 
@@ -42,11 +45,12 @@ def accuracy_reward(
         raise DataError(NO_ANSWERS)
     answers = columns[name] if answer is None else answer
     references = [read_reference(reference, name) for reference in answers]
-    choices = [None] * len(references) if options is None else options
+    if options is None:
+        options = [read_options(last_user_text(prompt)) for prompt in columns.get("prompts", [""] * len(references))]
     boxed = [extract_answer(completion_text(completion)) for completion in completions]
     compared = [
         None if box is None else compare_with_reference(box, reference, choice)
-        for box, reference, choice in zip(boxed, references, choices, strict=True)
+        for box, reference, choice in zip(boxed, references, options, strict=True)
     ]
     read = [comparison.answer_read for comparison in compared if comparison is not None]
     if log_metric is not None and read:

@@ -140,7 +140,7 @@ class SampleReader:
         return Sample(
             id=str(row.get("id", where)),
             images=tuple(list_images(row)),
-            question=_last_user_text(row["prompt"]),
+            question=last_user_text(row["prompt"]),
             answer=_read_answer(row) if self.requires_answers else str(row.get(find_answer(row) or "", "")),
             claims=claims,
         )
@@ -173,7 +173,8 @@ def _read_answer(row: Mapping[str, Any]) -> str:
     return read_reference(row[name] if name is not None else None, name or "answer")
 
 
-def _last_user_text(prompt: Any) -> str:
+def last_user_text(prompt: Any) -> str:
+    """Return the text of a prompt, or of its last message by the user."""
     if isinstance(prompt, str):
         return prompt
     content = next((message["content"] for message in reversed(prompt) if message["role"] == "user"), "")
