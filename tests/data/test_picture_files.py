@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from engines.openai_stub import Reply, run_stub
 
 from vapo.data.picture_files import Folder, download_picture, find_picture, is_url
 from vapo.errors import DataError
@@ -91,7 +92,8 @@ class _Pictures(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[str]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("VAPO_IMAGE_HOSTS", "127.0.0.1")
     with HTTPServer(("127.0.0.1", 0), _Pictures) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -111,3 +113,18 @@ def test_a_huge_download_is_cut_off(server: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("vapo.data.picture_files.MAX_DOWNLOAD_BYTES", 3)
     with pytest.raises(DataError, match="has more than"):
         download_picture(f"{server}/a.png", allow_urls=True)
+
+
+def test_an_address_of_this_machine_is_refused_with_the_remedy(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VAPO_IMAGE_HOSTS")
+    with pytest.raises(DataError, match=r"of a private network or of this machine; .* VAPO_IMAGE_HOSTS"):
+        download_picture(f"{server}/a.png", allow_urls=True)
+
+
+def test_a_slow_download_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAPO_IMAGE_HOSTS", "127.0.0.1")
+    monkeypatch.setattr("vapo.data.picture_files.DOWNLOAD_TIMEOUT_S", 0.3)
+    with run_stub() as stub:
+        stub.script["/a.png"] = [Reply(b"", fault="body")]
+        with pytest.raises(DataError, match=r"could not be fetched: it was not whole within 0\.3 s"):
+            download_picture(f"{stub.url}/a.png", allow_urls=True)

@@ -1,17 +1,27 @@
 from __future__ import annotations
 
+import base64
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from vapo.data.picture_files import Folder
-from vapo.data.pictures import PILLOW_MAX_PIXELS, PicturePolicy, measure_picture, open_picture
+from vapo.data.pictures import (
+    FORMATS,
+    PILLOW_MAX_PIXELS,
+    PicturePolicy,
+    is_stored_as_shown,
+    measure_picture,
+    open_picture,
+)
 from vapo.errors import ConfigError, DataError
 
 POLICY = PicturePolicy()
@@ -171,3 +181,139 @@ def test_the_limit_can_be_moved(png: bytes) -> None:
 def test_an_impossible_limit_is_refused(max_pixels: int) -> None:
     with pytest.raises(ConfigError, match="max_pixels"):
         PicturePolicy(max_pixels=max_pixels)
+
+
+def make_tiled_tiff(side: int, tile: int) -> bytes:
+    """Write a TIFF of one tile, deflated, that is larger than the image."""
+    content = zlib.compress(bytes(3 * tile * tile), 9)
+    tags = {
+        256: side,
+        257: side,
+        258: 8,
+        259: 8,
+        262: 2,
+        277: 3,
+        284: 1,
+        322: tile,
+        323: tile,
+        324: 0,
+        325: len(content),
+    }
+    tags[324] = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + content
+
+
+def test_a_tiff_in_tiles_far_larger_than_itself_is_refused(tmp_path: Path) -> None:
+    content = make_tiled_tiff(64, 5000)
+    assert len(content) < 100_000
+    for look in (open_picture, measure_picture):
+        with pytest.raises(DataError, match=r"64 x 64 in tiles of 5000 x 5000 pixels .*save it anew, without tiles"):
+            look(content, None, POLICY)
+    assert open_bytes(make_tiled_tiff(64, 256)).size == (64, 64)
+
+
+def test_a_jpeg_of_many_scans_is_refused(photo: Image.Image) -> None:
+    content = encode(photo, "JPEG", progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    for look in (open_picture, measure_picture):
+        with pytest.raises(DataError, match="more than 100 scans"):
+            look(content[:-2] + 100 * last + content[-2:], None, POLICY)
+        look(content, None, POLICY)
+
+
+def make_icon(content: bytes) -> bytes:
+    """Write an ICO that says it is 16 x 16 and holds a PNG."""
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(content), 22) + content
+
+
+def test_an_icon_is_as_large_as_what_it_holds(photo: Image.Image) -> None:
+    for look in (open_picture, measure_picture):
+        with pytest.raises(DataError, match="96 x 64 = 6144 pixels, more than the 6143 allowed"):
+            look(make_icon(encode(photo)), None, PicturePolicy(max_pixels=6143))
+        with pytest.raises(DataError, match=r"truncated or broken: .*more memory .*decompression bomb"):
+            look(make_icon(make_bomb(12_000, 12_000)), None, POLICY)
+
+
+BOMBS = {
+    # 64 x 64 by its own word, with 8000 x 8000 coded pixels
+    "avif": (
+        b"c-muNU{FXasVqn=%S>Yc0uY^>nP!-qnV9D5Xy^nKdYzkElE?r7iWw<6MNl?FL1uCZ0~+8f$SlbPvlxL`E;A=T8N_h`@fjhaj"
+        b"KT~IOuv9^jm*rvG`LzRASaax%1bOWFm%q($p_n&m03_!0HnP$3zGAJv`A)gK`PWf2PhUO$gIc&2{3bTZ~!Tu#4<zYMtL5PkZ"
+        b"^K-PElTRP6g0pUIw-XppbZGK`zWsK!>p~GBvXR^)ltAB$fy<aB<6jwyXdAt%D=OM8W6<tAxw(_O?_e4uyG+K=qO5&jqg4d?I"
+        b"!0Xo6zA!J8Fl3N+77Sg7gsUz3fmWsy}@^97Cv&gQ8C+D#GXHlICx>e~$4584h!X7k=&E}p~VUu3c7&ciyx>4#EYPf6knTCM&"
+        b"u_Ct%A_&K(<@gmXZ&qb6oeSTgS;y&ZLqs8583pZ+6w=Vy<;r_zdv{?pC|Kgsr#=hBT^=w9X_C1{hj?Z%r3Cp#;mVIxh>$3m4"
+        b"s%0;S?}6jD(~|XDPF~kIBC|Bi|IzM;969=Pc%$}d(A4m7VhsN)VY_e7^xJ6xe}y=|)wTF63OKF&qgUX{bgr~{Em;fsCBKXBN"
+        b"#K50v@tZ>s&~4I@Rw%!B~i3<_1>XsHjTpC0RW+irmO"
+    ),
+    # 3000 x 3000 in blocks of 4 x 4
+    "jp2": (
+        b"c-muNVBpCLP*C9IYUg5LU=T?wsVvAUFj4@r8KAT-kj?<oVwo8!MGOqwJHVKcogJixfj>Dvr-%{E6l7rF`v6p&{NMk7AcH1I2"
+        b"&xzk(D;n(jEw(-7<fQT238RHKZZfr!NJ2L02%#HVNhjYbS_FwEJ;mKNUBuuFG$Vv3UGB-C`&CW&dkqKFw!&CGx<M(0pte;zI"
+        b">oLlmGoMVEM-|{{x8l!)V{24krF5a02NEAmRs8J%c}(z@}0j%sn6sRsdGtpiY#KJi;=P3Gyxd&j1wt?*J0}fX&-@rH7hdvBn"
+        b"|Ta|cj;h|SyeWLOCnLNb?Rf_zJfjYIWe;8zkN7K=)Ik}ZS^Az4N;LB6G67MQ^5!$BFb{684~Gsu5nCXvk~7~nadc36DW_)+6"
+        b"WjUP3B)c8^3M~xpf9=Guv6V_7$HGshXn*glaX6y"
+    ),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+@pytest.mark.parametrize(("kind", "megabytes"), [("avif", 40), ("jp2", 120)])
+def test_what_a_decoder_takes_is_not_taken_here(kind: str, megabytes: int, tmp_path: Path) -> None:
+    if kind == "avif" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    (tmp_path / "bomb").write_bytes(zlib.decompress(base64.b85decode(BOMBS[kind])))
+    code = (
+        "from pathlib import Path\n"
+        "from vapo.data.pictures import PicturePolicy, measure_picture\n"
+        "def peak(): return int(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])\n"
+        "content, before = Path('bomb').read_bytes(), peak()\n"
+        "measure_picture(content, None, PicturePolicy())\n"
+        "print((peak() - before) // 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < megabytes
+
+
+@pytest.mark.parametrize("format", [name for name in FORMATS if name != "MPO"])
+def test_every_format_is_read(photo: Image.Image, format: str) -> None:
+    Image.init()
+    if format not in Image.SAVE:
+        pytest.skip(f"this Pillow writes no {format}")
+    image = photo.quantize() if format == "GIF" else photo
+    options = {"lossless": True} if format == "WEBP" else {"sizes": [photo.size]} if format == "ICO" else {}
+    content = encode(image, format, **options)
+    opened = open_bytes(content)
+    assert opened.size == measure_picture(content, None, POLICY) == photo.size
+    if format not in ("JPEG", "AVIF"):
+        assert opened.tobytes() == image.convert("RGB").tobytes()
+    for kept in (0.5, 0.9):
+        with pytest.raises(DataError, match="image"):
+            measure_picture(content[: int(len(content) * kept)], None, POLICY)
+
+
+@pytest.mark.parametrize("format", ["JPEG2000", "AVIF"])
+def test_formats_read_elsewhere_turn_and_blend_alike(photo: Image.Image, format: str) -> None:
+    if format == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    layer = Image.new("RGBA", (40, 30), (255, 0, 0, 0))
+    assert open_bytes(encode(layer, format)).getpixel((20, 15)) == (255, 255, 255)
+    if format == "AVIF":
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        content = encode(photo, format, exif=exif)
+        assert open_bytes(content).size == measure_picture(content, None, POLICY) == (64, 96)
+
+
+def test_an_endless_file_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(DataError, match=r"a\.png' has more than 1024 MiB"):
+        open_picture("a.png", Folder(tmp_path, tmp_path), POLICY)
+
+
+def test_a_file_that_shows_another_picture_than_is_meant_is_told(photo: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for content, same in ((encode(photo), True), (encode(photo, exif=exif), False), (make_icon(encode(photo)), False)):
+        assert is_stored_as_shown(content, open_bytes(content), POLICY) is same

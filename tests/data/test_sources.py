@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,38 @@ def test_a_broken_saved_folder_is_named(tmp_path: Path) -> None:
     next(folder.glob("*.arrow")).unlink()
     with pytest.raises(DataError, match="saved cannot be read: "):
         open_rows(folder)
+
+
+@pytest.mark.parametrize("way", ["absolute", "upwards", "link", "no file", "number"])
+def test_a_saved_folder_may_name_no_files_of_others(tmp_path: Path, way: str) -> None:
+    for name in ("mine", "others"):
+        Dataset.from_list(ROWS).save_to_disk(tmp_path / name)
+    record, theirs = tmp_path / "mine" / "state.json", next((tmp_path / "others").glob("*.arrow"))
+    if way == "link":
+        (tmp_path / "mine" / "link.arrow").symlink_to(theirs)
+    names = {"absolute": str(theirs), "upwards": f"../others/{theirs.name}", "link": "link.arrow", "no file": "."}
+    state = json.loads(record.read_text())
+    record.write_text(json.dumps({**state, "_data_files": [{"filename": names.get(way, 5)}]}))
+    with pytest.raises(DataError, match=r"mine cannot be read: .*state\.json names the file .* none in it"):
+        open_rows(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("name", ["../others", "/{others}", "..", "", "a::http://localhost", 5])
+def test_a_saved_folder_may_name_no_splits_elsewhere(tmp_path: Path, name: str | int) -> None:
+    Dataset.from_list(ROWS).save_to_disk(tmp_path / "others")
+    DatasetDict(train=Dataset.from_list(ROWS)).save_to_disk(tmp_path / "mine")
+    named = name.format(others=tmp_path / "others") if isinstance(name, str) else name
+    (tmp_path / "mine" / "dataset_dict.json").write_text(json.dumps({"splits": [named]}))
+    with pytest.raises(DataError, match=r"mine cannot be read: .*dict\.json names the split .* no folder in it"):
+        open_rows(tmp_path / "mine", None)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"_data_files": {}}', "[" * 100_000])
+def test_a_saved_folder_without_a_record_of_its_files_is_named(tmp_path: Path, text: str) -> None:
+    Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved" / "state.json").write_text(text)
+    with pytest.raises(DataError, match=r"state\.json .*save the data set anew"):
+        open_rows(tmp_path / "saved")
 
 
 def test_what_cannot_be_read_by_row_is_refused() -> None:

@@ -18,7 +18,10 @@ CHAT = "/v1/chat/completions"
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer: JSON unless `body` is bytes; `fault` is "reset" (half of the body) or "stall" (for seconds)."""
+    """One answer: JSON unless `body` is bytes.
+
+    `fault` is "reset" (half of the body), "stall" (for seconds), or a drip without end, of "head" or "body".
+    """
 
     body: Any
     status: int = 200
@@ -48,7 +51,7 @@ class Stub:
 def run_stub(models: Sequence[str] = ("tiny",), **more: Any) -> Iterator[Stub]:
     """Serve until the context ends; paths without a script are not found."""
     stub = Stub("", {"/v1/models": [Reply({"data": [{"id": name, **more} for name in models]})]})
-    lock = threading.Lock()
+    lock, stopped = threading.Lock(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -70,6 +73,9 @@ def run_stub(models: Sequence[str] = ("tiny",), **more: Any) -> Iterator[Stub]:
             if reply.fault == "stall":
                 time.sleep(reply.seconds)
             try:
+                if reply.fault in ("head", "body"):
+                    self._drip(reply.fault)
+                    return
                 self.send_response(reply.status)
                 for name, value in {"Content-Type": "application/json", **reply.headers}.items():
                     self.send_header(name, value)
@@ -86,6 +92,17 @@ def run_stub(models: Sequence[str] = ("tiny",), **more: Any) -> Iterator[Stub]:
             except ConnectionError:  # the other side has stopped waiting
                 self.close_connection = True
 
+        def _drip(self, part: str) -> None:
+            self.close_connection = True
+            if part == "body":
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+            else:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Patience: ")
+            while not stopped.wait(0.02):
+                self.wfile.write(b" ")
+
         def log_message(self, *_: Any) -> None:
             pass
 
@@ -96,6 +113,7 @@ def run_stub(models: Sequence[str] = ("tiny",), **more: Any) -> Iterator[Stub]:
     try:
         yield stub
     finally:
+        stopped.set()
         server.shutdown()
         thread.join()
         server.server_close()

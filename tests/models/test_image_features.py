@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 import torch
 from engines.prober_contract import encode_prompt, make_sample
 from tiny_models import FAMILIES, build_tiny
 from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling
 
 from vapo.errors import ModelError
-from vapo.models.image_features import find_feature_module, freeze_vision, shared_image_features, told_images_per_row
+from vapo.models.image_features import (
+    find_feature_module,
+    freeze_vision,
+    name_language_layers,
+    shared_image_features,
+    told_images_per_row,
+)
 from vapo.models.images import ImageInputs, process_images, take_image_inputs
 from vapo.models.vision_tokens import (
     find_image_token_id,
@@ -80,6 +91,56 @@ def test_shared_features_are_those_of_plain_rows(family, monkeypatch):
             torch.testing.assert_close(layer, expected_layer, atol=1e-6, rtol=0)
 
 
+@dataclass
+class Features(BaseModelOutputWithPooling):
+    deepstack_features: Any = None
+    indicators: Any = None  # a field of a family's own
+
+
+class FormOfFeatures:
+    """A family that gives each prompt's two pictures, of one and two tokens, in a form of its own."""
+
+    def __init__(self, form):
+        self._form, self._embeddings = form, torch.nn.Embedding(1, 1)
+
+    def get_input_embeddings(self):
+        return self._embeddings
+
+    def get_image_features(self, pixel_values):
+        return self._form([pixel_values[:1], pixel_values[1:]])
+
+
+FORMS = {
+    "one tensor": lambda two: Features(pooler_output=torch.cat(two), hidden_states=(torch.zeros(7),)),
+    "a tensor for each": lambda two: Features(pooler_output=tuple(two)),
+    "states alone": lambda two: BaseModelOutput(last_hidden_state=torch.cat(two)),
+    "layers in one tensor": lambda two: Features(pooler_output=tuple(two), deepstack_features=[torch.cat(two)] * 2),
+    "layers split by picture": lambda two: Features(pooler_output=tuple(two), deepstack_features=[tuple(two)] * 2),
+    "layers by name": lambda two: Features(deepstack_features=[(3, two), (5, two)]),
+    "a field of its own": lambda two: Features(pooler_output=torch.cat(two), indicators=torch.cat(two)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_features_are_joined_in_the_form_that_a_family_gives(form):
+    module = FormOfFeatures(form)
+    pixels = [torch.arange(3.0)[:, None] + 10 * prompt for prompt in range(2)]
+    with shared_image_features(module, [1, 0, 1], [ImageInputs({"pixel_values": one}) for one in pixels], None):
+        joined = module.get_image_features(pixels[0])
+    six = [part for prompt in (1, 0, 1) for part in (pixels[prompt][:1], pixels[prompt][1:])]
+    expected = form(six)
+    assert [*joined] == [name for name in expected if name != "hidden_states"]
+    for name in joined:
+        assert flatten(joined[name]) == flatten(expected[name])
+
+
+def flatten(value) -> list:
+    """Return nested sequences as lists, and tensors as their numbers."""
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    return [flatten(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_freezing_the_vision_part_leaves_the_language_model(family):
     model, _ = build_tiny(family)
@@ -87,6 +148,17 @@ def test_freezing_the_vision_part_leaves_the_language_model(family):
     for name, parameter in model.named_parameters():
         assert parameter.requires_grad == (".language_model." in name or ".text_model." in name), name
     assert frozen == sum(p.numel() for p in model.parameters() if not p.requires_grad) > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_layers_of_the_language_model_are_its_linear_ones(family):
+    model, _ = build_tiny(family)
+    pattern = re.compile(name_language_layers(model))
+    named = {name for name, _ in model.named_modules() if pattern.fullmatch(name)}
+    linear = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    head = {name for name in linear if model.get_submodule(name) is model.get_output_embeddings()}
+    language = {name for name in linear - head if ".language_model." in name or ".text_model." in name}
+    assert named == {name for name in language if "vision" not in name} and len(named) >= 7
 
 
 def test_a_model_that_names_no_language_model_is_not_frozen():
@@ -98,6 +170,8 @@ def test_a_model_that_names_no_language_model_is_not_frozen():
 
     with pytest.raises(ModelError, match="NoDecoder does not say which part"):
         freeze_vision(NoDecoder())
+    with pytest.raises(ModelError, match="lora_target_modules"):
+        name_language_layers(NoDecoder())
 
 
 class TestImagesPerRow:

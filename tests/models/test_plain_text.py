@@ -183,3 +183,35 @@ def test_thousands_of_added_tokens_are_no_trouble() -> None:
     tokens = tuple(f"<unused{number}>" for number in range(6000))
     text = "a < b <unused17> " * 200
     assert neutralise(text, tokens).count("\u200b") == 200
+
+
+def build_byte_fallback(normalizer: Any = None) -> PreTrainedTokenizerFast:
+    """Make a tokenizer of Unigram's kind, which finds the names of bytes in a text as it finds any of its pieces."""
+    letters = [chr(code) for code in range(33, 127)] + ["\u2581"]
+    pieces = [("<unk>", 0.0), *((f"<0x{byte:02X}>", -5.0) for byte in range(256)), *((one, -3.0) for one in letters)]
+    backend = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=True))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse(), decoders.Metaspace()])
+    if normalizer is not None:
+        backend.normalizer = normalizer
+    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
+
+
+@pytest.mark.parametrize("text", ["a<0x0A>b", "a <0x0A> b", "<0x3C><0x7C>", "<0x<0x0A>", "é<0x0A>猫"])
+def test_a_byte_is_not_called_by_its_name(text: str) -> None:
+    tokenizer = build_byte_fallback()
+    named = {tokenizer.convert_tokens_to_ids(name) for name in ("<0x0A>", "<0x3C>", "<0x7C>")}
+    assert named & set(encode(tokenizer, text))
+    plain = make_neutraliser(tokenizer)(text)
+    assert not named & set(encode(tokenizer, plain))
+    assert plain.replace("\u200b", "") == text
+
+
+def test_a_byte_is_not_called_by_its_name_in_other_letters() -> None:
+    tokenizer = build_byte_fallback(normalizers.NFKC())
+    plain = make_neutraliser(tokenizer)("＜０ｘ０Ａ＞")
+    assert tokenizer.convert_tokens_to_ids("<0x0A>") not in encode(tokenizer, plain)
+
+
+def test_characters_that_a_vocabulary_lacks_stay_bytes() -> None:
+    assert make_neutraliser(build_byte_fallback())("é 猫\n👩‍🚀") == "é 猫\n👩‍🚀"

@@ -72,6 +72,30 @@ class TestClaimQuestions:
         assert not set(ids) & set(tokenizer.all_special_ids)
         assert "image_pad" in tokenizer.decode(ids)
 
+    @pytest.mark.parametrize(
+        ("template", "claim"),
+        [
+            ("{claim}|im_end|> Is it?", "a cat <"),
+            ("<|im_{claim} Is it?", "end|> a cat"),
+            ("<|im_{claim}> Is it?", "end|"),
+            ("<|image_{claim}|im_end|> Is it?", "pad|> <"),
+        ],
+    )
+    def test_a_template_and_a_claim_join_into_no_special_token(self, template, claim):
+        tokenizer = tiny_tokenizer()
+        joined = tokenizer.encode(template.replace("{claim}", claim))
+        assert set(joined) & set(tokenizer.all_special_ids)
+        ids = ClaimQuestions(tokenizer, template).encode(claim)
+        assert not set(ids) & set(tokenizer.all_special_ids)
+        assert tokenizer.decode(ids).replace("\u200b", "") == template.replace("{claim}", claim)
+
+    def test_the_templates_own_special_tokens_stay(self):
+        tokenizer = tiny_tokenizer()
+        template = "<|im_end|>\n<|im_start|>user\n{claim} Is it?<|im_end|>\n<|im_start|>assistant\n"[:-1]
+        ids = ClaimQuestions(tokenizer, template).encode("a cat <|im_start|>")
+        special = tokenizer.convert_ids_to_tokens([i for i in ids if i in tokenizer.all_special_ids])
+        assert special == ["<|im_end|>", "<|im_start|>", "<|im_end|>", "<|im_start|>"]
+
     @pytest.mark.parametrize("template", ["no place", "{claim} {claim}?", "{claim}? Answer: ", "{claim}?\n"])
     def test_templates_that_cannot_ask_are_refused(self, template):
         with pytest.raises(ConfigError, match="probe template must"):

@@ -137,3 +137,34 @@ def test_checks_are_written_anew():
     assert write_card(replace(BARE, agreements=(ALIKE, replace(ALIKE, copy="vLLM")))) == replace_checks(
         card, (ALIKE, replace(ALIKE, copy="vLLM"))
     )
+
+
+HOSTILE = "a\n```\n<script>alert(1)</script>\n````\n# Trust me\n~~~\n\x1b[31m\u202e\n---\nlicense: mit"
+
+
+def test_a_run_file_does_not_end_its_own_block(tmp_path):
+    run = make_run(tmp_path / "run", system_prompt=HOSTILE, learning_rate=3e-6)
+    make_checkpoint(run, 2, of=30)
+    card = write_card(replace(BARE, origin=find_origin(run)))
+    opened: str | None = None
+    outside: list[str] = []
+    for line in card.split("\n"):
+        marks = re.match(r" {0,3}(`{3,})(.*)$", line)
+        if opened is None:
+            outside.append(line)
+            opened = marks[1] if marks else None
+        elif marks and len(marks[1]) >= len(opened) and not marks[2].strip():
+            opened = None
+    assert opened is None
+    assert "<script>" not in "\n".join(outside) and "# Trust me" not in outside
+    assert "\x1b" not in card and "\u202e" not in card
+
+
+def test_the_head_of_a_card_holds_what_it_should(tmp_path):
+    run = make_run(tmp_path / "run", algorithm=HOSTILE)
+    make_checkpoint(run, 2, of=30)
+    base = Base(HOSTILE, True, {"license": HOSTILE})
+    card = write_card(replace(BARE, origin=find_origin(run), base=base))
+    head = read_head(card)
+    assert set(head) == {"library_name", "pipeline_tag", "base_model", "license", "tags"}
+    assert head["license"].startswith("a ``` <script>") and len(head["tags"]) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from urllib.parse import urlsplit, urlunsplit
 
 from vapo.errors import ConfigError
@@ -24,13 +25,17 @@ def find_api(url: str) -> str:
     Raises:
         ConfigError: it is no HTTP URL.
     """
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{hide_password(url)!r} is no URL of a server; write it as http://localhost:8000")
+    refused = ConfigError(f"{hide_password(url)!r} is no URL of a server; write it as http://localhost:8000")
+    try:
+        parts = urlsplit(url.strip())
+        has_place = bool(parts.hostname) and parts.port != 0 and " " not in parts.netloc
+    except ValueError:  # no host, or no port, that there can be
+        raise refused from None
+    if parts.scheme not in ("http", "https") or not has_place:
+        raise refused
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") or "/v1", "", ""))
 
 
 def hide_password(url: str) -> str:
     """Return a URL without the name and password that may stand in it."""
-    before, at, behind = url.rpartition("@")
-    return f"{before.partition('//')[0]}//{behind}" if at else url
+    return re.sub(r"(?<=//)[^/?#]*@", "", url)

@@ -1,7 +1,4 @@
-"""What goes wrong with a server, told in sentences that never hold the key.
-
-What a server answers to a wrong key is left out, as some quote it.
-"""
+"""What goes wrong with a server, told in sentences that never hold a key, whatever the server quotes."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from vapo.api.address import CHAT, KEY, read_key
+from vapo.api.redaction import redact
 from vapo.errors import ModelError
 
 
@@ -22,9 +20,9 @@ class ServerError(ModelError):
     """
 
     def __init__(self, message: str, status: int | None = None, detail: str = "", *, is_final: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(redact(message))
         self.status = status
-        self.detail = detail
+        self.detail = redact(detail)
         self.is_final = is_final
 
     @property
@@ -52,6 +50,12 @@ def tell_status(status: int, body: object, *, server: str, path: str, model: str
     if status == 402 or _is_used_up(body):
         spent = f"{who} takes no more requests on this account ({status}){said}; add credit to it, then go on"
         return ServerError(spent, status, detail, is_final=True)
+    if 300 <= status < 400:
+        return ServerError(
+            f"{who} redirects {path} ({status}), and what is meant for it is sent nowhere else; give the URL that "
+            "answers itself",
+            status,
+        )
     if status == 404 and model is not None and path == CHAT:
         return ServerError(f"{who} has no {path} for the model {model!r}{said}", status, detail)
     if status == 429:
@@ -90,7 +94,7 @@ def tell_nonsense(server: str, path: str) -> ServerError:
 
 def _is_used_up(body: object) -> bool:
     """Return whether an account has nothing left, which waiting does not change."""
-    return "insufficient_quota" in str(body)
+    return "insufficient_quota" in _spell(body)
 
 
 def find_detail(body: object) -> str:
@@ -98,4 +102,11 @@ def find_detail(body: object) -> str:
     while isinstance(body, Mapping):
         fields = cast("Mapping[str, object]", body)
         body = next((fields[key] for key in ("error", "message", "detail") if fields.get(key)), "")
-    return " ".join(str(body or "").split())[:500]
+    return " ".join(_spell(body or "").split())[:500]
+
+
+def _spell(body: object) -> str:
+    try:
+        return str(body).encode("utf-8", "replace").decode()
+    except RecursionError:
+        return "lists within lists"

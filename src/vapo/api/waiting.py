@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Mapping
@@ -9,10 +10,11 @@ from email.utils import parsedate_to_datetime
 
 MAX_BACK_OFF_S = 30.0
 _FIRST_S = 0.5
+_LEAST_S = 0.05
 
 
 def find_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds a server asks to wait; None if it does not say.
+    """Return how many seconds a server asks to wait; None if it does not say, or no number.
 
     Args:
         headers: of its answer; `Retry-After` is a number of seconds or a date, `Retry-After-Ms` milliseconds.
@@ -21,13 +23,28 @@ def find_retry_after(headers: Mapping[str, str]) -> float | None:
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         if name in named:
             try:
-                return max(0.0, float(named[name]) / unit)
+                seconds = float(named[name]) / unit
             except ValueError:
-                pass
+                continue
+            if math.isfinite(seconds):
+                return max(0.0, seconds)
     try:
         return max(0.0, parsedate_to_datetime(named["retry-after"]).timestamp() - time.time())
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
+
+
+def choose_wait(retry_after: float | None, failures: int, rng: random.Random) -> float:
+    """Return how many seconds to wait behind the n-th failure in a row: as long as the server asks, or the back-off.
+
+    A server that asks for no wait at all is left to the back-off, or it would be asked a thousand times a second.
+
+    Args:
+        retry_after: see `find_retry_after`.
+        failures: in a row, this one included.
+        rng: for the back-off.
+    """
+    return max(retry_after, _LEAST_S) if retry_after else back_off(failures, rng)
 
 
 def back_off(failures: int, rng: random.Random) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from vapo.claims.store.spending import Spending, read_spending
 from vapo.claims.store.store import Store
+from vapo.core.control_characters import show_on_one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def tell_contents(contents: Contents) -> list[tuple[str, str]]:
 
 def format_contents(contents: Contents) -> str:
     """Write what a store holds as lines of text for a terminal."""
-    return "\n".join(f"{name:<28} {figure}" for name, figure in tell_contents(contents))
+    return "\n".join(f"{name:<28} {show_on_one_line(figure)}" for name, figure in tell_contents(contents))
 
 
 def _tell(contents: Contents) -> Iterator[tuple[str, str]]:

@@ -8,9 +8,13 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from vapo import __version__
+from vapo.api.redaction import redact
 from vapo.cli import claims, compare, data, demo, diagnose, evaluate, export, lab, plan, recipes, train, verl
 from vapo.cli.parser import RAW, Parser
+from vapo.cli.terminal import plain_output
+from vapo.core.control_characters import show_controls
 from vapo.errors import VapoError
+from vapo.versions import tell_untested
 
 Command = Callable[[argparse.Namespace], int]
 INTERRUPTED = 130
@@ -23,12 +27,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if words[:1] == ["train"]:  # TRL's own parser reads this command's options
+            if not {"-h", "--help"} & set(words):
+                tell_untested(print_note)
             return train.train(words[1:])
         options = build_parser().parse_args(words)
+        tell_untested(print_note)
         command: Command = options.command
-        return command(options)
+        with plain_output():
+            return command(options)
     except VapoError as error:
-        print(f"vapo: {error}", file=sys.stderr)
+        print(f"vapo: {show_controls(redact(str(error)))}", file=sys.stderr)
         return 1
     except OSError as error:
         if error.filename is None:
@@ -38,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nvapo: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return INTERRUPTED
+
+
+def print_note(sentence: str) -> None:
+    """Print what a person should know beside what a command prints."""
+    print(f"vapo: {sentence}", file=sys.stderr)
 
 
 def build_parser() -> Parser:

@@ -69,6 +69,7 @@ def add_check(group: Commands) -> None:
         formatter_class=RAW,
     )
     parser.add_argument("folder", type=Path, help="folder that `vapo verl config` wrote")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the checkpoint")
     parser.set_defaults(command=check)
 
 
@@ -117,6 +118,6 @@ def convert(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> int:
     from vapo.engines.verl.check import check_run
 
-    checked = check_run(options.folder)
+    checked = check_run(options.folder, trust_remote_code=options.trust_remote_code)
     print(f"the run can start: {checked.num_rows} rows, {checked.num_nodes} machine(s)")
     return 0

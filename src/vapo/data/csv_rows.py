@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vapo.data.picture_files import Folder
+from vapo.data.texts import read_lines
 from vapo.errors import DataError
 
 _LARGEST_CELL = 16 * 1024 * 1024
@@ -32,7 +33,8 @@ class CsvRows:
         csv.field_size_limit(_LARGEST_CELL)
         try:
             with file.open(encoding="utf-8-sig", newline="") as stream:
-                reader = csv.reader(stream, delimiter="\t" if file.suffix == ".tsv" else ",", strict=True)
+                delimiter = "	" if file.suffix == ".tsv" else ","
+                reader = csv.reader(read_lines(stream, file), delimiter=delimiter, strict=True)
                 self.columns = tuple(name.strip() for name in next(reader, ()))
                 self._check_names()
                 for cells in reader:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from vapo.data.picture_files import Folder
+from vapo.data.texts import MAX_LINE, read_lines
 from vapo.errors import DataError
 
 
@@ -25,7 +26,7 @@ class JsonLinesRows:
         root: the folder that no image path may leave; relative paths start from a row's own file.
 
     Raises:
-        DataError: a file cannot be read.
+        DataError: a file cannot be read, or a line of it is longer than 32 MiB.
     """
 
     def __init__(self, files: Sequence[Path], root: Path, source: str) -> None:
@@ -47,7 +48,7 @@ class JsonLinesRows:
     def read(self, index: int) -> Mapping[str, Any]:
         with self._files[self._file_of[index]].open("rb") as stream:
             stream.seek(self._offset_of[index])
-            return _parse(stream.readline())
+            return _parse(stream.readline(MAX_LINE))
 
     def folder(self, index: int) -> Folder | None:
         return Folder(self._files[self._file_of[index]].parent, self._root)
@@ -61,7 +62,7 @@ class JsonLinesRows:
     def _index(self, number: int, file: Path, columns: dict[str, None]) -> None:
         with file.open("rb") as stream:
             offset = 0
-            for line, content in enumerate(stream, start=1):
+            for line, content in enumerate(read_lines(stream, file), start=1):
                 if content.strip(b" \t\r\n\xef\xbb\xbf"):
                     self._file_of.append(number)
                     self._offset_of.append(offset)

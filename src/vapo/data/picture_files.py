@@ -1,17 +1,18 @@
 """Find the bytes of an image that a row only names: by a path inside the data folder, or by a URL if allowed.
 
 A data set is somebody else's text. A path in it may not lead out of the data folder, by `..`, by a symbolic link or
-by being absolute, and no address is visited unless the user said so.
+by being absolute, and no address is visited unless the user said so; then none of the user's own network.
 """
 
 from __future__ import annotations
 
 import re
-import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from urllib.request import Request
 
+from vapo.api.web import fetch
 from vapo.errors import DataError
 
 MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024
@@ -61,22 +62,31 @@ def is_url(path: str) -> bool:
 
 
 def download_picture(url: str, allow_urls: bool) -> bytes:
-    """Fetch an image from a web address.
+    """Fetch an image from a web address, within 30 seconds in all.
+
+    Redirects are followed, and at every hop the address is checked: none of a private network or of this machine is
+    asked, unless the user named its host (`vapo.api.web.TRUSTED_HOSTS`).
 
     Args:
         url: an address that begins with http:// or https://.
         allow_urls: whether the user has allowed it.
 
     Raises:
-        DataError: URLs are not allowed, it is not a web address, it fails, or it has more than 64 MiB.
+        DataError: URLs are not allowed, it is not a web address or no public one, it fails, or it has more than
+            64 MiB.
     """
     if not allow_urls:
         raise DataError(f"image {url!r} is a URL; download it into the data folder, or pass --allow-urls")
     if not url.lower().startswith(("http://", "https://")):
         raise DataError(f"image {url!r} is no web address: only http:// and https:// are fetched")
     try:
-        with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT_S) as response:
-            content: bytes = response.read(MAX_DOWNLOAD_BYTES + 1)
+        content = fetch(
+            Request(url),
+            max_bytes=MAX_DOWNLOAD_BYTES,
+            seconds=DOWNLOAD_TIMEOUT_S,
+            only_public=True,
+            follow_redirects=True,
+        )
     except (OSError, ValueError, HTTPException) as error:  # urllib.error.URLError is an OSError
         raise DataError(f"image {url!r} could not be fetched: {error}") from error
     if len(content) > MAX_DOWNLOAD_BYTES:

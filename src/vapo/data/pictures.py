@@ -1,6 +1,7 @@
 """Open an image in any of the forms a row can hold it in, and bring it to upright RGB.
 
-Only raster formats are opened: Pillow's reader for EPS, for one, starts another program.
+Only raster formats are opened: Pillow's reader for EPS, for one, starts another program. What a file makes its decoder
+allocate is bounded before anything is decoded, by `max_pixels` and what is known of each format.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
 
+from vapo.data import confined_decoding
 from vapo.data.picture_files import Folder, download_picture, find_picture, is_url
 from vapo.errors import ConfigError, DataError
 
@@ -23,6 +25,11 @@ PILLOW_MAX_PIXELS = 2 * 89_478_485
 """Above this, Pillow itself refuses to open an image."""
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO")
 
+_OPENED_HERE = tuple(name for name in FORMATS if name not in confined_decoding.FORMATS)
+_MAX_FILE_BYTES = 2**30
+_MAX_SCANS = 100  # of a JPEG, each of which takes as long as the whole image; encoders make about ten
+_MAX_TILE_PIXELS = 2**24  # of a TIFF's tile that is larger than its image: an encoder may have one size for all
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 
@@ -71,17 +78,13 @@ def read_picture(value: object, folder: Folder | None, policy: PicturePolicy) ->
         value, folder, policy: as for `open_picture`.
 
     Raises:
-        DataError: it is null, not where it may be, or cannot be read.
+        DataError: it is null, not where it may be, larger than 1 GiB, or cannot be read.
     """
     if isinstance(value, Image.Image):
         stream = io.BytesIO()
         value.save(stream, "PNG")
         return stream.getvalue()
-    content = _locate(value, folder, policy)
-    try:
-        return content.read_bytes() if isinstance(content, Path) else content
-    except OSError as error:
-        raise DataError(f"image {str(content)!r} cannot be read: {error.strerror or error}") from error
+    return _read(_locate(value, folder, policy))
 
 
 def measure_picture(value: object, folder: Folder | None, policy: PicturePolicy) -> tuple[int, int]:
@@ -112,13 +115,32 @@ def measure_picture(value: object, folder: Folder | None, policy: PicturePolicy)
     return (height, width) if sideways else (width, height)
 
 
+def is_stored_as_shown(content: bytes, picture: Image.Image, policy: PicturePolicy) -> bool:
+    """Return whether readers that neither turn an image upright nor lay it on white see the same picture in its file.
+
+    Args:
+        content: the encoded image.
+        picture: the same as `open_picture` returned it.
+        policy: what may be opened.
+
+    Raises:
+        DataError: as for `open_picture`.
+    """
+    if confined_decoding.is_confined(content):
+        return False  # a reader without its bounds need not open it at all
+    with _open_lazily(content, None, policy) as image:
+        _load(image)
+        return image.size == picture.size and image.convert("RGB").tobytes() == picture.tobytes()
+
+
 _FLOATS = "image has floating-point pixels (mode F), whose range is anybody's guess; save it as 8-bit RGB"
 
 
 def _open_lazily(value: object, folder: Folder | None, policy: PicturePolicy) -> Image.Image:
-    image = value if isinstance(value, Image.Image) else _open_encoded(_locate(value, folder, policy))
+    image = value if isinstance(value, Image.Image) else _open_encoded(_locate(value, folder, policy), policy)
     try:
         _check_size(image.size, policy)
+        _check_tiles(image)
     except DataError:
         if image is not value:
             image.close()
@@ -156,24 +178,58 @@ def _locate(value: object, folder: Folder | None, policy: PicturePolicy) -> byte
     raise DataError(f"image is a {type(value).__name__}; give a PIL image, bytes, or a path")
 
 
-def _open_encoded(content: bytes | Path) -> Image.Image:
+def _read(content: bytes | Path) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    try:
+        with content.open("rb") as file:
+            read = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"image {str(content)!r} cannot be read: {error.strerror or error}") from error
+    if len(read) > _MAX_FILE_BYTES:
+        raise DataError(f"image {str(content)!r} has more than {_MAX_FILE_BYTES // 2**20} MiB; shrink it")
+    return read
+
+
+def _open_encoded(content: bytes | Path, policy: PicturePolicy) -> Image.Image:
     name = f"image {content.name!r}" if isinstance(content, Path) else "image"
-    stream = io.BytesIO(content) if isinstance(content, bytes) else content
+    content = _read(content)
+    if confined_decoding.is_confined(content):
+        try:
+            content = confined_decoding.recode(content, policy.max_pixels)
+        except confined_decoding.TooLargeError as error:
+            _check_size(error.size, policy)
+        except confined_decoding.BrokenError as error:
+            raise DataError(f"{name} is truncated or broken: {error}") from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels decides, not Pillow
-            return Image.open(stream, formats=_known_formats())
+            image = Image.open(io.BytesIO(content), formats=_known_formats())
     except Image.DecompressionBombError as error:
         raise DataError(f"{name} is a decompression bomb: {error}") from error
     except Image.UnidentifiedImageError as error:
         raise DataError(f"{name} is not an image, or not one of {', '.join(FORMATS)}") from error
     except Exception as error:  # Pillow's readers raise nearly anything on a broken header
         raise DataError(f"{name} cannot be opened: {_say(error)}") from error
+    if image.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > _MAX_SCANS:
+        raise DataError(f"{name} is a JPEG with more than {_MAX_SCANS} scans (a decompression bomb?); save it anew")
+    return image
+
+
+def _check_tiles(image: Image.Image) -> None:
+    """Refuse a TIFF whose tiles are far larger than itself: they are decoded whole."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        width, height = (image.tag_v2.get(tag, 1) for tag in (_TILE_WIDTH, _TILE_HEIGHT))
+        if width * height > max(image.width * image.height, _MAX_TILE_PIXELS):
+            raise DataError(
+                f"image is {image.width} x {image.height} in tiles of {width} x {height} pixels (a decompression "
+                "bomb?); save it anew, without tiles"
+            )
 
 
 def _known_formats() -> list[str]:
     Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
+    return [name for name in _OPENED_HERE if name in Image.OPEN]
 
 
 def _load(image: Image.Image) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, Protocol, cast
 
 from vapo.data.picture_files import Folder
-from vapo.data.untyped import import_untyped
+from vapo.errors import DataError
 
 
 class Rows(Protocol):
@@ -66,19 +67,26 @@ class ListRows:
 
 
 class DatasetRows:
-    """Rows of a `datasets.Dataset`, whose images are handed on as their encoded bytes."""
+    """Rows of a `datasets.Dataset`, in which nothing is decoded: images are handed on as their encoded bytes.
+
+    What a column is to be decoded as stands in the data's own metadata, at any depth, and `datasets` opens whatever
+    path or address a row names for it.
+    """
 
     def __init__(self, dataset: Any, source: str, folder: Folder | None = None) -> None:
         self.source = source
         self.columns: tuple[str, ...] = tuple(dataset.column_names)
-        self._dataset = _leave_images_encoded(dataset)
+        self._dataset = _leave_encoded(dataset)
         self._folder = folder
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def read(self, index: int) -> Mapping[str, Any]:
-        return self._dataset[index]
+        try:
+            return self._dataset[index]
+        except Exception as error:  # Arrow's and datasets' errors have no common base
+            raise DataError(f"the row cannot be read: {str(error) or type(error).__name__}") from error
 
     def folder(self, index: int) -> Folder | None:
         return self._folder
@@ -90,13 +98,23 @@ class DatasetRows:
         return DatasetRows(self._dataset.select_columns(list(columns)), self.source, self._folder)
 
 
-def _leave_images_encoded(dataset: Any) -> Any:
-    datasets = import_untyped("datasets")
-    encoded = datasets.Image(decode=False)
-    dataset = dataset.with_format(None)
-    for name, feature in dataset.features.items():
-        if isinstance(feature, datasets.Image):
-            dataset = dataset.cast_column(name, encoded)
-        elif isinstance(feature, datasets.List | datasets.LargeList) and isinstance(feature.feature, datasets.Image):
-            dataset = dataset.cast_column(name, type(feature)(encoded))
+def _leave_encoded(dataset: Any) -> Any:
+    dataset = dataset.with_format(None)  # a copy
+    dataset.info.features = type(dataset.features)(
+        {name: _without_decoding(feature) for name, feature in dataset.features.items()}
+    )
     return dataset
+
+
+def _without_decoding(feature: Any) -> Any:
+    """Return the feature of a column with nothing in it that is decoded, but JSON, which is text."""
+    if isinstance(feature, Mapping):
+        return {name: _without_decoding(inner) for name, inner in cast("Mapping[str, Any]", feature).items()}
+    if isinstance(feature, list | tuple):
+        return [_without_decoding(inner) for inner in cast("Sequence[Any]", feature)]
+    changes: dict[str, Any] = {}
+    if hasattr(feature, "feature"):  # of a list, whatever its kind
+        changes["feature"] = _without_decoding(feature.feature)
+    if hasattr(feature, "decode_example") and type(feature).__name__ != "Json":
+        changes["decode"] = False
+    return replace(feature, **changes) if changes else feature

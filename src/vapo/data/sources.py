@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -92,6 +93,8 @@ def _open_folder(path: Path, split: str | None) -> Rows:
 
 def _open_saved(path: Path, split: str | None) -> Rows:
     datasets = import_untyped("datasets")
+    for part in _list_saved_parts(path):
+        _check_saved_files(part, path)
     try:
         saved = datasets.load_from_disk(str(path))
     except Exception as error:  # Arrow's and datasets' errors have no common base
@@ -101,6 +104,43 @@ def _open_saved(path: Path, split: str | None) -> Rows:
     else:
         _check_only_split(saved, split, f"the folder {path}")
     return DatasetRows(saved, str(path), Folder(path, path))
+
+
+def _list_saved_parts(path: Path) -> list[Path]:
+    """Return the folders that `load_from_disk` reads a saved data set from."""
+    record = path / "dataset_dict.json"
+    parts = [path] if (path / "state.json").is_file() else []
+    for name in _read_record(record, "splits") if record.is_file() else ():
+        if not isinstance(name, str) or set(name) & set("/\\:") or name.strip(".") == "":
+            raise DataError(
+                f"the folder {path} cannot be read: {record} names the split {name!r}, which is no folder in it; save "
+                "the data set anew"
+            )
+        parts.append(path / name)
+    return parts
+
+
+def _check_saved_files(part: Path, root: Path) -> None:
+    """Raise DataError where a saved data set names files that are not its own."""
+    record = part / "state.json"
+    for file in _read_record(record, "_data_files"):
+        name = cast("dict[str, Any]", file).get("filename") if isinstance(file, dict) else None
+        found = (part / name).resolve() if isinstance(name, str) and "\0" not in name else None
+        if found is None or not found.is_relative_to(root.resolve()) or not found.is_file():
+            raise DataError(
+                f"the folder {root} cannot be read: {record} names the file {name!r}, which is none in it; save the "
+                "data set anew"
+            )
+
+
+def _read_record(record: Path, field: str) -> list[Any]:
+    try:
+        value = json.loads(record.read_text(encoding="utf-8"))[field]
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise DataError(f"{record} cannot be read ({_say(error)}); save the data set anew") from error
+    if not isinstance(value, list):
+        raise DataError(f"{record} has no list {field!r}; save the data set anew")
+    return cast("list[Any]", value)
 
 
 def _open_parquet(files: Sequence[Path], root: Path, source: str) -> Rows:

@@ -1,10 +1,15 @@
-"""Read a field that must hold text, or refuse it by name."""
+"""Read lines of a text, and fields that must hold text, or refuse them by name."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import IO, AnyStr
 
 from vapo.errors import DataError
+
+MAX_LINE = 32 * 2**20
+"""Characters, or bytes, of a line. Parsed, it may take twenty times that in memory."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -31,3 +36,24 @@ def read_text(value: object, field: str, numbers: bool = False) -> str:
     if _SURROGATE.search(value):
         raise DataError(f"{field} holds half of a character (a lone surrogate), which cannot be encoded")
     return value
+
+
+def read_lines(stream: IO[AnyStr], file: object) -> Iterator[AnyStr]:
+    """Yield the lines of a file with their ends, reading no further than the longest that is taken.
+
+    Args:
+        stream: the open file.
+        file: its name, for the message.
+
+    Raises:
+        DataError: a line is longer than 32 MiB.
+    """
+    number = 0
+    while line := stream.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            raise DataError(
+                f"{file}, line {number} is longer than {MAX_LINE // 2**20} MiB; write one row a line, with images in "
+                "files of their own"
+            )
+        yield line

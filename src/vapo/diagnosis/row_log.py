@@ -85,7 +85,13 @@ class RowLog(Generic[R]):
         file = self._folder / SETTINGS
         if self._path.exists() and not file.is_file():
             raise ConfigError(f"{self._path} is there without {SETTINGS}; give another folder, or delete the file")
-        adopt_settings(file, settings, what="rows made", remedy="give another folder, or delete this one")
+        adopt_settings(
+            file,
+            settings,
+            what="rows made",
+            remedy="give another folder, or delete this one",
+            binding=self._path.exists() and self._path.stat().st_size > 0,
+        )
 
     def _read(self) -> list[R]:
         if not self._path.is_file():

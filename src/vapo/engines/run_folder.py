@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import platform
 import shutil
@@ -13,11 +14,13 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
+from vapo.api.redaction import redact_settings
+from vapo.api.replies import parse_json
 from vapo.drafts import write_atomically
-from vapo.errors import ConfigError
+from vapo.errors import ConfigError, DataError
 
 SETTINGS, VERSIONS, METRICS, POLICY_SAVED = "settings.json", "versions.json", "metrics.jsonl", "finished"
-DATA = "data.json"
+DATA, OWN_CLAIMS, LOCK = "data.json", "claims", ".lock"
 PACKAGES = ("vapo", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "math-verify", "tokenizers")
 
 
@@ -36,22 +39,30 @@ class RunFolder:
     def open(self, settings: Mapping[str, Any]) -> None:
         """Record the settings and versions of a new run, or check that an old one had the same settings.
 
+        A run that has made no step is a new one, whatever was begun with other settings.
+
         Raises:
-            ConfigError: the folder holds a run with other settings, each of which is named.
+            ConfigError: the folder holds a run with other settings, each of which is named, or one that goes on now.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        self._hold()
+        has_steps = self.has_steps
         adopt_settings(
             self.path / SETTINGS,
             settings,
             what="a run",
             remedy="choose another --output_dir, or delete that folder to start anew",
+            binding=has_steps,
         )
+        if not has_steps:
+            for store in (self.path / OWN_CLAIMS).glob("step-*.db*"):
+                store.unlink()
         write_atomically(self.path / VERSIONS, json.dumps(list_versions(), indent=2) + "\n")
 
     def record_data(self, describe: Callable[[], Mapping[str, Any]]) -> None:
         """Record where a new run's data came from: by split, what `describe` returns; an old run keeps its record."""
         file = self.path / DATA
-        if not file.exists():
+        if not file.exists() or (not self.has_steps and _is_record(file)):
             write_atomically(file, json.dumps(describe(), indent=2, ensure_ascii=False) + "\n")
 
     def find_checkpoint(self) -> Path | None:
@@ -73,6 +84,14 @@ class RunFolder:
         """Whether the policy in this folder is the finished one."""
         return (self.path / POLICY_SAVED).exists()
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether anything tells of a step that was finished: the policy, a checkpoint, a metric."""
+        if self.is_finished or self.find_checkpoint() is not None:
+            return True
+        file = self.path / METRICS
+        return file.exists() and any(_step_of(line) > 0 for line in file.read_text(encoding="utf-8").splitlines())
+
     def mark_finished(self) -> None:
         """Record that the policy in this folder is the finished one."""
         write_atomically(self.path / POLICY_SAVED, "")
@@ -93,13 +112,23 @@ class RunFolder:
         """Return how many processes wrote `checkpoint`."""
         return self._read_num_processes(_read_state(checkpoint))
 
+    def _hold(self) -> None:
+        # The system lets go of it when this process ends, however it ends, and no child inherits it.
+        self._lock = (self.path / LOCK).open("w")
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise ConfigError(
+                f"another process trains in {self.path}; wait for it or end it, or choose another --output_dir"
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+
     def _read_num_processes(self, state: Mapping[str, Any]) -> int:
-        return (
-            state.get("stateful_callbacks", {})
-            .get("ProcessCount", {})
-            .get("args", {})
-            .get("num_processes", self._num_processes)
-        )
+        try:
+            return int(state["stateful_callbacks"]["ProcessCount"]["args"]["num_processes"])
+        except (KeyError, TypeError, ValueError):
+            return self._num_processes
 
     def _is_complete(self, folder: Path) -> bool:
         # transformers writes the state last on the main process; the random states of others may come later still.
@@ -147,7 +176,24 @@ def choose_system_prompt(given: str | None, policy: str | Path) -> str | None:
     if given is not None:
         return given or None
     run = find_run(policy)
-    return None if run is None else json.loads((run / SETTINGS).read_text(encoding="utf-8")).get("system_prompt")
+    prompt = None if run is None else read_record(run / SETTINGS).get("system_prompt")
+    if not isinstance(prompt, str | None):
+        raise DataError(f"{run}: its system_prompt is no text; give another one with --system-prompt")
+    return prompt
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """Return what a run wrote down; nothing if the file is not there.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        return dict(parse_json(file.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{file} is damaged ({error}); restore it, or move it away to do without it") from error
 
 
 def find_run(policy: str | Path) -> Path | None:
@@ -161,27 +207,49 @@ def find_run(policy: str | Path) -> Path | None:
     return run if folder.is_dir() and (run / SETTINGS).is_file() else None
 
 
-def adopt_settings(file: Path, settings: Mapping[str, Any], *, what: str, remedy: str) -> None:
+def adopt_settings(file: Path, settings: Mapping[str, Any], *, what: str, remedy: str, binding: bool = True) -> None:
     """Record settings in a file, or check that it holds the same ones.
 
     Args:
         file: in a folder that exists.
-        settings: plain values; what JSON cannot say is recorded as text.
+        settings: plain values; what JSON cannot say is recorded as text, and keys and passwords are not.
         what: was made with them, for the error.
         remedy: what to do where they differ.
+        binding: whether anything was made with those in the file; if not, other ones take their place.
 
     Raises:
-        ConfigError: the file holds other settings, each of which is named.
+        ConfigError: the file holds other settings, each of which is named, or something else.
     """
-    settings = json.loads(json.dumps(settings, default=str))
-    if not file.exists():
+    settings = redact_settings(json.loads(json.dumps(settings, default=str)))
+    before = redact_settings(_read_settings(file))
+    if before is None or (not binding and before.keys() & settings.keys()):
         write_atomically(file, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
         return
-    before = json.loads(file.read_text(encoding="utf-8"))
     changed = [name for name in sorted(before | settings) if before.get(name) != settings.get(name)]
     if changed:
         listed = "; ".join(f"{name} was {before.get(name)!r} and is {settings.get(name)!r}" for name in changed)
         raise ConfigError(f"{file.parent} holds {what} with other settings ({listed}); {remedy}")
+
+
+def _read_settings(file: Path) -> dict[str, Any] | None:
+    if not file.exists():
+        return None
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        before = None
+    if not isinstance(before, dict):
+        raise ConfigError(f"{file} holds no settings; delete it, or choose another folder")
+    return before
+
+
+def _is_record(file: Path) -> bool:
+    """Return whether a file holds what a run records of its data, and not the data of a user."""
+    try:
+        splits = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(splits, dict) and all(isinstance(own, dict) and "rows" in own for own in splits.values())
 
 
 def list_versions() -> dict[str, str]:
@@ -196,7 +264,10 @@ def list_versions() -> dict[str, str]:
 
 
 def _read_state(checkpoint: Path) -> dict[str, Any]:
-    return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    state = parse_json((checkpoint / "trainer_state.json").read_bytes())
+    if not isinstance(state, dict) or not all(type(state.get(n)) is int for n in ("global_step", "max_steps")):
+        raise ValueError("it counts no steps")
+    return state
 
 
 def _step_of(line: str) -> int:

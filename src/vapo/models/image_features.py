@@ -7,6 +7,7 @@ share them between rows. A model without it is refused by name.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ import torch
 from vapo.errors import ModelError
 from vapo.models.images import ImageInputs
 from vapo.models.replaced_method import replaced_method
+
+_DEEPER = "deepstack_features"
+_OWN_STATES = ("last_hidden_state", "hidden_states", "attentions")  # of the vision part, as they were on the way
+_JOINED = (torch.Tensor, list, tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +53,36 @@ def freeze_vision(model: torch.nn.Module) -> int:
         ModelError: the model does not say which part of it is the language model.
     """
     module = find_feature_module(model)
-    # transformers 5 gives every model with a vision part this method; where it knows of no such part, it returns the
-    # model itself.
-    decoder = module.get_decoder()
-    if decoder is module:
-        raise ModelError(
-            f"{type(module).__name__} does not say which part of it is the language model, so its vision part cannot "
-            "be told; train it too"
-        )
+    decoder = _find_decoder(module, "train it too")
     language = {id(parameter) for parameter in decoder.parameters()}
     vision = [parameter for parameter in module.parameters() if id(parameter) not in language]
     for parameter in vision:
         parameter.requires_grad_(False)
     return sum(parameter.numel() for parameter in vision)
+
+
+def _find_decoder(module: torch.nn.Module, remedy: str) -> torch.nn.Module:
+    # transformers 5 gives every model with a vision part this method; where it knows of no such part, it returns the
+    # model itself.
+    decoder: torch.nn.Module = module.get_decoder()  # pyright: ignore
+    if decoder is module:
+        raise ModelError(
+            f"{type(module).__name__} does not say which part of it is the language model, so its vision part cannot "
+            f"be told; {remedy}"
+        )
+    return decoder
+
+
+def name_language_layers(model: torch.nn.Module) -> str:
+    """Return a pattern of the names of all linear layers of the language model, for adapters.
+
+    Raises:
+        ModelError: the model does not say which part of it is the language model.
+    """
+    decoder = _find_decoder(find_feature_module(model), "name the layers to adapt with lora_target_modules")
+    (place,) = [name for name, module in model.named_modules() if module is decoder]
+    linear = {name.split(".")[-1] for name, own in decoder.named_modules() if isinstance(own, torch.nn.Linear)}
+    return rf".*{re.escape(place)}\..*\.({'|'.join(sorted(linear))})"
 
 
 @contextmanager
@@ -154,7 +176,7 @@ def features_like_embeddings(module: Any) -> Generator[None]:
 
 
 def _as_embeddings(module: Any, output: Any) -> Any:
-    if isinstance(output.pooler_output, torch.Tensor):
+    if isinstance(output.get("pooler_output"), torch.Tensor):
         output.pooler_output = output.pooler_output.to(module.get_input_embeddings().weight.dtype)
     return output
 
@@ -169,12 +191,19 @@ def _accepted(encode: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str
 
 
 def _join_features(outputs: Sequence[Any]) -> Any:
-    joined = type(outputs[0])()
-    joined["pooler_output"] = _concatenate([output.pooler_output for output in outputs])
-    deeper = [getattr(output, "deepstack_features", None) for output in outputs]
-    if deeper[0] is not None:
-        joined["deepstack_features"] = [_concatenate(layer) for layer in zip(*deeper, strict=True)]
+    first = outputs[0]
+    joined = type(first)()
+    names = [name for name, value in first.items() if name not in _OWN_STATES and isinstance(value, _JOINED)]
+    for name in names or ["last_hidden_state"]:  # in Llama 4, the vision part's own states are the features
+        parts = [output[name] for output in outputs]
+        joined[name] = [*map(_join_layer, zip(*parts, strict=True))] if name == _DEEPER else _concatenate(parts)
     return joined
+
+
+def _join_layer(layer: Sequence[Any]) -> Any:
+    if isinstance(layer[0], tuple) and isinstance(layer[0][0], int):  # Granite Vision names the layer that they go to
+        return layer[0][0], _concatenate([features for _, features in layer])
+    return _concatenate(layer)
 
 
 def _concatenate(features: Sequence[Any]) -> Any:

@@ -2,13 +2,15 @@
 
 A tokenizer replaces the strings of its added tokens (`<|im_end|>`, `<|image_pad|>`, `<think>`) by their ids wherever
 they stand, also in a question or a claim, and a processor expands its image token wherever it finds the string. So
-these strings are broken before such text enters a prompt: an invisible character is put after their first one.
+these strings are broken before such text enters a prompt: an invisible character is put after their first one. The
+same holds of `<0x0A>`, by which a vocabulary names a byte: some tokenizers take that text for the byte.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, cast
 
@@ -41,7 +43,7 @@ def added_token_strings(processing_class: Any) -> tuple[str, ...]:
     """List every string that a tokenizer or processor treats as more than text, longest first.
 
     These are the tokenizer's added tokens, special or not, and the tokens that a processor keeps as attributes
-    (`image_token`, `video_token`, `boi_token`, ...).
+    (`image_token`, `video_token`, `boi_token`, ...), and the names of bytes in its vocabulary.
 
     Args:
         processing_class: a `transformers` tokenizer or processor.
@@ -49,6 +51,7 @@ def added_token_strings(processing_class: Any) -> tuple[str, ...]:
     tokenizer = getattr(processing_class, "tokenizer", processing_class)
     found = {str(content) for content in tokenizer.get_added_vocab()}
     found.update(str(token.content) for token in tokenizer.added_tokens_decoder.values())
+    found.update(_find_bytes(tokenizer).values())
     if tokenizer is not processing_class:
         for name, value in cast("dict[str, Any]", vars(processing_class)).items():
             content = value if isinstance(value, str) else getattr(value, "content", None)
@@ -57,7 +60,7 @@ def added_token_strings(processing_class: Any) -> tuple[str, ...]:
     return tuple(sorted((token for token in found if token), key=lambda token: (-len(token), token)))
 
 
-def make_neutraliser(processing_class: Any) -> Callable[[str], str]:
+def make_neutraliser(processing_class: Any) -> Neutraliser:
     """Make the function that neutralises text for one tokenizer, and prove on its own added tokens that it works.
 
     Beyond `neutralise`, it encodes each text it returns: a tokenizer that normalises text before it looks for added
@@ -77,7 +80,7 @@ def make_neutraliser(processing_class: Any) -> Callable[[str], str]:
     for breaker in BREAKERS:
         if any(breaker in token for token in strings if _is_breakable(token)):
             continue
-        neutraliser = _Neutraliser(tokenizer, strings, breaker)
+        neutraliser = Neutraliser(tokenizer, strings, breaker)
         if all(neutraliser.finds_no_added_token(neutralise(token, strings, breaker)) for token in strings):
             return neutraliser
     raise ModelError(
@@ -86,7 +89,7 @@ def make_neutraliser(processing_class: Any) -> Callable[[str], str]:
     )
 
 
-class _Neutraliser:
+class Neutraliser:
     """`neutralise` for one tokenizer, checked on each text. A class, so that it can be pickled."""
 
     def __init__(self, tokenizer: Any, strings: tuple[str, ...], breaker: str) -> None:
@@ -98,6 +101,7 @@ class _Neutraliser:
             for token_id, token in tokenizer.added_tokens_decoder.items()
             if _is_breakable(str(token.content)) and token_id != tokenizer.unk_token_id
         )
+        self._bytes = _find_bytes(tokenizer)
 
     def __call__(self, text: str) -> str:
         plain = neutralise(text, self._strings, self.breaker)
@@ -109,26 +113,53 @@ class _Neutraliser:
                 plain = plain[: start + 1] + self.breaker + plain[start + 1 :]
         raise ModelError(f"this text cannot be kept from turning into added tokens: {text!r}")
 
+    def list_added_tokens(self, text: str) -> list[int]:
+        """Return the ids of the added tokens, and of the bytes by their names, that a text is read as, in order."""
+        if not self._tokenizer.is_fast:
+            ids = cast("list[int]", self._tokenizer.encode(text, add_special_tokens=False))
+            return [token_id for token_id in ids if token_id in self._ids]
+        return [token_id for token_id, _ in self._locate(text)]
+
     def finds_no_added_token(self, text: str) -> bool:
-        return not self._find_added_tokens(text)
+        """Return whether a text is read as text alone."""
+        return not self.list_added_tokens(text)
 
     def _find_added_tokens(self, text: str) -> list[int]:
         if not self._tokenizer.is_fast:
             return self._refuse_added_tokens(text)
+        return [start for _, start in self._locate(text)]
+
+    def _locate(self, text: str) -> list[tuple[int, int]]:
         encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         spans = cast("list[tuple[int, int]]", encoding["offset_mapping"])
         ids = cast("list[int]", encoding["input_ids"])
         return [
-            start + len(text[start:end]) - len(text[start:end].lstrip())  # some added tokens take spaces with them
+            # Some added tokens take spaces with them.
+            (token_id, start + len(text[start:end]) - len(text[start:end].lstrip()))
             for token_id, (start, end) in zip(ids, spans, strict=True)
-            if token_id in self._ids
+            if token_id in self._ids or self._is_name_of_byte(token_id, text[start:end])
         ]
+
+    def _is_name_of_byte(self, token_id: int, text: str) -> bool:
+        # A byte by its name, and not as part of a character that the vocabulary lacks.
+        name = self._bytes.get(token_id)
+        return name is not None and name.lower() in unicodedata.normalize("NFKC", text).lower()
 
     def _refuse_added_tokens(self, text: str) -> list[int]:
         """Check only: a tokenizer written in Python does not tell where in the text its tokens come from."""
         if self._ids.isdisjoint(self._tokenizer.encode(text, add_special_tokens=False)):
             return []
         raise ModelError(f"this text cannot be kept from turning into added tokens: {text!r}")
+
+
+def _find_bytes(tokenizer: Any) -> dict[int, str]:
+    names = [f"<0x{byte:02X}>" for byte in range(256)]
+    ids = cast("list[int | None]", tokenizer.convert_tokens_to_ids(names))
+    return {
+        token_id: name
+        for token_id, name in zip(ids, names, strict=True)
+        if token_id is not None and token_id != tokenizer.unk_token_id
+    }
 
 
 def _is_breakable(token: str) -> bool:

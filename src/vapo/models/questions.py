@@ -52,17 +52,34 @@ class ClaimQuestions:
         self._template = template
         self._neutralise = make_neutraliser(tokenizer)
         self._question_ids: dict[str, tuple[int, ...]] = {}
-        self.answer_tokens = find_answer_tokens(tokenizer, self._render("The picture shows a cat."))
+        plain = self._fill("The picture shows a cat.")
+        self._own_tokens = self._neutralise.list_added_tokens(plain)
+        self.answer_tokens = find_answer_tokens(tokenizer, plain)
 
     def encode(self, claim_text: str) -> tuple[int, ...]:
-        """Return the token ids of the question about `claim_text`; no id in it is a special token."""
+        """Return the token ids of the question about `claim_text`; the only special ones in it are the template's.
+
+        Raises:
+            ModelError: the template and the claim join into a special token that cannot be broken.
+        """
         if claim_text not in self._question_ids:
             self._question_ids[claim_text] = _encode(self._tokenizer, self._render(claim_text))
         return self._question_ids[claim_text]
 
     def _render(self, claim_text: str) -> str:
+        plain, breaker = self._neutralise(claim_text.strip()), self._neutralise.breaker
+        for claim in (plain, breaker + plain, plain + breaker, breaker + plain + breaker):
+            question = self._fill(claim)
+            if self._neutralise.list_added_tokens(question) == self._own_tokens:
+                return question
+        raise ModelError(
+            f"the probe template {self._template!r} and the claim {claim_text!r} join into a special token; put a "
+            "space before and after {claim}"
+        )
+
+    def _fill(self, claim: str) -> str:
         # str.replace, not str.format: a claim may hold braces.
-        return self._template.replace("{claim}", self._neutralise(claim_text.strip()))
+        return self._template.replace("{claim}", claim)
 
 
 def check_probe_template(template: str) -> None:

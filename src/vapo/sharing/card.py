@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vapo.claims.contents import Contents
-from vapo.claims.exchange.markdown import escape, quote, write_table
+from vapo.claims.exchange.markdown import escape, fence, quote, write_table
 from vapo.claims.quality.quality import Quality
 from vapo.diagnosis.summary import Evaluation
 from vapo.sharing.agreement import Agreement
@@ -101,7 +101,8 @@ def _write_front_matter(told: Told) -> str:
         lines += [f"base_model: {quote(told.base.name)}"] if told.base.on_hub else []
         lines += [f"{key}: {quote(value)}" for key, value in told.base.licence.items()]
     algorithm = told.origin.settings.get("algorithm")
-    lines += ["tags:", "- vapo", f"- {algorithm}"] if algorithm not in (None, "vapo") else ["tags:", "- vapo"]
+    chosen = [f"- {quote(str(algorithm))}"] if algorithm not in (None, "vapo") else []
+    lines += ["tags:", "- vapo", *chosen]
     return "\n".join([*lines, "---", ""])
 
 
@@ -133,8 +134,7 @@ def _write_usage(told: Told) -> str:
         asked = "It was trained with this system message."
     elif not told.origin.settings:
         asked = "Which system message it was trained with is not recorded."
-    return f"""```python
-from transformers import AutoModelForImageTextToText, AutoProcessor
+    code = f"""from transformers import AutoModelForImageTextToText, AutoProcessor
 
 model = AutoModelForImageTextToText.from_pretrained({told.name!r}, dtype="auto", device_map="auto")
 processor = AutoProcessor.from_pretrained({told.name!r})
@@ -145,10 +145,8 @@ inputs = processor.apply_chat_template(
     conversation, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
 ).to(model.device)
 answer = model.generate(**inputs, max_new_tokens=2048)[0, inputs["input_ids"].shape[1] :]
-print(processor.decode(answer, skip_special_tokens=True))
-```
-
-{asked}"""
+print(processor.decode(answer, skip_special_tokens=True))"""
+    return f"{fence(code, 'python')}\n\n{asked}"
 
 
 def _write_licence(base: Base | None) -> str:

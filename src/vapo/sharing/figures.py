@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote as url
 
 from vapo.claims.exchange.markdown import escape, write_table
 from vapo.diagnosis.estimate_words import say_interval, say_percent, say_points
@@ -33,7 +34,7 @@ def write_diagnosis(diagnosis: FoundDiagnosis | None) -> str:
         parts.append("\n".join(f"- {escape(sentence)}" for sentence in model.verdict))
         parts.append(write_table(("", ""), [(words, _say(number)) for words, number in model.numbers]))
     parts += map(escape, diagnosis.left_out)
-    parts += [f"![{file.stem.replace('_', ' ')}]({FIGURES}/{file.name})" for file in diagnosis.figures]
+    parts += [f"![{escape(file.stem.replace('_', ' '))}]({FIGURES}/{url(file.name)})" for file in diagnosis.figures]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vapo.api.replies import parse_json
 from vapo.engines.policy.checkpoint import find_folder
-from vapo.engines.run_folder import DATA, METRICS, SETTINGS, VERSIONS, RunFolder, find_run
+from vapo.engines.run_folder import DATA, METRICS, SETTINGS, VERSIONS, RunFolder, find_run, read_record
 from vapo.errors import DataError, ModelError
 
 
@@ -59,9 +59,9 @@ def find_origin(path: str | Path) -> Origin:
     return Origin(
         folder,
         run,
-        settings=_read_json(run / SETTINGS),
-        versions=_read_json(run / VERSIONS),
-        data=_read_json(run / DATA),
+        settings=read_record(run / SETTINGS),
+        versions=read_record(run / VERSIONS),
+        data=read_record(run / DATA),
         metrics=_read_metrics(run / METRICS),
         steps=_read_steps(folder if folder.absolute() != run else RunFolder(run).find_checkpoint() or folder),
     )
@@ -77,23 +77,17 @@ def _choose_checkpoint(folder: Path) -> Path:
     return newest
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{file} is damaged ({error}); restore it, or move it away to export without it") from error
-
-
 def _read_steps(folder: Path) -> tuple[int, int] | None:
-    state = _read_json(folder / "trainer_state.json")
-    return (int(state["global_step"]), int(state["max_steps"])) if "global_step" in state else None
+    state = read_record(folder / "trainer_state.json")
+    made, planned = state.get("global_step"), state.get("max_steps")
+    return (made, planned) if isinstance(made, int) and isinstance(planned, int) else None
 
 
 def _read_metrics(file: Path) -> tuple[Mapping[str, Any], ...]:
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     try:
-        return tuple(json.loads(line) for line in lines if line.endswith("}"))  # the last may have been cut off
-    except ValueError as error:
+        return tuple(
+            dict(parse_json(line.encode())) for line in lines if line.endswith("}")
+        )  # the last may be cut off
+    except (ValueError, TypeError) as error:
         raise DataError(f"{file} is damaged ({error}); restore it, or move it away to export without it") from error

@@ -10,7 +10,7 @@ import yaml
 
 from vapo.claims.contents import Contents
 from vapo.claims.exchange.card import write_making, write_quality
-from vapo.claims.exchange.markdown import escape, write_table
+from vapo.claims.exchange.markdown import escape, fence, write_table
 from vapo.claims.quality.quality import Quality
 from vapo.sharing.origin import Origin
 from vapo.sharing.recipe import list_recipe
@@ -55,7 +55,7 @@ def write_training(origin: Origin) -> str:
     recipe = yaml.safe_dump(list_recipe(origin.settings), sort_keys=False, allow_unicode=True, width=100)
     parts = [
         "By `vapo train --config run.yaml`. What is not named here has vapo's usual value.",
-        f"```yaml\n# run.yaml\n{recipe}```",
+        fence(f"# run.yaml\n{recipe}", "yaml"),
     ]
     if origin.settings.get("reward_funcs"):
         parts.append(f"Rewards: {escape(', '.join(origin.settings['reward_funcs']))}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ def find_questions(origin: Origin, count: int, on_notice: Callable[[str], None])
     if not settings.get("data"):
         return _draw_questions(count)
     try:
+        _check_texts(settings)
         return load_samples(
             settings["data"],
             split=settings["data_split"],
@@ -40,9 +41,18 @@ def find_questions(origin: Origin, count: int, on_notice: Callable[[str], None])
         return _draw_questions(count)
 
 
-def _read_columns(settings: Any) -> Columns:
-    names = {role: settings[f"{role}_column"] for role in ("question", "answer", "images", "claims", "id")}
-    return Columns(**names)
+_COLUMNS = ("question", "answer", "images", "claims", "id")
+
+
+def _check_texts(settings: Mapping[str, Any]) -> None:
+    needed = ("data", "data_split", *(f"{role}_column" for role in _COLUMNS if role != "id"))
+    for name in (*needed, "image_folder", "id_column"):
+        if not isinstance(settings.get(name), str) and (name in needed or settings.get(name) is not None):
+            raise DataError(f"the run's settings say no {name}")
+
+
+def _read_columns(settings: Mapping[str, Any]) -> Columns:
+    return Columns(**{role: settings.get(f"{role}_column") for role in _COLUMNS})  # pyright: ignore[reportArgumentType]
 
 
 def _draw_questions(count: int) -> list[Sample]:

@@ -56,6 +56,7 @@ _OF_THE_MACHINE = frozenset(
         "logging_steps",
         "num_completions_to_print",
         "model_init_kwargs",  # made of other settings
+        "trust_remote_code",  # not for a run file to say
     )
 )
 

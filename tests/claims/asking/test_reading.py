@@ -102,3 +102,22 @@ def wrap(message: dict, **choice) -> bytes:
 def test_replies_as_they_are_received(body: bytes, trouble: str):
     reading = read_reply(body)
     assert reading.trouble == trouble and reading.claims == ((CAT, DOG) if trouble in ("", "it was cut off") else ())
+
+
+def test_an_answer_that_was_taken_for_thoughts_is_read_as_one():
+    assert read_reply(wrap({"content": None, "reasoning_content": PLAIN})).claims == (CAT, DOG)
+    assert read_reply(wrap({"content": "nothing", "reasoning_content": PLAIN})).claims == ()
+
+
+@pytest.mark.parametrize("spoilt", ['[{"a": ', '[{"text": "x", "is_true": ' + "9" * 9_999 + "}, ", "[[1, "])
+def test_an_answer_without_end_is_not_read_without_end(spoilt: str, monkeypatch: pytest.MonkeyPatch):
+    tried: list[int] = []
+    decode = json.JSONDecoder.raw_decode
+
+    def count(self: json.JSONDecoder, text: str, start: int = 0):
+        tried.append(len(text) - start)
+        return decode(self, text, start)
+
+    monkeypatch.setattr(json.JSONDecoder, "raw_decode", count)
+    assert read_claims_in(spoilt * (300_000 // len(spoilt) + 1)).claims == ()
+    assert sum(tried) <= 200_000_000

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
+import zlib
 from typing import Any
 
 import pytest
@@ -225,3 +227,90 @@ def test_without_the_openai_package(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "openai", None)
     with pytest.raises(ModelError, match=r"pip install 'vapo\[server\]'"):
         ModelServer("http://localhost:1")
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_an_answer_that_trickles_in_is_late(stub, part):
+    stub.script[CHAT] = [Reply(b"", fault=part), say("at last")]
+    assert b"at last" in ask(stub.url, timeout_s=0.2)[0].body and len(stub.asked()) == 2
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_an_answer_that_would_fill_the_memory_is_given_up_and_the_others_go_on(stub, monkeypatch, packed):
+    monkeypatch.setattr("vapo.api.clients.MAX_ANSWER_BYTES", 100_000)
+    bomb = json.dumps(say("x" * 200_000).body).encode()
+    bomb = Reply(gzip.compress(bomb), headers={"Content-Encoding": "gzip"}) if packed else Reply(bomb)
+    stub.script[CHAT] = [bomb]
+    with pytest.raises(ServerError, match="answer has more than") as raised:
+        ask(stub.url)
+    assert raised.value.may_pass and len(stub.asked()) == 1
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_packed_answer_is_unpacked(stub, encoding):
+    body = json.dumps(say("hello").body).encode()
+    packed = gzip.compress(body) if encoding == "gzip" else zlib.compress(body)
+    stub.script[CHAT] = [Reply(packed, headers={"Content-Encoding": encoding})]
+    assert ask(stub.url)[0].body == body
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_request_is_sent_nowhere_else(stub, status):
+    with run_stub() as other:
+        other.script[CHAT] = [say("caught")]
+        stub.script[CHAT] = [Reply({}, status, {"Location": other.url + CHAT})]
+        with pytest.raises(ServerError, match="redirects /chat/completions"):
+            ask(stub.url)
+        assert other.requests == []
+
+
+def test_nothing_that_is_handed_on_holds_the_key(stub):
+    stub.script[CHAT] = [say(f"you sent Bearer {KEY}", tokens=(5, 5))]
+    (answer,) = ask(stub.url)
+    assert KEY.encode() not in answer.body and b"you sent Bearer ***" in answer.body
+    stub.script[CHAT] = [refuse(400, f"bad header Authorization: Bearer {KEY}")]
+    with pytest.raises(ServerError, match="bad header") as raised:
+        ask(stub.url)
+    assert KEY not in f"{raised.value} {raised.value.detail}"
+
+
+@pytest.mark.parametrize("header", ["nan", "0", "-1", "1e-9"])
+def test_a_server_that_asks_for_no_wait_is_not_hammered(stub, monkeypatch, header):
+    monkeypatch.setattr("vapo.api.waiting._FIRST_S", 0.1)
+    stub.script[CHAT] = [refuse(429, "slow", **{"Retry-After": header})]
+    with pytest.raises(ServerError, match="takes no more requests"):
+        ask(stub.url, patience_s=0.5)
+    assert len(stub.asked()) <= 12  # a back-off of 0.05 s at least, not as fast as the line allows
+
+
+def test_one_request_that_is_told_to_wait_for_a_day_stops_no_other(stub):
+    stub.script[CHAT] = [refuse(429, "tomorrow", **{"Retry-After": "86400"}), say("today")]
+
+    async def run():
+        async with ModelServer(stub.url, concurrency=2) as server:
+            await server.connect()
+            with pytest.raises(ServerError, match="tomorrow"):
+                await server.ask("Look.", IMAGES, {})
+            return await server.ask("Look.", IMAGES, {})
+
+    assert b"today" in asyncio.run(run()).body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": [{"message": "hello"}]},
+        {"choices": [{"message": None, "finish_reason": {"a": 1}}], "usage": "much"},
+        {"choices": [{"message": {"content": {"a": 1}}, "finish_reason": 3}], "usage": {"prompt_tokens": "n/a"}},
+        {"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": -5, "completion_tokens": 1e400}},
+    ],
+)
+def test_an_answer_in_another_form_counts_as_nothing(stub, body):
+    stub.script[CHAT] = [Reply(body)]
+    (answer,) = ask(stub.url)
+    assert (answer.prompt_tokens, answer.completion_tokens, answer.usd, answer.finish_reason) == (0, 0, 0.0, "")
+
+
+def test_lists_within_lists_are_no_answer(stub):
+    stub.script[CHAT] = [Reply(b"[" * 200_000 + b"]" * 200_000), Reply(b'{"n": ' + b"9" * 9999 + b"}"), say("x")]
+    assert ask(stub.url) and len(stub.asked()) == 3

@@ -66,6 +66,20 @@ def test_first_tokens_that_are_no_answer_do_not_tell():
     assert read_verdict(reply("<think>\nhm</think>no", {"yes": 0.9, "no": 0.1})) == (False, None)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[" * 100_000,
+        b'{"choices": [{"message": "yes"}]}',
+        b'{"choices": [{"message": {"content": 3}, "logprobs": {"content": "yes"}}]}',
+        b'{"choices": [{"logprobs": {"content": [{"top_logprobs": [{"token": "yes", "logprob": 999}]}]}}]}',
+    ],
+)
+def test_what_is_no_answer_says_nothing(body):
+    assert read_verdict(body) == (None, None)
+
+
 def test_questions_by_name():
     assert choose_questions(None) == tuple(QUESTIONS.values())
     assert choose_questions(["blind", "label", "blind"]) == (BLIND, LABEL)

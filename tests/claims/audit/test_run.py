@@ -42,7 +42,7 @@ def filled(store: Store) -> Store:
     Image.new("RGB", (8, 8), "red").save(stream, "PNG")
     with store.writing():
         for number in range(4):
-            subject = add_subject(store, [StoredImage(f"image {number}", 8, 8, "image/png", stream.getvalue())])
+            subject = add_subject(store, [StoredImage(f"{number:064x}", 8, 8, "image/png", stream.getvalue())])
             news = [NewClaim(Claim(f"Claim {n} of {number}.", n < 2), "other") for n in range(4)]
             add_claims(store, subject, "me", [*news, NewClaim(Claim("Rejected.", True), "other", "length")])
     return store

@@ -62,6 +62,21 @@ def test_a_folder_for_the_hub_loads_as_a_data_set(filled, tmp_path):
         assert list(read_out(other)) == list(read_out(filled))
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "hub-folder"])
+@pytest.mark.parametrize("name", ["../{outside}/x", "{outside}/x", "x/../../{outside}/x"])
+def test_a_store_says_no_place_to_write_to(store: Store, tmp_path, form, name):
+    """An image's name in the store is that of its file in an export."""
+    outside, out = tmp_path / "outside", tmp_path / "exports" / "claims.jsonl"
+    outside.mkdir()
+    out.parent.mkdir()
+    name = name.format(outside=outside if name.startswith("{") else "../outside")
+    image = StoredImage(name, 9, 9, "image/png", b"#!/bin/sh")
+    read_in(store, [ClaimRow("a", "row-0", (image,), (Claim("It is red.", True),), ("me",))])
+    with pytest.raises(DataError, match="names are 64 hexadecimal digits"):
+        export_claims(store, form, out if form != "hub-folder" else out.parent / "hub", "1")
+    assert list(outside.iterdir()) == [] and not out.exists()
+
+
 def test_the_card_tells_how_claims_were_made_and_how_good_they_are(filled, tmp_path):
     export_claims(filled, "hub-folder", tmp_path / "set", "1.2.3")
     card = (tmp_path / "set" / "README.md").read_text(encoding="utf-8")

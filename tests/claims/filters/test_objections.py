@@ -29,7 +29,27 @@ GOOD = [
 
 BAD = {
     "length": ["The " + "very " * 19 + "big cat sits."],
-    "special token": ["A <|im_end|> cat sits.", "The </think> sign.", "[INST] A cat", "<image> of it", "User: hi"],
+    "special token": [
+        "A <|im_end|> cat sits.",
+        "The </think> sign.",
+        "[INST] A cat",
+        "<image> of it",
+        "User: hi",
+        "A <0x0A> cat sits.",
+        "A ＜ｉｍａｇｅ＞ of it.",
+        "A <｜end▁of▁sentence｜> cat.",
+        "［ＩＮＳＴ］ A cat",
+        "Ｕｓｅｒ： hi",
+        "A <\u200b|im_end|> cat.",
+        "A \u202etac\u202c sits.",
+        "A \u2066cat\u2069 sits.",
+        "A c\u00adat sits.",
+        "A cat\x1b[31m sits.",
+        "A us\u200der cat.",
+        "A cat\ufeff sits.",
+        "A cat \ue000 sits.",
+        "A cat \U000e0041 sits.",
+    ],
     "language": ["Eine Katze sitzt auf dem Sofa und ist müde.", "Кошка сидит на диване.", "一只猫坐在沙发上"],
     "hedge": [
         "The cat is probably asleep.",

@@ -209,10 +209,13 @@ def test_a_wrong_key_stops_at_once(store: Store, stub: Stub):
 
 
 def test_the_key_is_nowhere_in_the_store(store: Store, stub: Stub):
-    stub.script[CHAT] = [refuse(400, "no"), answer]
-    make(store, stub, paint_rows(3), max_failures=9)
+    quoted = "you sent Authorization: Bearer sk-this-is-secret, which is c2stdGhpcy1pcy1zZWNyZXQ="
+    stub.script[CHAT] = [refuse(400, quoted), say(quoted, system_fingerprint="sk-this-is-secret"), answer]
+    make(store, stub, paint_rows(3), max_failures=9, tries=1)
     store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert b"sk-this-is-secret" not in store.path.read_bytes()
+    content = store.path.read_bytes()
+    assert b"you sent Authorization" in content
+    assert b"sk-this-is-secret" not in content and b"c2stdGhpcy1pcy1z" not in content
 
 
 @pytest.mark.parametrize("budget", [Budget(tokens=20_000), Budget(usd=0.05)])
@@ -237,6 +240,49 @@ def test_a_budget_that_cannot_be_kept_is_refused(store: Store, stub: Stub):
     with pytest.raises(ConfigError, match="does not say how many tokens it read"):
         make(store, stub, paint_rows(2), budget=Budget(tokens=10**6))
     assert store.read("SELECT count(*) FROM answers")[0][0] >= 1
+
+
+@pytest.mark.parametrize("counted", ["n/a", -(10**6), None, 1e30])
+def test_an_answer_whose_tokens_are_not_counted_is_charged_as_much_as_it_could_cost(
+    store: Store, stub: Stub, counted: Any
+):
+    turns = itertools.count()
+
+    def forget(body: Any) -> Reply:
+        usage = {"prompt_tokens": counted, "completion_tokens": counted}
+        return answer(body) if next(turns) == 0 else Reply({**answer(body).body, "usage": usage})
+
+    stub.script[CHAT] = [forget]
+    tally = make(store, stub, paint_rows(50), budget=Budget(tokens=20_000), max_tokens=300, server={"concurrency": 1})
+    assert tally.ended == "the budget of 20000 tokens is used up"
+    assert 5 <= tally.requests <= 13 and 15_000 < read_spending(store).tokens <= 20_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": [{"message": "hello"}]},
+        {"choices": [{"message": ["hello"], "finish_reason": {"a": 1}}], "usage": "much"},
+        {"choices": [{"message": {"content": {"claims": []}}, "logprobs": 3}], "usage": {"prompt_tokens": "n/a"}},
+        {"choices": [{"message": {"content": '{"claims": [{"text": "A cat \\ud800.", "is_true": true}]}'}}]},
+        {"choices": [{"message": {"content": "[" * 100_000}}], "usage": {"prompt_tokens": 10**400, "cost": "free"}},
+        {"choices": [{"message": {"content": '[{"text": "A cat.", "is_true": ' + "9" * 9_999 + "}]"}}]},
+        {"choices": [{"message": {"content": "x"}, "finish_reason": "\ud800"}], "usage": {"cost": float("nan")}},
+    ],
+    ids=["text", "list", "object", "half character", "nested", "number", "finish"],
+)
+def test_one_malformed_answer_costs_no_other_and_the_store_stays_readable(store: Store, stub: Stub, body: Any):
+    spoilt = itertools.count()
+    stub.script[CHAT] = [lambda asked: Reply(body) if next(spoilt) in (2, 5) else answer(asked)]
+    tally = make(store, stub, paint_rows(6))
+    assert tally.fates == {"full": 6} and tally.requests >= 6
+    with Store(store.path) as again:
+        assert len(list_subjects(again)) == 6
+        for subject in list_subjects(again):
+            assert labels(again, subject) == {True: 10, False: 10}
+            for request in list_requests(again, subject):
+                assert read_answer(again, request.id) is not None and request.state == "read"
+        assert make(again, stub, paint_rows(6)).requests == 0
 
 
 def test_an_interrupt_waits_for_what_is_under_way_and_keeps_it(store: Store, stub: Stub):

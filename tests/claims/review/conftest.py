@@ -14,6 +14,7 @@ from vapo.claims.review.session import ReviewSession
 from vapo.claims.store.claims import NewClaim, add_claims
 from vapo.claims.store.store import Store
 from vapo.claims.store.subjects import StoredImage, add_subject
+from vapo.core.picture_names import name_image
 from vapo.types import Claim
 
 HOSTILE = "<img src=x onerror='window.hacked=1'></script><script>window.hacked=1</script> \" & é 猫"
@@ -22,7 +23,7 @@ HOSTILE = "<img src=x onerror='window.hacked=1'></script><script>window.hacked=1
 def draw(colour: str) -> StoredImage:
     stream = io.BytesIO()
     Image.new("RGB", (40, 30), colour).save(stream, "PNG")
-    return StoredImage(colour, 40, 30, "image/png", stream.getvalue())
+    return StoredImage(name_image(Image.new("RGB", (40, 30), colour)), 40, 30, "image/png", stream.getvalue())
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def serve(session: ReviewSession, port: int = 0) -> Iterator[ReviewServer]:
-    server = ReviewServer(session, port)
+def serve(session: ReviewSession, port: int = 0, **limits: float) -> Iterator[ReviewServer]:
+    server = ReviewServer(session, port, **limits)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

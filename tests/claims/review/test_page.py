@@ -183,6 +183,23 @@ def test_two_reviewers_at_once(browser, page, path):
     assert len(marks_of(path)) == 2 and len(marks_of(path, "bob")) == 3
 
 
+def test_one_reviewer_in_two_browsers_sees_what_the_other_has_marked(browser, page, server, path):
+    other = browser.new_page()
+    other.goto(server.url)
+    other.wait_for_selector("html[data-ready]")
+    claim = current(page)
+    page.keyboard.press("r")
+    wait_for_counts(page, "1 of 9 claims: 1 right")
+    other.keyboard.press("w")  # unseen
+    other.get_by_text("on another page").wait_for()
+    assert other.locator(f"li[data-claim='{claim}'][aria-current=true] .mark").inner_text() == "right"
+    assert marks_of(path)[int(claim)].judgement == "right"
+    other.keyboard.press("w")
+    wait_for_counts(other, "1 of 9 claims: 0 right, 1 wrong")
+    assert marks_of(path)[int(claim)].judgement == "wrong"
+    other.close()
+
+
 def test_a_mark_that_is_not_stored_is_not_shown(browser, path):
     with serve(ReviewSession(path, "ann")) as server:
         page = browser.new_page()

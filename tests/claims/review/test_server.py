@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
+import threading
+import time
 
 import pytest
 from claims.review.conftest import serve
@@ -49,9 +52,39 @@ def test_the_page_and_its_parts(server):
     ):
         status, headers, _ = ask(server, part)
         assert status == 200 and headers["Content-Type"] == media_type
-        assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
         assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
     assert ask(server, "images/0/0")[1]["Content-Type"] == "image/png"
+
+
+def test_the_page_runs_the_script_it_names_and_no_other(server):
+    def look() -> str:
+        _, headers, page = ask(server, "")
+        policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+        nonce = policy["script-src"].removeprefix("'nonce-").removesuffix("'")
+        assert policy["script-src"] == policy["style-src"] == f"'nonce-{nonce}'" and len(nonce) > 20
+        assert page.count(f'nonce="{nonce}"'.encode()) == page.count(b"<script") + page.count(b'<link rel="style') == 2
+        return nonce
+
+    assert look() != look()
+
+
+def test_what_is_no_page_runs_nothing(server):
+    for part in ("images/0/0", "review.js", "review.css", "start", "nowhere"):
+        _, headers, _ = ask(server, part)
+        assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "media_type", ["text/html", "image/svg+xml", "text/javascript", "image/png\r\nSet-Cookie: token=1\r\nX-A: b"]
+)
+def test_an_image_of_another_type_is_not_served(server, path, media_type):
+    with Store(path) as store:
+        store.execute("UPDATE images SET media_type = ?, content = ?", (media_type, b"<script>alert(1)</script>"))
+    status, headers, said = ask(server, "images/0/0")
+    assert status == 400 and headers["Content-Type"] == "application/json" and "Set-Cookie" not in headers
+    assert "not as vapo writes them" in json.loads(said)["error"]
 
 
 def test_a_mark_is_stored_and_measured(server, path):
@@ -66,6 +99,20 @@ def test_a_mark_is_stored_and_measured(server, path):
     assert after[2] - after[1] < before[2] - before[1]  # the interval grows narrower
     assert json.loads(ask(server, "undo", {})[2])["undone"] == [0, claims[2]["id"]]
     assert count_marks(path) == 2
+
+
+def test_a_claim_that_was_judged_on_another_page_is_not_judged_unseen(server, path):
+    """The same reviewer in two browsers: the second one still shows the claim without a mark."""
+    claim = json.loads(ask(server, "places/0")[2])["claims"][0]
+    first, second = ({"claim": claim["id"], "judgement": word, "before": claim["mark"]} for word in ("right", "wrong"))
+    said = json.loads(ask(server, "marks", first)[2])
+    assert said["mark"] == {"judgement": "right", "text": None, "is_true": None}
+    status, _, reason = ask(server, "marks", second)
+    assert status == 409 and "on another page" in json.loads(reason)["error"]
+    with Store(path) as store:
+        assert [mark.judgement for (mark,) in read_marks(store).values()] == ["right"]
+    assert ask(server, "marks", {**second, "before": said["mark"]})[0] == 200
+    assert ask(server, "marks", {**second, "before": {"judgement": "perhaps"}})[0] == 400
 
 
 @pytest.mark.parametrize("where", ["/", "/start", "/wrong-token/", "/wrong-token/start", "/favicon.ico", "//start"])
@@ -150,3 +197,51 @@ def test_nothing_is_printed_not_even_when_a_browser_leaves(server, capfd):
         line.sendall(f"GET /{server.token}/images/0/0 HTTP/1.1\r\n".encode())
     ask(server, "start")
     assert capfd.readouterr() == ("", "")
+
+
+def drip(line: socket.socket, content: bytes) -> bytes:
+    """Send what is asked a byte at a time until the server hangs up; return what it said."""
+    with contextlib.suppress(ConnectionError):
+        for byte in content:
+            line.sendall(bytes([byte]))
+            time.sleep(0.02)
+    with contextlib.suppress(ConnectionError):
+        return line.recv(100)
+    return b""
+
+
+@pytest.mark.parametrize("begin", [b"", b"POST /{token}/marks HTTP/1.1\r\nHost: {host}\r\n"])
+def test_a_client_that_drips_is_left(path, begin):
+    """Each byte comes in time, the whole request never."""
+    with serve(ReviewSession(path, "ann"), max_seconds=0.3) as server:
+        with socket.create_connection(("127.0.0.1", server.server_port)) as line:
+            line.sendall(begin.replace(b"{token}", server.token.encode()))
+            assert drip(line, b"a" * 200) == b""
+        assert ask(server, "start")[0] == 200
+
+
+def test_a_client_that_takes_no_reply_is_left(path):
+    with Store(path) as store:
+        store.execute("UPDATE images SET content = zeroblob(20000000)")  # more than lies between two sockets
+    before = threading.active_count()
+    with serve(ReviewSession(path, "ann"), max_seconds=0.3) as server:
+        line = socket.create_connection(("127.0.0.1", server.server_port))
+        host = f"127.0.0.1:{server.server_port}"
+        line.sendall(f"GET /{server.token}/images/0/0 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        line.recv(1)
+        while threading.active_count() > before + 1:  # the server's own
+            time.sleep(0.01)
+        line.close()
+
+
+def test_more_clients_than_threads_are_turned_away_and_then_served(path, monkeypatch):
+    monkeypatch.setattr("vapo.claims.review.connections.MAX_CONNECTIONS", 3)
+    with serve(ReviewSession(path, "ann")) as server:
+        lines = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(6)]
+        assert [line.recv(1) for line in lines[3:]] == [b""] * 3
+        for line in lines:
+            line.close()
+        while True:
+            with contextlib.suppress(ConnectionError, http.client.RemoteDisconnected):
+                if ask(server, "start")[0] == 200:
+                    break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import threading
@@ -141,3 +142,108 @@ def test_a_killed_writer_loses_nothing_that_it_had_committed(tmp_path: Path):
     with Store(path) as store:
         assert len(list_subjects(store)) >= (int(told[-1]) if told else 299) + 1
         assert store.find_damage() is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("CREATE TRIGGER steal AFTER INSERT ON marks BEGIN DELETE FROM claims; END", "trigger 'steal'"),
+        ("CREATE VIEW claims2 AS SELECT * FROM claims", "view 'claims2'"),
+        ("CREATE TABLE mine (x)", "table 'mine'"),
+        ("CREATE VIRTUAL TABLE words USING fts5(text)", "table 'words"),
+        ("CREATE INDEX slow ON claims (length(zeroblob(1000000000)))", "index 'slow'"),
+        ("DROP TRIGGER spend", "trigger 'spend'"),
+        ("DROP INDEX claims_of_subject", "index 'claims_of_subject'"),
+        ("ALTER TABLE marks ADD COLUMN more TEXT", "table 'marks'"),
+        ("ALTER TABLE rows RENAME TO others", "'others'|'rows'"),
+        ("DROP TABLE audits; CREATE VIEW audits AS SELECT * FROM marks", "'audits'"),
+    ],
+)
+def test_tables_that_are_not_ours_are_refused_and_nothing_is_written(tmp_path: Path, statement: str, named: str):
+    path = tmp_path / "claims.db"
+    Store(path, create=True).close()
+    with sqlite3.connect(path) as db:
+        db.executescript(f"PRAGMA journal_mode = DELETE; {statement}")
+    db.close()
+    before = path.read_bytes()
+    for create in (False, True):
+        with pytest.raises(StoreError, match=rf"({named}).* is missing or not as vapo makes it.*Ask for a store"):
+            Store(path, create=create)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "table"),
+    [
+        ("UPDATE claims SET text = x'00'", "claims"),
+        ("UPDATE claims SET kind = NULL", "claims"),
+        ("UPDATE claims SET is_true = 2", "claims"),
+        ("UPDATE claims SET request = 'one'", "claims"),
+        ("UPDATE rows SET stamp = x'00'", "rows"),
+        ("UPDATE marks SET mark = 'perhaps'", "marks"),
+        ("UPDATE marks SET at = 'now'", "marks"),
+        ("UPDATE audits SET verdict = 'perhaps'", "audits"),
+        ("UPDATE requests SET state = 'gone'", "requests"),
+        ("UPDATE requests SET num_true = 'many'", "requests"),
+        ("UPDATE workers SET process = 7.5, beat = 'never'", "workers"),
+        ("UPDATE workers SET reserved_usd = -1e9", "workers"),
+        ("UPDATE spending SET usd = -1e9", "spending"),  # a budget would never be spent
+        ("DELETE FROM spending", "spending"),
+        ("INSERT INTO spending VALUES (0, 0, 0.0)", "spending"),
+    ],
+)
+def test_values_of_other_types_are_refused(tmp_path: Path, statement: str, table: str):
+    path = tmp_path / "claims.db"
+    with Store(path, create=True) as store, store.writing():
+        subject = add_subject(store, [picture("a" * 64)])
+        store.execute("INSERT INTO rows VALUES ('s', 'n', '', ?)", (subject,))
+        store.execute("INSERT INTO workers VALUES (1, 'm', '1 1', 1.0, 0, 0.0)")
+        store.execute("INSERT INTO claims VALUES (1, ?, NULL, 'm', 'It is red.', 1, 'colour', NULL)", (subject,))
+        store.execute("INSERT INTO marks VALUES (1, 1, 'ann', 'right', NULL, NULL, 1.0)")
+        store.execute("INSERT INTO audits VALUES (1, 1, 'm', 'label', 'yes', NULL, x'', 1, 1, 0.0, 1.0)")
+        store.execute(
+            "INSERT INTO requests VALUES (1, ?, 1, 'read', 'm', 's', '1', 'i', '{}', 1, 1, 1.0, NULL)", (subject,)
+        )
+    Store(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        db.execute("PRAGMA writable_schema = ON")
+        (sql,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'claims'").fetchone()
+        db.execute("UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '') WHERE name = 'claims'")
+        db.commit()
+    db.close()
+    with sqlite3.connect(path) as db:  # which now lets NULL in
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        db.execute(statement)
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'claims'", (sql,))
+        db.commit()
+    db.close()
+    with pytest.raises(StoreError, match=f"its table '{table}' holds values that vapo does not write"):
+        Store(path)
+
+
+def test_a_journal_that_names_another_file_deletes_nothing(tmp_path: Path):
+    """SQLite deletes the file that a rollback journal names as its superior, once the journal is played back."""
+    path, precious = tmp_path / "claims.db", tmp_path / "precious"
+    precious.write_text("years of work")
+    Store(path, create=True).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    db.close()
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA cache_size = 1")
+    db.execute("BEGIN IMMEDIATE")
+    for _ in range(200):
+        db.execute("INSERT INTO images VALUES (hex(randomblob(32)), 1, 1, 'image/png', zeroblob(3000))")
+    journal = (tmp_path / "claims.db-journal").read_bytes()
+    db.execute("ROLLBACK")
+    db.close()
+    name = os.fsencode(precious)
+    (page,) = struct.unpack(">I", journal[24:28])
+    end = struct.pack(">I", 2**30 // page + 1) + name + struct.pack(">II", len(name), sum(name))
+    (tmp_path / "claims.db-journal").write_bytes(journal + end + journal[:8])
+    for create in (False, True):
+        with pytest.raises(StoreError, match="journal names another file"):
+            Store(path, create=create)
+    assert precious.read_text() == "years of work"

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from vapo.claims.store.store import Store
+from typing import Any
+
+import pytest
+
+from vapo.claims.store.store import Store, StoreError
 from vapo.claims.store.subjects import (
     SourceRow,
     StoredImage,
@@ -14,7 +18,7 @@ from vapo.claims.store.subjects import (
     read_rows,
 )
 
-A, B = (StoredImage(name, 4, 3, "image/png", name.encode()) for name in "ab")
+A, B = (StoredImage(name * 64, 4, 3, "image/png", name.encode()) for name in "ab")
 
 
 def test_the_same_pictures_are_one_subject_and_another_order_is_another(store: Store):
@@ -23,7 +27,7 @@ def test_the_same_pictures_are_one_subject_and_another_order_is_another(store: S
     assert first[:3] == list_subjects(store) and first[3:] == first[:2]
     assert read_images(store, first[2]) == (B, A)
     assert store.read("SELECT count(*) FROM images") == [(2,)]
-    assert name_subject(["a"]) == "a" and find_subject(store, name_subject(["b", "a"])) == first[2]
+    assert name_subject([A.name]) == A.name and find_subject(store, name_subject([B.name, A.name])) == first[2]
     assert find_subject(store, "c") is None
 
 
@@ -36,3 +40,28 @@ def test_rows_say_where_a_subject_came_from(store: Store):
     assert find_row(store, "folder", "cat.png") == SourceRow("folder", "cat.png", "v2", other)
     assert find_row(store, "elsewhere", "cat.png") is None
     assert [(row.name, row.subject) for row in read_rows(store)] == [("cat.png", other), ("copy of cat.png", one)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "../../x"},
+        {"name": "/etc/cron.d/x"},
+        {"name": "A" * 64},
+        {"name": "a" * 64 + "\n"},
+        {"name": b"a" * 64},
+        {"media_type": "text/html"},
+        {"media_type": "image/svg+xml"},
+        {"media_type": "image/png\r\nSet-Cookie: x=1"},
+        {"width": 0},
+        {"height": "tall"},
+        {"content": 10**10},  # as many zeros, if it were taken for a length
+        {"content": "text"},
+    ],
+)
+def test_an_image_that_vapo_would_not_have_written_is_refused(store: Store, change: dict[str, Any]):
+    kept = {"name": A.name, "width": 4, "height": 3, "media_type": "image/png", "content": b"a", **change}
+    with store.writing():
+        subject = add_subject(store, [StoredImage(**kept)])
+    with pytest.raises(StoreError, match=r"claims\.db: its image .* is not as vapo writes them"):
+        read_images(store, subject)

@@ -142,7 +142,16 @@ def test_a_judge_that_does_not_answer_gives_no_vote_and_is_counted(stub, make_ju
     assert len(stub.asked()) == 3
 
 
-@pytest.mark.parametrize("reply", [say(""), say(None), Reply({"choices": []}), Reply({"object": "error"})])
+NOTHING_SAID = (
+    *(say(""), say(None), Reply({"choices": []}), Reply({"object": "error"}), Reply({"choices": [3]})),
+    Reply({"choices": [{"message": "logical"}], "usage": "much"}),
+    Reply({"choices": [{"message": {"content": {"category": "logical"}}}], "usage": {"prompt_tokens": -5}}),
+    say('{"category": ' + "9" * 9_999 + "}"),
+    say('{"category": ' + "[" * 100_000),
+)
+
+
+@pytest.mark.parametrize("reply", NOTHING_SAID)
 def test_an_empty_answer_is_nonsense(stub, make_judge, reply):
     stub.script[CHAT] = [reply]
     judge = make_judge()

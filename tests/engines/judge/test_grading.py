@@ -33,6 +33,9 @@ def open_judge(stub, tmp_path) -> GradingJudge:
         ("score: 0.3 or score: 0.4", None),
         ("0.7", None),
         ("", None),
+        ('{"score": ' + "9" * 400 + "}", None),
+        ('{"score": ' + "9" * 9_999 + "}", None),
+        ("[" * 100_000, None),
     ],
 )
 def test_scores_are_read(text, score):

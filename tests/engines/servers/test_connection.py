@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import json
 import socket
 import time
 
@@ -60,8 +62,15 @@ def test_a_password_in_the_url_is_not_told():
         Reply(b'{"choices": [{"mess'),
         Reply(b"\xff\xfe not utf-8"),
         Reply(b"<html>Please wait</html>", headers={"Content-Type": "text/html"}),
+        Reply({"choices": []}),
+        Reply(b"[" * 200_000),
+        Reply(b"", fault="head"),
+        Reply(b"", fault="body"),
     ],
-    ids=["429 with Retry-After", "429", "500", "503", "502 page", "reset", "stall", "half", "bytes", "page"],
+    ids=[
+        *("429 with Retry-After", "429", "500", "503", "502 page", "reset", "stall", "half", "bytes", "page"),
+        *("no choice", "nested", "drip of the head", "drip of the body"),
+    ],
 )
 def test_what_may_pass_is_tried_again(stub, fault):
     stub.script[CHAT] = [fault, say("at last")]
@@ -129,6 +138,29 @@ def test_a_key_that_is_missing(stub, monkeypatch):
     stub.script["/v1/models"] = [refuse(401, "no key")]
     with pytest.raises(ServerError, match="put the key into the environment variable OPENAI_API_KEY"):
         ServerConnection(stub.url).find_model()
+
+
+@pytest.mark.parametrize("status", [301, 307])
+def test_a_request_is_sent_nowhere_else(stub, status):
+    with run_stub() as other:
+        other.script[CHAT] = [say("caught")]
+        stub.script[CHAT] = [Reply({}, status, {"Location": other.url + CHAT})]
+        with pytest.raises(ServerError, match="redirects /chat/completions"):
+            ServerConnection(stub.url).chat(HELLO)
+        assert other.requests == []
+
+
+def test_an_answer_that_would_fill_the_memory_is_given_up(stub, monkeypatch):
+    monkeypatch.setattr("vapo.api.clients.MAX_ANSWER_BYTES", 100_000)
+    bomb = gzip.compress(json.dumps(say("x" * 200_000).body).encode())
+    stub.script[CHAT] = [Reply(bomb, headers={"Content-Encoding": "gzip"})]
+    with pytest.raises(ServerError, match="answer has more than"):
+        ServerConnection(stub.url, max_retries=0).chat(HELLO)
+
+
+def test_no_answer_holds_the_key(stub):
+    stub.script[CHAT] = [say(f"you sent {KEY}")]
+    assert content_of(ServerConnection(stub.url).chat(HELLO)) == "you sent ***"
 
 
 class TestModels:

@@ -138,5 +138,5 @@ def test_a_copy_keeps_no_images(again, tmp_path):
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_workers_that_do_not_inherit_memory(method, tmp_path):
     rows = our_rows(tmp_path)
-    batches = list(load(rows, num_workers=2, multiprocessing_context=method))
+    batches = list(load(rows, num_workers=1, multiprocessing_context=method))
     assert [plain(batch) for batch in batches] == [plain(batch) for batch in load(rows)]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import fields
 
 import pytest
@@ -95,3 +97,10 @@ class TestUpdateBatchSize:
         with pytest.raises(ConfigError, match="makes gradient_accumulation_steps 4, but it is set to 3"):
             make(tmp_path, update_batch_size=8, gradient_accumulation_steps=3)
         assert make(tmp_path, update_batch_size=8, gradient_accumulation_steps=4).gradient_accumulation_steps == 4
+
+
+def test_copies_keep_the_keys_that_what_is_pickled_hides(tmp_path):
+    config = make(tmp_path, vllm_server_base_url="http://me:secret-word@host:1/", hub_token="hf_abcdefghijklmnopqrst")
+    for twin in (copy.copy(config), copy.deepcopy(config)):
+        assert (twin.vllm_server_base_url, twin.hub_token) == (config.vllm_server_base_url, config.hub_token)
+    assert b"secret-word" not in pickle.dumps(config)

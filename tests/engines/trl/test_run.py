@@ -182,6 +182,56 @@ class TestRunFolder:
         assert folder.find_checkpoint() == tmp_path / "checkpoint-1"
         assert folder.count_processes_of(tmp_path / "checkpoint-1") == 2
 
+    @pytest.mark.parametrize("left", ["", "metrics.jsonl", "checkpoint-1"])
+    def test_a_run_without_a_step_binds_nobody(self, tmp_path, left):
+        RunFolder(tmp_path).open({"a": 1, "b": 1})
+        RunFolder(tmp_path).record_data(lambda: {"train": {"rows": 1}})
+        (tmp_path / "claims").mkdir()
+        (tmp_path / "claims" / "step-0.db").touch()
+        if left == "metrics.jsonl":
+            (tmp_path / left).write_text('{"step": 0, "eval_reward": 1}\n')
+        if left == "checkpoint-1":
+            (tmp_path / left).mkdir()  # cut off while it was written
+        folder = RunFolder(tmp_path)
+        folder.open({"a": 2, "c": 1})
+        folder.record_data(lambda: {"train": {"rows": 2}})
+        assert json.loads((tmp_path / "settings.json").read_text()) == {"a": 2, "c": 1}
+        assert json.loads((tmp_path / "data.json").read_text()) == {"train": {"rows": 2}}
+        assert not list((tmp_path / "claims").iterdir())
+
+    @pytest.mark.parametrize("metrics", ['{"step": 1}\n', '{"step": 0}\n{"step": 1, "lo'])
+    def test_a_run_with_a_step_binds(self, tmp_path, metrics):
+        RunFolder(tmp_path).open({"a": 1})
+        RunFolder(tmp_path).record_data(lambda: {"train": {"rows": 1}})
+        (tmp_path / "metrics.jsonl").write_text(metrics)
+        with pytest.raises(ConfigError, match="a was 1 and is 2"):
+            RunFolder(tmp_path).open({"a": 2})
+        RunFolder(tmp_path).record_data(lambda: {"train": {"rows": 2}})
+        assert json.loads((tmp_path / "data.json").read_text()) == {"train": {"rows": 1}}
+
+    @pytest.mark.parametrize("text", ['{"editor.fontSize": 12}', "[1]", "not JSON"])
+    def test_files_of_another_hand_are_left_alone(self, tmp_path, text):
+        (tmp_path / "settings.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"other settings|holds no settings"):
+            RunFolder(tmp_path).open({"a": 1})
+        assert (tmp_path / "settings.json").read_text() == text
+        (tmp_path / "settings.json").unlink()
+        (tmp_path / "data.json").write_text(text)
+        RunFolder(tmp_path).open({"a": 1})
+        RunFolder(tmp_path).record_data(lambda: {"train": {"rows": 1}})
+        assert (tmp_path / "data.json").read_text() == text
+
+    def test_one_process_at_a_time_until_it_ends_however_it_ends(self, tmp_path):
+        code = "import sys, time; from vapo.engines.run_folder import RunFolder; folder = RunFolder(sys.argv[1])"
+        code += "; folder.open({'a': 1}); print('open', flush=True); time.sleep(1e6)"
+        with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout is not None and other.stdout.readline() == "open\n"
+            with pytest.raises(ConfigError, match="another process trains in"):
+                RunFolder(tmp_path).open({"a": 2})
+            assert json.loads((tmp_path / "settings.json").read_text()) == {"a": 1}
+            other.kill()
+        RunFolder(tmp_path).open({"a": 2})
+
     def test_a_policy_is_asked_as_it_was_trained(self, tmp_path):
         (tmp_path / "checkpoint-2").mkdir()
         write_atomically(tmp_path / "settings.json", '{"system_prompt": "Think first."}')
@@ -243,7 +293,9 @@ class TestOptions:
         ],
     )
     def test_a_missing_package_is_named(self, world, tmp_path, capsys, monkeypatch, option, package, extra):
-        monkeypatch.setattr("vapo.engines.trl.run.find_spec", lambda name: None if name == package else object())
+        monkeypatch.setattr(
+            "vapo.engines.trl.preparation.find_spec", lambda name: None if name == package else object()
+        )
         assert main([*command(world, tmp_path / "out")[3:], f"--{option}", "true"]) == 1
         assert (
             f"{option} needs {package}, which is not installed: pip install 'vapo[{extra}]'" in capsys.readouterr().err

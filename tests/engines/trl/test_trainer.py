@@ -23,6 +23,7 @@ from vapo.engines.trl.config import DYNAMIC_SAMPLING_LOSSES
 from vapo.engines.trl.rewards import accuracy_reward
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.types import Verdict
+from vapo.versions import TOLD
 
 
 @pytest.fixture(scope="module")
@@ -281,14 +282,14 @@ class TestRows:
             gradient_accumulation_steps=8,
             num_generations=8,
             num_generations_eval=4,
-            per_device_eval_batch_size=2,
+            per_device_eval_batch_size=4,
             max_completion_length=8,
         )
         monkeypatch.setattr(PIL.Image, "open", lambda *args, **more: opened.append(args) or open_image(*args, **more))
         trainer.train()
         assert trainer.state.global_step == 3 and len(opened) == 6
         trainer.evaluate()
-        assert len(opened) == 12  # the group of a prompt lies in two batches
+        assert len(opened) == 12
 
     def test_reward_functions_may_draw_on_images(self, make_trainer):
         seen = []
@@ -323,11 +324,11 @@ class TestAnswers:
     def test_built_in_rewards_grade_by_a_solution(self, make_trainer, monkeypatch):
         graded = []
         monkeypatch.setattr(
-            "vapo.engines.trl.rewards.grade_answer", lambda text, reference: graded.append(reference) or 1.0
+            "vapo.engines.trl.rewards.read_reference", lambda value, column: graded.append((column, value)) or value
         )
         rows = make_rows().rename_column("answer", "solution")
         make_trainer(rows=rows, reward_funcs=None, max_steps=1).train()
-        assert graded == ["1"] * 8
+        assert graded == [("solution", "1")] * 8
 
     @pytest.mark.parametrize("reward_funcs", [None, accuracy_reward, [even_letters, accuracy_reward]])
     def test_no_answers_to_grade_by(self, make_trainer, reward_funcs):
@@ -597,6 +598,15 @@ PRIVATE_METHODS = {
 def test_trl_methods_we_lean_on_keep_their_signature(name, parameters):
     method = inspect.unwrap(getattr(GRPOTrainer, name))
     assert list(inspect.signature(method).parameters) == parameters
+
+
+def test_a_package_newer_than_any_tested_is_told_once(make_trainer, monkeypatch, caplog):
+    monkeypatch.setenv(TOLD, "")  # so that it is taken back
+    monkeypatch.delenv(TOLD)
+    monkeypatch.setattr("vapo.versions.find_untested", lambda: ["trl 1.99.0 (tested up to 1.16.0)"])
+    make_trainer()
+    make_trainer()
+    assert len([record for record in caplog.records if "trl 1.99.0" in record.getMessage()]) == 1
 
 
 def test_trl_generate_returns_what_we_unpack(make_trainer):

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
+from engines.openai_stub import Reply, run_stub
 from engines.prober_contract import make_sample
 from tiny_models import tiny_tokenizer
 from trl.generation import vllm_client, vllm_generation
@@ -228,6 +229,13 @@ class TestServerEngine:
         with pytest.raises(ModelError, match=r"cannot be reached.*vllm serve"):
             ServerEngine("http://127.0.0.1:9", PAD).answer([ImagePrompt((1,), ())], [3, 4])
         assert ServerEngine("http://127.0.0.1:9", PAD).answer([], [3, 4]) == []
+
+    @pytest.mark.parametrize("reply", [Reply({"data": []}, fault="reset"), Reply(b"<html>log in</html>")])
+    def test_a_server_whose_answer_is_none(self, reply):
+        with run_stub() as stub:
+            stub.script["/v1/models"] = [reply]
+            with pytest.raises(ModelError, match=r"cannot be reached|does not speak JSON"):
+                ServerEngine(stub.url, PAD).answer([ImagePrompt((1,), ())], [3, 4])
 
     def test_a_picture_of_another_size_is_refused(self):
         features = {"mm_placeholders": {"image": [{"offset": 0, "length": 4}]}}

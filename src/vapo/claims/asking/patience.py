@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from vapo.api.bounds import AnswerTooLargeError
 from vapo.api.concessions import LIMIT, find_refused
 from vapo.api.refusals import ServerError, tell_nonsense, tell_silence, tell_status, tell_unreachable
-from vapo.api.waiting import back_off, find_retry_after
+from vapo.api.waiting import choose_wait, find_retry_after
 from vapo.claims.asking.pace import Pace
 from vapo.errors import ConfigError
 
@@ -103,7 +103,7 @@ class Patience:
                 except Exception as raised:
                     setback = self._judge(raised, path, setbacks + 1)
                     if setback.is_busy:
-                        self._pace.slow_down(started, setback.retry_after)
+                        self._pace.slow_down(started, setback.retry_after if setback.may_pass else None)
                 else:
                     self._pace.speed_up()
                     self._last_success = time.monotonic()
@@ -121,7 +121,7 @@ class Patience:
                 or (not setback.is_failure and waited > self._patience_s)
             ):
                 raise setback.error
-            await asyncio.sleep(back_off(setbacks, self._luck) if setback.retry_after is None else setback.retry_after)
+            await asyncio.sleep(choose_wait(setback.retry_after, setbacks, self._luck))
 
     def _judge(self, raised: Exception, path: str, attempts: int) -> Setback:
         """Return what went wrong; what is no fault of server or line is raised."""
@@ -129,11 +129,12 @@ class Patience:
 
         if isinstance(raised, APITimeoutError):
             return Setback(tell_silence(self._server, path, self._timeout_s, attempts), is_busy=True)
+        cause = raised.__cause__ if isinstance(raised, APIConnectionError) else raised
+        if isinstance(cause, ServerError):
+            return Setback(cause, may_pass=not isinstance(cause, AnswerTooLargeError))
         if isinstance(raised, APIConnectionError):
             return Setback(tell_unreachable(self._server, raised))
-        if isinstance(raised, ServerError):
-            return Setback(raised)
-        if isinstance(raised, json.JSONDecodeError | UnicodeDecodeError):
+        if isinstance(raised, ValueError):  # of JSON, or of text that is in no encoding
             return Setback(tell_nonsense(self._server, path))
         if not isinstance(raised, APIStatusError):
             raise raised

@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from vapo.api.refusals import ServerError
-from vapo.api.replies import take_choice
+from vapo.api.replies import (
+    clean_text,
+    open_completion,
+    read_content,
+    read_finish_reason,
+    read_reasoning,
+    take_message,
+)
 from vapo.core.grading import take_answer_part
 from vapo.types import Claim
 
@@ -32,6 +39,7 @@ _REFUSAL = re.compile(
 _REFUSED = "it was a refusal"
 _BRACKET = re.compile(r"[{\[]")
 _MAX_BRACKETS = 5000  # of which a list of claims can begin; each is tried
+_MAX_TRIED = 50_000_000  # characters read in vain, behind all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +60,17 @@ class Reading:
 def read_reply(body: bytes) -> Reading:
     """Read the claims in a chat completion as it was received."""
     try:
-        choice = take_choice(json.loads(body))
-    except (ValueError, ServerError):  # a body that is not UTF-8 raises a ValueError too
+        choice = open_completion(body)
+    except ServerError:
         return Reading(trouble="it was no chat completion")
-    message = cast("Mapping[str, Any]", choice.get("message") or {})
+    message = take_message(choice)
+    if not message:
+        return Reading(trouble="it was no chat completion")
     if message.get("refusal"):
         return Reading(trouble=_REFUSED)
-    content = message.get("content")
-    if isinstance(content, list):
-        parts = [
-            cast("Mapping[str, Any]", part) for part in cast("list[object]", content) if isinstance(part, Mapping)
-        ]
-        content = "".join(str(part.get("text") or "") for part in parts)
-    return read_claims_in(str(content or ""), str(choice.get("finish_reason") or ""))
+    # A server that takes all of an answer for thoughts hands it on as such.
+    text = read_content(message) or read_reasoning(message)
+    return read_claims_in(text, read_finish_reason(choice))
 
 
 def read_claims_in(text: str, finish_reason: str = "") -> Reading:
@@ -112,12 +118,13 @@ def _find_entries(body: str) -> list[object] | None:
 def _find_values(body: str) -> Iterator[object]:
     """Yield every JSON object and list that is not part of one before it."""
     decoder = json.JSONDecoder()
-    end = 0
+    end = tried = 0
     for start in itertools.islice(_BRACKET.finditer(body), _MAX_BRACKETS):
-        if start.start() >= end:
+        if start.start() >= end and tried <= _MAX_TRIED:
             try:
                 value, end = decoder.raw_decode(body, start.start())
-            except (json.JSONDecodeError, RecursionError):
+            except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
+                tried += error.pos - start.start() if isinstance(error, json.JSONDecodeError) else len(body)
                 continue
             yield value
 
@@ -134,7 +141,7 @@ def _take_list(value: object) -> list[object] | None:
 def _read_entry(entry: object) -> Claim | None:
     fields = cast("Mapping[str, Any]", entry)
     text = next((fields[name] for name in _TEXT_NAMES if isinstance(fields.get(name), str)), "")
-    words = " ".join(str(text).split())
+    words = " ".join(clean_text(str(text)).split())
     truths = {_read_truth(fields[name]) for name in _TRUTH_NAMES if name in fields}
     if not any(letter.isalnum() for letter in words) or truths not in ({True}, {False}):
         return None

@@ -1,30 +1,36 @@
 """Ask a model behind an OpenAI-compatible server, many requests at a time.
 
-What is received is handed on byte for byte. The key comes from the environment and is in nothing that is handed on.
+What is received is handed on byte for byte, but for the key: it comes from the environment and is in nothing that is
+handed on.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from vapo.api.address import CHAT, EMBEDDINGS, MODELS, find_api, hide_password, read_key
+from vapo.api.address import CHAT, EMBEDDINGS, MODELS, find_api, hide_password
+from vapo.api.clients import open_async_client
 from vapo.api.concessions import leave_out
 from vapo.api.prices import Prices
 from vapo.api.refusals import ServerError, tell_nonsense
-from vapo.api.replies import choose_model, count_tokens, take_choice, take_usage
+from vapo.api.replies import (
+    choose_model,
+    count_tokens,
+    parse_json,
+    read_cost,
+    read_embeddings,
+    read_finish_reason,
+    take_choice,
+)
 from vapo.claims.asking.pace import Pace
 from vapo.claims.asking.patience import Patience
 from vapo.claims.asking.pictures import write_message
 from vapo.claims.store.requests import RawAnswer
 from vapo.claims.store.subjects import StoredImage
 from vapo.errors import ModelError
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 
 class ModelServer:
@@ -35,7 +41,8 @@ class ModelServer:
         model: its name there; None takes the only one.
         concurrency: requests under way at a time, at most.
         prices: of its tokens; None takes what the server says that an answer cost, if it does.
-        timeout_s: longest silence of the server, in seconds, before a request is sent again.
+        timeout_s: longest silence of the server, in seconds, before a request is sent again; a whole answer may take
+            four times as long.
         max_retries, patience_s: see `Patience`.
 
     Raises:
@@ -60,7 +67,7 @@ class ModelServer:
         self.prices = prices
         self._patience = Patience(self.pace, self.server, model, timeout_s, max_retries, patience_s)
         self._model = model
-        self._client = self._open(timeout_s)
+        self._client = open_async_client(self._api, timeout_s)
 
     async def __aenter__(self) -> ModelServer:
         return self
@@ -114,7 +121,7 @@ class ModelServer:
         return RawAnswer(
             body=completion.content,
             seconds=time.monotonic() - began,
-            finish_reason=str(take_choice(completion.reply).get("finish_reason") or ""),
+            finish_reason=read_finish_reason(take_choice(completion.reply)),
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             usd=self._find_cost(completion.reply, prompt_tokens, completion_tokens),
@@ -124,13 +131,12 @@ class ModelServer:
         """Return the embeddings of texts, by a model of the same server. Raises ServerError."""
         body = {"model": model, "input": list(texts), "encoding_format": "float"}
         reply = await self._patience.call(lambda _: self._post(EMBEDDINGS, body), EMBEDDINGS)
-        entries = cast("list[Mapping[str, Any]]", reply.get("data") or [])
-        if len(entries) != len(texts):
+        vectors = read_embeddings(reply)
+        if len(vectors) != len(texts):
             raise ServerError(
-                f"the server at {self.server} gave {len(entries)} embeddings of {len(texts)} texts; use another model",
-                is_final=True,
+                f"the server at {self.server} gave {len(vectors)} embeddings of {len(texts)} texts; use another model"
             )
-        return [list(entry["embedding"]) for entry in sorted(entries, key=lambda entry: int(entry.get("index", 0)))]
+        return vectors
 
     async def _get(self, path: str) -> Mapping[str, Any]:
         return self._check(await self._client.get(path, cast_to=object), path)
@@ -144,7 +150,7 @@ class ModelServer:
         # Not by `chat.completions`, which looks at every word of a request and takes as long again as sending it.
         sent = leave_out(body, left_out)
         content = (await self._client.post(CHAT, body=sent, cast_to=HttpxBinaryResponseContent)).content
-        reply = self._check(json.loads(content), CHAT)
+        reply = self._check(parse_json(content), CHAT)
         take_choice(reply)
         return _Completion(content, reply)
 
@@ -156,16 +162,7 @@ class ModelServer:
     def _find_cost(self, reply: Mapping[str, Any], prompt_tokens: int, completion_tokens: int) -> float:
         if self.prices is not None:
             return self.prices.cost(prompt_tokens, completion_tokens)
-        told = take_usage(reply).get("cost")  # some resellers tell
-        return float(told) if isinstance(told, int | float) else 0.0
-
-    def _open(self, timeout_s: float) -> AsyncOpenAI:
-        try:
-            from openai import AsyncOpenAI
-        except ImportError as error:
-            raise ModelError("models behind a server need the openai package; pip install 'vapo[server]'") from error
-        key = read_key() or "none"  # vLLM without --api-key takes any
-        return AsyncOpenAI(base_url=self._api, api_key=key, timeout=timeout_s, max_retries=0)
+        return read_cost(reply)
 
 
 @dataclass(frozen=True, slots=True)

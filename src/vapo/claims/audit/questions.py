@@ -5,13 +5,14 @@ Each claim is judged alone: beside nineteen others, of which half are known to b
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+from vapo.api.refusals import ServerError
+from vapo.api.replies import list_tokens, open_completion, read_content, read_logprobs, take_message
 from vapo.claims.filters.special_tokens import break_special_tokens
 from vapo.errors import ConfigError
 
@@ -88,8 +89,11 @@ def read_verdict(body: bytes) -> tuple[bool | None, float | None]:
         Whether it says yes (or true), None if it says neither; and P(yes) / (P(yes) + P(no)) where the reply gives the
         likeliest first tokens and the answer is among them. The more likely answer is what counts then.
     """
-    choice = json.loads(body)["choices"][0]
-    text = str(choice["message"].get("content") or "")
+    try:
+        choice = open_completion(body)
+    except ServerError:
+        return None, None
+    text = read_content(take_message(choice))
     p_yes = None if "</think>" in text else _find_probability(choice)
     if p_yes is not None:
         return p_yes > 0.5, p_yes
@@ -101,13 +105,11 @@ def read_verdict(body: bytes) -> tuple[bool | None, float | None]:
 
 def _find_probability(choice: Mapping[str, Any]) -> float | None:
     """Return P(yes) / (P(yes) + P(no)) over the likeliest first tokens; None where these do not tell."""
-    told = cast("Mapping[str, Any]", choice.get("logprobs") or {})
-    tokens = cast("Sequence[Mapping[str, Any]]", told.get("content") or ())
-    listed = cast("Sequence[Mapping[str, Any]]", tokens[0].get("top_logprobs") or ()) if tokens else ()
     mass = {True: 0.0, False: 0.0}
-    for entry in listed:
-        says = _SAYS_YES.get(str(entry.get("token")).strip().lower())
+    first = list_tokens(choice)[:1]
+    for token, logprob in read_logprobs(first[0].get("top_logprobs")) if first else ():
+        says = _SAYS_YES.get(token.strip().lower())
         if says is not None:
-            mass[says] += math.exp(float(entry["logprob"]))
+            mass[says] += math.exp(logprob)
     # Below that, the answer begins in another way, and these tokens do not tell what it will be.
     return mass[True] / (mass[True] + mass[False]) if mass[True] + mass[False] > 0.5 else None

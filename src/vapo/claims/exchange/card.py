@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vapo.claims.contents import Contents
-from vapo.claims.exchange.markdown import quote, write_table
+from vapo.claims.exchange.markdown import escape, quote, write_table
 from vapo.claims.quality.quality import Quality, tell_quality
 
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
@@ -38,7 +38,7 @@ configs:
     path: data/train-*.parquet
 ---
 
-# {name}
+# {escape(name)}
 
 {num_claims} claims about the images of {num_rows} rows. A claim says one thing that can be seen in an image, and
 carries its truth. Vision-Anchored Policy Optimization ([arXiv 2509.25848](https://arxiv.org/abs/2509.25848)) asks them

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+from vapo.core.control_characters import show_controls
 
 
 def write_table(head: tuple[str, str], rows: Iterable[tuple[str, object]]) -> str:
@@ -13,12 +16,19 @@ def write_table(head: tuple[str, str], rows: Iterable[tuple[str, object]]) -> st
 
 def escape(text: str) -> str:
     """Keep names of models and words of claims from being Markdown or HTML."""
-    plain = " ".join(text.split())
+    plain = show_controls(" ".join(text.split()))
     for mark in "\\`*_[]<>|#":
         plain = plain.replace(mark, f"\\{mark}")
     return plain
 
 
 def quote(text: str) -> str:
-    """Return text as a value of a card's front matter."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """Return text as a value of a card's front matter, on one line."""
+    plain = show_controls(" ".join(text.split()))
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def fence(text: str, language: str) -> str:
+    """Return text as a block of code that nothing in it ends: its fence is longer than any row of backticks inside."""
+    marks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{marks}{language}\n{show_controls(text).rstrip()}\n{marks}"

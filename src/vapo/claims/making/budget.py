@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vapo.api.prices import Prices
+from vapo.claims.store.requests import RawAnswer
 from vapo.claims.store.spending import read_reserved, read_spending, reserve
 from vapo.claims.store.store import Store
 from vapo.claims.store.subjects import StoredImage
@@ -116,13 +117,20 @@ class Purse:
         """Note how many tokens a prompt took, as the server counts them.
 
         Raises:
-            ConfigError: it does not count, so that no budget can be kept.
+            ConfigError: it has not counted any yet, so that no budget can be kept.
         """
-        if self._budget is not None and prompt_tokens <= 0:
+        if self._budget is not None and prompt_tokens <= 0 and not self._prompt_tokens:
             raise ConfigError(
                 "the server does not say how many tokens it read, so no budget can be kept; leave it out"
             )
         self._prompt_tokens = max(self._prompt_tokens, prompt_tokens / num_images)
+
+    def charge(self, answer: RawAnswer, reservation: Reservation) -> RawAnswer:
+        """Return an answer as it counts: one whose tokens the server forgot to count cost as much as it could."""
+        if not reservation.tokens or answer.prompt_tokens > 0:
+            return answer
+        prompt = reservation.tokens - self._max_tokens
+        return replace(answer, prompt_tokens=prompt, completion_tokens=self._max_tokens, usd=reservation.usd)
 
     @property
     def waits(self) -> bool:

@@ -135,13 +135,14 @@ class Inquiry:
                 if isinstance(error, ServerError):
                     mark_request(self._store, request.id, "failed", str(error))
             raise
+        prompt_tokens, answer = answer.prompt_tokens, self._purse.charge(answer, reservation)
         with self._store.writing():
             add_answer(self._store, request.id, answer)
             self._purse.give_back(reservation)
         self._ending.money_is_back()
         self._tally.count_answer(answer)
         await self._read(request, standing, answer)
-        self._purse.learn(answer.prompt_tokens, len(images))
+        self._purse.learn(prompt_tokens, len(images))
         return True
 
     async def _read(self, request: StoredRequest, standing: Standing, answer: RawAnswer) -> None:

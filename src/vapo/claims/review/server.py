@@ -2,8 +2,9 @@
 
 The server listens on 127.0.0.1. It answers only below a path that is a random token, so that other users and pages do
 not find it, and only to requests that name this machine as their host, so that a foreign page cannot reach it under a
-name of its own (DNS rebinding). What is shown stands under a policy that runs no script but the page's and fetches
-nothing from elsewhere.
+name of its own (DNS rebinding). The page stands under a policy that runs no script but its own, by a number used once,
+and fetches nothing from elsewhere. All else is nothing that a browser would run or draw as a page: a store's images,
+above all, may come from anybody.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-from vapo.claims.review.session import ReviewSession
+from vapo.claims.review.connections import MAX_SECONDS, LimitedHandler, LimitedServer
+from vapo.claims.review.session import ReviewSession, StaleError, tell_mark
+from vapo.claims.store.marks import JUDGEMENTS, Mark
 from vapo.errors import ConfigError, DataError
 
 ADDRESS = "127.0.0.1"
@@ -27,10 +29,12 @@ _NAMES = (ADDRESS, "localhost")
 _PAGE = {"": "review.html", "review.css": "review.css", "review.js": "review.js"}
 _MEDIA_TYPES = {"html": "text/html; charset=utf-8", "css": "text/css", "js": "text/javascript"}
 _MAX_BYTES = 65_536
-_POLICY = "; ".join(
+_NONCE = "{nonce}"
+_PAGE_POLICY = "; ".join(
     [
         "default-src 'none'",
-        *(f"{kind}-src 'self'" for kind in ("script", "style", "connect")),
+        *(f"{kind}-src 'nonce-{_NONCE}'" for kind in ("script", "style")),
+        "connect-src 'self'",
         "img-src 'self' data:",
         "base-uri 'none'",
         "form-action 'none'",
@@ -39,27 +43,28 @@ _POLICY = "; ".join(
         "trusted-types 'none'",
     ]
 )
+_POLICY = "default-src 'none'; sandbox"
 
 
-class ReviewServer(ThreadingHTTPServer):
+class ReviewServer(LimitedServer):
     """Serve one reviewer's session at `url` until `shutdown` is called.
 
     Args:
         session: what is served.
         port: to listen on; 0 takes a free one.
+        max_seconds: that a request may take to arrive, and its reply to be taken.
 
     Raises:
         ConfigError: the port is in use, or none that this user may take.
     """
 
-    daemon_threads = True
     allow_reuse_port = False  # two reviews at one port would each get some of the marks
 
-    def __init__(self, session: ReviewSession, port: int = 0) -> None:
+    def __init__(self, session: ReviewSession, port: int = 0, max_seconds: float = MAX_SECONDS) -> None:
         self.session = session
         self.token = secrets.token_urlsafe(16)
         try:
-            super().__init__((ADDRESS, port), _Handler)
+            super().__init__((ADDRESS, port), _Handler, max_seconds)
         except (OSError, OverflowError) as error:
             said = error.strerror if isinstance(error, OSError) else "a port is a number from 0 to 65535"
             raise ConfigError(
@@ -109,7 +114,7 @@ def open_browser(url: str) -> bool:
         return False
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LimitedHandler):
     server: ReviewServer  # pyright: ignore[reportIncompatibleVariableOverride]
     server_version, sys_version = "vapo", ""
 
@@ -118,9 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path is None:
             return
         if path in _PAGE:
-            name = _PAGE[path]
-            content = files("vapo.claims.review.page").joinpath(name).read_bytes()
-            self._send(HTTPStatus.OK, _MEDIA_TYPES[name.rpartition(".")[2]], content)
+            self._show_part(_PAGE[path])
         elif path == "start":
             self._answer(self._start)
         elif found := re.fullmatch(r"places/(\d{1,9})", path):
@@ -143,6 +146,13 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
 
+    def _show_part(self, name: str) -> None:
+        content = files("vapo.claims.review.page").joinpath(name).read_text(encoding="utf-8")
+        media_type, nonce, policy = _MEDIA_TYPES[name.rpartition(".")[2]], secrets.token_urlsafe(16), _POLICY
+        if name.endswith(".html"):
+            content, policy = (text.replace(_NONCE, nonce) for text in (content, _PAGE_POLICY))
+        self._send(HTTPStatus.OK, media_type, content.encode(), policy)
+
     def _start(self) -> dict[str, Any]:
         session = self.server.session
         place = session.find_unmarked()
@@ -163,8 +173,9 @@ class _Handler(BaseHTTPRequestHandler):
             raise DataError("a mark needs a claim's number and a judgement")
         if not isinstance(text, str | None) or not isinstance(is_true, bool | None):
             raise DataError("a claim's new text must be text, and its new label true or false")
-        self.server.session.mark(claim, judgement, text, is_true)
-        return self._measure()
+        before = _read_before(claim, self.server.session.reviewer, body.get("before", "any"))
+        mark = self.server.session.mark(claim, judgement, text, is_true, before=before)
+        return {"mark": tell_mark(mark), **self._measure()}
 
     def _undo(self) -> dict[str, Any]:
         undone = self.server.session.undo()
@@ -210,6 +221,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, make: Any) -> None:
         try:
             made = make()
+        except StaleError as error:
+            self._refuse(HTTPStatus.CONFLICT, str(error))
         except DataError as error:  # a StoreError too: the page says what went wrong, and the mark is not shown
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
         else:
@@ -218,12 +231,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
         self._send(status, "application/json", json.dumps({"error": reason}).encode())
 
-    def _send(self, status: HTTPStatus, media_type: str, content: bytes) -> None:
+    def _send(self, status: HTTPStatus, media_type: str, content: bytes, policy: str = _POLICY) -> None:
         self.send_response(status)
         for name, value in (
             ("Content-Type", media_type),
             ("Content-Length", str(len(content))),
-            ("Content-Security-Policy", _POLICY),
+            ("Content-Security-Policy", policy),
             ("X-Content-Type-Options", "nosniff"),
             ("Referrer-Policy", "no-referrer"),
             ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -231,8 +244,19 @@ class _Handler(BaseHTTPRequestHandler):
             ("Cache-Control", "no-store"),
         ):
             self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
+        self.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the address holds the token."""
+
+
+def _read_before(claim: int, reviewer: str, value: object) -> Mark | Literal["any"] | None:
+    if value is None:
+        return None
+    if value == "any":
+        return "any"
+    fields = cast("Mapping[str, Any]", value if isinstance(value, dict) else {})
+    judgement, text, is_true = (fields.get(name) for name in ("judgement", "text", "is_true"))
+    if judgement not in JUDGEMENTS or not isinstance(text, str | None) or not isinstance(is_true, bool | None):
+        raise DataError("what a claim was marked before is a judgement with a text and a label, or null")
+    return Mark(claim, reviewer, judgement, text, is_true)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import getpass
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vapo.claims.quality.reviews import ErrorFigures, measure_errors
 from vapo.claims.sampling import sample_subjects
 from vapo.claims.store.claims import find_claim, read_claims
-from vapo.claims.store.marks import JUDGEMENTS, Mark, add_mark, read_marks, take_back
+from vapo.claims.store.marks import JUDGEMENTS, Mark, add_marks, read_marks, take_back
 from vapo.claims.store.store import Store
 from vapo.claims.store.subjects import StoredImage, read_images
 from vapo.errors import ConfigError, DataError
 
 MAX_CHARACTERS = 500
 """Longest text that a claim may be given."""
+
+
+class StaleError(DataError):
+    """A claim was judged elsewhere since it was shown."""
 
 
 def find_user() -> str:
@@ -84,7 +88,7 @@ class ReviewSession:
                         "text": stored.claim.text,
                         "is_true": stored.claim.is_true,
                         "kind": stored.kind,
-                        "mark": _tell(marks[stored.id][0]) if stored.id in marks else None,
+                        "mark": tell_mark(marks[stored.id][0]) if stored.id in marks else None,
                     }
                     for stored in read_claims(store, subject)
                     if stored.id in self._subject_of  # and not one that was made since
@@ -111,16 +115,26 @@ class ReviewSession:
         left = {subject for claim, subject in self._subject_of.items() if claim not in marked}
         return next((place for place, subject in enumerate(self.subjects) if subject in left), 0)
 
-    def mark(self, claim: int, judgement: str, text: str | None = None, is_true: bool | None = None) -> None:
-        """Put a mark into the store. What says the same as the claim itself is no change of it.
+    def mark(
+        self,
+        claim: int,
+        judgement: str,
+        text: str | None = None,
+        is_true: bool | None = None,
+        *,
+        before: Mark | Literal["any"] | None = "any",
+    ) -> Mark:
+        """Put a mark into the store, and return it. What says the same as the claim itself is no change of it.
 
         Args:
             claim: its number.
             judgement: right, wrong or unclear.
             text, is_true: what the claim should read instead; only where it is wrong.
+            before: this reviewer's mark of the claim as they were shown it; "any" where that is not known.
 
         Raises:
             DataError: there is no such claim in this review, or it cannot be marked so.
+            StaleError: the reviewer has judged it since, on another page.
             StoreError: the mark cannot be written.
         """
         if judgement not in JUDGEMENTS:
@@ -135,7 +149,16 @@ class ReviewSession:
             is_true = None if is_true == stored.claim.is_true else is_true
             if judgement != "wrong" and (text is not None or is_true is not None):
                 raise DataError("a claim that is changed was wrong; mark it so")
-            add_mark(store, Mark(claim, self.reviewer, judgement, text, is_true))
+            mark = Mark(claim, self.reviewer, judgement, text, is_true)
+            with store.writing():
+                now = read_marks(store, claim=claim, reviewer=self.reviewer).get(claim, [None])[0]
+                if before not in ("any", now):
+                    raise StaleError(
+                        f"{self.reviewer} has judged claim {claim} on another page since it was shown here; "
+                        "look at it again, and judge it once more if that was wrong"
+                    )
+                add_marks(store, [mark])
+        return mark
 
     def undo(self) -> tuple[int, int] | None:
         """Take back this reviewer's last mark; return its place and claim, or None if there is none in this review."""
@@ -156,7 +179,8 @@ class ReviewSession:
         return self.subjects[place]
 
 
-def _tell(mark: Mark) -> dict[str, Any]:
+def tell_mark(mark: Mark) -> dict[str, Any]:
+    """Return what a mark says as plain values."""
     return {"judgement": mark.judgement, "text": mark.text, "is_true": mark.is_true}
 
 

@@ -75,26 +75,26 @@ def take_back(store: Store, reviewer: str, claims: Container[int]) -> int | None
     return int(found[1])
 
 
-def read_marks(store: Store, *, subject: int | None = None, reviewer: str | None = None) -> dict[int, list[Mark]]:
+def read_marks(
+    store: Store, *, subject: int | None = None, claim: int | None = None, reviewer: str | None = None
+) -> dict[int, list[Mark]]:
     """Return the last mark of each reviewer, by claim.
 
     Args:
         subject: only marks of this subject's claims.
+        claim: only marks of this claim.
         reviewer: only this reviewer's marks.
     """
-    conditions, values = [_LAST], list[object]()
-    if subject is not None:
-        conditions.append("claims.subject = ?")
-        values.append(subject)
-    if reviewer is not None:
-        conditions.append("reviewer = ?")
-        values.append(reviewer)
+    chosen = {"claims.subject": subject, "marks.claim": claim, "reviewer": reviewer}
+    values = {column: value for column, value in chosen.items() if value is not None}
+    conditions = [_LAST, *(f"{column} = ?" for column in values)]
     marks: dict[int, list[Mark]] = {}
-    for claim, name, judgement, text, is_true in store.read(
+    for number, name, judgement, text, is_true in store.read(
         "SELECT claim, reviewer, mark, marks.text, marks.is_true FROM marks JOIN claims ON claims.id = claim "
         f"WHERE {' AND '.join(conditions)} ORDER BY marks.id",
-        values,
+        list(values.values()),
     ):
         label = None if is_true is None else bool(is_true)
-        marks.setdefault(int(claim), []).append(Mark(int(claim), str(name), cast("Judgement", judgement), text, label))
+        mark = Mark(int(number), str(name), cast("Judgement", judgement), text, label)
+        marks.setdefault(mark.claim, []).append(mark)
     return marks

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from vapo.claims.store.store import Store
+from vapo.claims.store.store import ForeignStoreError, Store
 
 State = Literal["asked", "answered", "read", "failed"]
 
@@ -151,9 +151,14 @@ def list_requests(store: Store, subject: int) -> list[StoredRequest]:
 
 
 def read_answer(store: Store, request: int) -> RawAnswer | None:
-    """Return a request's answer; None if there is none."""
+    """Return a request's answer; None if there is none. Raises ForeignStoreError where it is not as vapo does."""
     found = store.read_one(
         "SELECT body, seconds, finish_reason, prompt_tokens, completion_tokens, usd FROM answers WHERE request = ?",
         (request,),
     )
-    return None if found is None else RawAnswer(*found)
+    if found is None:
+        return None
+    kinds = (bytes, float, str, int, int, float)
+    if not all(isinstance(value, kind) for value, kind in zip(found, kinds, strict=True)):
+        raise ForeignStoreError(store.path, f"the answer to its request {request} is not as vapo writes them")
+    return RawAnswer(*found)

@@ -6,6 +6,7 @@ half. One connection belongs to one thread; other threads and processes open the
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Generator, Iterable, Sequence
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vapo.claims.store.integrity import find_foreign_table, find_foreign_value, names_another_file
 from vapo.claims.store.schema import APPLICATION_ID, TABLES, VERSION
 from vapo.errors import DataError
 
@@ -20,10 +22,23 @@ WAIT_S = 60.0
 """How long a transaction waits for another process's."""
 
 _BEGINNING = b"SQLite format 3\0"  # of every database's file, once there is something in it
+_sound: dict[
+    tuple[int, int], tuple[int, int]
+] = {}  # files whose values were looked at: size and time by device, number
 
 
 class StoreError(DataError):
     """A store cannot be opened, read or written."""
+
+
+class ForeignStoreError(StoreError):
+    """A store holds what vapo does not write."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(
+            f"{path}: {what}; it is damaged, or another program has changed it. Ask for a store that only vapo has "
+            "written"
+        )
 
 
 class Store:
@@ -34,7 +49,8 @@ class Store:
         create: whether to make a new one where there is none.
 
     Raises:
-        StoreError: there is no such file, it is no store, a newer vapo wrote it, or it cannot be written.
+        StoreError: there is no such file, it is no store, a newer vapo wrote it, it holds what vapo does not write, or
+            it cannot be written.
     """
 
     def __init__(self, path: str | Path, *, create: bool = False) -> None:
@@ -128,6 +144,12 @@ class Store:
             return
         if beginning and beginning != _BEGINNING:
             raise StoreError(f"{self.path} is no store of claims; name another file")
+        journal = self.path.with_name(f"{self.path.name}-journal")
+        if names_another_file(journal):
+            raise StoreError(
+                f"{journal} names another file, which opening {self.path} would delete; vapo writes no such journal. "
+                "Remove it, and open the store only if you trust where it comes from"
+            )
 
     def _prepare(self, create: bool) -> None:
         self.execute("BEGIN")  # what is read is of one moment, though another process may be making the store
@@ -142,12 +164,28 @@ class Store:
                 f"{self.path} was written by a newer vapo (its tables have version {version}, this one knows "
                 f"{VERSION}); upgrade vapo, or make a new store"
             )
+        if application == APPLICATION_ID:
+            self._check_contents()
         if self._switch_to_log() != "wal":
             raise StoreError(f"{self.path} lies on a disk that cannot be shared safely; put it on a local one")
         self.execute("PRAGMA synchronous = NORMAL")  # a killed process loses nothing; a power cut, the last moments
         self.execute("PRAGMA foreign_keys = ON")
         if application == 0:
             self._make_tables()
+
+    def _check_contents(self) -> None:
+        """Refuse what another program, or a stranger, has put into the store, before anything is written."""
+        foreign = find_foreign_table(self.read)
+        if foreign is not None:
+            what = f"its {foreign} is missing or not as vapo makes it, and could run as part of what vapo does"
+            raise ForeignStoreError(self.path, what)
+        status = os.stat(self.path)
+        file, state = (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
+        if _sound.get(file) != state:
+            table = find_foreign_value(self.read)
+            if table is not None:
+                raise ForeignStoreError(self.path, f"its table {table!r} holds values that vapo does not write")
+            _sound[file] = state
 
     def _switch_to_log(self) -> str:
         # Unlike other statements, this one does not wait for another process that does the same.

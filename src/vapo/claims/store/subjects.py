@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from vapo.claims.store.store import Store
+from vapo.claims.store.store import ForeignStoreError, Store
+
+_NAME = re.compile(r"[0-9a-f]{64}")  # of a file too, where images are exported
+MEDIA_TYPES = ("image/png", "image/jpeg")
+"""Of images in a store; a page is served them under these names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +112,26 @@ def list_subjects(store: Store) -> list[int]:
 
 
 def read_images(store: Store, subject: int) -> tuple[StoredImage, ...]:
-    """Return a subject's pictures, in order."""
+    """Return a subject's pictures, in order.
+
+    Raises:
+        ForeignStoreError: one is not as vapo writes them.
+    """
     found = store.read(
         "SELECT name, width, height, media_type, content FROM subject_images JOIN images ON images.name = image "
         "WHERE subject = ? ORDER BY position",
         (subject,),
     )
-    return tuple(StoredImage(str(n), int(w), int(h), str(kind), bytes(content)) for n, w, h, kind, content in found)
+    return tuple(_read_image(store, *values) for values in found)
+
+
+def _read_image(store: Store, name: Any, width: Any, height: Any, media_type: Any, content: Any) -> StoredImage:
+    named = isinstance(name, str) and _NAME.fullmatch(name)
+    sized = all(isinstance(side, int) and side > 0 for side in (width, height))
+    if not (named and sized and media_type in MEDIA_TYPES and isinstance(content, bytes)):
+        raise ForeignStoreError(
+            store.path,
+            f"its image {str(name)[:80]!r} of type {str(media_type)[:80]!r} is not as vapo writes them: names are 64 "
+            f"hexadecimal digits, types {' and '.join(MEDIA_TYPES)}",
+        )
+    return StoredImage(name, width, height, media_type, content)

@@ -69,7 +69,7 @@ def free_dead_workers(store: Store) -> None:
         if machine == name_machine():
             dead = process != name_process(int(process.partition(" ")[0]))
         else:
-            dead = time.time() - last > SILENCE_S
+            dead = abs(time.time() - last) > SILENCE_S  # no machine that is alive beats in the future
         if dead:
             store.execute("DELETE FROM workers WHERE id = ?", (number,))
 

@@ -111,6 +111,6 @@ def read_score(text: str) -> float | None:
     text = take_answer_part(text)
     try:
         scores = {float(json.loads(text)["score"])}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         scores = {float(score) for score in _SCORE.findall(text)}
     return scores.pop() if len(scores) == 1 and all(0 <= score <= 1 for score in scores) else None

@@ -81,7 +81,7 @@ def _read_objects(text: str) -> list[str]:
     for candidate in (text, *(match[0] for match in _OBJECT.finditer(text))):
         try:
             value = json.loads(candidate)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, Mapping) and isinstance(value.get("category"), str):
             found.append(cast("str", value["category"]))

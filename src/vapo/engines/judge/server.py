@@ -8,7 +8,7 @@ from typing import Any
 
 from vapo.api.concessions import find_refused, leave_out
 from vapo.api.refusals import ServerError
-from vapo.api.replies import count_tokens
+from vapo.api.replies import count_tokens, read_content, take_choice, take_message
 from vapo.engines.judge.cache import JudgeAnswer
 from vapo.engines.servers.connection import Item, Result, ServerConnection
 from vapo.errors import ModelError
@@ -56,7 +56,7 @@ class JudgeServer:
         while True:
             refused = self._refused
             try:
-                return _read_answer(self._connection.chat(leave_out(dict(body), refused)))
+                return _read_answer(self._connection.chat(leave_out(dict(body), refused), needs_choice=False))
             except ServerError as error:
                 named = find_refused(error, refused)
                 if not named:
@@ -66,8 +66,10 @@ class JudgeServer:
 
 
 def _read_answer(reply: dict[str, Any]) -> JudgeAnswer:
-    choices = reply.get("choices") or ({},)
-    message = choices[0].get("message") or {}
+    try:
+        message = take_message(take_choice(reply))
+    except ServerError:  # an answer that says nothing
+        message = {}
     if message.get("refusal"):
         raise ModelError(f"the judge refuses: {str(message['refusal'])[:200]}")
-    return JudgeAnswer(str(message.get("content") or ""), *count_tokens(reply))
+    return JudgeAnswer(read_content(message), *count_tokens(reply))

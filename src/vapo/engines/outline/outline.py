@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from vapo.errors import ModelError
-from vapo.models.image_features import find_feature_module, freeze_vision
+from vapo.models.image_features import find_feature_module, freeze_vision, name_language_layers
 
 QUANTIZED = {4: 0.5 + 1 / 64, 8: 1.0}
 """Bytes of a weight in so many bits, with its share of a scale: one byte for 64 weights in 4 bits."""
@@ -127,7 +128,10 @@ def _find_quantized(model: Any) -> dict[int, int]:
 def _add_adapters(model: Any, loading: Loading) -> Any:
     from peft import get_peft_model
 
-    model = get_peft_model(model, loading.adapters)
+    adapters = copy.copy(loading.adapters)
+    if not (adapters.target_modules or adapters.target_parameters):
+        adapters.target_modules = name_language_layers(model)
+    model = get_peft_model(model, adapters)
     if loading.bits < 16:  # TRL gives adapters of a quantized model bfloat16
         for parameter in model.parameters():
             if parameter.requires_grad:

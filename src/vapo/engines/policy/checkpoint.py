@@ -208,12 +208,12 @@ def _load_model(source: str, dtype: torch.dtype, trust_remote_code: bool) -> Any
     return model
 
 
-def load_processor(source: str, trust_remote_code: bool = False) -> ProcessorMixin:
+def load_processor(source: str, trust_remote_code: bool = False, revision: str = "main") -> ProcessorMixin:
     """Load the processor of a checkpoint. Raises ModelError if it has none that handles pictures and a chat."""
     from transformers import AutoProcessor
 
     with _told_as_model_errors(source):
-        processor = AutoProcessor.from_pretrained(source, trust_remote_code=trust_remote_code)
+        processor = AutoProcessor.from_pretrained(source, trust_remote_code=trust_remote_code, revision=revision)
     if not hasattr(processor, "image_processor"):
         raise ModelError(
             f"{source} comes with a {type(processor).__name__} that cannot prepare pictures; save the model's "

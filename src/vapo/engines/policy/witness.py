@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
 from vapo.api.prices import Prices
 from vapo.api.refusals import ServerError
 from vapo.claims.asking.pace import Pace
 from vapo.claims.store.requests import RawAnswer
 from vapo.claims.store.subjects import StoredImage
+from vapo.data.pictures import PicturePolicy, open_picture
 from vapo.data.prompts import PLACE
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.generation import find_eos_token_ids, is_finished, sample_completions
@@ -84,7 +82,7 @@ class PolicyWitness:
         # The id is what the draws depend on.
         sample = Sample(
             id=str(options["seed"]),
-            images=tuple(Image.open(io.BytesIO(image.content)).convert("RGB") for image in images),
+            images=tuple(open_picture(image.content, None, PicturePolicy()) for image in images),
             question=instruction + PLACE * len(images),
             answer="",
         )

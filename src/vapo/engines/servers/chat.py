@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vapo.api.replies import take_choice
+from vapo.api.replies import list_tokens, read_content, read_ids, take_choice, take_message
 from vapo.data.prompts import PLACE
 from vapo.engines.examination.examinee import GREEDY, Sampling
 from vapo.engines.servers.connection import ServerConnection
@@ -72,7 +72,7 @@ class ChatEndpoint:
             ModelError: the server read other tokens than these.
         """
         options = {"max_completion_tokens": max_tokens, "logit_bias": self._never, **_draw(sampling, sample)}
-        return tuple(self._continue(sample, prompt_ids, ids, options)["token_ids"])
+        return read_ids(self._continue(sample, prompt_ids, ids, options), "token_ids")
 
     def ask(
         self, sample: Sample, prompt_ids: Sequence[int], ids: Sequence[int], token_ids: Sequence[int]
@@ -89,7 +89,7 @@ class ChatEndpoint:
         }
         choice = self._continue(sample, prompt_ids, ids, options)
         told = read_logprobs(choice, wanted)
-        if set(choice["token_ids"]) <= set(wanted) or len(wanted) >= MAX_TOP_LOGPROBS:
+        if set(read_ids(choice, "token_ids")) <= set(wanted) or len(wanted) >= MAX_TOP_LOGPROBS:
             return told
         # Restrictions were ignored: what is left is to look among the likeliest.
         options = {**options, "top_logprobs": MAX_TOP_LOGPROBS}
@@ -114,7 +114,7 @@ class ChatEndpoint:
         if ids:
             messages = [*messages, _assistant(self._decode(ids))]
         reply = self._connection.chat({**_body(messages, going_on=bool(ids)), **options})
-        self._check((*prompt_ids, *ids), reply.get("prompt_token_ids") or (), sample)
+        self._check((*prompt_ids, *ids), read_ids(reply, "prompt_token_ids"), sample)
         return take_choice(reply)
 
     def _find_messages(self, sample: Sample, prompt_ids: Sequence[int]) -> list[Message]:
@@ -129,7 +129,7 @@ class ChatEndpoint:
 
     def _read_prompt(self, messages: list[Message]) -> tuple[int, ...]:
         reply = self._connection.chat({**_body(messages, going_on=False), "max_completion_tokens": 1})
-        return tuple(reply.get("prompt_token_ids") or ())
+        return read_ids(reply, "prompt_token_ids")
 
     def _check(self, meant: Sequence[int], seen: Sequence[int], sample: Sample) -> None:
         if tuple(meant) == tuple(seen):
@@ -153,8 +153,7 @@ def write_text_only(
     options = {"max_completion_tokens": max_tokens, "logprobs": True, **_draw(sampling, sample)}
     reply = connection.chat({"messages": messages, **options})
     choice = take_choice(reply)
-    content = choice["message"].get("content") or ""
-    entries = (choice.get("logprobs") or {}).get("content") or ()
+    content, entries = read_content(take_message(choice)), list_tokens(choice)
     if content and not entries:
         raise ModelError(
             f"the server at {connection.url} does not say which tokens its answer to sample {sample.id!r} has "
@@ -164,7 +163,7 @@ def write_text_only(
     texts: list[str] = []
     left = content
     for entry in entries:
-        text = decoder.decode(bytes(entry["bytes"])) if entry.get("bytes") is not None else str(entry["token"])
+        text = decoder.decode(spelled) if (spelled := _read_bytes(entry)) is not None else str(entry.get("token"))
         # An end token is listed but is no part of the content.
         texts.append(text if left.startswith(text) else "")
         left = left[len(texts[-1]) :]
@@ -174,6 +173,13 @@ def write_text_only(
             "it without a parser of reasoning or tools"
         )
     return tuple(texts)
+
+
+def _read_bytes(entry: Mapping[str, Any]) -> bytes | None:
+    try:
+        return bytes(entry["bytes"]) if isinstance(entry.get("bytes"), list) else None
+    except (ValueError, TypeError):  # numbers that are no bytes: the token's text is all there is
+        return None
 
 
 def _assistant(text: str) -> Message:

@@ -1,23 +1,20 @@
 """A connection to an OpenAI-compatible server: many requests at a time, and what goes wrong told in sentences.
 
-The key comes from the environment variable OPENAI_API_KEY alone. It is in no message, and neither is what a server
-answers to a wrong one, as some quote it.
+The key comes from the environment variable OPENAI_API_KEY alone. It is in no message and in no answer, whatever a
+server quotes of it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from vapo.api.address import CHAT, MODELS, find_api, hide_password, read_key
+from vapo.api.address import CHAT, MODELS, find_api, hide_password
+from vapo.api.clients import open_client
 from vapo.api.refusals import ServerError, tell_nonsense, tell_silence, tell_status, tell_unreachable
-from vapo.api.replies import choose_model
-from vapo.errors import ConfigError, ModelError
-
-if TYPE_CHECKING:
-    from openai import OpenAI
+from vapo.api.replies import choose_model, parse_json, take_choice
+from vapo.errors import ConfigError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,10 +26,10 @@ class ServerConnection:
     Args:
         url: for example `http://localhost:8000` or `https://api.openai.com/v1`.
         model: its name there; None takes the only one.
-        timeout_s: longest wait for the server to say anything, in seconds.
-        max_retries: further attempts after 408, 409, 429, 5xx, a lost connection, silence or an answer that is not
-            JSON. Between them it waits as long as `Retry-After` says (up to two minutes; longer is an error), or half
-            a second, doubled each time up to 8 s.
+        timeout_s: longest wait for the server to say anything, in seconds; for a whole answer, four times as long.
+        max_retries: further attempts after 408, 409, 429, 5xx, a lost connection, silence or an answer that is none.
+            Between them it waits as long as `Retry-After` says (up to two minutes; longer is an error), or half a
+            second, doubled each time up to 8 s.
         max_concurrent: requests under way at a time.
 
     Raises:
@@ -59,7 +56,7 @@ class ServerConnection:
         self.max_concurrent = max_concurrent
         self._timeout_s = timeout_s
         self._max_retries = max_retries
-        self._client = self._open()
+        self._client = open_client(self._api, timeout_s, max_retries)
         self._model = model
         self._found: Mapping[str, Any] | None = None
 
@@ -78,9 +75,18 @@ class ServerConnection:
             self._found = self._look_up()
         return self._found
 
-    def chat(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the reply to a chat completion. Raises ServerError if there is none."""
-        return self._call(lambda: self._post(self._api + CHAT, body), CHAT)
+    def chat(self, body: Mapping[str, Any], *, needs_choice: bool = True) -> dict[str, Any]:
+        """Return the reply to a chat completion.
+
+        Args:
+            body: the request, but for the model.
+            needs_choice: whether a reply without a choice is asked for again.
+
+        Raises:
+            ServerError: there is none.
+        """
+        check = take_choice if needs_choice else len
+        return self._call(lambda: self._post(self._api + CHAT, body), CHAT, check)
 
     def post(self, path: str, body: Mapping[str, Any], *, patient: bool = True) -> dict[str, Any]:
         """Return what an endpoint of vLLM's own answers.
@@ -107,34 +113,33 @@ class ServerConnection:
 
     def _post(self, address: str, body: Mapping[str, Any], patient: bool = True) -> object:
         client = self._client if patient else self._client.with_options(max_retries=0)
-        return client.post(address, body={"model": self.model, **body}, cast_to=object)
-
-    def _open(self) -> OpenAI:
-        try:
-            from openai import OpenAI
-        except ImportError as error:
-            raise ModelError("models behind a server need the openai package; pip install 'vapo[server]'") from error
-        key = read_key() or "none"  # vLLM without --api-key takes any
-        return OpenAI(base_url=self._api, api_key=key, timeout=self._timeout_s, max_retries=self._max_retries)
+        return parse_json(client.post(address, body={"model": self.model, **body}, cast_to=_raw()).content)
 
     def _look_up(self) -> Mapping[str, Any]:
         try:
-            reply = self._call(lambda: self._client.get(self._api + MODELS, cast_to=object), MODELS)
+            reply = self._call(
+                lambda: parse_json(self._client.get(self._api + MODELS, cast_to=_raw()).content), MODELS
+            )
         except ServerError as error:
             if error.status in (404, 405) and self._model is not None:
                 return {"id": self._model}  # a server without a list; a wrong name shows at the first request
             raise
         return choose_model(reply, self._model, self.url)
 
-    def _call(self, send: Callable[[], object], path: str) -> dict[str, Any]:
+    def _call(
+        self, send: Callable[[], object], path: str, check: Callable[[dict[str, Any]], object] = len
+    ) -> dict[str, Any]:
         from openai import APIConnectionError, APIStatusError, APITimeoutError
 
+        malformed = tell_nonsense(self.url, path)
         for _ in range(self._max_retries + 1):
             try:
                 reply = send()
             except APITimeoutError as error:
                 raise tell_silence(self.url, path, self._timeout_s, self._max_retries + 1) from error
             except APIConnectionError as error:
+                if isinstance(error.__cause__, ServerError):  # of an answer that is out of bounds
+                    raise error.__cause__ from None
                 raise tell_unreachable(self.url, error) from error
             except APIStatusError as error:
                 raise tell_status(
@@ -145,8 +150,20 @@ class ServerConnection:
                     model=self._model,
                     attempts=self._max_retries + 1,
                 ) from error
-            except (json.JSONDecodeError, UnicodeDecodeError):
+            except ValueError:  # of JSON, or of text that is in no encoding
                 continue
             if isinstance(reply, dict):
-                return reply
-        raise tell_nonsense(self.url, path)
+                try:
+                    check(reply)
+                except ServerError as error:
+                    malformed = error
+                else:
+                    return reply
+        raise malformed
+
+
+def _raw() -> Any:
+    """Return what makes the openai package hand on an answer as it came, so that it is read here."""
+    from openai import HttpxBinaryResponseContent
+
+    return HttpxBinaryResponseContent

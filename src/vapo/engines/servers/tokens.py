@@ -13,7 +13,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from vapo.api.refusals import ServerError
-from vapo.api.replies import take_choice
+from vapo.api.replies import list_tokens, read_ids, take_choice
+from vapo.api.replies import read_logprobs as read_pairs
 from vapo.core.picture_names import name_image
 from vapo.engines.examination.examinee import GREEDY, Sampling
 from vapo.engines.examination.shown_again import STAND_INS, find_common_end
@@ -66,7 +67,7 @@ class TokenEndpoints:
         reply = self._render(self._write_conversation(sample))
         if sample.images:
             self._keep(_name(sample.images), _read_pictures(reply))
-        return tuple(reply["token_ids"])
+        return read_ids(reply, "token_ids")
 
     def write(
         self,
@@ -89,9 +90,9 @@ class TokenEndpoints:
             ModelError: the model's context is too short.
         """
         # This endpoint would stop at the end of the context, and say no more than that it stopped at a length.
-        context: int | None = self._connection.find_model().get("max_model_len")
+        context = self._connection.find_model().get("max_model_len")
         length = len(prompt_ids) + len(ids)
-        if context is not None and length + max_tokens > context:
+        if isinstance(context, int) and length + max_tokens > context:
             raise ModelError(
                 f"sample {sample.id!r}: {length} tokens (pictures included) and {max_tokens} new ones exceed the "
                 f"server's context of {context}; ask for fewer new tokens, use smaller pictures, or start the server "
@@ -105,7 +106,7 @@ class TokenEndpoints:
             "detokenize": False,
         }
         choice = self._generate(sample, [*prompt_ids, *ids], options)
-        return tuple(choice["token_ids"])
+        return read_ids(choice, "token_ids")
 
     def ask(
         self, sample: Sample, prompt_ids: Sequence[int], ids: Sequence[int], token_ids: Sequence[int]
@@ -131,7 +132,8 @@ class TokenEndpoints:
         """
         turn = write_turn(sample, count_turns(sample), words)
         first, second = (
-            self._render([_say("user", "Look."), _say("assistant", text), turn])["token_ids"] for text in STAND_INS
+            read_ids(self._render([_say("user", "Look."), _say("assistant", text), turn]), "token_ids")
+            for text in STAND_INS
         )
         prompt = (*rollout.prompt_ids, *ids, *find_common_end(first, second))
         place_pictures(self._find_pictures(_name(sample.images), sample.images), prompt, sample.id)
@@ -204,11 +206,11 @@ def place_pictures(pictures: _Pictures, ids: Sequence[int], sample_id: str) -> d
 def read_logprobs(choice: Mapping[str, Any], token_ids: Sequence[int]) -> dict[int, float]:
     """Return the log-probabilities of `token_ids` for the first token of an answer; those not told are missing."""
     told: dict[int, float] = {}
-    for entry in ((choice.get("logprobs") or {}).get("content") or ())[:1]:
-        for top in (*entry.get("top_logprobs", ()), entry):
-            kind, _, number = str(top["token"]).partition(":")
+    for entry in list_tokens(choice)[:1]:
+        for token, logprob in (*read_pairs(entry.get("top_logprobs")), *read_pairs([entry])):
+            kind, _, number = token.partition(":")
             if kind == "token_id" and number.isdigit():
-                told[int(number)] = float(top["logprob"])
+                told[int(number)] = logprob
     return {token: told[token] for token in token_ids if token in told}
 
 
@@ -217,9 +219,16 @@ def _say(role: str, text: str) -> Message:
 
 
 def _read_pictures(reply: Mapping[str, Any]) -> _Pictures:
-    ids, features = reply["token_ids"], reply["features"]
-    places = features["mm_placeholders"]["image"]
-    return _Pictures(features, tuple(tuple(ids[p["offset"] : p["offset"] + p["length"]]) for p in places))
+    ids = read_ids(reply, "token_ids")
+    try:
+        features = dict(reply["features"])
+        places = [slice(p["offset"], p["offset"] + p["length"]) for p in features["mm_placeholders"]["image"]]
+        tokens = tuple(ids[place] for place in places)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ServerError("the server makes no features of pictures; use vLLM 0.31 or newer") from error
+    if not all(tokens):
+        raise ServerError("the server makes no tokens of a picture; use vLLM 0.31 or newer")
+    return _Pictures(features, tokens)
 
 
 def _find(tokens: tuple[int, ...], ids: Sequence[int], start: int) -> int | None:

@@ -8,12 +8,18 @@ answers token ids that are paired with them. Both need `--enable-scale-out`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
+from vapo.api.address import hide_password
+from vapo.api.bounds import MAX_FEATURES_BYTES, AnswerTooLargeError
+from vapo.api.redaction import redact
+from vapo.api.replies import parse_json
+from vapo.api.web import fetch
 from vapo.engines.servers.conversation import show_pictures
 from vapo.engines.vllm.local import one_token_of
 from vapo.engines.vllm.pads import find_pad_runs
@@ -22,6 +28,8 @@ from vapo.errors import ModelError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+Result = TypeVar("Result")
 
 RENDER, GENERATE, MODELS = "/v1/chat/completions/render", "/inference/v1/generate", "/v1/models"
 
@@ -43,6 +51,7 @@ class ServerEngine:
         self, base_url: str, image_token_id: int, *, timeout_s: float = 600.0, max_concurrent: int = 64
     ) -> None:
         self._base_url = base_url.rstrip("/")
+        self._shown_url = hide_password(self._base_url)
         self._image_token_id = image_token_id
         self._timeout_s = timeout_s
         self._max_concurrent = max_concurrent
@@ -53,7 +62,7 @@ class ServerEngine:
         if not prompts:
             return []
         if self._model is None:
-            self._model = self._call(MODELS)["data"][0]["id"]
+            self._model = _read(lambda reply: str(reply["data"][0]["id"]), self._call(MODELS))
         sampling = one_token_of(token_ids)
         pictures = {tuple(map(id, prompt.images)): prompt for prompt in reversed(prompts)}
         firsts = list(pictures.values())
@@ -73,7 +82,7 @@ class ServerEngine:
             return None
         messages = [{"role": "user", "content": show_pictures(images)}]
         body = {"model": self._model, "messages": messages, "max_tokens": 1}
-        return self._call(RENDER, body)["features"]
+        return _read(lambda reply: dict(reply["features"]), self._call(RENDER, body))
 
     def _ask(
         self,
@@ -95,30 +104,47 @@ class ServerEngine:
             if not by_name or features is None:
                 raise
             return self._ask(prompt, rendered, sampling)  # evicted, or another replica answered
-        (entry,) = reply["choices"][0]["logprobs"]["content"]
-        logprobs = {int(top["token"].removeprefix("token_id:")): top["logprob"] for top in entry["top_logprobs"]}
-        details = reply["usage"].get("prompt_tokens_details") or {}  # absent without --enable-prompt-tokens-details
-        return Answer(logprobs, details.get("cached_tokens"))
+        return _read(_read_answer, reply)
 
     def _call(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
         request = Request(self._base_url + path, data, {"Content-Type": "application/json"})
+        who = f"the vLLM server at {self._shown_url}"
         try:
-            with urlopen(request, timeout=self._timeout_s) as response:
-                return json.load(response)
+            content = fetch(request, max_bytes=MAX_FEATURES_BYTES, seconds=self._timeout_s)
+            if len(content) > MAX_FEATURES_BYTES:
+                raise AnswerTooLargeError(MAX_FEATURES_BYTES)
+            return dict(parse_json(content))
         except HTTPError as error:
             if error.code == 404 and path in (RENDER, GENERATE):
                 raise ModelError(
-                    f"the vLLM server at {self._base_url} has no {path}, which questions about pictures need; start "
-                    "it again with --enable-scale-out"
+                    f"{who} has no {path}, which questions about pictures need; start it again with --enable-scale-out"
                 ) from error
-            message = error.read(500).decode(errors="replace")
+            message = redact(error.read().decode(errors="replace"))
             kind = _ServerError if error.code == 500 else ModelError
-            raise kind(f"the vLLM server at {self._base_url} answered {path} with {error.code}: {message}") from error
-        except URLError as error:
-            raise ModelError(
-                f"the vLLM server at {self._base_url} cannot be reached ({error.reason}); is `vllm serve` running?"
-            ) from error
+            raise kind(f"{who} answered {path} with {error.code}: {message}") from error
+        except (OSError, HTTPException) as error:
+            reason = error.reason if isinstance(error, URLError) else str(error) or type(error).__name__
+            raise ModelError(f"{who} cannot be reached ({reason}); is `vllm serve` running?") from error
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"{who} answered {path} with what is no JSON object; is it `vllm serve`?") from error
+
+
+def _read(read: Callable[[Mapping[str, Any]], Result], reply: Mapping[str, Any]) -> Result:
+    try:
+        return read(reply)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"the vLLM server's answer has another form than vLLM 0.31's ({type(error).__name__}: {error}); serve the "
+            "model with that version"
+        ) from error
+
+
+def _read_answer(reply: Mapping[str, Any]) -> Answer:
+    (entry,) = reply["choices"][0]["logprobs"]["content"]
+    logprobs = {int(top["token"].removeprefix("token_id:")): float(top["logprob"]) for top in entry["top_logprobs"]}
+    details = reply["usage"].get("prompt_tokens_details") or {}  # absent without --enable-prompt-tokens-details
+    return Answer(logprobs, details.get("cached_tokens"))
 
 
 class _ServerError(ModelError):

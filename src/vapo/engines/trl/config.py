@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from trl import GRPOConfig
 
 from vapo.algorithms.algorithm import Algorithm
 from vapo.algorithms.choice import make_algorithm
+from vapo.api.redaction import redact_settings
 from vapo.core.rewards import PRESETS
 from vapo.errors import ConfigError
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
@@ -153,6 +154,7 @@ class VAPOConfig(GRPOConfig):
     )
 
     def __post_init__(self) -> None:
+        self.report_to = "none" if self.report_to is None else self.report_to
         self._check_ranges()
         self._fill_from_preset()
         self._fit_to_machine()
@@ -182,6 +184,25 @@ class VAPOConfig(GRPOConfig):
         if self.multi_objective_aggregation == "normalize_then_sum" and self.perception_weight > 0:
             options.perception_weight = 1.0
         return make_algorithm(options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as settings.json and trackers hold them, without keys and passwords."""
+        return redact_settings(super().to_dict())
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is pickled is what checkpoints keep as training_args.bin.
+        return {name: redact_settings(value, name) for name, value in self.__dict__.items()}
+
+    def __copy__(self) -> VAPOConfig:
+        # A copy that is trained with keeps its keys; the `copy` module would go by what is pickled.
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> VAPOConfig:
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
 
     def _fill_from_preset(self) -> None:
         if self.preset is not None and self.preset not in PRESETS:
@@ -257,10 +278,30 @@ class VAPOConfig(GRPOConfig):
             "probe_batch_tokens": 1,
             "silent_share": 0,
             "own_claims_steps": 0,
+            "per_device_train_batch_size": 1,
+            "per_device_eval_batch_size": 1,
+            "gradient_accumulation_steps": 1,
+            "num_generations": 2,
+            "num_iterations": 1,
+            "steps_per_generation": 1,
+            "generation_batch_size": 1,
+            "update_batch_size": 1,
+            "max_completion_length": 1,
+            "dataloader_num_workers": 0,
+            "learning_rate": 0,
+            "seed": 0,
+            "probe_seed": 0,
         }
         for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(f"{name} must be at least {bound}, but is {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and not value >= bound:  # NaN is nowhere
+                raise ConfigError(f"{name} must be at least {bound}, but is {value}")
+        for name in ("temperature", "save_steps") if self.save_strategy == "steps" else ("temperature",):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name} must be above 0, but is {value}")
+        if self.num_generations is None:
+            raise ConfigError("num_generations is empty; give it a number, 8 for example")
         if self.silent_share > 1:
             raise ConfigError(f"silent_share must be at most 1, but is {self.silent_share}")
         check_probe_template(self.probe_template)

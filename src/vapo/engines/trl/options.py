@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentError, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,8 @@ from vapo.data.pictures import MAX_PIXELS
 from vapo.engines.recipes import open_recipe
 from vapo.engines.trl.config import VAPOConfig
 from vapo.engines.trl.launch import LaunchOptions
+from vapo.engines.trl.option_values import OptionValues
+from vapo.engines.trl.run_file import check_run_file
 from vapo.errors import ConfigError, tell_nearest
 
 EXAMPLE = """\
@@ -106,15 +109,15 @@ def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
         ConfigError: the file cannot be read, an option is unknown (the nearest right one is named), a value cannot be
             converted, or the model or the data is missing.
     """
-    parser, arguments = _read(arguments, prog)
-    try:
-        data, training, model, launch = parser.parse_args_and_config(arguments)
-    except (ArgumentError, ValueError, TypeError) as error:
-        raise ConfigError(f"{prog}: {error}") from error
+    parser, arguments, config = _read(arguments, prog)
+    data, training, model, launch = _parse(parser, arguments, config)
     model_name, source = model.model_name_or_path, data.data
     for value, name in ((model_name, "model_name_or_path"), (source, "data")):
         if not value:
             raise ConfigError(f"{name} is missing; pass --{name} (the word 'lab' stands for the shipped one)")
+    targets = model.lora_target_modules
+    if isinstance(targets, str) and targets != "all-linear" and targets.isidentifier():
+        model.lora_target_modules = [targets]  # TRL makes a pattern of one name, which peft then finds nowhere
     return RunOptions(str(model_name), str(source), data, training, model, launch)
 
 
@@ -124,42 +127,52 @@ def parse_launch(arguments: Sequence[str], prog: str = "vapo train") -> LaunchOp
     Raises:
         ConfigError: as `parse_run`, but for values that are none of the launch's.
     """
-    parser, arguments = _read(arguments, prog)
+    parser, arguments, config = _read(arguments, prog)
     if {"-h", "--help"} & set(arguments):
         parser.print_help()
         parser.exit()
     classes: Any = (LaunchOptions,)
-    own: Any = TrlParser(classes, prog=prog, exit_on_error=False)
-    try:
-        options, _ = own.parse_args_and_config(arguments, return_remaining_strings=True)
-    except (ArgumentError, ValueError, TypeError) as error:
-        raise ConfigError(f"{prog}: {error}") from error
+    options, _ = _parse(TrlParser(classes, prog=prog, exit_on_error=False), arguments, config, rest=True)
     return options
 
 
-def _read(arguments: Sequence[str], prog: str) -> tuple[TrlParser, list[str]]:
-    """Return the parser of a run's options, and the arguments with their names checked and recipes found."""
+def _parse(parser: Any, arguments: Sequence[str], config: Mapping[str, Any], *, rest: bool = False) -> Any:
+    """Return the options, one object for each class of the parser; with `rest`, behind them what is not theirs."""
+    parser.set_defaults_with_config(**config)
+    try:
+        return parser.parse_args_into_dataclasses(args=list(arguments), return_remaining_strings=rest)
+    except (ArgumentError, ArithmeticError, ImportError, OSError, RuntimeError, ValueError, TypeError) as error:
+        raise ConfigError(f"{parser.prog}: {error}") from error
+
+
+def _read(arguments: Sequence[str], prog: str) -> tuple[TrlParser, list[str], dict[str, Any]]:
+    """Return the parser of a run's options, the arguments but for `--config`, and what its file holds."""
     classes: Any = (DataOptions, VAPOConfig, ModelConfig, LaunchOptions)
     parser = TrlParser(classes, prog=prog, epilog=EXAMPLE, exit_on_error=False)
     parser.formatter_class = _KeepExample
     known = sorted({action.dest for action in parser._actions} - {"help"})
-    # TRL's parser looks for the two words apart.
     arguments = [word for a in arguments for word in (a.split("=", 1) if a.startswith("--config=") else [a])]
     _check_names(arguments, known)
-    if "--config" in arguments:
-        _check_config(arguments, known)
-    return parser, arguments
-
-
-def _check_config(arguments: list[str], known: Sequence[str]) -> None:
-    """Check the names in the file behind `--config`; put a recipe's path in place of its name."""
+    values = OptionValues(parser, classes)
+    if "--config" not in arguments:
+        return parser, values.split_lists(arguments), {}
     place = arguments.index("--config") + 1
     if place >= len(arguments):
         raise ConfigError("--config needs the path of a YAML file, or the name of a recipe")
     path = Path(arguments[place])
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         path = open_recipe(str(path)).path
-        arguments[place] = str(path)
+    config = _read_file(path, known)
+    environment = config.pop("env", None) or {}
+    if not isinstance(environment, dict):
+        raise ConfigError(f"{path}: env must hold variables as 'NAME: value' lines")
+    os.environ.update({str(name): str(value) for name, value in environment.items()})
+    rest = [*arguments[: place - 1], *arguments[place + 1 :]]
+    return parser, values.split_lists(rest), values.convert(config, path)
+
+
+def _read_file(path: Path, known: Sequence[str]) -> dict[str, Any]:
+    """Return what a run file holds, with the names of its options checked."""
     try:
         config: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -171,6 +184,8 @@ def _check_config(arguments: list[str], known: Sequence[str]) -> None:
     for name in config:
         if name != "env" and name not in known:
             raise ConfigError(f"{path}: unknown option {name!r}{tell_nearest(str(name), known)}")
+    check_run_file(path, config)
+    return config
 
 
 def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:

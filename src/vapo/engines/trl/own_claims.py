@@ -25,6 +25,7 @@ from vapo.claims.store.subjects import find_row
 from vapo.core.picture_names import name_image
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.witness import PolicyWitness
+from vapo.engines.run_folder import OWN_CLAIMS
 from vapo.engines.trl.rows import list_images
 from vapo.errors import ConfigError
 
@@ -73,7 +74,7 @@ class OwnClaims:
     def store(self) -> Path:
         """Where the claims of the present stretch of steps are kept."""
         begin = self._trainer.state.global_step // self._every * self._every
-        return Path(self._trainer.args.output_dir) / "claims" / f"step-{begin}.db"
+        return Path(self._trainer.args.output_dir) / OWN_CLAIMS / f"step-{begin}.db"
 
     def renew(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return rows with the policy's claims about their pictures.

@@ -10,7 +10,6 @@ from vapo.core.grading import compare_with_reference, extract_answer, grade_form
 from vapo.core.math_equality import MAX_CHARACTERS
 from vapo.data.columns import ANSWER_COLUMNS, find_answer
 from vapo.data.texts import read_text
-from vapo.engines.trl.rows import last_user_text
 from vapo.errors import DataError
 
 NO_ANSWERS = (
@@ -96,3 +95,13 @@ def completion_text(completion: Any) -> str:
     if isinstance(content, str):
         return content
     return "".join(part.get("text", "") for part in content)
+
+
+def last_user_text(prompt: Any) -> str:
+    """Return the text of a prompt, or of its last message by the user."""
+    if isinstance(prompt, str):
+        return prompt
+    content = next((message["content"] for message in reversed(prompt) if message["role"] == "user"), "")
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content if part.get("type") == "text")

@@ -10,7 +10,7 @@ from vapo.data.claim_columns import read_claims
 from vapo.data.columns import DEFAULT_COLUMNS, find_answer, match_columns
 from vapo.data.prompts import build_messages
 from vapo.data.row_reader import read_images
-from vapo.engines.trl.rewards import NO_ANSWERS, read_reference
+from vapo.engines.trl.rewards import NO_ANSWERS, last_user_text, read_reference
 from vapo.errors import DataError
 from vapo.types import Claim, Sample
 
@@ -124,7 +124,8 @@ class SampleReader:
         if self.requires_claims and not read_images(row, layout):
             raise DataError("the row has claims but no image to check them against")
         if self.requires_answers:
-            _read_answer(row)
+            name = find_answer(row) or "answer"
+            read_reference(row.get(name), name)
         return claims
 
     def read(self, row: Mapping[str, Any], where: str) -> Sample:
@@ -137,11 +138,12 @@ class SampleReader:
             claims = self.check(row)
         except DataError as error:
             raise DataError(f"{where}: {error}; mend the row or leave it out") from error
+        answer = row.get(find_answer(row) or "answer")
         return Sample(
             id=str(row.get("id", where)),
             images=tuple(list_images(row)),
             question=last_user_text(row["prompt"]),
-            answer=_read_answer(row) if self.requires_answers else str(row.get(find_answer(row) or "", "")),
+            answer="" if answer is None else str(answer),
             claims=claims,
         )
 
@@ -166,18 +168,3 @@ def keep_text_plain(prompt: Any, neutralise: Callable[[str], str]) -> Any:
         {**message, "content": plain(message["content"])} if message["role"] == "user" else message
         for message in prompt
     ]
-
-
-def _read_answer(row: Mapping[str, Any]) -> str:
-    name = find_answer(row)
-    return read_reference(row[name] if name is not None else None, name or "answer")
-
-
-def last_user_text(prompt: Any) -> str:
-    """Return the text of a prompt, or of its last message by the user."""
-    if isinstance(prompt, str):
-        return prompt
-    content = next((message["content"] for message in reversed(prompt) if message["role"] == "user"), "")
-    if isinstance(content, str):
-        return content
-    return "\n".join(part["text"] for part in content if part.get("type") == "text")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, TrainerCallback
+from transformers import TrainerCallback
 from trl import get_peft_config, get_quantization_config
 
 from vapo.data.origin import describe_origin
@@ -18,24 +17,19 @@ from vapo.engines.policy.checkpoint import load_processor
 from vapo.engines.run_folder import MetricsFile, ProcessCount, RunFolder
 from vapo.engines.trl.checks import check_arguments
 from vapo.engines.trl.options import RunOptions
+from vapo.engines.trl.preparation import prepare_run, setting_up, telling_of_memory
 from vapo.engines.trl.prompt_lengths import leave_out_long_prompts
 from vapo.engines.trl.rows import make_training_rows
+from vapo.engines.trl.sharded_checkpoint import check_sharded_checkpoint
 from vapo.engines.trl.sharding import check_same_sharding
 from vapo.engines.trl.trainer import VAPOTrainer
 from vapo.engines.trl.vllm_rollouts import check_vllm
-from vapo.errors import ConfigError, ModelError
 
 # Where a run is written, reported or executed does not change what it computes.
 NOT_SETTINGS = ("output_dir", "run_name", "report_to", "logging_dir", "disable_tqdm", "hub_token", "local_rank")
 
 # Derived from update_batch_size and the number of processes, which may change while a run is interrupted.
 SHARES_OF_PROCESSES = ("gradient_accumulation_steps", "steps_per_generation")
-
-NEEDED_PACKAGES = (
-    ("use_peft", "peft", "peft"),
-    ("load_in_4bit", "bitsandbytes", "qlora"),
-    ("load_in_8bit", "bitsandbytes", "qlora"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +58,7 @@ def train(
     """
     training = options.training
     # What can be refused is refused before the folder is opened: a mistake must not be held against the next try.
-    prepare_loading(options)
+    prepare_run(options)
     needs_claims = training.make_algorithm().needs.claims
     samples = load_split(options, options.data.data_split, require_claims=needs_claims)
     rows = make_training_rows(samples, system_prompt=options.data.system_prompt)
@@ -83,19 +77,21 @@ def train(
     checkpoint = folder.find_checkpoint()
     if checkpoint is not None and not folder.is_finished:
         check_same_sharding(checkpoint, training)
+        check_sharded_checkpoint(checkpoint)
     done = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
     if folder.is_finished:
         return FinishedRun(folder.path, done, 0)
-    trainer = VAPOTrainer(
-        options.model_name,
-        None if reward_funcs is None else list(reward_funcs),
-        args=training,
-        train_dataset=rows,
-        eval_dataset=eval_rows,
-        quantization_config=get_quantization_config(options.model),
-        peft_config=get_peft_config(options.model),
-        callbacks=[MetricsFile(folder.path), ProcessCount(training.world_size), *callbacks],
-    )
+    with setting_up(), telling_of_memory():
+        trainer = VAPOTrainer(
+            options.model_name,
+            None if reward_funcs is None else list(reward_funcs),
+            args=training,
+            train_dataset=rows,
+            eval_dataset=eval_rows,
+            quantization_config=get_quantization_config(options.model),
+            peft_config=get_peft_config(options.model),
+            callbacks=[MetricsFile(folder.path), ProcessCount(training.world_size), *callbacks],
+        )
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
         folder.remove_checkpoints_after(checkpoint)
@@ -112,7 +108,8 @@ def train(
     if checkpoint is not None and folder.has_all_steps(checkpoint):  # stopped between the last step and the end
         trainer._load_from_checkpoint(str(checkpoint))
     else:
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        with telling_of_memory():
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         steps = trainer.state.global_step
     trainer.save_model(training.output_dir)
     if trainer.accelerator.is_main_process:
@@ -160,31 +157,4 @@ def describe(options: RunOptions) -> dict[str, Any]:
         **asdict(options.model),
         "model_name_or_path": options.model_name,
         "data": options.source,
-    }
-
-
-def prepare_loading(options: RunOptions) -> None:
-    """Look at the model's configuration, and tell TRL how to load the weights.
-
-    Raises:
-        ConfigError: a package that the options need is not installed.
-        ModelError: there is no such model.
-    """
-    model, training = options.model, options.training
-    for option, package, extra in NEEDED_PACKAGES:
-        if getattr(model, option) and find_spec(package) is None:
-            raise ConfigError(f"{option} needs {package}, which is not installed: pip install 'vapo[{extra}]'")
-    try:
-        AutoConfig.from_pretrained(
-            options.model_name, revision=model.model_revision, trust_remote_code=training.trust_remote_code
-        )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"the model {options.model_name!r} cannot be loaded: {error}") from error
-    given = training.model_init_kwargs
-    training.model_init_kwargs = {
-        "revision": model.model_revision,
-        "attn_implementation": model.attn_implementation,
-        "dtype": model.dtype,
-        "use_safetensors": True,
-        **(given if isinstance(given, dict) else {}),
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +55,7 @@ from vapo.models.plain_text import make_neutraliser
 from vapo.models.questions import ClaimQuestions
 from vapo.models.think_tags import check_think_tags
 from vapo.models.vision_tokens import correct_token_types, find_image_token_id, find_vision_token_ids
+from vapo.versions import tell_untested
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -112,6 +114,7 @@ class VAPOTrainer(GRPOTrainer):
         algorithm: Algorithm | None = None,
         **kwargs: Any,
     ) -> None:
+        tell_untested(logging.getLogger(__name__).warning)
         if args is None:
             name = model if isinstance(model, str) else model.config._name_or_path
             args = VAPOConfig(f"{name.split('/')[-1]}-VAPO")

@@ -26,8 +26,12 @@ class Checked:
     num_nodes: int
 
 
-def check_run(folder: Path) -> Checked:
+def check_run(folder: Path, *, trust_remote_code: bool = False) -> Checked:
     """Check a run's folder, its data and model, and the machines of the Ray cluster, or this one where there is none.
+
+    Args:
+        folder: of the run.
+        trust_remote_code: whether code that comes with the model may run; that the folder says so is not enough.
 
     Raises:
         ConfigError: something is not installed, a file is missing or says what cannot be had.
@@ -42,7 +46,7 @@ def check_run(folder: Path) -> Checked:
     num_rows = check_data(Path(config.data.train_files), settings)
     if config.data.val_files != config.data.train_files:
         check_data(Path(config.data.val_files), settings)
-    check_model(config.actor_rollout_ref.model, settings)
+    check_model(config.actor_rollout_ref.model, settings, trust_remote_code=trust_remote_code)
     nodes = _look_around([rollout.agent.agent_loop_config_path])
     return Checked(num_rows, nodes)
 
@@ -112,15 +116,25 @@ def check_data(path: Path, settings: LoopSettings) -> int:
     return file.metadata.num_rows
 
 
-def check_model(model: Any, settings: LoopSettings) -> None:
-    """Raise ModelError unless the model can be probed, and its trainer and servers have one tokenizer."""
+def check_model(model: Any, settings: LoopSettings, *, trust_remote_code: bool = False) -> None:
+    """Check that the model can be probed, and that its trainer and servers have one tokenizer.
+
+    Raises:
+        ConfigError: the run lets code of the model run, and the user has not said so.
+        ModelError: they cannot, or have not.
+    """
+    trust = bool(model.get("trust_remote_code"))
+    if trust and not trust_remote_code:
+        raise ConfigError(
+            f"{CONFIG} lets code run that comes with {model.get('path')!r} (its model.trust_remote_code is true); if "
+            "you trust that model, pass --trust-remote-code"
+        )
     from huggingface_hub.errors import HTTPError
     from transformers import AutoProcessor, AutoTokenizer
     from verl.utils import hf_processor
 
     from vapo.engines.verl.desk import open_desk
 
-    trust = bool(model.get("trust_remote_code"))
     try:
         processor: Any = AutoProcessor.from_pretrained(model.path, trust_remote_code=trust)
     except (OSError, HTTPError, ValueError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 from datasets import Features, Image, List, Value
-from PIL import Image as Pictures
 from PIL.Image import Image as Picture
 
 from vapo.data.checks import Progress
-from vapo.data.pictures import PicturePolicy, read_picture
+from vapo.data.pictures import PicturePolicy, is_stored_as_shown, read_picture
 from vapo.data.prompts import PLACE, split_question
 from vapo.data.row_files import check_parquet_name
 from vapo.data.row_reader import RowReader, read_images
@@ -150,20 +148,15 @@ def _store_pictures(sample: Sample, reader: RowReader, row: int, policy: Picture
         stored = [read_picture(image, folder, policy) for image in read_images(reader.rows.read(row), reader.layout)]
     except DataError as error:
         raise DataError(f"{reader.rows.source}, {reader.rows.locate(row)}: {error}") from error
-    return [_keep(content, picture) for content, picture in zip(stored, sample.images, strict=True)]
+    return [_keep(content, picture, policy) for content, picture in zip(stored, sample.images, strict=True)]
 
 
-def _keep(content: bytes, picture: Picture) -> bytes:
+def _keep(content: bytes, picture: Picture, policy: PicturePolicy) -> bytes:
     """Return the file as it is if verl will read the same picture out of it, and else one in which it will.
 
     verl neither turns pictures as their cameras say nor lays transparent ones on white.
     """
-    with Pictures.open(io.BytesIO(content)) as stored:
-        if stored.size == picture.size and stored.convert("RGB").tobytes() == picture.tobytes():
-            return content
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
+    return content if is_stored_as_shown(content, picture, policy) else read_picture(picture, None, policy)
 
 
 def _chunks(count: int) -> Iterator[range]:

@@ -135,7 +135,8 @@ def write_commands(options: RunOptions, folder: Path, *, validates: bool) -> lis
     if validates:
         split = str(options.data.eval_split)
         commands.append(write_convert_command(options, split, folder / VALIDATION_DATA) + " --validation")
-    commands.append(shlex.join(["vapo", "verl", "check", str(folder)]))
+    trust = ["--trust-remote-code"] if options.training.trust_remote_code else []
+    commands.append(shlex.join(["vapo", "verl", "check", str(folder), *trust]))
     commands.append(shlex.join(["python", "-m", "verl.trainer.main_ppo", *config]))
     return commands
 

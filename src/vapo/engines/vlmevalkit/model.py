@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL.Image import Image
 from vlmeval.vlm.base import BaseModel
 
 from vapo.core.grading import extract_answer, take_answer_part
+from vapo.data.picture_files import Folder
+from vapo.data.pictures import PicturePolicy, open_picture
 from vapo.data.prompts import PLACE
 from vapo.engines.policy.checkpoint import load_policy
 from vapo.engines.policy.generation import sample_completions
@@ -94,9 +96,9 @@ class VapoChat(BaseModel):
         return extract_answer(response) or take_answer_part(response)
 
 
-def _open(path: str) -> Image.Image:
+def _open(path: str) -> Image:
+    file = Path(path).resolve()
     try:
-        with Image.open(Path(path)) as picture:
-            return picture.convert("RGB")
-    except OSError as error:
+        return open_picture(file.name, Folder(file.parent, file.parent), PicturePolicy())
+    except DataError as error:
         raise DataError(f"{path} cannot be opened as a picture ({error}); fetch the benchmark's data anew") from None

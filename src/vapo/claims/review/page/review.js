@@ -37,7 +37,7 @@
     } catch {
       throw new Error("Nothing was stored: the review has ended. Start `vapo claims review` again and open the address that it prints.");
     }
-    if (!reply.ok) throw new Error(`Nothing was stored: ${said.error}`);
+    if (!reply.ok) throw Object.assign(new Error(`Nothing was stored: ${said.error}`), { stale: reply.status === 409 });
     at("trouble").hidden = true;
     return said;
   }
@@ -118,8 +118,14 @@
 
   async function mark(judgement, change = {}) {
     const claim = state.shown.claims[state.current];
-    const measured = await ask("marks", { claim: claim.id, judgement, ...change });
-    claim.mark = { judgement, text: change.text ?? null, is_true: change.is_true ?? null };
+    let measured;
+    try {
+      measured = await ask("marks", { claim: claim.id, judgement, before: claim.mark, ...change });
+    } catch (error) {
+      if (error.stale) await show(state.place, claim.id); // as it is marked now
+      throw error;
+    }
+    claim.mark = measured.mark;
     drawRate(measured);
     draw();
     await goOn();
