@@ -33,7 +33,8 @@ def accuracy_reward(
         answer: the reference answers; None takes them from the column that the rows have in its place.
         options: the texts behind A, B, ... of each row, where the rows have such a column; None looks for them in the
             prompts.
-        log_metric: takes the share of answers in boxes that no rule could read, as `unreadable_answers`.
+        log_metric: takes a name and a value: of each answer in a box, whether no rule could read it
+            (`unreadable_answers`).
         columns: the other columns of the rows.
 
     Raises:
@@ -51,9 +52,10 @@ def accuracy_reward(
         None if box is None else compare_with_reference(box, reference, choice)
         for box, reference, choice in zip(boxed, references, options, strict=True)
     ]
-    read = [comparison.answer_read for comparison in compared if comparison is not None]
-    if log_metric is not None and read:
-        log_metric("unreadable_answers", 1 - sum(read) / len(read))
+    if log_metric is not None:
+        for comparison in compared:
+            if comparison is not None:
+                log_metric("unreadable_answers", float(not comparison.answer_read))
     return [0.0 if comparison is None else float(comparison.equal) for comparison in compared]
 
 
