@@ -30,7 +30,7 @@ def test_options_are_found_in_the_prompt():
 
 def test_the_share_of_answers_that_could_not_be_read_is_logged():
     logged: list[tuple[str, float]] = []
-    completions = [r"\boxed{5}", r"\boxed{6}", r"\boxed{\frac{1}{}", r"\boxed{x^}", r"\boxed{? ?}", "no box"]
+    completions = [r"\boxed{5}", r"\boxed{6}", r"\boxed{\frac{1}}", r"\boxed{x^}", r"\boxed{? ?}", "no box"]
     rewards = accuracy_reward(completions, answer=["5"] * 6, log_metric=lambda *metric: logged.append(metric))
     assert rewards == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     assert logged == [("unreadable_answers", unreadable) for unreadable in (0, 0, 1, 1, 1)]
