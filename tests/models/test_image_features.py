@@ -110,7 +110,14 @@ class FormOfFeatures:
         return self._form([pixel_values[:1], pixel_values[1:]])
 
 
+def set_as_attribute(two):
+    output = BaseModelOutput(hidden_states=(torch.zeros(7),))
+    output.pooler_output = torch.cat(two)
+    return output
+
+
 FORMS = {
+    "an attribute of no class": set_as_attribute,
     "one tensor": lambda two: Features(pooler_output=torch.cat(two), hidden_states=(torch.zeros(7),)),
     "a tensor for each": lambda two: Features(pooler_output=tuple(two)),
     "states alone": lambda two: BaseModelOutput(last_hidden_state=torch.cat(two)),
@@ -129,9 +136,10 @@ def test_features_are_joined_in_the_form_that_a_family_gives(form):
         joined = module.get_image_features(pixels[0])
     six = [part for prompt in (1, 0, 1) for part in (pixels[prompt][:1], pixels[prompt][1:])]
     expected = form(six)
-    assert [*joined] == [name for name in expected if name != "hidden_states"]
-    for name in joined:
-        assert flatten(joined[name]) == flatten(expected[name])
+    filled = {name for name, value in vars(expected).items() if value is not None}
+    assert {name for name, value in vars(joined).items() if value is not None} == filled - {"hidden_states"}
+    for name in filled - {"hidden_states"}:
+        assert flatten(getattr(joined, name)) == flatten(getattr(expected, name))
 
 
 def flatten(value) -> list:
