@@ -178,7 +178,7 @@ def features_like_embeddings(module: Any) -> Generator[None]:
 
 
 def _as_embeddings(module: Any, output: Any) -> Any:
-    if isinstance(output.get("pooler_output"), torch.Tensor):
+    if isinstance(getattr(output, "pooler_output", None), torch.Tensor):
         output.pooler_output = output.pooler_output.to(module.get_input_embeddings().weight.dtype)
     return output
 
@@ -195,9 +195,10 @@ def _accepted(encode: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str
 def _join_features(outputs: Sequence[Any]) -> Any:
     first = outputs[0]
     joined = type(first)()
-    names = [name for name, value in first.items() if name not in _OWN_STATES and isinstance(value, _JOINED)]
+    # Attributes, not items: in transformers 5.10, Idefics3 sets one that its output's type does not declare.
+    names = [name for name, value in vars(first).items() if name not in _OWN_STATES and isinstance(value, _JOINED)]
     for name in names or ["last_hidden_state"]:  # in Llama 4, the vision part's own states are the features
-        parts = [output[name] for output in outputs]
+        parts = [getattr(output, name) for output in outputs]
         joined[name] = [*map(_join_layer, zip(*parts, strict=True))] if name == _DEEPER else _concatenate(parts)
     return joined
 
