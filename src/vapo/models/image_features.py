@@ -195,7 +195,7 @@ def _accepted(encode: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str
 def _join_features(outputs: Sequence[Any]) -> Any:
     first = outputs[0]
     joined = type(first)()
-    # Attributes, because Idefics 3 in transformers 5.17 sets one that its output has no item for.
+    # Attributes, not items: up to transformers 5.17, Idefics3 sets one that its output's type does not declare.
     names = [name for name, value in vars(first).items() if name not in _OWN_STATES and isinstance(value, _JOINED)]
     for name in names or ["last_hidden_state"]:  # in Llama 4, the vision part's own states are the features
         parts = [getattr(output, name) for output in outputs]
