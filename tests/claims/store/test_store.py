@@ -188,6 +188,7 @@ def test_tables_that_are_not_ours_are_refused_and_nothing_is_written(tmp_path: P
         ("UPDATE workers SET process = 7.5, beat = 'never'", "workers"),
         ("UPDATE workers SET reserved_usd = -1e9", "workers"),
         ("UPDATE spending SET usd = -1e9", "spending"),  # a budget would never be spent
+        ("UPDATE marks SET claim = 99", "marks"),
         ("DELETE FROM spending", "spending"),
         ("INSERT INTO spending VALUES (0, 0, 0.0)", "spending"),
     ],

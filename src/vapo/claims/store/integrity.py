@@ -43,13 +43,15 @@ def find_foreign_table(read: Read) -> str | None:
 
 
 def find_foreign_value(read: Read) -> str | None:
-    """Return the first table with values that vapo does not write; None if there is none.
+    """Return the first table with values, or references, that vapo does not write; None if there is none.
 
     Images and answers are not looked at: they are checked one by one as they are read.
     """
     for table, condition in _find_conditions().items():
         if read(f"SELECT 1 FROM {table} WHERE NOT ({condition}) LIMIT 1"):
             return table
+    for (table,) in read('SELECT "table" FROM pragma_foreign_key_check LIMIT 1'):
+        return str(table)  # it refers to what is not there
     return None if len(read("SELECT 1 FROM spending LIMIT 2")) == 1 else "spending"
 
 

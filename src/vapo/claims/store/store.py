@@ -22,6 +22,7 @@ WAIT_S = 60.0
 """How long a transaction waits for another process's."""
 
 _BEGINNING = b"SQLite format 3\0"  # of every database's file, once there is something in it
+_ERRORS = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite's own message quotes a broken name
 _sound: dict[
     tuple[int, int], tuple[int, int]
 ] = {}  # files whose values were looked at: size and time by device, number
@@ -61,7 +62,7 @@ class Store:
         try:
             # Autocommit: transactions begin and end where `writing` says, not where Python guesses.
             self._db = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise self._tell(error) from error
         try:
             self._prepare(create)
@@ -99,35 +100,35 @@ class Store:
         """Run one statement. Raises StoreError."""
         try:
             return self._db.execute(sql, values)
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise self._tell(error) from error
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each row of values. Raises StoreError."""
         try:
             self._db.executemany(sql, rows)
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise self._tell(error) from error
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query. Raises StoreError."""
         try:
             return self._db.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise self._tell(error) from error
 
     def stream(self, sql: str) -> Generator[tuple[Any, ...]]:
         """Yield the rows of a query as they are asked for. Raises StoreError."""
         try:
             yield from self._db.execute(sql)
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise self._tell(error) from error
 
     def read_one(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or None. Raises StoreError."""
         try:
             return self._db.execute(sql, values).fetchone()
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise self._tell(error) from error
 
     def insert(self, sql: str, values: Sequence[Any]) -> int:
@@ -200,8 +201,8 @@ class Store:
         while True:
             try:
                 return str(self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0])
-            except sqlite3.Error as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+            except _ERRORS as error:
+                if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                     raise self._tell(error) from error
                 time.sleep(0.01)
 
@@ -214,7 +215,7 @@ class Store:
             self.execute(f"PRAGMA user_version = {VERSION}")
             self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
-    def _tell(self, error: sqlite3.Error) -> StoreError:
+    def _tell(self, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
         said = str(error)
         if "full" in said:
             return StoreError(
@@ -224,7 +225,7 @@ class Store:
         if "not a database" in said or "malformed" in said:
             return StoreError(f"{self.path} is no store of claims, or is damaged ({said}); name another file")
         if "decode" in said:
-            return ForeignStoreError(self.path, "it holds text that is not UTF-8")
+            return ForeignStoreError(self.path, "it holds text or names that are not UTF-8")
         if "locked" in said:
             return StoreError(f"another process has kept {self.path} locked for {WAIT_S:g} s; wait for it or end it")
         if "unable to open" in said or "readonly" in said:
