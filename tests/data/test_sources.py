@@ -77,9 +77,9 @@ def test_paths_start_from_the_file_and_end_at_the_folder(tmp_path: Path) -> None
 
 
 def test_an_unknown_extension_names_the_known_ones(tmp_path: Path) -> None:
-    (tmp_path / "a.tsv").write_text("n\n1\n")
-    with pytest.raises(DataError, match=r"a\.tsv has the unknown extension '\.tsv'; .* \.parquet, \.jsonl"):
-        open_rows(tmp_path / "a.tsv")
+    (tmp_path / "a.xlsx").write_text("n\n1\n")
+    with pytest.raises(DataError, match=r"a\.xlsx has the unknown extension '\.xlsx'; .* \.parquet, \.jsonl"):
+        open_rows(tmp_path / "a.xlsx")
 
 
 @pytest.mark.parametrize("name", ["data/none.parquet", "./none", "/none/at/all", "a/b/c"])

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vapo.core.answers.comparison import Comparison, compare_answers, find_rule
+from vapo.core.answers.comparison import TIME_LIMIT_S, Comparison, compare_answers, find_rule
+from vapo.core.answers.options import read_options
+from vapo.types import Sample
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
@@ -42,7 +44,7 @@ def extract_answer(text: str) -> str | None:
 
 
 def grade_answer(
-    completion: str, reference: str, options: Sequence[str] | None = None, *, time_limit_s: float = 2.0
+    completion: str, reference: str, options: Sequence[str] | None = None, *, time_limit_s: float = TIME_LIMIT_S
 ) -> float:
     r"""Grade the answer of a completion: 1.0 if it agrees with the reference, else 0.0.
 
@@ -65,8 +67,17 @@ def grade_answer(
     return float(compare_with_reference(answer, reference, options, time_limit_s).equal)
 
 
+def grade_sample(completion: str, sample: Sample) -> float:
+    """Grade the answer of a completion to a sample, whose question may list the options behind letters.
+
+    Raises:
+        RuntimeError: math-verify is needed and cannot be run at all.
+    """
+    return grade_answer(completion, sample.answer, read_options(sample.question))
+
+
 def compare_with_reference(
-    answer: str, reference: str, options: Sequence[str] | None = None, time_limit_s: float = 2.0
+    answer: str, reference: str, options: Sequence[str] | None = None, time_limit_s: float = TIME_LIMIT_S
 ) -> Comparison:
     """Compare what a box holds with a reference as a data set gives it.
 
@@ -143,7 +154,7 @@ def grade_format(text: str, *, think_opened: bool = False) -> float:
     return float(bool(thinking.strip()) and len(boxes) == 1 and bool(boxes[0]))
 
 
-def is_same_answer(answer: str, reference: str, time_limit_s: float = 2.0) -> bool:
+def is_same_answer(answer: str, reference: str, time_limit_s: float = TIME_LIMIT_S) -> bool:
     """Tell whether an answer agrees with a reference, as `grade_answer` does, both without their box.
 
     Args:

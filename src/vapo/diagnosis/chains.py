@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from vapo.core.boundaries import find_boundaries, find_thinking_part
-from vapo.core.grading import extract_answer, grade_answer
-from vapo.types import Rollout
+from vapo.core.grading import extract_answer, grade_sample
+from vapo.types import Rollout, Sample
 
 _BOXES = ("\\boxed", "\\fboxed")
 
@@ -62,7 +62,7 @@ def read_chain(rollout: Rollout, *, tags: tuple[str, str], max_tokens: int) -> C
     if not tagged:
         stop = _find_answer(rollout)
     boundaries = tuple(index for index in find_boundaries(texts, tags) if start < index <= stop)
-    answer, right = grade_text(text, rollout.sample.answer, closing)
+    answer, right = grade_text(text, rollout.sample, closing)
     # An end token adds no text; a chain that was cut off ends in one that does, but for halves of characters.
     finished = len(texts) < max_tokens or texts[-1] == ""
     notes: list[str] = []
@@ -77,10 +77,10 @@ def read_chain(rollout: Rollout, *, tags: tuple[str, str], max_tokens: int) -> C
     return Chain(rollout, (start, stop), boundaries, tagged, finished, answer, right, tuple(notes))
 
 
-def grade_text(text: str, reference: str, closing_tag: str) -> tuple[str | None, bool]:
+def grade_text(text: str, sample: Sample, closing_tag: str) -> tuple[str | None, bool]:
     """Return the answer of a completion, or of what was written behind a cut, and whether it is right."""
     text = text.rpartition(closing_tag)[2]
-    return extract_answer(text), grade_answer(text, reference) == 1
+    return extract_answer(text), grade_sample(text, sample) == 1
 
 
 def _find_answer(rollout: Rollout) -> int:

@@ -40,7 +40,7 @@ def decide_early(
     texts = examinee.continue_cuts(cuts, settings.max_answer_tokens) if cuts else []
     closing_tag = settings.think_tags[1]
     graded = {
-        (id(cut.rollout), cut.index): grade_text(text, cut.rollout.sample.answer, closing_tag)
+        (id(cut.rollout), cut.index): grade_text(text, cut.rollout.sample, closing_tag)
         for cut, text in zip(cuts, texts, strict=True)
     }
     found: list[tuple[EarlyAnswer, ...]] = []

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vapo.core.grading import extract_answer, grade_answer, grade_format
+from vapo.core.grading import extract_answer, grade_format, grade_sample
 from vapo.types import Rollout, Sample, Verdict
 
 
@@ -96,11 +96,11 @@ def describe_question(
         reference=sample.answer,
         completion=greedy.text,
         answer=extract_answer(greedy.text),
-        right=grade_answer(greedy.text, sample.answer) == 1,
+        right=grade_sample(greedy.text, sample) == 1,
         has_format=grade_format(greedy.text, think_opened=think_opened) == 1,
         finished=finished,
         num_tokens=len(greedy.completion_ids),
-        sampled_right=tuple(grade_answer(rollout.text, sample.answer) == 1 for rollout in sampled),
+        sampled_right=tuple(grade_sample(rollout.text, sample) == 1 for rollout in sampled),
         has_claims=bool(sample.claims),
         before=tuple(map(_describe_verdict, before)),
         along=tuple(map(_describe_verdict, sorted(along, key=lambda verdict: verdict.probe.anchor.index))),

@@ -99,7 +99,7 @@ def replay(
 
 
 def _judge_shown(way: _Shown, settings: DiagnosisSettings) -> Remedied:
-    answer, right = grade_text(way.rollout.text, way.chain.rollout.sample.answer, settings.think_tags[1])
+    answer, right = grade_text(way.rollout.text, way.chain.rollout.sample, settings.think_tags[1])
     return Remedied("replay", answer, right, way.text, sum(way.shares) / len(way.shares) if way.shares else None)
 
 
@@ -154,7 +154,7 @@ def focus(
             found.append(None)
             continue
         text = "".join(chain.rollout.token_texts[: way.index]) + way.suffix
-        answer, right = grade_text(text, chain.rollout.sample.answer, settings.think_tags[1])
+        answer, right = grade_text(text, chain.rollout.sample, settings.think_tags[1])
         share = None
         if attend and isinstance(examinee, ReadsSuffixes):
             reminded = examinee.read_cut(Cut(chain.rollout, way.index, way.suffix))

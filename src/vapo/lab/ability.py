@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vapo.algorithms.vapo import VAPO
-from vapo.core.grading import grade_answer
+from vapo.core.grading import grade_sample
 from vapo.diagnosis.direct_probes import probe_directly
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.generation import sample_completions
@@ -119,7 +119,7 @@ def measure_ability(
 def _share_right(rollouts: Sequence[Rollout]) -> dict[str, float]:
     right: dict[str, list[bool]] = defaultdict(list)
     for rollout in rollouts:
-        verdict = grade_answer(rollout.text, rollout.sample.answer) == 1
+        verdict = grade_sample(rollout.text, rollout.sample) == 1
         right[rollout.sample.id.split("-")[0]].append(verdict)
     return {**_means(right), "all": float(np.mean([verdict for own in right.values() for verdict in own]))}
 

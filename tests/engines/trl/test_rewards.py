@@ -23,15 +23,17 @@ def test_a_letter_stands_for_its_option_where_the_rows_have_them():
     assert accuracy_reward([completion] * 2, answer=["B", "B"], options=[["cat", "dog"], None]) == [1.0, 0.0]
 
 
+def test_options_are_found_in_the_prompt():
+    prompt = [{"role": "user", "content": "What is it?\nA. cat\nB. dog"}]
+    assert accuracy_reward([r"\boxed{dog}", r"\boxed{cat}"], answer=["B", "B"], prompts=[prompt, prompt]) == [1.0, 0.0]
+
+
 def test_the_share_of_answers_that_could_not_be_read_is_logged():
-    logged: dict[str, float] = {}
-    completions = [r"\boxed{5}", r"\boxed{6}", r"\boxed{\frac{1}{}", r"\boxed{x^}", r"\boxed{? ?}", "no box"]
-    rewards = accuracy_reward(completions, answer=["5"] * 6, log_metric=logged.__setitem__)
+    logged: list[tuple[str, float]] = []
+    completions = [r"\boxed{5}", r"\boxed{6}", r"\boxed{\frac{1}}", r"\boxed{x^}", r"\boxed{? ?}", "no box"]
+    rewards = accuracy_reward(completions, answer=["5"] * 6, log_metric=lambda *metric: logged.append(metric))
     assert rewards == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
-    assert logged == {"unreadable_answers": 0.5}
-    logged.clear()
-    accuracy_reward(["no box"], answer=["5"], log_metric=logged.__setitem__)
-    assert logged == {}
+    assert logged == [("unreadable_answers", unreadable) for unreadable in (0, 0, 1, 1, 1)]
 
 
 @pytest.mark.parametrize(

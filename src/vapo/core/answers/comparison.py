@@ -30,6 +30,8 @@ from vapo.core.answers.words import (
 )
 from vapo.core.math_equality import MAX_CHARACTERS, is_same_mathematics
 
+TIME_LIMIT_S = 5.0
+"""When computer algebra is given up on one pair, in seconds."""
 MAX_WORDS_CHARACTERS = 200
 """Longer texts are no answer that another text can be compared with."""
 
@@ -58,7 +60,7 @@ Verdict = tuple[bool, str]
 
 
 def compare_answers(
-    answer: str, reference: str, options: Sequence[str] | None = None, time_limit_s: float = 2.0
+    answer: str, reference: str, options: Sequence[str] | None = None, time_limit_s: float = TIME_LIMIT_S
 ) -> Comparison:
     """Compare an answer with a reference, both without their box.
 
@@ -88,7 +90,7 @@ def compare_answers(
 
 def find_options(answer: str, options: Sequence[str] = ()) -> tuple[str, ...] | None:
     """Return the letters of the options that an answer names by letter or text; None if it names none."""
-    found = _find_options(clean(answer), options, _Same(2.0))
+    found = _find_options(clean(answer), options, _Same(TIME_LIMIT_S))
     return None if found is None else found.letters
 
 

@@ -163,10 +163,7 @@ def _read(arguments: Sequence[str], prog: str) -> tuple[TrlParser, list[str], di
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         path = open_recipe(str(path)).path
     config = _read_file(path, known)
-    environment = config.pop("env", None) or {}
-    if not isinstance(environment, dict):
-        raise ConfigError(f"{path}: env must hold variables as 'NAME: value' lines")
-    os.environ.update({str(name): str(value) for name, value in environment.items()})
+    os.environ.update({str(name): str(value) for name, value in (config.pop("env", None) or {}).items()})
     rest = [*arguments[: place - 1], *arguments[place + 1 :]]
     return parser, values.split_lists(rest), values.convert(config, path)
 

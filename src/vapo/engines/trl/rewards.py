@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from vapo.core.answers.options import read_options
 from vapo.core.grading import compare_with_reference, extract_answer, grade_format, take_reference
 from vapo.core.math_equality import MAX_CHARACTERS
 from vapo.data.columns import ANSWER_COLUMNS, find_answer
@@ -30,8 +31,10 @@ def accuracy_reward(
     Args:
         completions: as TRL hands them over.
         answer: the reference answers; None takes them from the column that the rows have in its place.
-        options: the texts behind A, B, ... of each row, where the rows have such a column.
-        log_metric: takes the share of answers in boxes that no rule could read, as `unreadable_answers`.
+        options: the texts behind A, B, ... of each row, where the rows have such a column; None looks for them in the
+            prompts.
+        log_metric: takes a name and a value: of each answer in a box, whether no rule could read it
+            (`unreadable_answers`).
         columns: the other columns of the rows.
 
     Raises:
@@ -42,15 +45,17 @@ def accuracy_reward(
         raise DataError(NO_ANSWERS)
     answers = columns[name] if answer is None else answer
     references = [read_reference(reference, name) for reference in answers]
-    choices = [None] * len(references) if options is None else options
+    if options is None:
+        options = [read_options(last_user_text(prompt)) for prompt in columns.get("prompts", [""] * len(references))]
     boxed = [extract_answer(completion_text(completion)) for completion in completions]
     compared = [
         None if box is None else compare_with_reference(box, reference, choice)
-        for box, reference, choice in zip(boxed, references, choices, strict=True)
+        for box, reference, choice in zip(boxed, references, options, strict=True)
     ]
-    read = [comparison.answer_read for comparison in compared if comparison is not None]
-    if log_metric is not None and read:
-        log_metric("unreadable_answers", 1 - sum(read) / len(read))
+    if log_metric is not None:
+        for comparison in compared:
+            if comparison is not None:
+                log_metric("unreadable_answers", float(not comparison.answer_read))
     return [0.0 if comparison is None else float(comparison.equal) for comparison in compared]
 
 
@@ -92,3 +97,13 @@ def completion_text(completion: Any) -> str:
     if isinstance(content, str):
         return content
     return "".join(part.get("text", "") for part in content)
+
+
+def last_user_text(prompt: Any) -> str:
+    """Return the text of a prompt, or of its last message by the user."""
+    if isinstance(prompt, str):
+        return prompt
+    content = next((message["content"] for message in reversed(prompt) if message["role"] == "user"), "")
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content if part.get("type") == "text")

@@ -10,7 +10,7 @@ from vapo.data.claim_columns import read_claims
 from vapo.data.columns import DEFAULT_COLUMNS, find_answer, match_columns
 from vapo.data.prompts import build_messages
 from vapo.data.row_reader import read_images
-from vapo.engines.trl.rewards import NO_ANSWERS, read_reference
+from vapo.engines.trl.rewards import NO_ANSWERS, last_user_text, read_reference
 from vapo.errors import DataError
 from vapo.types import Claim, Sample
 
@@ -142,7 +142,7 @@ class SampleReader:
         return Sample(
             id=str(row.get("id", where)),
             images=tuple(list_images(row)),
-            question=_last_user_text(row["prompt"]),
+            question=last_user_text(row["prompt"]),
             answer="" if answer is None else str(answer),
             claims=claims,
         )
@@ -168,12 +168,3 @@ def keep_text_plain(prompt: Any, neutralise: Callable[[str], str]) -> Any:
         {**message, "content": plain(message["content"])} if message["role"] == "user" else message
         for message in prompt
     ]
-
-
-def _last_user_text(prompt: Any) -> str:
-    if isinstance(prompt, str):
-        return prompt
-    content = next((message["content"] for message in reversed(prompt) if message["role"] == "user"), "")
-    if isinstance(content, str):
-        return content
-    return "\n".join(part["text"] for part in content if part.get("type") == "text")

@@ -16,7 +16,7 @@ from PIL import Image
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
-from vapo.core.grading import grade_answer, grade_format
+from vapo.core.grading import grade_format, grade_sample
 from vapo.engines.policy.chain_texts import spell_tokens
 from vapo.engines.probes.draws import seed_evaluation_draws, seed_training_draws
 from vapo.engines.probes.perception_scorer import choose_audible, draw_probes
@@ -86,7 +86,7 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
 
     async def _reward(self, rollout: Rollout, row: dict[str, Any]) -> tuple[float, Parts]:
         algorithm, settings, sample = self._desk.algorithm, self._settings, rollout.sample
-        accuracy = await self.loop.run_in_executor(None, grade_answer, rollout.text, sample.answer)
+        accuracy = await self.loop.run_in_executor(None, grade_sample, rollout.text, sample)
         form = grade_format(rollout.text, think_opened=self._desk.opens_thinking(rollout.prompt_ids))
         place = find_place(row, self._session.weights, self.rollout_config.n)
         progress = check_progress(find_progress(self.config, place.rollout_number), settings.accuracy_gate)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from vapo.core.grading import grade_answer
+from vapo.core.grading import grade_sample
 from vapo.engines.examination.attention_ratio import attention_on_image
 from vapo.engines.policy.chain_texts import spell_tokens
 from vapo.engines.policy.checkpoint import Policy
@@ -61,7 +61,7 @@ class AttentionReward(TrainerCallback):
         for number, (completion, ids) in enumerate(zip(completions, completion_ids, strict=True)):
             row = {"prompt": prompts[number], "images": images[number], "answer": answer[number]}
             sample = self._reader.read(row, str(number))
-            if grade_answer(completion_text(completion), sample.answer) != 1:
+            if grade_sample(completion_text(completion), sample) != 1:
                 rewards.append(0.0)
                 continue
             if before is None or sample.images != before.images:

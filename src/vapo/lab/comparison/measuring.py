@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 
 from vapo.algorithms.vapo import VAPO
-from vapo.core.grading import grade_answer, grade_format
+from vapo.core.grading import grade_format, grade_sample
 from vapo.engines.examination.transformers_examinee import TransformersExaminee
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.generation import sample_completions
@@ -116,7 +116,7 @@ def _probe(
         yield ChainRow(
             id=rollout.sample.id,
             completion=rollout.text,
-            right=grade_answer(rollout.text, rollout.sample.answer) == 1,
+            right=grade_sample(rollout.text, rollout.sample) == 1,
             has_format=grade_format(rollout.text) == 1,
             num_tokens=len(rollout.completion_ids),
             num_readings=len(find_readings(rollout.text)),
