@@ -86,11 +86,11 @@ def redact_settings(value: Any, name: str = "") -> Any:
         named = cast("Mapping[Any, Any]", value)
         left: Any = {key: redact_settings(inner, str(key)) for key, inner in named.items()}
     elif isinstance(value, list | tuple):
-        listed: Any = value
+        listed = cast("Any", value)
         left = type(listed)(redact_settings(inner, name) for inner in listed)
     else:
         return value
-    kept: Any = value
+    kept = cast("Any", value)
     return kept if left == kept else left  # of the same type, where nothing was hidden
 
 
