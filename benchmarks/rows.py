@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -92,7 +93,8 @@ def read(rows: Dataset, work: Rollouts, side: str, opened: dict[str, int]) -> in
     sampler = RepeatSampler(
         rows, mini_repeat_count=work.group, batch_size=work.prompts, repeat_count=work.micro_steps, seed=0
     )
-    loader = DataLoader(rows, batch_size=work.prompts * work.group, sampler=sampler, collate_fn=list)
+    data: Any = rows  # PyTorch has a Dataset of its own
+    loader = DataLoader(data, batch_size=work.prompts * work.group, sampler=sampler, collate_fn=list)
     with _count_opens() as opens:
         number = sum(len(batch) for batch in loader)
     opened[side] = len(opens)

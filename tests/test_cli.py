@@ -158,12 +158,3 @@ def test_names_in_errors_do_not_steer_the_terminal(tmp_path, capsys):
     ):
         assert main(command) == 1
         assert "\x1b" not in capsys.readouterr().err
-
-
-def test_what_a_row_is_called_does_not_steer_the_terminal(tmp_path, capsys):
-    (tmp_path / "rows.jsonl").write_text(
-        '{"id": "a\\u001b[2J", "problem": "a", "answer": "b", "images": "a.png"}\n' * 2
-    )
-    assert main(["data", "inspect", str(tmp_path / "rows.jsonl")]) == 1
-    said = capsys.readouterr()
-    assert "\x1b" not in said.out + said.err and "\\x1b[2J" in said.out

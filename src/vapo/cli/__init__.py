@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        print(f"vapo: {error.filename}: {error.strerror}; choose another place or mend this one", file=sys.stderr)
+        place = show_controls(str(error.filename))
+        print(f"vapo: {place}: {error.strerror}; choose another place or mend this one", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nvapo: interrupted; the same command goes on where this one stopped", file=sys.stderr)

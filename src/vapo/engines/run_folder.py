@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import platform
 import shutil
+import weakref
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -114,9 +116,10 @@ class RunFolder:
 
     def _hold(self) -> None:
         # The system lets go of it when this process ends, however it ends, and no child inherits it.
-        self._lock = (self.path / LOCK).open("w")
+        lock = os.open(self.path / LOCK, os.O_CREAT | os.O_WRONLY)
+        weakref.finalize(self, os.close, lock)
         try:
-            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             raise ConfigError(
                 f"another process trains in {self.path}; wait for it or end it, or choose another --output_dir"

@@ -61,10 +61,10 @@ def freeze_vision(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in vision)
 
 
-def _find_decoder(module: torch.nn.Module, remedy: str) -> torch.nn.Module:
+def _find_decoder(module: Any, remedy: str) -> Any:
     # transformers 5 gives every model with a vision part this method; where it knows of no such part, it returns the
     # model itself.
-    decoder: torch.nn.Module = module.get_decoder()  # pyright: ignore
+    decoder = module.get_decoder()
     if decoder is module:
         raise ModelError(
             f"{type(module).__name__} does not say which part of it is the language model, so its vision part cannot "
@@ -73,7 +73,7 @@ def _find_decoder(module: torch.nn.Module, remedy: str) -> torch.nn.Module:
     return decoder
 
 
-def name_language_layers(model: torch.nn.Module) -> str:
+def name_language_layers(model: Any) -> str:
     """Return a pattern of the names of all linear layers of the language model, for adapters.
 
     Raises:
@@ -81,7 +81,9 @@ def name_language_layers(model: torch.nn.Module) -> str:
     """
     decoder = _find_decoder(find_feature_module(model), "name the layers to adapt with lora_target_modules")
     (place,) = [name for name, module in model.named_modules() if module is decoder]
-    linear = {name.split(".")[-1] for name, own in decoder.named_modules() if isinstance(own, torch.nn.Linear)}
+    linear: set[str] = {
+        name.split(".")[-1] for name, own in decoder.named_modules() if isinstance(own, torch.nn.Linear)
+    }
     return rf".*{re.escape(place)}\..*\.({'|'.join(sorted(linear))})"
 
 

@@ -157,7 +157,7 @@ class TestAgain:
 class TestRunFolder:
     def test_a_checkpoint_cut_off_while_writing_is_passed_over(self, tmp_path):
         folder = RunFolder(tmp_path)
-        for step, state in ((9, '{"global_step": 9}'), (10, '{"global_st')):
+        for step, state in ((9, '{"global_step": 9, "max_steps": 11}'), (10, '{"global_st')):
             (tmp_path / f"checkpoint-{step}").mkdir()
             (tmp_path / f"checkpoint-{step}" / "rng_state.pth").touch()
             (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
@@ -175,7 +175,7 @@ class TestRunFolder:
         for step in (1, 2):
             (tmp_path / f"checkpoint-{step}").mkdir()
             (tmp_path / f"checkpoint-{step}" / "rng_state_0.pth").touch()
-            state = json.dumps({"global_step": step, "stateful_callbacks": states})
+            state = json.dumps({"global_step": step, "max_steps": 2, "stateful_callbacks": states})
             (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
         (tmp_path / "checkpoint-1" / "rng_state_1.pth").touch()
         folder = RunFolder(tmp_path, num_processes=reading)

@@ -163,6 +163,21 @@ def test_an_environment_in_another_form_is_refused(tmp_path: Path, env: Any):
         parse_run(["--config", write(tmp_path, env=env)])
 
 
+@pytest.mark.parametrize("value", ["a\0b", ["a"], {"a": 1}, None])
+def test_a_variable_that_is_no_text_is_refused(value: Any):
+    with pytest.raises(ConfigError, match=r"sets WANDB_NAME to .*, which is no text"):
+        check_run_file(MINE, {"env": {"WANDB_NAME": value}})
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "data: 2026-99-99", "data: [1", "\ud800".encode("utf-8", "surrogatepass")]
+)
+def test_what_is_no_yaml_is_refused_in_a_sentence(tmp_path: Path, text: Any):
+    (tmp_path / "run.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError, match="is not YAML"):
+        parse_run(["--config", str(tmp_path / "run.yaml")])
+
+
 def test_anchors_do_not_eat_the_machine(tmp_path: Path):
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
     with pytest.raises(ConfigError, match="more than 10000 values"):
@@ -211,9 +226,9 @@ def test_whatever_a_run_file_holds_is_taken_or_refused(config: dict[str, Any]):
 
 
 @pytest.mark.slow
-@given(st.dictionaries(st.sampled_from(NAMES), values, max_size=5) | values)
-@settings(max_examples=2_000, deadline=None)
-def test_whatever_a_run_file_holds_is_parsed_or_refused_two_thousand_times(config: Any, tmp_path_factory: Any):
+@given(config=st.dictionaries(st.sampled_from(NAMES), values, max_size=5) | values)
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_run_file_holds_is_parsed_or_refused_three_hundred_times(config: Any, tmp_path_factory: Any):
     file = tmp_path_factory.mktemp("fuzz") / "run.yaml"
     file.write_text(yaml.safe_dump(config))
     before = dict(os.environ)
@@ -223,9 +238,9 @@ def test_whatever_a_run_file_holds_is_parsed_or_refused_two_thousand_times(confi
 
 
 @pytest.mark.slow
-@given(values | st.dictionaries(st.sampled_from(("system_prompt", "data", "global_step", "max_steps")), values))
-@settings(max_examples=2_000, deadline=None)
-def test_whatever_a_run_recorded_is_read_or_refused_two_thousand_times(record: Any, tmp_path_factory: Any):
+@given(record=values | st.dictionaries(st.sampled_from(("system_prompt", "data", "global_step", "max_steps")), values))
+@settings(max_examples=500, deadline=None)
+def test_whatever_a_run_recorded_is_read_or_refused_five_hundred_times(record: Any, tmp_path_factory: Any):
     run = tmp_path_factory.mktemp("fuzz")
     (run / "config.json").write_text("{}")
     for name in ("settings.json", "versions.json", "data.json", "trainer_state.json", "finished", "metrics.jsonl"):

@@ -116,6 +116,13 @@ class Store:
         except sqlite3.Error as error:
             raise self._tell(error) from error
 
+    def stream(self, sql: str) -> Generator[tuple[Any, ...]]:
+        """Yield the rows of a query as they are asked for. Raises StoreError."""
+        try:
+            yield from self._db.execute(sql)
+        except sqlite3.Error as error:
+            raise self._tell(error) from error
+
     def read_one(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or None. Raises StoreError."""
         try:
@@ -216,6 +223,8 @@ class Store:
             )
         if "not a database" in said or "malformed" in said:
             return StoreError(f"{self.path} is no store of claims, or is damaged ({said}); name another file")
+        if "decode" in said:
+            return ForeignStoreError(self.path, "it holds text that is not UTF-8")
         if "locked" in said:
             return StoreError(f"another process has kept {self.path} locked for {WAIT_S:g} s; wait for it or end it")
         if "unable to open" in said or "readonly" in said:

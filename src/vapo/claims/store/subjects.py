@@ -102,7 +102,7 @@ def find_row(store: Store, source: str, name: str) -> SourceRow | None:
 
 def read_rows(store: Store) -> Iterator[SourceRow]:
     """Yield all rows, in the order in which they came."""
-    for source, name, stamp, subject in store.execute("SELECT source, name, stamp, subject FROM rows ORDER BY rowid"):
+    for source, name, stamp, subject in store.stream("SELECT source, name, stamp, subject FROM rows ORDER BY rowid"):
         yield SourceRow(str(source), str(name), str(stamp), int(subject))
 
 

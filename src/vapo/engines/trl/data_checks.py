@@ -7,15 +7,16 @@ from functools import reduce
 from itertools import repeat
 from typing import Any
 
-import pyarrow as arrow
-import pyarrow.compute as compute
 from datasets import Dataset
 
 from vapo.data.checks import RowProblem, list_problems
 from vapo.data.samples import Samples
+from vapo.data.untyped import import_untyped
 from vapo.engines.trl.cached_rows import reads_the_same_twice
 from vapo.engines.trl.rows import TRL_IMAGE_COLUMNS, SampleReader, SampleRows
 from vapo.errors import DataError
+
+kinds, compute = import_untyped("pyarrow.types"), import_untyped("pyarrow.compute")
 
 _ROWS_TOGETHER = 1000
 
@@ -48,7 +49,7 @@ def check_data(reader: SampleReader, train_dataset: Any, eval_dataset: Any = Non
 
 def _find_problems(reader: SampleReader, dataset: Any, name: str) -> list[RowProblem]:
     readable = isinstance(dataset, Dataset) and reads_the_same_twice(dataset)
-    first: dict[str, Any] | None = None
+    first: Any = None
     if not readable:
         first = next(iter(dataset), None)
     elif len(dataset) > 0:
@@ -91,7 +92,8 @@ def _read_without_images(dataset: Dataset, columns: Sequence[str]) -> Iterator[d
     if not texts:
         return
     marks = repeat(None) if images is None else _mark_images(dataset.select_columns([images]))
-    for batch in dataset.select_columns(texts).iter(_ROWS_TOGETHER):
+    batches: Iterable[Any] = dataset.select_columns(texts).iter(_ROWS_TOGETHER)
+    for batch in batches:
         for values, mark in zip(zip(*batch.values(), strict=True), marks, strict=False):
             row = dict(zip(batch, values, strict=True))
             yield row if images is None else {**row, images: mark}
@@ -99,19 +101,19 @@ def _read_without_images(dataset: Dataset, columns: Sequence[str]) -> Iterator[d
 
 def _mark_images(dataset: Dataset) -> Iterator[Any]:
     """Yield True for an image and None for a null one, in a list where a row holds a list; no bytes are copied."""
-    for table in dataset.with_format("arrow").iter(_ROWS_TOGETHER):
-        for chunk in table.column(0).chunks:
-            kind = chunk.type
-            if not (arrow.types.is_list(kind) or arrow.types.is_large_list(kind)):
-                yield from _mark(chunk)
-                continue
-            items = iter(_mark(compute.list_flatten(chunk)))
-            for length in compute.list_value_length(chunk).to_pylist():
-                yield [next(items) for _ in range(length or 0)]
+    tables: Iterable[Any] = dataset.with_format("arrow").iter(_ROWS_TOGETHER)
+    for table in tables:
+        column = table.column(0)
+        if not (kinds.is_list(column.type) or kinds.is_large_list(column.type)):
+            yield from _mark(column)
+            continue
+        marks = iter(_mark(compute.list_flatten(column)))
+        for length in compute.list_value_length(column).to_pylist():
+            yield [next(marks) for _ in range(length or 0)]
 
 
 def _mark(images: Any) -> list[bool | None]:
-    if arrow.types.is_struct(images.type):  # {bytes, path}, as the hub keeps images
+    if kinds.is_struct(images.type):  # {bytes, path}, as the hub keeps images
         fields = [compute.struct_field(images, [place]) for place in range(images.type.num_fields)]
         there = reduce(compute.or_, map(_hold_something, fields))
     else:
@@ -120,7 +122,6 @@ def _mark(images: Any) -> list[bool | None]:
 
 
 def _hold_something(values: Any) -> Any:
-    kind = values.type
-    if arrow.types.is_binary(kind) or arrow.types.is_string(kind) or arrow.types.is_large_binary(kind):
+    if kinds.is_binary(values.type) or kinds.is_large_binary(values.type) or kinds.is_string(values.type):
         return compute.fill_null(compute.greater(compute.binary_length(values), 0), False)
     return compute.is_valid(values)

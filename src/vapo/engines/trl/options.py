@@ -163,10 +163,7 @@ def _read(arguments: Sequence[str], prog: str) -> tuple[TrlParser, list[str], di
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         path = open_recipe(str(path)).path
     config = _read_file(path, known)
-    environment = config.pop("env", None) or {}
-    if not isinstance(environment, dict):
-        raise ConfigError(f"{path}: env must hold variables as 'NAME: value' lines")
-    os.environ.update({str(name): str(value) for name, value in environment.items()})
+    os.environ.update({str(name): str(value) for name, value in (config.pop("env", None) or {}).items()})
     rest = [*arguments[: place - 1], *arguments[place + 1 :]]
     return parser, values.split_lists(rest), values.convert(config, path)
 
@@ -177,7 +174,7 @@ def _read_file(path: Path, known: Sequence[str]) -> dict[str, Any]:
         config: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
         raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path} must hold options as 'name: value' lines")

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import HTTPError
-from transformers import AutoConfig, AutoModelForImageTextToText
-from transformers.integrations import get_reporting_integration_callbacks
+from transformers import AutoConfig, AutoModelForImageTextToText, TrainerCallback
+from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from vapo.engines.policy.checkpoint import load_processor
 from vapo.engines.trl.options import RunOptions
-from vapo.errors import ConfigError, ModelError
+from vapo.errors import ConfigError, ModelError, tell_nearest
 from vapo.models.image_features import name_language_layers
 
 NEEDED_PACKAGES = (
@@ -22,6 +22,9 @@ NEEDED_PACKAGES = (
     ("load_in_4bit", "bitsandbytes", "qlora"),
     ("load_in_8bit", "bitsandbytes", "qlora"),
 )
+
+PACKAGES_OF_TRACKERS = {"comet_ml": "comet-ml", "dagshub": "dagshub mlflow"}
+"""Where another package is installed than a tracker's name says."""
 
 
 def prepare_run(options: RunOptions) -> None:
@@ -66,9 +69,21 @@ def prepare_run(options: RunOptions) -> None:
     }
 
 
+class Beginning(TrainerCallback):
+    """Tells whether a run was set up and has come to its steps."""
+
+    has_come = False
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.has_come = True
+
+
 @contextmanager
-def setting_up() -> Generator[None]:
+def setting_up(beginning: Beginning | None = None) -> Generator[None]:
     """Turn what libraries raise for options, or for a model, that they cannot work with into a sentence.
+
+    Args:
+        beginning: behind it, errors are left as they are: they may be those of a reward function, for example.
 
     Raises:
         ConfigError: it tells what they say.
@@ -76,6 +91,8 @@ def setting_up() -> Generator[None]:
     try:
         yield
     except (HTTPError, ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        if beginning is not None and beginning.has_come:
+            raise
         raise ConfigError(f"the run cannot be set up: {_say(error)}; change the option or the model") from error
 
 
@@ -97,12 +114,17 @@ def telling_of_memory() -> Generator[None]:
 
 
 def _check_reports(report_to: Any) -> None:
+    # Of the last three transformers does not say it, and tells what they lack when the trainer is made.
+    available = {*get_available_reporting_integrations(), "azure_ml", "flyte", "kubeflow"}
     for name in report_to:
-        try:
-            for report in get_reporting_integration_callbacks([name]):
-                report()
-        except (ImportError, RuntimeError, ValueError) as error:  # not installed, or no such place
-            raise ConfigError(f"report_to={name!r} cannot be used: {_say(error)}; or report to 'none'") from error
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise ConfigError(
+                f"report_to={name!r} must be one of none, all, {', '.join(INTEGRATION_TO_CALLBACK)}"
+                f"{tell_nearest(name, INTEGRATION_TO_CALLBACK)}"
+            )
+        if name not in available:
+            package = PACKAGES_OF_TRACKERS.get(name, name)
+            raise ConfigError(f"report_to={name!r} needs {package}, which is not installed: pip install {package}")
 
 
 def _say(error: Exception) -> str:

@@ -11,13 +11,14 @@ import torch
 from transformers import TrainerCallback
 from trl import get_peft_config, get_quantization_config
 
+from vapo.core.control_characters import show_controls
 from vapo.data.origin import describe_origin
 from vapo.data.samples import Samples, load_samples
 from vapo.engines.policy.checkpoint import load_processor
 from vapo.engines.run_folder import MetricsFile, ProcessCount, RunFolder
 from vapo.engines.trl.checks import check_arguments
 from vapo.engines.trl.options import RunOptions
-from vapo.engines.trl.preparation import prepare_run, setting_up, telling_of_memory
+from vapo.engines.trl.preparation import Beginning, prepare_run, setting_up, telling_of_memory
 from vapo.engines.trl.prompt_lengths import leave_out_long_prompts
 from vapo.engines.trl.rows import make_training_rows
 from vapo.engines.trl.sharded_checkpoint import check_sharded_checkpoint
@@ -81,6 +82,7 @@ def train(
     done = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
     if folder.is_finished:
         return FinishedRun(folder.path, done, 0)
+    beginning = Beginning()
     with setting_up(), telling_of_memory():
         trainer = VAPOTrainer(
             options.model_name,
@@ -90,7 +92,7 @@ def train(
             eval_dataset=eval_rows,
             quantization_config=get_quantization_config(options.model),
             peft_config=get_peft_config(options.model),
-            callbacks=[MetricsFile(folder.path), ProcessCount(training.world_size), *callbacks],
+            callbacks=[MetricsFile(folder.path), ProcessCount(training.world_size), *callbacks, beginning],
         )
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
@@ -108,7 +110,7 @@ def train(
     if checkpoint is not None and folder.has_all_steps(checkpoint):  # stopped between the last step and the end
         trainer._load_from_checkpoint(str(checkpoint))
     else:
-        with telling_of_memory():
+        with setting_up(beginning), telling_of_memory():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         steps = trainer.state.global_step
     trainer.save_model(training.output_dir)
@@ -143,7 +145,8 @@ def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samp
         samples = leave_out_long_prompts(samples, processor, data.max_prompt_tokens, system_prompt=data.system_prompt)
     if samples.skipped and options.training.process_index == 0:
         total = len(samples) + len(samples.skipped)
-        print(f"rows left out: {len(samples.skipped)} of {total}; the last is {samples.skipped[-1]}")
+        last = show_controls(str(samples.skipped[-1]))
+        print(f"rows left out: {len(samples.skipped)} of {total}; the last is {last}")
     return samples
 
 

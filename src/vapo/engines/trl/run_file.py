@@ -107,6 +107,8 @@ def _check_environment(path: Path, variables: Any) -> None:
                 f"{path} sets the environment variable {str(name)!r}, which could lead programs and keys anywhere; "
                 f"set it yourself before the command. A run file may set {', '.join(HARMLESS_VARIABLES)}"
             )
+        if not isinstance(value, str | int | float) or "\0" in str(value):
+            raise ConfigError(f"{path} sets {name} to {value!r}, which is no text; write it as 'NAME: value'")
         _tell(f"{path} sets {name}={str(value)!r}")
 
 

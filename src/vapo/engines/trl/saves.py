@@ -34,13 +34,13 @@ class SavesBetweenRollouts(TrainerCallback):
     def on_substep_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> None:
         self._micro_steps += 1
 
-    def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> TrainerControl:
+    def on_step_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> Any:
         self._micro_steps += 1
         self._put_off.update(name for name in self._names if getattr(control, name))
         is_due = self._micro_steps % self._generate_every == 0 or state.global_step >= state.max_steps
         return self._settle(control, is_due)
 
-    def on_epoch_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> TrainerControl:
+    def on_epoch_end(self, args: Any, state: Any, control: TrainerControl, **_: Any) -> Any:
         # An epoch ends with a rollout, unless a callback has stopped the run before.
         return self._settle(control, True)
 

@@ -1,7 +1,7 @@
 """A tokenizer in which the ids that TRL's tests write out by hand mean what their comments say.
 
 Tests of tools put Qwen3's ids into the mouth of a mocked `generate`. The ids are those of the published tokenizer; a
-word that no test writes, and that is more than a letter, is unknown.
+word that neither they nor the chat template's roles need, and that is more than a letter, is unknown.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ PIECES = {
     522: "</",
     606: "name",
     788: '":',
+    872: "user",
     894: " any",
     902: " no",
     927: "sh",
@@ -50,6 +51,7 @@ PIECES = {
     6659: "call",
     7414: " Yes",
     7692: "async",
+    8948: "system",
     9454: "Yes",
     9520: "step",
     9693: "yes",
@@ -63,6 +65,7 @@ PIECES = {
     22785: "_tool",
     35744: "increment",
     64648: "multiply",
+    77091: "assistant",
     93054: "_multiply",
     95642: '"}}\n',
 }
