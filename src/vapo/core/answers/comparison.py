@@ -317,7 +317,7 @@ def take_values(text: str) -> list[str]:
     if len(sides) == 1:
         said = _SAID.fullmatch(text)
         return [said["value"]] if said and not _DENIED.search(text) else []
-    if not all(sides):
+    if not all(sides) or read_items(text) is not None:
         return []
     if "\\approx" in text and len(sides) > 1:
         return _take_rounded(sides)
@@ -328,8 +328,9 @@ def take_values(text: str) -> list[str]:
     if len(plain) == len(sides) or not re.search(r"[A-Za-z\u4e00-\u9fff]", sides[0]):
         is_right = len(plain) == len(sides) and all(is_same_value(plain[0], number) for number in plain[1:])
         return [sides[-1]] if is_right else []
-    # An equation whose right side is 0 states no value, unless its left side is a name.
-    return [] if _DENIED.search(sides[0]) or (sides[-1] == "0" and not _is_name(sides[0])) else [sides[-1]]
+    # A left side with digits, as of 2x + 4 = 10, is to be solved, and says of nothing what it is.
+    is_to_be_solved = not _is_name(sides[0]) and (sides[-1] == "0" or re.search(r"(?<!_)\d", sides[0]))
+    return [] if is_to_be_solved or _DENIED.search(sides[0]) else [sides[-1]]
 
 
 def _take_rounded(sides: list[str]) -> list[str]:
@@ -347,6 +348,8 @@ def _take_rounded(sides: list[str]) -> list[str]:
 
 def _compare_equations(given: str, wanted: str, same: _Same) -> Verdict:
     right, answered = _split_sides(wanted), _split_sides(given)
+    if read_items(given) is not None:
+        return False, "the answer is several"
     if len(answered) == 1:
         values = take_values(wanted) if _is_name(right[0]) or len(right) > 2 else []
         if not values:
@@ -375,7 +378,8 @@ def _compare_quantities(given: str, wanted: str, same: _Same) -> Verdict:
     if answered is not None:
         equal, why = is_same_quantity(answered, right)
         return bool(equal), why
-    if not re.search(r"[-+*/^=<>]", wanted) and list_symbols(right.tree) and _is_same_words(given, wanted):
+    is_name = not re.search(r"[-+*/^=<>]", wanted) and bool(list_symbols(right.tree)) and read_items(given) is None
+    if is_name and _is_same_words(given, wanted):
         return True, ""
     if _ALGEBRA.search(given):
         return _compare_algebra(given, wanted, same)

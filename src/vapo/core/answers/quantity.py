@@ -212,6 +212,8 @@ def is_same_quantity(answer: Quantity, reference: Quantity) -> tuple[bool | None
         angles = {answer.unit.dimensions, reference.unit.dimensions} == {(("°", 1),), (("rad", 1),)}
         if not angles and not is_same_dimension(answer.unit, reference.unit):
             return False, "the units measure different things"
+    elif (answer.is_percent and reference.unit) or (reference.is_percent and answer.unit):
+        return False, "one is a percentage, the other has a unit"
     elif reference.unit and reference.unit.is_letter:
         return False, "the reference ends in a letter that may be a variable"
     one, other = _take_radians(answer, reference), _take_radians(reference, answer)
