@@ -67,7 +67,9 @@ def free_dead_workers(store: Store) -> None:
     """Remove workers that are dead; call it while writing."""
     for number, machine, process, last in store.read("SELECT id, machine, process, beat FROM workers"):
         if machine == name_machine():
-            dead = process != name_process(int(process.partition(" ")[0]))
+            number_of_process = process.partition(" ")[0]
+            known = number_of_process.isdecimal() and len(number_of_process) < 10
+            dead = not known or process != name_process(int(number_of_process))
         else:
             dead = abs(time.time() - last) > SILENCE_S  # no machine that is alive beats in the future
         if dead:
