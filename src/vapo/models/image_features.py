@@ -196,7 +196,8 @@ def _join_features(outputs: Sequence[Any]) -> Any:
     first = outputs[0]
     joined = type(first)()
     # Attributes, not items: up to transformers 5.17, Idefics3 sets one that its output's type does not declare.
-    names = [name for name, value in vars(first).items() if name not in _OWN_STATES and isinstance(value, _JOINED)]
+    own: dict[str, Any] = vars(first)
+    names = [name for name, value in own.items() if name not in _OWN_STATES and isinstance(value, _JOINED)]
     for name in names or ["last_hidden_state"]:  # in Llama 4, the vision part's own states are the features
         parts = [getattr(output, name) for output in outputs]
         joined[name] = [*map(_join_layer, zip(*parts, strict=True))] if name == _DEEPER else _concatenate(parts)

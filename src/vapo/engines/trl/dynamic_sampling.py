@@ -53,10 +53,11 @@ class InformativeRollouts:
             raise ConfigError("dynamic_sampling needs a data set with random access; streaming has none")
         if isinstance(gate, torch.nn.Module) or inspect.iscoroutinefunction(gate):
             raise ConfigError(f"dynamic_sampling needs a plain function as accuracy reward, not {type(gate).__name__}")
-        entropy_bonus = trainer.args.entropy_coef != 0 or trainer.args.use_adaptive_entropy
-        if entropy_bonus and trainer.args.loss_type in ("grpo", "dr_grpo"):
+        args: Any = trainer.args
+        entropy_bonus = args.entropy_coef != 0 or args.use_adaptive_entropy
+        if entropy_bonus and args.loss_type in ("grpo", "dr_grpo"):
             raise ConfigError(
-                f"dynamic_sampling with loss_type={trainer.args.loss_type!r} would also scale the entropy bonus; use "
+                f"dynamic_sampling with loss_type={args.loss_type!r} would also scale the entropy bonus; use "
                 "loss_type='dapo' or no entropy bonus"
             )
         self.ready: tuple[Any, ...] | None = None

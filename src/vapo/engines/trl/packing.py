@@ -73,7 +73,7 @@ class TreePacking:
         self._collective = collective
         self._compared = False
         self.is_on = True
-        obstacle = find_packing_obstacle(trainer.model) or _find_obstacle_in_run(trainer)
+        obstacle = find_packing_obstacle(self._trainer.model) or _find_obstacle_in_run(trainer)
         if obstacle is not None:
             self._turn_off(obstacle)
         else:

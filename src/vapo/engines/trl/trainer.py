@@ -323,7 +323,7 @@ class VAPOTrainer(GRPOTrainer):
         num_tokens = inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes
         if self.model.training:  # TRL counts the tokens of a whole rollout, which serves several updates
             num_tokens = num_tokens * steps / self.args.steps_per_generation
-        batch = Batch(self.max_completion_length, steps, num_tokens)
+        batch = Batch(int(self.args.max_completion_length), steps, num_tokens)
         values_BT = ask_tokens(self.algorithm.token_loss, scores, inputs["completion_mask"], 0.0)
         return aggregate(values_BT, mask_BT, self.loss_type, batch)
 
