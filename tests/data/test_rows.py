@@ -29,8 +29,9 @@ Open = Callable[[Features, list[dict[str, Any]], Path], Any]
 
 
 @pytest.fixture
-def asked() -> Iterator[tuple[str, list[str]]]:
-    """Addresses that were visited, of a server at the address told first."""
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[str]]]:
+    """Addresses that were visited, of a server at the address told first, to which images may lead."""
+    monkeypatch.setenv("VAPO_IMAGE_HOSTS", "127.0.0.1")
     visited: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
