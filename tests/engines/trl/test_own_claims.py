@@ -46,13 +46,13 @@ def train(checkpoint, folder, *, resume: bool = False, rows=None, **options) -> 
     asked: list[set[str]] = []
     config = make_config(folder, **{"own_claims_steps": 2, "max_steps": 4, "num_anchors": 4, **options})
     trainer = VAPOTrainer(checkpoint, even_letters, config, make_rows() if rows is None else rows)
-    make = trainer._rounds.make
+    reward = trainer._calculate_rewards
 
-    def note(rows, generated):
+    def note(rows, *generated):
         asked.append({claim["text"] for row in rows for claim in row["claims"]})
-        return make(rows, generated)
+        return reward(rows, *generated)
 
-    trainer._rounds.make = note
+    trainer._calculate_rewards = note
     trainer.train(resume_from_checkpoint=resume or None)
     return trainer, asked
 

@@ -24,13 +24,19 @@ REWARDS = (Reward(1.0, 1.0, 0.6, 0.06, 2.06), Reward(0.0, 1.0, 0.0, 0.0, 1.0))
 
 def test_a_steps_metrics_are_those_that_a_run_on_trl_logs():
     rows = [
-        name_parts(reward, AskedProbes(verdicts, num_asked=len(verdicts)), len(verdicts), 4)
+        name_parts(
+            reward,
+            AskedProbes(verdicts, num_asked=len(verdicts)),
+            len(verdicts),
+            4,
+            gate_open=reward.accuracy == 1,
+        )
         for reward, verdicts in zip(REWARDS, (SEEN, BLIND), strict=True)
     ]
     logged: dict[str, list[float]] = {}
     log = PerceptionLog(lambda name, value: logged.setdefault(name, []).append(value), lambda *_: None, 4)
     scored = [
-        ScoredRollout(ROLLOUT, tuple(v.probe for v in verdicts), verdicts, reward)
+        ScoredRollout(ROLLOUT, tuple(v.probe for v in verdicts), verdicts, reward, reward.accuracy == 1)
         for reward, verdicts in zip(REWARDS, (SEEN, BLIND), strict=True)
     ]
     log.add(scored, tables=False)
@@ -46,15 +52,16 @@ def test_a_steps_metrics_are_those_that_a_run_on_trl_logs():
 
 def test_failed_probes_are_a_share_of_those_that_were_asked():
     asked = AskedProbes(SEEN, num_asked=10, num_failed=5, num_without_room=2, num_on_other_weights=1)
-    silent = name_parts(REWARDS[1], AskedProbes(), 10, 10)
-    metrics = summarise_parts([name_parts(REWARDS[0], asked, 10, 10), silent])
+    silent = name_parts(REWARDS[1], AskedProbes(), 10, 10, gate_open=False)
+    metrics = summarise_parts([name_parts(REWARDS[0], asked, 10, 10, gate_open=True), silent])
     assert metrics["perception/failed_probes"] == 0.5 and metrics["perception/probes_without_room"] == 0.2
     assert metrics["perception/probes_on_other_weights"] == pytest.approx(1 / 3)
 
 
 def test_all_probed_completions_have_the_same_parts():
     nothing = Reward(1.0, 1.0, None, 0.0, 2.0)
-    probed, unprobed = name_parts(REWARDS[0], AskedProbes(SEEN, 3), 3, 4), name_parts(nothing, AskedProbes(), 0, 4)
+    probed = name_parts(REWARDS[0], AskedProbes(SEEN, 3), 3, 4, gate_open=True)
+    unprobed = name_parts(nothing, AskedProbes(), 0, 4, gate_open=True)
     assert probed.keys() == unprobed.keys() and math.isnan(unprobed["perception"])
     assert all(isinstance(value, float) for value in {**probed, **unprobed}.values())
 

@@ -25,7 +25,7 @@ def test_grpo_asks_nothing():
     [
         ({"num_anchor": 4}, "the nearest is 'num_anchors'"),
         ({"accuracy_gate": "open"}, "accuracy_gate must be one of strict, relaxed, none"),
-        ({"silent_share": 2}, "silent_share must be in"),
+        ({"silent_share": 2}, "silent_share must be at most 1"),
         ({"probe_timeout": 0}, "probe_timeout must be more than 0"),
         ({"num_anchors": -1}, "num_anchors must be at least 0"),
         ({"probe_template": "Is it?"}, "must contain {claim}"),
