@@ -234,7 +234,7 @@ class TestServerEngine:
     def test_a_server_whose_answer_is_none(self, reply):
         with run_stub() as stub:
             stub.script["/v1/models"] = [reply]
-            with pytest.raises(ModelError, match=r"cannot be reached|does not speak JSON"):
+            with pytest.raises(ModelError, match=r"cannot be reached|answered /v1/models with what is no JSON object"):
                 ServerEngine(stub.url, PAD).answer([ImagePrompt((1,), ())], [3, 4])
 
     def test_a_picture_of_another_size_is_refused(self):
