@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -196,7 +196,7 @@ def _join_features(outputs: Sequence[Any]) -> Any:
     first = outputs[0]
     joined = type(first)()
     # Attributes, not items: up to transformers 5.17, Idefics3 sets one that its output's type does not declare.
-    own: dict[str, Any] = vars(first)
+    own = cast("dict[str, Any]", vars(first))
     names = [name for name, value in own.items() if name not in _OWN_STATES and isinstance(value, _JOINED)]
     for name in names or ["last_hidden_state"]:  # in Llama 4, the vision part's own states are the features
         parts = [getattr(output, name) for output in outputs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from itertools import repeat
-from typing import Any
+from typing import Any, cast
 
 from datasets import Dataset
 
@@ -92,8 +92,7 @@ def _read_without_images(dataset: Dataset, columns: Sequence[str]) -> Iterator[d
     if not texts:
         return
     marks = repeat(None) if images is None else _mark_images(dataset.select_columns([images]))
-    batches: Iterable[Any] = dataset.select_columns(texts).iter(_ROWS_TOGETHER)
-    for batch in batches:
+    for batch in cast("Iterable[Any]", dataset.select_columns(texts).iter(_ROWS_TOGETHER)):
         for values, mark in zip(zip(*batch.values(), strict=True), marks, strict=False):
             row = dict(zip(batch, values, strict=True))
             yield row if images is None else {**row, images: mark}
@@ -101,8 +100,7 @@ def _read_without_images(dataset: Dataset, columns: Sequence[str]) -> Iterator[d
 
 def _mark_images(dataset: Dataset) -> Iterator[Any]:
     """Yield True for an image and None for a null one, in a list where a row holds a list; no bytes are copied."""
-    tables: Iterable[Any] = dataset.with_format("arrow").iter(_ROWS_TOGETHER)
-    for table in tables:
+    for table in cast("Iterable[Any]", dataset.with_format("arrow").iter(_ROWS_TOGETHER)):
         column = table.column(0)
         if not (kinds.is_list(column.type) or kinds.is_large_list(column.type)):
             yield from _mark(column)
