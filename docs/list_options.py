@@ -17,10 +17,10 @@ from vapo.cli import build_parser
 from vapo.cli.data_options import add_data_options
 from vapo.cli.parser import Parser
 from vapo.core.rewards import PRESETS, Preset
+from vapo.data.options import DataOptions
 from vapo.engines.recipes import list_recipes
 from vapo.engines.trl.config import VAPOConfig
 from vapo.engines.trl.launch import LaunchOptions
-from vapo.engines.trl.options import DataOptions
 
 PAGES = ("training.md", "many_gpus.md", "readings.md", "recipes.md", "commands.md")
 PARSED_BY_TRL = "vapo train"  # its options are those of a run, which have tables of their own

@@ -27,8 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if words[:1] == ["train"]:  # TRL's own parser reads this command's options
-            if not {"-h", "--help"} & set(words):
-                tell_untested(print_note)
+            if {"-h", "--help"} & set(words):
+                train.print_help()
+                return 0
+            tell_untested(print_note)
             return train.train(words[1:])
         options = build_parser().parse_args(words)
         tell_untested(print_note)

@@ -10,8 +10,9 @@ import yaml
 from trl import ModelConfig, TrlParser
 
 from vapo import VAPOConfig
+from vapo.data.options import DataOptions
 from vapo.engines.trl.option_values import OptionValues, list_kinds, split_list
-from vapo.engines.trl.options import DataOptions, parse_run
+from vapo.engines.trl.options import parse_run
 from vapo.errors import ConfigError
 
 CLASSES = (DataOptions, VAPOConfig, ModelConfig)

@@ -3,80 +3,24 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentError, RawDescriptionHelpFormatter
+from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from trl import ModelConfig, TrlParser, get_peft_config
 
-from vapo.data.columns import DEFAULT_COLUMNS, Columns
-from vapo.data.pictures import MAX_PIXELS
+from vapo.data.options import DataOptions
 from vapo.engines.recipes import open_recipe
 from vapo.engines.trl.config import VAPOConfig
+from vapo.engines.trl.declared_options import DeclaredOption
 from vapo.engines.trl.launch import LaunchOptions
 from vapo.engines.trl.option_values import OptionValues
 from vapo.engines.trl.run_file import check_run_file
 from vapo.errors import ConfigError, tell_nearest
-
-EXAMPLE = """\
-example:
-  vapo train --config run.yaml --learning_rate 1e-5
-  vapo train --config qwen2_5_vl_7b --data my.parquet    (a recipe; `vapo recipes` lists them)
-  vapo train --config run.yaml --accelerate_config fsdp2 --num_processes 4
-
-  where run.yaml holds any of these options:
-    model_name_or_path: lab
-    data: lab
-    output_dir: runs/first
-    num_generations: 8
-    num_anchors: 8
-    max_steps: 100
-"""
-
-
-@dataclass
-class DataOptions:
-    """What to train on."""
-
-    data: str | None = field(
-        default=None,
-        metadata={"help": "A Hugging Face data set, a folder, a parquet or JSONL file, or 'lab'."},
-    )
-    data_split: str = field(default="train", metadata={"help": "Split of it to train on."})
-    eval_split: str | None = field(default=None, metadata={"help": "Split of it to evaluate on, with eval_strategy."})
-    question_column: str = field(default=DEFAULT_COLUMNS.question, metadata={"help": "Column of the question."})
-    answer_column: str = field(default=DEFAULT_COLUMNS.answer, metadata={"help": "Column of the reference answer."})
-    images_column: str = field(default=DEFAULT_COLUMNS.images, metadata={"help": "Column of the image or images."})
-    claims_column: str = field(
-        default=DEFAULT_COLUMNS.claims,
-        metadata={"help": "Column of the claims; without it claim_1, label_1, ... are looked for."},
-    )
-    id_column: str | None = field(default=DEFAULT_COLUMNS.id, metadata={"help": "Column that names rows."})
-    image_folder: str | None = field(default=None, metadata={"help": "Folder that image paths are relative to."})
-    system_prompt: str | None = field(default=None, metadata={"help": "Text put before every question."})
-    on_bad_row: Literal["error", "skip"] = field(default="error", metadata={"help": "What a bad row leads to."})
-    allow_urls: bool = field(default=False, metadata={"help": "Fetch images from the web."})
-    max_pixels: int = field(default=MAX_PIXELS, metadata={"help": "Largest image accepted, in pixels."})
-    max_prompt_tokens: int | None = field(
-        default=None,
-        metadata={"help": "Leave out rows whose prompt has more tokens, those of its pictures included."},
-    )
-    limit: int | None = field(default=None, metadata={"help": "Use the first rows only."})
-
-    @property
-    def columns(self) -> Columns:
-        """The columns to read."""
-        return Columns(
-            question=self.question_column,
-            answer=self.answer_column,
-            images=self.images_column,
-            claims=self.claims_column,
-            id=self.id_column,
-        )
 
 
 @dataclass(frozen=True)
@@ -127,13 +71,20 @@ def parse_launch(arguments: Sequence[str], prog: str = "vapo train") -> LaunchOp
     Raises:
         ConfigError: as `parse_run`, but for values that are none of the launch's.
     """
-    parser, arguments, config = _read(arguments, prog)
-    if {"-h", "--help"} & set(arguments):
-        parser.print_help()
-        parser.exit()
+    _, arguments, config = _read(arguments, prog)
     classes: Any = (LaunchOptions,)
     options, _ = _parse(TrlParser(classes, prog=prog, exit_on_error=False), arguments, config, rest=True)
     return options
+
+
+def import_run_options() -> list[DeclaredOption]:
+    """Return the options of `vapo train` as its parser has them."""
+    parser, _, _ = _read([], "vapo train")
+    actions = {action.dest: action for action in reversed(parser._actions) if action.dest != "help"}  # not --no_NAME
+    return [
+        DeclaredOption(name, action.help or "", action.default, tuple(action.choices or ()))
+        for name, action in reversed(actions.items())
+    ]
 
 
 def _parse(parser: Any, arguments: Sequence[str], config: Mapping[str, Any], *, rest: bool = False) -> Any:
@@ -148,8 +99,7 @@ def _parse(parser: Any, arguments: Sequence[str], config: Mapping[str, Any], *, 
 def _read(arguments: Sequence[str], prog: str) -> tuple[TrlParser, list[str], dict[str, Any]]:
     """Return the parser of a run's options, the arguments but for `--config`, and what its file holds."""
     classes: Any = (DataOptions, VAPOConfig, ModelConfig, LaunchOptions)
-    parser = TrlParser(classes, prog=prog, epilog=EXAMPLE, exit_on_error=False)
-    parser.formatter_class = _KeepExample
+    parser = TrlParser(classes, prog=prog, exit_on_error=False)
     known = sorted({action.dest for action in parser._actions} - {"help"})
     arguments = [word for a in arguments for word in (a.split("=", 1) if a.startswith("--config=") else [a])]
     _check_names(arguments, known)
@@ -191,7 +141,3 @@ def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
         negated = name.removeprefix("no_")
         if argument.startswith("--") and name not in ("config", "help", *known) and negated not in known:
             raise ConfigError(f"unknown option {argument!r}{tell_nearest(name, known)}")
-
-
-class _KeepExample(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
-    """Show defaults, and the example with its line breaks."""
