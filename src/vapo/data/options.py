@@ -1,4 +1,4 @@
-"""How a data set is read: the options of `vapo train` that say so."""
+"""How a data set is read: the options that say so, of run files and of every command that reads one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class DataOptions:
 
     data: str | None = field(
         default=None,
-        metadata={"help": "A Hugging Face data set, a folder, a parquet or JSONL file, or 'lab'."},
+        metadata={"help": "A Hugging Face data set, a folder, a Parquet, JSONL or CSV file, or 'lab'."},
     )
-    data_split: str = field(default="train", metadata={"help": "Split of it to train on."})
+    split: str = field(default="train", metadata={"help": "Split of it."})
     eval_split: str | None = field(default=None, metadata={"help": "Split of it to evaluate on, with eval_strategy."})
     question_column: str = field(default=DEFAULT_COLUMNS.question, metadata={"help": "Column of the question."})
     answer_column: str = field(default=DEFAULT_COLUMNS.answer, metadata={"help": "Column of the reference answer."})

@@ -52,7 +52,7 @@ def make_as_told(
     """
     if [base_url, program, witness].count(None) != 2:
         raise ConfigError(
-            "name who makes the claims: a server (--base-url), a checkpoint (--checkpoint) or a program of your own "
+            "name who makes the claims: a server (--base-url), a checkpoint (--model) or a program of your own "
             "(--program)"
         )
     if embeddings is not None and (local_embeddings is not None or base_url is None):

@@ -96,27 +96,30 @@ def _read_fields(module: str, name: str) -> Iterator[DeclaredOption]:
     for line in declared.body:
         if not isinstance(line, ast.AnnAssign) or ast.unparse(line.annotation).startswith("ClassVar"):
             continue
-        call = line.value
-        if (
-            not isinstance(line.target, ast.Name)
-            or not isinstance(call, ast.Call)
-            or ast.unparse(call.func) != "field"
-        ):
+        declaration = line.value
+        if not isinstance(line.target, ast.Name) or not isinstance(declaration, ast.Call):
             raise UnreadableSourceError(f"{module}.{name}: {ast.unparse(line)}")
-        said = {keyword.arg: keyword.value for keyword in call.keywords}
-        metadata = said.get("metadata")
-        if not isinstance(metadata, ast.Dict):
-            raise UnreadableSourceError(f"{module}.{name}: {ast.unparse(line)}")
-        pairs = zip(metadata.keys, metadata.values, strict=True)
-        told = {key.value: value for key, value in pairs if isinstance(key, ast.Constant)}
-        meaning = _evaluate(module, told.get("help"))
+        said = _read_declaration(declaration)
+        meaning = _evaluate(module, said.get("help"))
         if not isinstance(meaning, str):
             raise UnreadableSourceError(f"{module}.{name}: {ast.unparse(line)}")
         default = _evaluate(module, said.get("default"))
         if "default_factory" in said:
             default = [] if ast.unparse(said["default_factory"]) == "list" else UNKNOWN
-        choices = _evaluate(module, told["choices"]) if "choices" in told else _read_choices(module, line.annotation)
+        choices = _evaluate(module, said["choices"]) if "choices" in said else _read_choices(module, line.annotation)
         yield DeclaredOption(line.target.id, meaning, default, () if choices is UNKNOWN else tuple(choices))
+
+
+def _read_declaration(declaration: ast.Call) -> dict[str, ast.expr]:
+    """Return what `field(default=..., metadata={...})`, or vapo's `option(default, meaning)`, says, by name."""
+    if ast.unparse(declaration.func) == "option":
+        return dict(zip(("default", "help"), declaration.args, strict=False))
+    said = {keyword.arg: keyword.value for keyword in declaration.keywords if keyword.arg}
+    metadata = said.pop("metadata", None)
+    if ast.unparse(declaration.func) != "field" or not isinstance(metadata, ast.Dict):
+        return {}
+    pairs = zip(metadata.keys, metadata.values, strict=True)
+    return said | {str(key.value): value for key, value in pairs if isinstance(key, ast.Constant)}
 
 
 def _read_choices(module: str, annotation: ast.expr) -> tuple[str, ...]:

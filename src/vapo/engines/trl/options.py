@@ -46,6 +46,10 @@ class RunOptions:
         return get_peft_config(self.model)
 
 
+RENAMED = {"data_split": "split"}
+"""Options by the names that they no longer have, with those that they have."""
+
+
 def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
     """Parse `--config run.yaml` and overrides, as `trl grpo` does.
 
@@ -130,7 +134,7 @@ def _read_file(path: Path, known: Sequence[str]) -> dict[str, Any]:
         raise ConfigError(f"{path} must hold options as 'name: value' lines")
     for name in config:
         if name != "env" and name not in known:
-            raise ConfigError(f"{path}: unknown option {name!r}{tell_nearest(str(name), known)}")
+            raise ConfigError(f"{path}: unknown option {name!r}{_tell_known(str(name), known)}")
     check_run_file(path, config)
     return config
 
@@ -140,4 +144,8 @@ def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
         name = argument[2:].split("=")[0].replace("-", "_")
         negated = name.removeprefix("no_")
         if argument.startswith("--") and name not in ("config", "help", *known) and negated not in known:
-            raise ConfigError(f"unknown option {argument!r}{tell_nearest(name, known)}")
+            raise ConfigError(f"unknown option {argument!r}{_tell_known(name, known)}")
+
+
+def _tell_known(name: str, known: Sequence[str]) -> str:
+    return f"; it is called {RENAMED[name]!r} now" if name in RENAMED else tell_nearest(name, known)
