@@ -53,15 +53,16 @@ def print_help() -> None:
 
 def train(arguments: Sequence[str]) -> int:
     from vapo.engines.trl.launch import launch, wants_launch
-    from vapo.engines.trl.options import parse_launch, parse_run
+    from vapo.engines.trl.options import read_options
     from vapo.engines.trl.run import leave_other_processes
     from vapo.engines.trl.run import train as run
     from vapo.lab.shipped import resolve_data, resolve_model
 
-    processes = parse_launch(arguments)
+    given = read_options(arguments)
+    processes = given.parse_launch()
     if wants_launch(processes):
         return launch(processes, arguments)
-    options = parse_run(arguments)
+    options = given.parse_run()
     options = replace(options, model_name=resolve_model(options.model_name), source=resolve_data(options.source))
     finished = run(options)
     if options.training.process_index == 0:

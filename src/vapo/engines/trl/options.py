@@ -50,40 +50,85 @@ RENAMED = {"data_split": "split"}
 """Options by the names that they no longer have, with those that they have."""
 
 
+@dataclass(frozen=True)
+class GivenOptions:
+    """What a command line and its run file give, read once.
+
+    Attributes:
+        parser: of all options of a run.
+        words: of the command line, but for `--config`.
+        config: what the run file holds but for `env`, in the types that the options have; empty without one.
+        text: of the run file.
+    """
+
+    parser: TrlParser
+    words: Sequence[str]
+    config: Mapping[str, Any]
+    text: str
+
+    def parse_run(self) -> RunOptions:
+        """Return the options of a run.
+
+        Raises:
+            ConfigError: a value cannot be converted, or the model or the data is missing.
+        """
+        data, training, model, launch = _parse(self.parser, self.words, self.config)
+        model_name, source = model.model_name_or_path, data.data
+        for value, name in ((model_name, "model_name_or_path"), (source, "data")):
+            if not value:
+                raise ConfigError(f"{name} is missing; pass --{name} (the word 'lab' stands for the shipped one)")
+        targets = model.lora_target_modules
+        if isinstance(targets, str) and targets != "all-linear" and targets.isidentifier():
+            model.lora_target_modules = [targets]  # TRL makes a pattern of one name, which peft then finds nowhere
+        return RunOptions(str(model_name), str(source), data, training, model, launch)
+
+    def parse_launch(self) -> LaunchOptions:
+        """Return how a run starts its processes, and leave the rest to these; raises ConfigError for values of it."""
+        classes: Any = (LaunchOptions,)
+        parser = TrlParser(classes, prog=self.parser.prog, exit_on_error=False)
+        options, _ = _parse(parser, self.words, self.config, rest=True)
+        return options
+
+
 def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
     """Parse `--config run.yaml` and overrides, as `trl grpo` does.
 
     Raises:
-        ConfigError: the file cannot be read, an option is unknown (the nearest right one is named), a value cannot be
-            converted, or the model or the data is missing.
+        ConfigError: as `read_options` and `GivenOptions.parse_run`.
     """
-    parser, arguments, config = _read(arguments, prog)
-    data, training, model, launch = _parse(parser, arguments, config)
-    model_name, source = model.model_name_or_path, data.data
-    for value, name in ((model_name, "model_name_or_path"), (source, "data")):
-        if not value:
-            raise ConfigError(f"{name} is missing; pass --{name} (the word 'lab' stands for the shipped one)")
-    targets = model.lora_target_modules
-    if isinstance(targets, str) and targets != "all-linear" and targets.isidentifier():
-        model.lora_target_modules = [targets]  # TRL makes a pattern of one name, which peft then finds nowhere
-    return RunOptions(str(model_name), str(source), data, training, model, launch)
+    return read_options(arguments, prog).parse_run()
 
 
-def parse_launch(arguments: Sequence[str], prog: str = "vapo train") -> LaunchOptions:
-    """Parse how a run starts its processes, and leave the rest to these.
+def read_options(arguments: Sequence[str], prog: str = "vapo train") -> GivenOptions:
+    """Read a command line and its run file, and set the variables of the environment that the file sets.
 
     Raises:
-        ConfigError: as `parse_run`, but for values that are none of the launch's.
+        ConfigError: the file cannot be read or says what it may not, or an option is unknown (the nearest right one
+            is named).
     """
-    _, arguments, config = _read(arguments, prog)
-    classes: Any = (LaunchOptions,)
-    options, _ = _parse(TrlParser(classes, prog=prog, exit_on_error=False), arguments, config, rest=True)
-    return options
+    classes: Any = (DataOptions, VAPOConfig, ModelConfig, LaunchOptions)
+    parser = TrlParser(classes, prog=prog, exit_on_error=False)
+    known = sorted({action.dest for action in parser._actions} - {"help"})
+    arguments = [word for a in arguments for word in (a.split("=", 1) if a.startswith("--config=") else [a])]
+    _check_names(arguments, known)
+    values = OptionValues(parser, classes)
+    if "--config" not in arguments:
+        return GivenOptions(parser, values.split_lists(arguments), {}, "")
+    place = arguments.index("--config") + 1
+    if place >= len(arguments):
+        raise ConfigError("--config needs the path of a YAML file, or the name of a recipe")
+    path = Path(arguments[place])
+    if not path.exists() and not path.suffix and len(path.parts) == 1:
+        path = open_recipe(str(path)).path
+    config, text = _read_file(path, known)
+    os.environ.update({str(name): str(value) for name, value in (config.pop("env", None) or {}).items()})
+    rest = [*arguments[: place - 1], *arguments[place + 1 :]]
+    return GivenOptions(parser, values.split_lists(rest), values.convert(config, path), text)
 
 
 def import_run_options() -> list[DeclaredOption]:
     """Return the options of `vapo train` as its parser has them."""
-    parser, _, _ = _read([], "vapo train")
+    parser = read_options([]).parser
     actions = {action.dest: action for action in reversed(parser._actions) if action.dest != "help"}  # not --no_NAME
     return [
         DeclaredOption(name, action.help or "", action.default, tuple(action.choices or ()))
@@ -100,32 +145,11 @@ def _parse(parser: Any, arguments: Sequence[str], config: Mapping[str, Any], *, 
         raise ConfigError(f"{parser.prog}: {error}") from error
 
 
-def _read(arguments: Sequence[str], prog: str) -> tuple[TrlParser, list[str], dict[str, Any]]:
-    """Return the parser of a run's options, the arguments but for `--config`, and what its file holds."""
-    classes: Any = (DataOptions, VAPOConfig, ModelConfig, LaunchOptions)
-    parser = TrlParser(classes, prog=prog, exit_on_error=False)
-    known = sorted({action.dest for action in parser._actions} - {"help"})
-    arguments = [word for a in arguments for word in (a.split("=", 1) if a.startswith("--config=") else [a])]
-    _check_names(arguments, known)
-    values = OptionValues(parser, classes)
-    if "--config" not in arguments:
-        return parser, values.split_lists(arguments), {}
-    place = arguments.index("--config") + 1
-    if place >= len(arguments):
-        raise ConfigError("--config needs the path of a YAML file, or the name of a recipe")
-    path = Path(arguments[place])
-    if not path.exists() and not path.suffix and len(path.parts) == 1:
-        path = open_recipe(str(path)).path
-    config = _read_file(path, known)
-    os.environ.update({str(name): str(value) for name, value in (config.pop("env", None) or {}).items()})
-    rest = [*arguments[: place - 1], *arguments[place + 1 :]]
-    return parser, values.split_lists(rest), values.convert(config, path)
-
-
-def _read_file(path: Path, known: Sequence[str]) -> dict[str, Any]:
-    """Return what a run file holds, with the names of its options checked."""
+def _read_file(path: Path, known: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return what a run file holds, with the names of its options checked, and its text."""
     try:
-        config: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        config: Any = yaml.safe_load(text)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
@@ -136,7 +160,7 @@ def _read_file(path: Path, known: Sequence[str]) -> dict[str, Any]:
         if name != "env" and name not in known:
             raise ConfigError(f"{path}: unknown option {name!r}{_tell_known(str(name), known)}")
     check_run_file(path, config)
-    return config
+    return config, text
 
 
 def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
