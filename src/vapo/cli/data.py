@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from vapo.cli.data_grade import add_grade
-from vapo.cli.data_options import add_data_options, read_columns
+from vapo.cli.data_options import add_data_options, open_reader, read_columns
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
 
@@ -109,14 +109,7 @@ def deduplicate(options: argparse.Namespace) -> int:
     if options.out:
         check_parquet_name(options.out)
     policy = PicturePolicy(options.allow_urls)
-    reader, count = prepare_reader(
-        resolve_data(options.data),
-        split=options.split,
-        columns=read_columns(options),
-        image_folder=options.image_folder,
-        limit=options.limit,
-        whole_rows=True,
-    )
+    reader, count = open_reader(options, whole_rows=True)
     other, _ = prepare_reader(
         resolve_data(options.against),
         split=options.against_split,
@@ -149,20 +142,11 @@ def attach(options: argparse.Namespace) -> int:
     from vapo.data.attachment import attach_claims
     from vapo.data.pictures import PicturePolicy
     from vapo.data.row_files import check_parquet_name
-    from vapo.data.samples import prepare_reader
-    from vapo.lab.shipped import resolve_data
 
     out = options.out or Path(f"{Path(options.data).stem}_claims.parquet")
     check_parquet_name(out)
     with Store(options.store) as store:
-        reader, count = prepare_reader(
-            resolve_data(options.data),
-            split=options.split,
-            columns=read_columns(options),
-            image_folder=options.image_folder,
-            limit=options.limit,
-            whole_rows=True,
-        )
+        reader, count = open_reader(options, whole_rows=True)
         attached = attach_claims(
             reader,
             count,

@@ -14,6 +14,7 @@ from vapo.data.options import DataOptions
 
 if TYPE_CHECKING:
     from vapo.data.columns import Columns
+    from vapo.data.row_reader import RowReader
     from vapo.data.samples import Samples
 
 IMAGES = ("data", "split", "images_column", "image_folder", "allow_urls", "limit")
@@ -61,6 +62,20 @@ def load_questions(options: argparse.Namespace, source: str) -> Samples:
         allow_urls=options.allow_urls,
         limit=options.limit,
         progress=show_progress("checking pictures"),
+    )
+
+
+def open_reader(options: argparse.Namespace, *, whole_rows: bool) -> tuple[RowReader, int]:
+    from vapo.data.samples import prepare_reader
+    from vapo.lab.shipped import resolve_data
+
+    return prepare_reader(
+        resolve_data(options.data),
+        split=options.split,
+        columns=read_columns(options),
+        image_folder=options.image_folder,
+        limit=options.limit,
+        whole_rows=whole_rows,
     )
 
 

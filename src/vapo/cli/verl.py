@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vapo.cli.data_options import add_data_options, load_questions, read_columns
+from vapo.cli.data_options import add_data_options, load_questions, open_reader
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
 
@@ -89,16 +89,12 @@ def config(options: argparse.Namespace) -> int:
 def convert(options: argparse.Namespace) -> int:
     from vapo.data.pictures import PicturePolicy
     from vapo.data.row_files import check_parquet_name
-    from vapo.data.samples import prepare_reader
     from vapo.engines.verl.convert import convert as write
     from vapo.lab.shipped import resolve_data
 
     check_parquet_name(options.out)
-    source = resolve_data(options.data)
-    samples = load_questions(options, source)
-    reader, _ = prepare_reader(
-        source, split=options.split, columns=read_columns(options), image_folder=options.image_folder
-    )
+    samples = load_questions(options, resolve_data(options.data))
+    reader, _ = open_reader(options, whole_rows=False)
     count = write(
         samples,
         reader,

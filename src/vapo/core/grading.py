@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from vapo.core.answers.choices import read_options
 from vapo.core.answers.comparison import TIME_LIMIT_S, Comparison, compare_answers, find_rule
-from vapo.core.answers.options import read_options
 from vapo.types import Sample
 
 _OPEN, _CLOSE = "<think>", "</think>"

@@ -1,8 +1,8 @@
-"""Choices: one letter, several, yes or no."""
+"""Choices: one letter, several, yes or no, and options in a question."""
 
 import pytest
 
-from vapo.core.answers.choices import Letters, is_same_letters, read_letters, read_yes_or_no
+from vapo.core.answers.choices import Letters, is_same_letters, read_letters, read_options, read_yes_or_no
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,21 @@ def test_orderings_are_no_sets(answer, reference, same):
 )
 def test_yes_or_no(text, said):
     assert read_yes_or_no(text) is said
+
+
+@pytest.mark.parametrize(
+    ("question", "options"),
+    [
+        ("What is it?\nA. cat\nB. dog", ("cat", "dog")),
+        ("What is it? (A) a cat (B) a dog (C) 5 cm", ("a cat", "a dog", "5 cm")),
+        ("Choices:\nA) 5\nB) \\frac{1}{2}\n\nAnswer with the letter.", ("5", "\\frac{1}{2}")),
+        ("A: cat; B: dog; C: cow", ("cat", "dog", "cow")),
+        ("Who is A. Smith?", ()),
+        ("Is AB longer than CD?", ()),
+        ("A. cat\nC. dog", ()),
+        ("A. cat\nB. dog\nB. cow", ()),
+        ("", ()),
+    ],
+)
+def test_what_a_question_lists(question, options):
+    assert read_options(question) == options

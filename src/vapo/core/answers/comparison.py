@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from vapo.core.answers.choices import Letters, is_same_letters, read_letters, read_yes_or_no
+from vapo.core.answers.equations import is_function, is_name, split_sides, take_values
 from vapo.core.answers.formula import list_symbols
 from vapo.core.answers.quantity import UNCOMPUTED, is_same_quantity, read_decimal_comma, read_quantity
 from vapo.core.answers.regions import is_same_region, is_same_relation, read_region, read_relation, read_variable
 from vapo.core.answers.sequences import is_same_items, read_items, read_matrix
 from vapo.core.answers.spelling import clean, split_outside
-from vapo.core.answers.values import is_proportional, is_same_value, subtract, take_number
+from vapo.core.answers.values import is_proportional, subtract, take_number
 from vapo.core.answers.words import (
     is_same_time,
     is_text,
@@ -287,76 +288,17 @@ def _compare_items(given: str, wanted: str, same: _Same) -> Verdict:
     return _decide(is_same_items(answered, right, same), "an element differs, is missing or stands elsewhere")
 
 
-_EQUALS = re.compile(r"\s*(?:(?<![<>!=\\])=(?!=)|\\approx(?![A-Za-z]))\s*")
-_NAME = re.compile(r"(?:the\s+)?[A-Za-z|\\][A-Za-z\\ _{}'\d|()\[\],°\u4e00-\u9fff]*|[\u4e00-\u9fff]+", re.IGNORECASE)
-_NO_NAME = re.compile(r"\\(?:frac|sqrt|sin|cos|tan|log|ln)|(?<![A-Za-z])(?:not|never|no)(?![A-Za-z])")
-_FUNCTION = re.compile(r"[a-zA-Z]\s*\(\s*[a-z]\s*\)|y")
-_SAID = re.compile(
-    r"(?:the\s+|its\s+)?[A-Za-z][A-Za-z ]{0,40}?\s+(?:is|are|equals)\s+(?:equal to\s+)?(?P<value>[^A-Za-z\s].*)"
-)
-_DENIED = re.compile(r"(?<![A-Za-z])(?:not|than|least|most|or|never|no)(?![A-Za-z])")
-
-
-def _split_sides(text: str) -> list[str]:
-    return split_outside(text, _EQUALS)
-
-
-def _is_name(text: str) -> bool:
-    return bool(_NAME.fullmatch(text)) and not _NO_NAME.search(text)
-
-
-def take_values(text: str) -> list[str]:
-    """Return what an answer says a value to be: the 5 of `x = 5`, of "C. 5" and of "the area is 5".
-
-    Of `2 + 3 = 5` it is the 5, if that is right; of `x = 9\\pi \\approx 28.27` either.
-    """
-    letters = read_letters(text)
-    if letters is not None and letters.text:
-        return [letters.text]
-    sides = _split_sides(text)
-    if len(sides) == 1:
-        said = _SAID.fullmatch(text)
-        return [said["value"]] if said and not _DENIED.search(text) else []
-    if not all(sides) or read_items(text) is not None:
-        return []
-    if "\\approx" in text and len(sides) > 1:
-        return _take_rounded(sides)
-    if len(sides) == 2 and _is_name(sides[1]) and read_quantity(sides[0]) is not None:
-        return [sides[0], sides[1]] if _is_name(sides[0]) else [sides[0]]
-    numbers = [quantity.tree for quantity in map(read_quantity, sides) if quantity is not None]
-    plain = [number for number in numbers if not list_symbols(number)]
-    if len(plain) == len(sides) or not re.search(r"[A-Za-z\u4e00-\u9fff]", sides[0]):
-        is_right = len(plain) == len(sides) and all(is_same_value(plain[0], number) for number in plain[1:])
-        return [sides[-1]] if is_right else []
-    # A left side with digits, as of 2x + 4 = 10, is to be solved, and says of nothing what it is.
-    is_to_be_solved = not _is_name(sides[0]) and (sides[-1] == "0" or re.search(r"(?<!_)\d", sides[0]))
-    return [] if is_to_be_solved or _DENIED.search(sides[0]) else [sides[-1]]
-
-
-def _take_rounded(sides: list[str]) -> list[str]:
-    """Return the exact and the rounded value, where they are as close as rounding leaves them."""
-    exact, rounded = (read_quantity(side) for side in sides[-2:])
-    if rounded is None:
-        return []
-    if exact is None or list_symbols(exact.tree):
-        return [sides[-1]]
-    values = take_number(exact.tree), take_number(rounded.tree)
-    if None in values or abs(values[0] - values[1]) > abs(values[0]) / 50:
-        return []
-    return [sides[-2], sides[-1]]
-
-
 def _compare_equations(given: str, wanted: str, same: _Same) -> Verdict:
-    right, answered = _split_sides(wanted), _split_sides(given)
+    right, answered = split_sides(wanted), split_sides(given)
     if read_items(given) is not None:
         return False, "the answer is several"
     if len(answered) == 1:
-        values = take_values(wanted) if _is_name(right[0]) or len(right) > 2 else []
+        values = take_values(wanted) if is_name(right[0]) or len(right) > 2 else []
         if not values:
             return False, "the answer is no equation"
         return _decide(any(same(given, value) for value in values), "the value differs")
     names = right[0].replace(" ", ""), answered[0].replace(" ", "")
-    if _is_name(right[0]) and (names[0] == names[1] or all(_FUNCTION.fullmatch(name) for name in names)):
+    if is_name(right[0]) and (names[0] == names[1] or all(is_function(name) for name in names)):
         return _decide(same(answered[-1], right[-1]), "the values differ")
     if len(answered) == len(right) == 2:
         one, other = subtract(*answered), subtract(*right)
@@ -440,7 +382,7 @@ _RULES = (
     _Rule("interval", _reads(read_region), _compare_regions),
     _Rule("inequality", _reads(read_relation), _compare_relations),
     _Rule("list", _reads(read_items), _compare_items),
-    _Rule("equation", lambda text: len(_split_sides(text)) > 1, _compare_equations, takes_values=False),
+    _Rule("equation", lambda text: len(split_sides(text)) > 1, _compare_equations, takes_values=False),
     _Rule("figure", _reads(read_figure), _compare_words),
     _Rule("number", _reads(read_quantity), _compare_quantities),
     _Rule("algebra", lambda text: bool(_ALGEBRA.search(text)), _compare_algebra),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vapo.core.answers.options import read_options
+from vapo.core.answers.choices import read_options
 from vapo.core.grading import compare_with_reference, extract_answer, grade_format, take_reference
 from vapo.core.math_equality import MAX_CHARACTERS
 from vapo.data.columns import ANSWER_COLUMNS, find_answer
