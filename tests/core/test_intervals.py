@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from vapo.core.intervals import (
     bootstrap_mean_interval,
@@ -21,6 +22,16 @@ def test_wilson_by_hand():
     # 0 of n: the upper bound is z^2 / (n + z^2) = 3.841459 / 13.841459 = 0.277533.
     assert wilson_interval(0, 10) == pytest.approx((0.0, 0.277533), abs=1e-6)
     assert wilson_interval(10, 10) == pytest.approx((0.722467, 1.0), abs=1e-6)
+
+
+@given(st.integers(1, 3000), st.data(), st.floats(0.5, 0.999))
+def test_wilson_and_student_are_those_of_scipy(trials, data, confidence):
+    successes = data.draw(st.integers(0, trials))
+    found = stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    assert wilson_interval(successes, trials, confidence) == pytest.approx(tuple(found), abs=1e-12)
+    values = np.random.default_rng(trials).normal(size=5)
+    found = stats.t.interval(confidence, 4, values.mean(), stats.sem(values))
+    assert t_interval(values, confidence) == pytest.approx(found, abs=1e-12)
 
 
 @given(st.integers(1, 10**6), st.data(), st.floats(0.01, 0.999))

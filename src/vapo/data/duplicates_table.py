@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from vapo.core.perceptual_hash import BITS
+from vapo.core.text_tables import list_facts
 from vapo.data.duplicates import Duplicate, Duplicates
 
 
@@ -24,7 +25,7 @@ def format_duplicates(duplicates: Duplicates, max_shown: int = 5) -> str:
         ("nearly the same", f"{len(near)} pairs of pictures in {_count_rows(near)} rows"),
         ("rows with either", f"{len(duplicates.rows)} of {duplicates.num_rows}"),
     ]
-    lines = [f"{label:<20} {value}" for label, value in facts]
+    lines = list_facts(facts)
     for title, pairs in (("the same pixels", exact), ("nearly the same", near)):
         if pairs:
             lines += ["", title, *(f"  {_tell(pair)}" for pair in pairs[:max_shown])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 
+from vapo.core.text_tables import list_facts
 from vapo.data.inspection import Inspection, Spread
 
 
@@ -15,7 +16,7 @@ def format_inspection(inspection: Inspection, max_problems: int | None = None) -
         inspection: what was found.
         max_problems: how many problems to spell out; None for all of them.
     """
-    lines = [f"{label:<20} {value}" for label, value in _list_facts(inspection)]
+    lines = list_facts(_list_facts(inspection))
     problems = inspection.problems
     if problems:
         lines += ["", f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from vapo.core.text_tables import align
 from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.perception import Perception, PerceptionAt
 from vapo.diagnosis.summary import Evaluation
 
-_NAME, _NUMBER, _INTERVAL = 28, 9, 17
+_WIDTHS = (28, 9, 17, 10, 8, 11)
 
 
 def format_evaluation(evaluation: Evaluation) -> str:
@@ -15,9 +16,9 @@ def format_evaluation(evaluation: Evaluation) -> str:
     lines = [
         f"{evaluation.model} on {evaluation.data}: {_count(count, 'question')}",
         "",
-        f"{'':{_NAME}}{'':>{_NUMBER}}{'95 % interval':>{_INTERVAL}}",
-        *(_line(name, share) for name, share in list_shares(evaluation)),
-        _line("completion length, tokens", evaluation.num_tokens, scale=1),
+        align(("", "", "95 % interval"), _WIDTHS),
+        *(align(_write(name, share), _WIDTHS) for name, share in list_shares(evaluation)),
+        align(_write("completion length, tokens", evaluation.num_tokens, scale=1), _WIDTHS),
         "",
     ]
     if evaluation.perception is not None:
@@ -44,34 +45,31 @@ def list_shares(evaluation: Evaluation) -> list[tuple[str, Estimate]]:
 
 
 def _format_perception(perception: Perception) -> list[str]:
-    lines = [
-        f"{'claims judged right':{_NAME}}{'':>{_NUMBER}}{'95 % interval':>{_INTERVAL}}{'P(label)':>10}{'claims':>8}"
-        f"{'questions':>11}"
-    ]
+    lines = [align(("claims judged right", "", "95 % interval", "P(label)", "claims", "questions"), _WIDTHS)]
     for part in (perception.before, *perception.quarters, perception.along):
-        lines.append(_line(part.where, part.accuracy) + _tail(part))
+        lines.append(align((*_write(part.where, part.accuracy), *_write_claims(part)), _WIDTHS))
     change = perception.last_minus_before
     if change is not None:
-        lines.append(_line("last quarter - before", change, sign=True))
+        lines.append(align(_write("last quarter - before", change, sign=True), _WIDTHS))
     return lines
 
 
-def _tail(part: PerceptionAt) -> str:
+def _write_claims(part: PerceptionAt) -> tuple[str, int, int]:
     if part.p_label is None:
-        return f"{'':>10}{0:>8}{0:>11}"
-    return f"{100 * part.p_label.value:>8.1f} %{part.num_claims:>8}{part.p_label.num_questions:>11}"
+        return "", 0, 0
+    return f"{100 * part.p_label.value:.1f} %", part.num_claims, part.p_label.num_questions
 
 
-def _line(name: str, estimate: Estimate | None, *, scale: float = 100, sign: bool = False) -> str:
+def _write(name: str, estimate: Estimate | None, *, scale: float = 100, sign: bool = False) -> tuple[str, str, str]:
     if estimate is None:
-        return f"{name:{_NAME}}{'-':>{_NUMBER}}{'':{_INTERVAL}}"
+        return name, "-", ""
     unit = " %" if scale == 100 else "  "
     form = "+.1f" if sign else ".1f"
     value = f"{scale * estimate.value:{form}}{unit}"
     interval = "all alike" if estimate.num_questions > 1 else "one question"
     if estimate.low is not None and estimate.high is not None:
         interval = f"{scale * estimate.low:{form}} to {scale * estimate.high:{form}}"
-    return f"{name:{_NAME}}{value:>{_NUMBER}}{interval:>{_INTERVAL}}"
+    return name, value, interval
 
 
 def _notes(evaluation: Evaluation) -> list[str]:

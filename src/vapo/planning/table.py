@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from vapo.core.text_tables import align
 from vapo.planning.advice import Step
 from vapo.planning.gpus import GIB
 from vapo.planning.plan import Plan
@@ -56,8 +57,8 @@ def _list_memory(plan: Plan) -> Iterator[str]:
     phase = "updating" if plan.memory.peak is plan.memory.update else "rolling out"
     yield f"memory of each GPU, while {phase}:"
     for name, size in sorted(plan.memory.peak.items(), key=lambda item: -item[1]):
-        yield f"  {name:<26}{_gib(size):>10}"
-    yield f"  {'together':<26}{_gib(plan.memory.total):>10} of {_gib(plan.gpus.bytes)}"
+        yield align((f"  {name}", _gib(size)), (28, 10))
+    yield align(("  together", _gib(plan.memory.total)), (28, 10)) + f" of {_gib(plan.gpus.bytes)}"
 
 
 def _list_work(plan: Plan, hours: float | None) -> Iterator[str]:
@@ -70,7 +71,7 @@ def _list_work(plan: Plan, hours: float | None) -> Iterator[str]:
         ("probes", work.probes),
         ("passes of each GPU", work.passes),
     ):
-        yield f"  {name:<26}{count:>14,.0f}"
+        yield align((f"  {name}", f"{count:,.0f}"), (28, 14))
     updates = shape.rollout * shape.updates_per_completion // shape.update
     rollouts = f"a rollout of {shape.rollout} completions serves {updates} update(s)"
     yield rollouts if plan.steps is None else f"{rollouts}; {plan.steps} updates in all"
@@ -88,7 +89,8 @@ def _judge(plan: Plan, steps: Sequence[Step], wider: Plan | None) -> Iterator[st
     if steps:
         yield "to change, one after the other:"
         for step in steps:
-            yield f"  {step.change:<58}{_gib(step.plan.memory.total):>10}{'  fits' if step.plan.fits else ''}"
+            total = align((f"  {step.change}", _gib(step.plan.memory.total)), (60, 10))
+            yield f"{total}  fits" if step.plan.fits else total
     if not steps or not steps[-1].plan.fits:
         yield "that is not enough: train adapters (use_peft: true), on weights of 4 bits (load_in_4bit: true)"
     if wider is not None:

@@ -43,7 +43,21 @@ def test_several_letters(text, letters):
 
 @pytest.mark.parametrize(
     "text",
-    ["A or B", "Bat", "a B", "A dog", "B = 5", "A1", "AA", "A. cat B. dog", "neither A nor B", "A - B", "5", "K"],
+    [
+        "A or B",
+        "Bat",
+        "a B",
+        "A dog",
+        "B = 5",
+        "A1",
+        "AA",
+        "A. cat B. dog",
+        "A. cat or B",
+        "neither A nor B",
+        "A - B",
+        "5",
+        "K",
+    ],
 )
 def test_what_is_no_letter(text):
     assert read_letters(text) is None

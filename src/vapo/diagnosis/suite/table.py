@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vapo.core.text_tables import align
 from vapo.diagnosis.estimate_words import say_chance
 from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.suite.comparison import Difference
@@ -12,25 +13,26 @@ from vapo.diagnosis.suite.scores import BenchmarkScore
 from vapo.suites.answers import RULE
 from vapo.suites.suite import Suite
 
-_NAME, _NUMBER, _INTERVAL = 16, 9, 16
+_SCORES = (16, 9, 16, 11, 8, 7)
+_DIFFERENCES = (16, 9, 9, 9, 16, 7)
 
 
 def format_result(suite: Suite, result: SuiteResult) -> str:
     """Return a table of a model's scores in percent beside the published ones, and how each was measured."""
     score = result.score
-    columns = [f"{name:>{len(name) + 2}}" for name in suite.published]
-    head = f"{'':{_NAME}}{'score':>{_NUMBER}}{'95 % interval':>{_INTERVAL}}{'no answer':>11}{'tokens':>8}{'asked':>7}"
+    widths = (*_SCORES, *(len(name) + 2 for name in suite.published))
+    head = ("", "score", "95 % interval", "no answer", "tokens", "asked", *suite.published)
     lines = [
         f"{result.model} on the suite {suite.name!r}: {sum(one.num_questions for one in score.benchmarks)} questions",
         f"ours: {result.harness or 'harness not recorded'}, {result.engine or 'engine not recorded'}, greedy",
         f"published: {suite.published_by}",
         "",
-        head + "".join(columns),
-        *(_line(suite, one) for one in score.benchmarks),
+        align(head, widths),
+        *(align(_write(suite, one), widths) for one in score.benchmarks),
     ]
     if score.mean is not None:
-        means = [sum(scores.values()) / len(scores) for scores in suite.published.values()]
-        lines.append(f"{'mean':{_NAME}}{_score(score.mean)}{'':26}{_published(suite, means)}")
+        means = [f"{sum(scores.values()) / len(scores):.1f}" for scores in suite.published.values()]
+        lines.append(align(("mean", *_write_score(score.mean), "", "", "", *means), widths))
     if result.tokens_per_second is not None:
         lines += ["", f"{result.tokens_per_second:,.0f} tokens per second"]
     return "\n".join([*lines, "", *_notes(suite, result)])
@@ -47,43 +49,32 @@ def format_differences(suite: Suite, names: Sequence[str], differences: Sequence
     lines = [
         f"{names[1]} less {names[0]}, on the questions that both answered",
         "",
-        f"{'':{_NAME}}{'first':>{_NUMBER}}{'second':>{_NUMBER}}{'change':>{_NUMBER}}{'95 % interval':>{_INTERVAL}}"
-        f"{'asked':>7}",
+        align(("", "first", "second", "change", "95 % interval", "asked"), _DIFFERENCES),
     ]
     for one in differences:
         name = "mean" if one.name is None else suite.find(one.name).title
-        lines.append(
-            f"{name:{_NAME}}{100 * one.first:>{_NUMBER}.1f}{100 * one.second:>{_NUMBER}.1f}"
-            f"{100 * one.change.value:>+{_NUMBER}.1f}{_interval(one.change, '+.1f'):>{_INTERVAL}}"
-            f"{one.num_questions:>7}{say_chance(one.change)}"
-        )
+        scores = (f"{100 * one.first:.1f}", f"{100 * one.second:.1f}", f"{100 * one.change.value:+.1f}")
+        cells = (name, *scores, _interval(one.change, "+.1f"), one.num_questions)
+        lines.append(align(cells, _DIFFERENCES) + say_chance(one.change))
     return "\n".join([*lines, "", "Scores in percent; intervals by paired bootstrap over questions."])
 
 
-def _line(suite: Suite, one: BenchmarkScore) -> str:
+def _write(suite: Suite, one: BenchmarkScore) -> list[object]:
     benchmark = suite.find(one.name)
     length = "-" if one.num_tokens is None else f"{one.num_tokens.value:,.0f}"
-    published = [scores[one.name] for scores in suite.published.values()]
-    return (
-        f"{benchmark.title:{_NAME}}{_score(one.score)}{100 * one.unparsed.value:>9.1f} %{length:>8}"
-        f"{one.num_questions:>7}{_published(suite, published)}"
-    )
+    published = [f"{scores[one.name]:.1f}" for scores in suite.published.values()]
+    unparsed = f"{100 * one.unparsed.value:.1f} %"
+    return [benchmark.title, *_write_score(one.score), unparsed, length, one.num_questions, *published]
 
 
-def _score(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return f"{'-':>{_NUMBER}}{'':{_INTERVAL}}"
-    return f"{100 * estimate.value:>{_NUMBER}.1f}{_interval(estimate, '.1f'):>{_INTERVAL}}"
+def _write_score(estimate: Estimate | None) -> tuple[str, str]:
+    return ("-", "") if estimate is None else (f"{100 * estimate.value:.1f}", _interval(estimate, ".1f"))
 
 
 def _interval(estimate: Estimate, form: str) -> str:
     if estimate.low is None or estimate.high is None:
         return "all alike"
     return f"{100 * estimate.low:{form}} to {100 * estimate.high:{form}}"
-
-
-def _published(suite: Suite, scores: Sequence[float]) -> str:
-    return "".join(f"{score:>{len(name) + 2}.1f}" for name, score in zip(suite.published, scores, strict=True))
 
 
 def _notes(suite: Suite, result: SuiteResult) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import fill
 
+from vapo.core.text_tables import align
 from vapo.diagnosis.estimates import Estimate
 from vapo.lab.demo.outcome import PAGE, Outcome
 
-_NAME, _CELL, _WIDTH = 40, 20, 100
+_WIDTHS, _WIDTH = (40, 20, 20, 20, 20), 100
 
 
 def format_outcome(outcome: Outcome, folder: Path) -> str:
@@ -16,13 +17,13 @@ def format_outcome(outcome: Outcome, folder: Path) -> str:
     settings = outcome.settings
     heads = ("before", "GRPO", "VAPO", "VAPO - GRPO")
     lines = [*(fill(sentence, _WIDTH) for sentence in outcome.verdict if sentence), ""]
-    lines.append(" " * _NAME + "".join(f"{head:>{_CELL}}" for head in heads))
+    lines.append(align(("", *heads), _WIDTHS))
     for row in outcome.rows:
         name = f"{row.measure}, %" if row.is_share else row.measure
         scale = 100 if row.is_share else 1
         cells = [_write(estimate, scale) for estimate in (row.before, row.grpo, row.vapo)]
         cells.append(_write(row.difference, scale, sign="+"))
-        lines.append(f"{name:<{_NAME}}" + "".join(f"{cell:>{_CELL}}" for cell in cells))
+        lines.append(align((name, *cells), _WIDTHS))
     lines += [
         "",
         f"{settings['steps']} steps of {settings['per_device_train_batch_size']} rollouts, seed {settings['seed']}; "
