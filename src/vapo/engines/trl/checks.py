@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sized
 from typing import Any
 
@@ -67,25 +66,3 @@ def _check_one_rollout(args: VAPOConfig, train_dataset: Any) -> None:
             f"(generation_batch_size={args.generation_batch_size} / num_generations={args.num_generations}), so not "
             "a single step could be made; lower generation_batch_size, or use more rows"
         )
-
-
-def read_accuracy(accuracy: float, name: str, *, required: bool) -> float:
-    """Return what the gate reads of a reward: an accuracy in [0, 1].
-
-    Args:
-        accuracy: what the reward function that opens the gate returned; NaN (it returned None) counts as wrong.
-        name: of that function.
-        required: whether rewards depend on it. Where they do not, a number outside [0, 1] counts as wrong.
-
-    Raises:
-        ConfigError: it is required and not in [0, 1].
-    """
-    if 0.0 <= accuracy <= 1.0:
-        return accuracy
-    if required and not math.isnan(accuracy):
-        raise ConfigError(
-            f"the reward function {name!r} opens the accuracy gate and returned {accuracy}; it must return a number "
-            "in [0, 1]; name another one with gate_reward, or let perception count without a gate: "
-            "accuracy_gate='none'"
-        )
-    return 0.0
