@@ -41,7 +41,8 @@ def check_options(holder: Any, bounds: Mapping[str, Bounds] | None = None) -> No
     Raises:
         ConfigError: a value is none of those listed, or out of its bounds.
     """
-    hints = get_type_hints(type(holder))
+    declared: type[Any] = type(holder)
+    hints = get_type_hints(declared)
     bounds = bounds or {}
     for one in fields(holder):
         value, meaning = getattr(holder, one.name), one.metadata.get("help")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sized
 from typing import Any
 
+from vapo.algorithms.algorithm import Needs
 from vapo.engines.trl.config import VAPOConfig
 from vapo.errors import ConfigError, DataError
 
@@ -30,13 +31,13 @@ def check_arguments(args: Any, train_dataset: Any, *, environments: bool = False
     _check_one_rollout(args, train_dataset)
 
 
-def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], *, probing: bool) -> None:
+def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], needs: Needs) -> None:
     """Refuse rollouts of several turns where probes or dynamic sampling need single turns.
 
     Args:
         args: of the run.
         given: what the trainer was given, by TRL's names.
-        probing: whether the algorithm probes.
+        needs: of the algorithm.
 
     Raises:
         ConfigError: it names what cannot be had.
@@ -44,10 +45,15 @@ def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], *, probing: bool)
     several_turns = [name for name in ("tools", "environment_factory", "rollout_func") if given.get(name)]
     if not several_turns:
         return
-    if probing:
+    if needs.claims:
         raise ConfigError(
             f"{several_turns[0]} cannot be combined with probes, which need TRL's own single-turn rollouts; leave it "
             "out, or set algorithm='grpo'"
+        )
+    if needs.second_view is not None or needs.sampled_images:
+        raise ConfigError(
+            f"{several_turns[0]} cannot be combined with an algorithm that puts other images in the place of a "
+            "prompt's, which needs TRL's own single-turn rollouts; leave it out"
         )
     if args.dynamic_sampling:
         raise ConfigError(

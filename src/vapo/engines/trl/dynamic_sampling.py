@@ -17,9 +17,9 @@ import torch
 from accelerate.utils import gather
 from datasets import IterableDataset
 from trl import GRPOTrainer
-from trl.data_utils import prepare_multimodal_messages
 
 from vapo.core.advantages import informative_groups
+from vapo.engines.trl.other_images import OtherImages, write_prompts
 from vapo.engines.trl.rollout_batch import count_rollouts
 from vapo.engines.trl.rows import list_images
 from vapo.errors import ConfigError
@@ -52,6 +52,7 @@ class InformativeRollouts:
 
     Args:
         trainer: rolls out.
+        images: what it samples from.
         gate: the reward function that tells accuracy.
         prepare: makes a row of the data set ready to be rolled out.
 
@@ -62,6 +63,7 @@ class InformativeRollouts:
     def __init__(
         self,
         trainer: GRPOTrainer,
+        images: OtherImages,
         *,
         gate: Any,
         prepare: Callable[[dict[str, Any]], dict[str, Any]],
@@ -80,18 +82,20 @@ class InformativeRollouts:
         self._trainer: Any = trainer
         self._gate = gate
         self._prepare = prepare
+        self._images = images
 
     def roll_out(self, inputs: list[dict[str, Any]]) -> Refilled:
         """Roll out rows, and others in the place of those that teach nothing."""
         rows = list(inputs)
-        outputs = self._generate(rows)
+        outputs = self._generate(rows, range(len(rows)))
         accuracies = self._grade(rows, outputs)
         open_groups = self._find_uninformative(accuracies)
         dropped, rounds = len(open_groups), 0
         while open_groups and rounds < MAX_REFILLS:
             places = self._local_places(open_groups)
             new_rows = self._draw_rows(open_groups, rounds)
-            new_outputs = self._generate([new_rows[place] for place in self._pad(places)])
+            padded = self._pad(places)
+            new_outputs = self._generate([new_rows[place] for place in padded], padded)
             new_accuracies = self._grade([new_rows[place] for place in places], new_outputs)
             candidates = list(accuracies)
             for number, place in enumerate(places):
@@ -130,9 +134,10 @@ class InformativeRollouts:
             output["loss_scale"] = everyone.numel() / everyone.sum().clamp(min=1)
         return output
 
-    def _generate(self, rows: list[dict[str, Any]]) -> tuple[Any, ...]:
-        prompts = [prepare_multimodal_messages(row["prompt"], images=list_images(row)) for row in rows]
-        outputs = self._trainer._generate(prompts)
+    def _generate(self, rows: list[dict[str, Any]], places: Sequence[int]) -> tuple[Any, ...]:
+        prompts = write_prompts(rows, [list_images(row) for row in rows])
+        numbers = [self._first_place() + place for place in places]
+        outputs = self._images.roll_out(self._trainer._generate, prompts, rows, numbers)
         return tuple(list(column) if isinstance(column, list) else column for column in outputs)
 
     def _grade(self, rows: list[dict[str, Any]], outputs: tuple[Any, ...]) -> list[float]:

@@ -75,6 +75,12 @@ def count_rollouts(trainer: Any) -> int:
     return micro_step // (trainer.args.steps_per_generation * trainer.num_iterations)
 
 
+def find_progress(trainer: Any) -> float:
+    """Return the share of a run's steps that are done, in [0, 1]."""
+    state = trainer.state
+    return min(state.global_step / state.max_steps, 1.0) if state.max_steps > 0 else 0.0
+
+
 class RolloutBatch:
     """Holds a batch from its rows to its rewards, while TRL generates, scores and rewards it.
 
@@ -104,7 +110,7 @@ class RolloutBatch:
         self.rows = rows
         self.generated: tuple[Any, ...] | None = None
         self.kept: Sequence[bool] | None = None
-        self._place = place
+        self.place = place
         self._algorithm = algorithm
         self._reader = reader
         self._tokenizer = tokenizer
@@ -157,12 +163,12 @@ class RolloutBatch:
         generators: list[Generator] = []
         samples: dict[int, Sample] = {}
         for number, (row, prompt_ids, ids) in enumerate(
-            zip(self.rows, self.generated[0], self.generated[1], strict=True), self._place.first
+            zip(self.rows, self.generated[0], self.generated[1], strict=True), self.place.first
         ):
-            group = number // self._place.group_size
+            group = number // self.place.group_size
             if group not in samples:
                 samples[group] = self._reader.read(row, f"row {row.get('id', number)}")
             texts = spell_tokens(self._tokenizer, ids)
             rollouts.append(Rollout(samples[group], tuple(prompt_ids), tuple(ids), texts))
-            generators.append(self._place.draws(self._algorithm, samples[group], number))
+            generators.append(self.place.draws(self._algorithm, samples[group], number))
         return rollouts, generators, draw_probes(self._algorithm, rollouts, generators)

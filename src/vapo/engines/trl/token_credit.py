@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
 from vapo.engines.trl.aggregation import Batch, aggregate, check_loss_type
+from vapo.engines.trl.other_images import show_second
 from vapo.engines.trl.packing import BatchScores
 from vapo.types import TokenScores
 
@@ -40,15 +42,20 @@ class TokenCredit:
         if not self._needs.token_weights:
             return
         with torch.no_grad():
-            scores = self._score(self._trainer.model, output, self._trainer.args.per_device_train_batch_size)
-        weights_BT = ask_tokens(self._algorithm.token_weights, scores, output["completion_mask"], 1.0)
+            size = self._trainer.args.per_device_train_batch_size
+            scores = self._score(self._trainer.model, output, size)
+            second = self._score_second(self._trainer.model, output, size)
+        weights_BT = ask_tokens(self._algorithm.token_weights, (scores, second), output["completion_mask"], 1.0)
         output["advantages"] = output["advantages"].unsqueeze(1) * weights_BT
 
-    def add_to_loss(self, loss: torch.Tensor, scores: BatchScores | None, inputs: dict[str, Any]) -> torch.Tensor:
+    def add_to_loss(
+        self, loss: torch.Tensor, model: torch.nn.Module, scores: BatchScores | None, inputs: dict[str, Any]
+    ) -> torch.Tensor:
         """Return TRL's loss of a micro-batch and what the method adds to it.
 
         Args:
             loss: TRL's.
+            model: the policy, as TRL calls it.
             scores: of the forward pass that it comes from, with gradients.
             inputs: the micro-batch.
         """
@@ -62,7 +69,8 @@ class TokenCredit:
         if training:  # TRL counts the tokens of a whole rollout, which serves several updates
             num_tokens = num_tokens * steps / trainer.args.steps_per_generation
         batch = Batch(int(trainer.args.max_completion_length), steps, num_tokens)
-        values_BT = ask_tokens(self._algorithm.token_loss, scores, inputs["completion_mask"], 0.0)
+        second = self._score_second(model, inputs)
+        values_BT = ask_tokens(self._algorithm.token_loss, (scores, second), inputs["completion_mask"], 0.0)
         return loss + aggregate(values_BT, mask_BT, trainer.loss_type, batch)
 
     def _score(self, model: torch.nn.Module, batch: dict[str, Any], batch_size: int | None = None) -> BatchScores:
@@ -78,22 +86,39 @@ class TokenCredit:
         )
         return BatchScores(log_probs, entropies, [])
 
+    def _score_second(
+        self, model: torch.nn.Module, batch: dict[str, Any], batch_size: int | None = None
+    ) -> BatchScores | None:
+        """Return the scores behind the second view of the images; None if the method needs none."""
+        return None if self._needs.second_view is None else self._score(model, show_second(batch), batch_size)
+
 
 def ask_tokens(
-    ask: Callable[[TokenScores], torch.Tensor | None], scores: BatchScores, mask_BT: torch.Tensor, otherwise: float
+    ask: Callable[[TokenScores], torch.Tensor | None],
+    scores: tuple[BatchScores, BatchScores | None],
+    mask_BT: torch.Tensor,
+    otherwise: float,
 ) -> torch.Tensor:
     """Return what an algorithm says of each token; shape (B, T).
 
     Args:
         ask: its method, which is given one response at a time.
-        scores: of B responses.
+        scores: of B responses, and the same behind the second view of the images.
         mask_BT: 1 where a response has a token; responses begin on the left.
         otherwise: stands on padding, and where it says nothing.
     """
+    first, second = scores
     rows: list[torch.Tensor] = []
     for row, length in enumerate(mask_BT.sum(1).tolist()):
-        entropies = None if scores.entropies is None else scores.entropies[row, :length]
-        values = ask(TokenScores(scores.log_probs[row, :length], entropies)) if length else None
-        kept = torch.full_like(scores.log_probs[row], otherwise)
+        values = None
+        if length:
+            behind_second = None if second is None else _take_row(second, row, length)
+            values = ask(replace(_take_row(first, row, length), second=behind_second))
+        kept = torch.full_like(first.log_probs[row], otherwise)
         rows.append(kept if values is None else torch.cat([values, kept[length:]]))
     return torch.stack(rows)
+
+
+def _take_row(scores: BatchScores, row: int, length: int) -> TokenScores:
+    entropies = None if scores.entropies is None else scores.entropies[row, :length]
+    return TokenScores(scores.log_probs[row, :length], entropies)

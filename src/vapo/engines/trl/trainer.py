@@ -29,11 +29,12 @@ from vapo.engines.trl.checks import check_arguments, check_rollouts
 from vapo.engines.trl.config import VAPOConfig
 from vapo.engines.trl.data_checks import check_data
 from vapo.engines.trl.dynamic_sampling import InformativeRollouts
+from vapo.engines.trl.other_images import OtherImages
 from vapo.engines.trl.own_claims import OwnClaims
 from vapo.engines.trl.packing import BatchScores, TreePacking
 from vapo.engines.trl.reward_columns import RewardColumns, adopt_think_format
 from vapo.engines.trl.rewards import accuracy_reward, format_reward
-from vapo.engines.trl.rollout_batch import PlaceInRun, RolloutBatch
+from vapo.engines.trl.rollout_batch import PlaceInRun, RolloutBatch, find_progress
 from vapo.engines.trl.rows import SampleReader, keep_text_plain
 from vapo.engines.trl.saves import SavesBetweenRollouts
 from vapo.engines.trl.sharding import (
@@ -133,7 +134,7 @@ class VAPOTrainer(GRPOTrainer):
                 f"algorithm is a {type(self.algorithm).__name__}; derive it from vapo.algorithms.algorithm.Algorithm"
             )
         needs = self.algorithm.needs
-        check_rollouts(args, options, probing=needs.claims)
+        check_rollouts(args, options, needs)
         options["args"] = args = copy.copy(args)  # the caller may use it again
         if reward_funcs is None and not owns_data:
             options["reward_funcs"] = [accuracy_reward, format_reward]
@@ -167,10 +168,11 @@ class VAPOTrainer(GRPOTrainer):
         self._log_of_perception = PerceptionLog(
             self._log_metric, self._log_completion_extra, self.algorithm.max_probes
         )
+        self._images = OtherImages(self, self.algorithm)
         self._informative = None
         if args.dynamic_sampling:
             gate = self.reward_funcs[self._columns.gate]
-            self._informative = InformativeRollouts(self, gate=gate, prepare=self.with_plain_text)
+            self._informative = InformativeRollouts(self, self._images, gate=gate, prepare=self.with_plain_text)
         self._token_credit = TokenCredit(self, self.algorithm)
         self._packing = self._make_packing() if args.packing != "off" else None
         self.prober: Prober | None = self._make_prober() if needs.claims else None
@@ -200,13 +202,14 @@ class VAPOTrainer(GRPOTrainer):
 
         def generate(prompts: list[Any]) -> tuple[Any, ...]:
             if batch.generated is None:
-                batch.generated = roll_out(prompts)
+                batch.generated = self._images.roll_out(roll_out, prompts, inputs, batch.place.first)
             return batch.generated
 
         self._batch = batch
         with replaced_method(self, "_generate", generate):
             output = super()._generate_and_score_completions(inputs)
         self._batch = None
+        self._images.add_second_view(output, inputs, batch.place)
         self._token_credit.weigh_advantages(output)
         if self._informative is not None and batch.kept is not None:
             return self._informative.leave_out_dropped(output, batch.kept)
@@ -296,7 +299,8 @@ class VAPOTrainer(GRPOTrainer):
         """Return TRL's loss and the algorithm's, over kept completions alone where dynamic sampling dropped some."""
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         scores, self._update_scores = self._update_scores, None
-        loss = self._token_credit.add_to_loss(loss, scores, inputs)
+        loss = self._token_credit.add_to_loss(loss, model, scores, inputs)
+        self._update_scores = None  # of a second view
         return loss * inputs["loss_scale"] if "loss_scale" in inputs else loss
 
     # Rewards ----------------------------------------------------------------------------------------------------
@@ -316,15 +320,12 @@ class VAPOTrainer(GRPOTrainer):
         assert self._batch is not None
         first = self.accelerator.process_index * len(prompts)
         accuracies = self._columns.read_accuracies(rewards_NF[first : first + len(prompts)], required=needs.accuracy)
-        scored = self._batch.reward(self.prober, accuracies, self._training_progress(), self.args.silent_share)
+        scored = self._batch.reward(self.prober, accuracies, find_progress(self), self.args.silent_share)
         self._probe_seconds += time.perf_counter() - started
         if self.prober is not None:
             self._log_of_perception.add(scored, tables=self.log_completions)
         self._columns.put_bonuses(rewards_NF, [own.reward.bonus for own in scored])
         return rewards_NF
-
-    def _training_progress(self) -> float:
-        return min(self.state.global_step / self.state.max_steps, 1.0) if self.state.max_steps > 0 else 0.0
 
     # Set-up -----------------------------------------------------------------------------------------------------
 
