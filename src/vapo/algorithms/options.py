@@ -41,7 +41,7 @@ def check_options(holder: Any, bounds: Mapping[str, Bounds] | None = None) -> No
     Raises:
         ConfigError: a value is none of those listed, or out of its bounds.
     """
-    declared: type[Any] = type(holder)
+    declared: Any = type(holder)
     hints = get_type_hints(declared)
     bounds = bounds or {}
     for one in fields(holder):
