@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import field, fields, make_dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from vapo.errors import ConfigError, tell_nearest
 
@@ -41,8 +41,7 @@ def check_options(holder: Any, bounds: Mapping[str, Bounds] | None = None) -> No
     Raises:
         ConfigError: a value is none of those listed, or out of its bounds.
     """
-    declared: Any = type(holder)
-    hints = get_type_hints(declared)
+    hints = get_type_hints(cast(Any, type(holder)))
     bounds = bounds or {}
     for one in fields(holder):
         value, meaning = getattr(holder, one.name), one.metadata.get("help")
