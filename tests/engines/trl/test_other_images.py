@@ -190,6 +190,14 @@ class TestSecondView:
             assert torch.equal(parameter, expected[name]), name
         assert len(VPPO.seen) == 16 and min(VPPO.seen) > 0
 
+    @pytest.mark.parametrize("use_reentrant", [True, False])
+    def test_gradient_checkpointing_changes_nothing(self, make_trainer, use_reentrant):
+        options = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": use_reentrant}}
+        algorithm, sgd = PAPO(gamma=0.5), {"optim": "sgd", "max_steps": 1}
+        expected = train(make_trainer(algorithm, **sgd))
+        for name, parameter in train(make_trainer(algorithm, **sgd, **options)).items():
+            torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=1e-6)
+
     def test_refills_have_theirs(self, make_trainer):
         trainer = make_trainer(PAPO(view=SecondView(masked=0.0)), dynamic_sampling=True)
         output = roll_out(trainer, 0, 1)

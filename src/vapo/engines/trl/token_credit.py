@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from trl import GRPOTrainer
+from trl.models.utils import disable_gradient_checkpointing
 
 from vapo.algorithms.algorithm import Algorithm
 from vapo.engines.trl.aggregation import Batch, aggregate, check_loss_type
@@ -41,8 +42,12 @@ class TokenCredit:
         """Turn the advantages of a rollout, shape (B,), into those of its tokens, shape (B, T), if the method asks."""
         if not self._needs.token_weights:
             return
-        with torch.no_grad():
-            size = self._trainer.args.per_device_train_batch_size
+        args = self._trainer.args
+        with (
+            torch.no_grad(),
+            disable_gradient_checkpointing(self._trainer.model, args.gradient_checkpointing_kwargs),
+        ):  # as TRL does where it scores
+            size = args.per_device_train_batch_size
             scores = self._score(self._trainer.model, output, size)
             second = self._score_second(self._trainer.model, output, size)
         weights_BT = ask_tokens(self._algorithm.token_weights, (scores, second), output["completion_mask"], 1.0)
