@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from trl import ModelConfig, TrlParser, get_peft_config
 
+from vapo.algorithms.options import tell_unknown
 from vapo.data.options import DataOptions
 from vapo.engines.recipes import open_recipe
 from vapo.engines.trl.config import VAPOConfig
@@ -20,7 +21,7 @@ from vapo.engines.trl.declared_options import DeclaredOption
 from vapo.engines.trl.launch import LaunchOptions
 from vapo.engines.trl.option_values import OptionValues
 from vapo.engines.trl.run_file import check_run_file
-from vapo.errors import ConfigError, tell_nearest
+from vapo.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,6 @@ class RunOptions:
         if self.model.use_peft and find_spec("peft") is None:
             raise ConfigError("use_peft needs peft, which is not installed: pip install 'vapo[peft]'")
         return get_peft_config(self.model)
-
-
-RENAMED = {"data_split": "split"}
-"""Options by the names that they no longer have, with those that they have."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +155,7 @@ def _read_file(path: Path, known: Sequence[str]) -> tuple[dict[str, Any], str]:
         raise ConfigError(f"{path} must hold options as 'name: value' lines")
     for name in config:
         if name != "env" and name not in known:
-            raise ConfigError(f"{path}: unknown option {name!r}{_tell_known(str(name), known)}")
+            raise ConfigError(f"{path}: unknown option {name!r}{tell_unknown(str(name), known)}")
     check_run_file(path, config)
     return config, text
 
@@ -168,8 +165,4 @@ def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
         name = argument[2:].split("=")[0].replace("-", "_")
         negated = name.removeprefix("no_")
         if argument.startswith("--") and name not in ("config", "help", *known) and negated not in known:
-            raise ConfigError(f"unknown option {argument!r}{_tell_known(name, known)}")
-
-
-def _tell_known(name: str, known: Sequence[str]) -> str:
-    return f"; it is called {RENAMED[name]!r} now" if name in RENAMED else tell_nearest(name, known)
+            raise ConfigError(f"unknown option {argument!r}{tell_unknown(name, known)}")
