@@ -1,0 +1,42 @@
+"""How often chains look again, and what is seen late by how often: whether policies differ in seeing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from studies.cold_start.chains import CHECKS, count_looks
+from vapo.engines.probes.perception_log import NUM_QUARTERS, depth_quarter
+
+from .measuring import ChainRow
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Chains of one policy that look equally often.
+
+    Attributes:
+        share: of all its chains.
+        seen: share of the claims in their last quarter that are judged right; nan if none was asked.
+        num_claims: asked there.
+    """
+
+    share: float
+    seen: float
+    num_claims: int
+
+
+def sort_by_looks(runs: Mapping[tuple[str, int], Sequence[ChainRow]]) -> dict[str, list[Looking]]:
+    """Return, by arm, what its chains of all seeds see late, by number of looks from 0 to `CHECKS` or more."""
+    chains: dict[str, list[list[ChainRow]]] = {}
+    for (arm, _), rows in runs.items():
+        own = chains.setdefault(arm, [[] for _ in range(CHECKS + 1)])
+        for row in rows:
+            own[min(count_looks(row.completion), CHECKS)].append(row)
+    return {arm: [_describe(rows, sum(map(len, own))) for rows in own] for arm, own in chains.items()}
+
+
+def _describe(rows: Sequence[ChainRow], total: int) -> Looking:
+    late = [probe for row in rows for probe in row.probes if depth_quarter(probe.depth) == NUM_QUARTERS]
+    right = sum(probe.is_right for probe in late)
+    return Looking(len(rows) / total, right / len(late) if late else float("nan"), len(late))
