@@ -118,8 +118,10 @@ class TokenScores:
     """What a policy's forward pass says of one response's T tokens.
 
     `log_probs` are those of the tokens themselves; `entropies` of the distributions they were drawn from, in nats,
-    None where the model gives none. Both have shape (T,).
+    None where the model gives none. Both have shape (T,). `second` is the same of the same tokens where the response
+    is read behind a second view of the images; None unless the algorithm needs one.
     """
 
     log_probs: Tensor
     entropies: Tensor | None
+    second: TokenScores | None = None

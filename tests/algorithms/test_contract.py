@@ -8,6 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vapo.algorithms.registry import BUILT_IN, find_algorithm
 from vapo.algorithms.vapo import VAPO
@@ -96,8 +97,16 @@ def test_credit_follows_a_permutation_of_the_group_and_equal_rewards_earn_none(a
 
 
 def test_says_truly_whether_tokens_are_weighed_or_added_to(algorithm):
-    scores = TokenScores(torch.log(torch.rand(7)).requires_grad_(), torch.rand(7))
+    second = TokenScores(torch.log(torch.rand(7)), torch.rand(7)) if algorithm.needs.second_view else None
+    scores = TokenScores(torch.log(torch.rand(7)).requires_grad_(), torch.rand(7), second)
     weights, added = algorithm.token_weights(scores), algorithm.token_loss(scores)
     assert (weights is not None) == algorithm.needs.token_weights
     assert (added is not None) == algorithm.needs.token_loss
     assert all(values.shape == (7,) for values in (weights, added) if values is not None)
+
+
+def test_samples_from_the_images_there_are_unless_it_says_so(algorithm):
+    images = [Image.new("RGB", (8, 8))]
+    chosen = [algorithm.images_to_sample(images, member, 4, np.random.default_rng(1), 0.5) for member in range(4)]
+    assert all([image.size for image in own] == [(8, 8)] for own in chosen)
+    assert algorithm.needs.sampled_images or all(own is images for own in chosen)

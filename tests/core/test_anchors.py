@@ -28,11 +28,6 @@ def test_worked_placements():
     # Ten boundaries in three runs; middles at ranks floor(10/6), floor(30/6), floor(50/6) = 1, 5, 8.
     assert indices(CHAIN, 3, placement="uniform") == (4, 12, 18)
     assert indices(CHAIN, 1, placement="uniform") == (12,)
-    # Five tokens apart means every third boundary: 2, 8, 14, 20.
-    assert indices(CHAIN, 3, placement="front", min_distance=5) == (2, 8, 14)
-    assert indices(CHAIN, 3, placement="back", min_distance=5) == (8, 14, 20)
-    assert indices(CHAIN, 9, placement="random", min_distance=5) == (2, 8, 14, 20)
-    assert indices(CHAIN, 9, placement="uniform", min_distance=5) == (2, 8, 14, 20)
 
 
 def test_depth_is_kept_tokens_over_length():
@@ -44,35 +39,20 @@ def test_depth_is_kept_tokens_over_length():
 def test_fewer_boundaries_than_anchors(placement):
     assert indices(CHAIN, 20, placement=placement) == find_boundaries(CHAIN)
     assert indices(CHAIN, 0, placement=placement) == ()
-    assert indices(CHAIN, 0, placement=placement, min_distance=4) == ()
     for chain in ([], [""], ["no", " boundary"], ["</think>", "x", "."]):
         assert indices(chain, 5, placement=placement) == ()
-        assert indices(chain, 5, placement=placement, min_distance=3) == ()
 
 
-@pytest.mark.parametrize("min_distance", [1, 3, 5])
-def test_random_draws_every_admissible_set_equally_often(min_distance):
+def test_random_draws_every_set_equally_often():
     rng = np.random.default_rng(1)
     chain = CHAIN[:16]
-    draws = Counter(
-        tuple(anchor.index for anchor in place_anchors(chain, 3, rng, min_distance=min_distance)) for _ in range(4000)
-    )
-    admissible = [chosen for chosen in combinations(find_boundaries(chain), 3) if min(np.diff(chosen)) >= min_distance]
-    # C(8,3) = 56 sets; two apart C(6,3) = 20; three apart C(4,3) = 4.
-    assert len(admissible) == {1: 56, 3: 20, 5: 4}[min_distance]
-    assert set(draws) == set(admissible)
-    expected = 4000 / len(admissible)
-    chi_square = sum((draws[chosen] - expected) ** 2 / expected for chosen in admissible)
-    freedom = len(admissible) - 1
+    draws = Counter(tuple(anchor.index for anchor in place_anchors(chain, 3, rng)) for _ in range(4000))
+    possible = list(combinations(find_boundaries(chain), 3))
+    assert len(possible) == 56 and set(draws) == set(possible)
+    expected = 4000 / len(possible)
+    chi_square = sum((draws[chosen] - expected) ** 2 / expected for chosen in possible)
+    freedom = len(possible) - 1
     assert chi_square < freedom + 4 * (2 * freedom) ** 0.5  # four standard deviations
-
-
-def test_many_anchors_on_a_long_chain_do_not_overflow():
-    chain = [text for _ in range(4000) for text in (" word", ",")]
-    drawn = indices(chain, 400, min_distance=3)
-    assert len(drawn) == 400 and min(np.diff(drawn)) >= 3
-    drawn = indices(chain, 2000, min_distance=4)  # exactly as many as fit
-    assert len(drawn) == 2000 and min(np.diff(drawn)) >= 4
 
 
 relaxed = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -87,21 +67,15 @@ def test_properties_on_real_tokens(tok, data, placement, seed):
     else:
         ids = data.draw(st.lists(st.integers(0, tok.size - 1), max_size=80))
     token_texts = split_into_token_texts(ids, tok.decode)
-    count, distance = data.draw(st.integers(0, 25)), data.draw(st.integers(1, 12))
-    anchors = place_anchors(
-        token_texts, count, np.random.default_rng(seed), placement=placement, min_distance=distance
-    )
+    count = data.draw(st.integers(0, 25))
+    anchors = place_anchors(token_texts, count, np.random.default_rng(seed), placement=placement)
     boundaries = find_boundaries(token_texts)
     chosen = [anchor.index for anchor in anchors]
     assert set(chosen) <= set(boundaries)
     assert all(0 < anchor.depth == anchor.index / len(ids) <= 1 for anchor in anchors)
-    assert all(b - a >= distance for a, b in pairwise(chosen))  # hence sorted and distinct
-    fitting: list[int] = []
-    for boundary in boundaries:
-        if not fitting or boundary >= fitting[-1] + distance:
-            fitting.append(boundary)
-    assert len(chosen) == min(count, len(fitting))
-    again = place_anchors(token_texts, count, np.random.default_rng(seed), placement=placement, min_distance=distance)
+    assert all(a < b for a, b in pairwise(chosen))
+    assert len(chosen) == min(count, len(boundaries))
+    again = place_anchors(token_texts, count, np.random.default_rng(seed), placement=placement)
     assert anchors == again
 
 
@@ -132,5 +106,3 @@ def test_refusals_name_the_remedy():
         place_anchors(CHAIN, -1, rng)
     with pytest.raises(ValueError, match="choose one of random, uniform, front, back"):
         place_anchors(CHAIN, 1, rng, placement="middle")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="at least 1 token"):
-        place_anchors(CHAIN, 1, rng, min_distance=0)

@@ -8,11 +8,38 @@ from typing import TYPE_CHECKING
 
 from vapo.algorithms.options import check_options, option
 from vapo.core.rewards import compose_reward
+from vapo.errors import ConfigError
 from vapo.types import Probe, Reward, Rollout, TokenScores, Verdict
 
 if TYPE_CHECKING:
     import torch
     from numpy.random import Generator
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class SecondView:
+    """How a second view of a prompt's images is made; it has their size, so the prompt keeps its tokens.
+
+    Attributes:
+        masked: share of patches that are blackened, in [0, 1]; 0 for none.
+        patch_pixels: side of a patch, in pixels of the image.
+        noise: strength of the noise put over it, in [0, 1]; see `vapo.core.image_views.add_noise`.
+        per_response: whether each response gets a view of its own, or all of a prompt the same one, which packing
+            encodes once.
+    """
+
+    masked: float = 0.6
+    patch_pixels: int = 14
+    noise: float = 0.0
+    per_response: bool = False
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.masked <= 1 and 0 <= self.noise <= 1 and self.patch_pixels >= 1):
+            raise ConfigError(
+                f"a second view with masked={self.masked}, noise={self.noise} and patch_pixels={self.patch_pixels}: "
+                "the first two must be in [0, 1], the last at least 1"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +55,9 @@ class Needs:
         bonus: the method adds to the reward for answer and format.
         token_weights: `token_weights` is asked, once for each response.
         token_loss: `token_loss` is asked, in every update.
+        second_view: scores of tokens come with those behind such a view of the images (`TokenScores.second`), at the
+            price of a further pass for each of `token_weights` and `token_loss`.
+        sampled_images: `images_to_sample` is asked, once for each response that is trained on.
     """
 
     claims: bool = False
@@ -38,6 +68,8 @@ class Needs:
     bonus: bool = False
     token_weights: bool = False
     token_loss: bool = False
+    second_view: SecondView | None = None
+    sampled_images: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +90,20 @@ class Algorithm:
     def needs(self) -> Needs:
         """What the engine must supply; nothing beyond rollouts."""
         return Needs()
+
+    def images_to_sample(
+        self, images: Sequence[Image], member: int, group_size: int, rng: Generator, progress: float
+    ) -> Sequence[Image]:
+        """Return the images that a response is sampled from; it is scored and trained on behind the prompt's own.
+
+        Args:
+            images: of the prompt.
+            member: place of the response in its group, from 0.
+            group_size: responses of the prompt.
+            rng: for whatever is drawn.
+            progress: share of training done, in [0, 1].
+        """
+        return images
 
     @property
     def max_probes(self) -> int:
@@ -99,6 +145,6 @@ class Algorithm:
         It is averaged over tokens as the engine averages its own loss.
 
         Args:
-            scores: of one response, by the policy that is trained; gradients flow through `log_probs`.
+            scores: of one response, by the policy that is trained; gradients flow through `log_probs`, of both views.
         """
         return None

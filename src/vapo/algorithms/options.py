@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import field, fields, make_dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
-from vapo.errors import ConfigError
+from vapo.errors import ConfigError, tell_nearest
 
 Bounds = tuple[float | None, float | None]
 """Least and greatest value; None where there is none."""
+
+
+class Meaning(str):
+    """What an option means, with the bounds of its value.
+
+    One word for both, because TRL's parser hands all else that a field tells of itself to argparse.
+    """
+
+    bounds: Bounds = (None, None)
 
 
 def option(default: Any, meaning: str, *, at_least: float | None = None, at_most: float | None = None) -> Any:
@@ -17,34 +26,48 @@ def option(default: Any, meaning: str, *, at_least: float | None = None, at_most
 
     A `Literal` in its annotation lists the values it may take.
     """
-    return field(default=default, metadata={"help": meaning, "bounds": (at_least, at_most)})
+    told = Meaning(meaning)
+    told.bounds = (at_least, at_most)
+    return field(default=default, metadata={"help": told})
 
 
-def check_options(holder: Any, declared: type | None = None, bounds: Mapping[str, Bounds] | None = None) -> None:
+def check_options(holder: Any, bounds: Mapping[str, Bounds] | None = None) -> None:
     """Check the values of options: those that an annotation lists, and their bounds.
 
     Args:
-        holder: has the values as attributes; None passes, for it stands for "not set".
-        declared: the dataclass that declares the options; default: the holder's.
-        bounds: of options that are not declared by `option`. If given, no others are checked.
+        holder: a dataclass with options that `option` declares; a value of None passes, for it stands for "not set".
+        bounds: of fields that are declared otherwise.
 
     Raises:
         ConfigError: a value is none of those listed, or out of its bounds.
     """
-    declared = declared or type(holder)
-    hints = get_type_hints(declared)
-    for one in fields(declared):
-        value = getattr(holder, one.name)
-        if value is None or (bounds is not None and one.name not in bounds):
+    hints = get_type_hints(cast(Any, type(holder)))
+    bounds = bounds or {}
+    for one in fields(holder):
+        value, meaning = getattr(holder, one.name), one.metadata.get("help")
+        if value is None or not (isinstance(meaning, Meaning) or one.name in bounds):
             continue
         choices = list_choices(hints[one.name])
         if choices and value not in choices:
             raise ConfigError(f"{one.name} must be one of {', '.join(choices)}, but is {value!r}")
-        least, most = (bounds or {}).get(one.name) or one.metadata.get("bounds", (None, None))
+        least, most = meaning.bounds if isinstance(meaning, Meaning) else bounds[one.name]
         if least is not None and not value >= least:  # NaN is nowhere
             raise ConfigError(f"{one.name} must be at least {least}, but is {value}")
         if most is not None and not value <= most:
             raise ConfigError(f"{one.name} must be at most {most}, but is {value}")
+
+
+REMOVED: Mapping[str, str] = {
+    "max_refills": "dynamic_sampling draws up to 4 rounds of further prompts for a batch",
+    "min_anchor_distance": "an anchor may stand at any boundary, however near to another",
+    "probe_batch_tokens": "a forward pass of probes holds up to 8192 tokens",
+}
+"""Options that earlier versions had, and what happens now."""
+
+
+def tell_unknown(name: str, known: Collection[str]) -> str:
+    """Return the end of a message about an option that there is not: what happens instead, or the nearest one."""
+    return f", which was removed: {REMOVED[name]}" if name in REMOVED else tell_nearest(name, known)
 
 
 def list_choices(hint: Any) -> tuple[str, ...]:
@@ -56,8 +79,6 @@ def list_choices(hint: Any) -> tuple[str, ...]:
 def make_options_class(name: str, algorithm: type, *, unset: Collection[str] = (), frozen: bool = False) -> Any:
     """Return a dataclass of an algorithm's options, to derive an engine's configuration from.
 
-    Its fields keep the meaning alone: TRL's parser hands whatever else they hold to argparse, which knows no bounds.
-
     Args:
         name: of the new class.
         algorithm: a dataclass whose fields are options.
@@ -68,5 +89,5 @@ def make_options_class(name: str, algorithm: type, *, unset: Collection[str] = (
     declared: list[tuple[str, Any, Any]] = []
     for one in fields(algorithm):
         hint, default = (hints[one.name] | None, None) if one.name in unset else (hints[one.name], one.default)
-        declared.append((one.name, hint, field(default=default, metadata={"help": one.metadata.get("help", "")})))
+        declared.append((one.name, hint, field(default=default, metadata=one.metadata)))
     return make_dataclass(name, declared, frozen=frozen)

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from vapo.algorithms.algorithm import Algorithm
+from vapo.algorithms.options import tell_unknown
 from vapo.errors import ConfigError, tell_nearest
 
 BUILT_IN: Mapping[str, str] = {
@@ -62,7 +63,7 @@ def make_algorithm(options: Any, own_options: Mapping[str, Any] | None = None) -
     for name in given:
         if name not in names:
             raise ConfigError(
-                f"algorithm_options: {options.algorithm} has no option {name!r}{tell_nearest(name, names)}"
+                f"algorithm_options: {options.algorithm} has no option {name!r}{tell_unknown(name, names)}"
             )
         if name in shared:
             raise ConfigError(f"algorithm_options: {name} is an option of the run; set it there")

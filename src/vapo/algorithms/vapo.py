@@ -32,11 +32,10 @@ class VAPO(Algorithm):
         at_least=0,
     )
     anchor_placement: Placement = option("random", "How anchors are chosen among the chain's logical boundaries.")
-    min_anchor_distance: int = option(1, "Least number of tokens between two anchors.", at_least=1)
     anchor_sharing: Literal["independent", "group"] = option(
         "independent",
         "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt the same "
-        "claims at the same relative depths, whatever anchor_placement and min_anchor_distance say.",
+        "claims at the same relative depths, whatever anchor_placement says.",
     )
     verdict: Literal["hard", "soft"] = option(
         "hard", "'hard' counts right answers (the paper); 'soft' averages P(label)."
@@ -76,13 +75,7 @@ class VAPO(Algorithm):
             depths = sorted(rng.random(self.num_anchors).tolist())
             anchors = snap_anchors(rollout.token_texts, depths)
         else:
-            anchors = place_anchors(
-                rollout.token_texts,
-                self.num_anchors,
-                rng,
-                placement=self.anchor_placement,
-                min_distance=self.min_anchor_distance,
-            )
+            anchors = place_anchors(rollout.token_texts, self.num_anchors, rng, placement=self.anchor_placement)
         return [Probe(rollout, anchor, claim) for anchor, claim in zip(anchors, claims, strict=False)]
 
     def uses_verdicts(self, accuracy: float, progress: float) -> bool:

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
@@ -194,9 +194,12 @@ def read_record(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        return dict(parse_json(file.read_bytes()))
-    except (ValueError, TypeError) as error:
+        record = parse_json(file.read_bytes())
+        if not isinstance(record, dict):
+            raise ValueError("it holds no names and values")
+    except ValueError as error:
         raise DataError(f"{file} is damaged ({error}); restore it, or move it away to do without it") from error
+    return cast("dict[str, Any]", record)
 
 
 def find_run(policy: str | Path) -> Path | None:
@@ -224,8 +227,11 @@ def adopt_settings(file: Path, settings: Mapping[str, Any], *, what: str, remedy
         ConfigError: the file holds other settings, each of which is named, or something else.
     """
     settings = redact_settings(json.loads(json.dumps(settings, default=str)))
-    before = redact_settings(_read_settings(file))
-    if before is None or (not binding and before.keys() & settings.keys()):
+    try:
+        before = redact_settings(read_record(file))
+    except DataError as error:
+        raise ConfigError(f"{file} holds no settings; delete it, or choose another folder") from error
+    if not file.exists() or (not binding and before.keys() & settings.keys()):
         write_atomically(file, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
         return
     changed = [name for name in sorted(before | settings) if before.get(name) != settings.get(name)]
@@ -234,25 +240,13 @@ def adopt_settings(file: Path, settings: Mapping[str, Any], *, what: str, remedy
         raise ConfigError(f"{file.parent} holds {what} with other settings ({listed}); {remedy}")
 
 
-def _read_settings(file: Path) -> dict[str, Any] | None:
-    if not file.exists():
-        return None
-    try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        before = None
-    if not isinstance(before, dict):
-        raise ConfigError(f"{file} holds no settings; delete it, or choose another folder")
-    return before
-
-
 def _is_record(file: Path) -> bool:
     """Return whether a file holds what a run records of its data, and not the data of a user."""
     try:
-        splits = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
+        splits = read_record(file)
+    except DataError:
         return False
-    return isinstance(splits, dict) and all(isinstance(own, dict) and "rows" in own for own in splits.values())
+    return all(isinstance(own, dict) and "rows" in own for own in splits.values())
 
 
 def list_versions() -> dict[str, str]:

@@ -9,8 +9,10 @@ from trl import GRPOConfig
 
 from vapo import VAPOConfig
 from vapo.algorithms.grpo import GRPO
+from vapo.algorithms.options import REMOVED
 from vapo.algorithms.vapo import VAPO
 from vapo.core.rewards import PRESETS
+from vapo.engines.trl.options import parse_run
 from vapo.errors import ConfigError
 
 
@@ -104,3 +106,13 @@ def test_copies_keep_the_keys_that_what_is_pickled_hides(tmp_path):
     for twin in (copy.copy(config), copy.deepcopy(config)):
         assert (twin.vllm_server_base_url, twin.hub_token) == (config.vllm_server_base_url, config.hub_token)
     assert b"secret-word" not in pickle.dumps(config)
+
+
+@pytest.mark.parametrize("name", REMOVED)
+def test_an_option_that_there_was_says_what_happens_now(tmp_path, name):
+    with pytest.raises(ConfigError, match=f"no option '{name}', which was removed: {REMOVED[name]}"):
+        make(tmp_path, **{name: 1})
+    (tmp_path / "run.yaml").write_text(f"model_name_or_path: lab\ndata: lab\n{name}: 1\n")
+    for arguments in (["--config", str(tmp_path / "run.yaml")], [f"--{name}", "1"]):
+        with pytest.raises(ConfigError, match=f"unknown option .*{name}', which was removed: {REMOVED[name]}"):
+            parse_run(arguments)

@@ -11,12 +11,13 @@ from tiny_models import FAMILIES, build_tiny, save_tiny
 from trl.trainer import grpo_trainer
 
 from vapo import VAPOTrainer
-from vapo.engines.probes.probe_round import ProbeRound
 from vapo.engines.probes.reference import ReferenceProber
+from vapo.engines.tree.growth import grow_trees
 from vapo.engines.tree.packed import Question
 from vapo.engines.tree.packing_obstacles import find_packing_obstacle
 from vapo.engines.trl.batches import Row, groups_kept_together, shuffle_groups
-from vapo.engines.trl.packing import grow_trees
+from vapo.engines.trl.packing import find_branches
+from vapo.engines.trl.rollout_batch import RolloutBatch
 from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module
 from vapo.models.images import ImageInputs
@@ -144,8 +145,8 @@ class TestRuns:
         monkeypatch.setattr(trainer.prober, "score", None)  # must not be asked
         before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
         rewarded = []
-        reward = ProbeRound.reward
-        monkeypatch.setattr(ProbeRound, "reward", lambda *args: (rewarded.append(reward(*args)), rewarded[-1])[1])
+        reward = RolloutBatch.reward
+        monkeypatch.setattr(RolloutBatch, "reward", lambda *args: (rewarded.append(reward(*args)), rewarded[-1])[1])
         trainer.train()
         verdicts = [verdict for scored in rewarded[0] for verdict in scored.verdicts]
         assert verdicts
@@ -232,22 +233,22 @@ def make_row(prompt=(5, 6, 7), completion=(8, 9), pixels=0.0) -> Row:
 
 class TestTrees:
     def test_rows_of_one_prompt_share_a_tree(self):
-        trees, members = grow_trees([make_row(), make_row(completion=()), make_row((1,))], [(), (), ()])
+        trees, members = grow_trees(find_branches([make_row(), make_row(completion=()), make_row((1,))], [(), (), ()]))
         assert members == [[0, 1], [2]]
         assert trees[0].completions == ((8, 9), ())
 
     def test_a_token_or_a_pixel_of_difference_is_a_tree_of_its_own(self):
         rows = [make_row(), make_row((5, 6, 8)), make_row(pixels=1e-7), make_row()]
-        assert grow_trees(rows, [()] * 4)[1] == [[0, 3], [1], [2]]
+        assert grow_trees(find_branches(rows, [()] * 4))[1] == [[0, 3], [1], [2]]
 
     def test_questions_go_where_their_completion_went(self):
         rows = [make_row((1,)), make_row(), make_row((1,))]
-        trees, _ = grow_trees(rows, [(), (Question(0, 2, (3,)),), (Question(0, 1, (4,)),)])
+        trees, _ = grow_trees(find_branches(rows, [(), (Question(0, 2, (3,)),), (Question(0, 1, (4,)),)]))
         assert trees[0].questions == (Question(1, 1, (4,)),)
         assert trees[1].questions == (Question(0, 2, (3,)),)
 
     def test_a_question_beyond_its_completion_is_refused(self):
-        (tree,), _ = grow_trees([make_row()], [(Question(0, 3, (4,)),)])
+        (tree,), _ = grow_trees(find_branches([make_row()], [(Question(0, 3, (4,)),)]))
         with pytest.raises(ValueError, match="behind 3 tokens of a completion that has 2"):
             _ = tree.shape
 

@@ -23,6 +23,7 @@ from vapo.algorithms.algorithm import Algorithm, Needs
 from vapo.algorithms.options import option
 from vapo.algorithms.vapo import VAPO
 from vapo.core.advantages import group_advantages
+from vapo.engines.trl import dynamic_sampling
 from vapo.engines.trl.config import DYNAMIC_SAMPLING_LOSSES
 from vapo.engines.trl.rewards import accuracy_reward
 from vapo.errors import ConfigError, DataError, ModelError
@@ -237,11 +238,11 @@ class TestTokens:
             trained[loss] = any(not torch.equal(before[name], after[name]) for name in before)
         assert trained == {0.0: False, 1.0: True}
 
-    def test_refills_and_token_weights_go_together(self, make_trainer):
+    def test_refills_and_token_weights_go_together(self, make_trainer, monkeypatch):
+        monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 0)
         trainer = make_trainer(
             algorithm="outside_package:TokenMethod",
             dynamic_sampling=True,
-            max_refills=0,
             reward_funcs=lambda completions, **_: [1.0] * 4 + [1.0, 0.0, 0.0, 0.0],
         )
         trainer.model.train()
@@ -258,16 +259,36 @@ class TestTokens:
         with pytest.raises(ConfigError, match=r"algorithm is a str; derive it from vapo\.algorithms"):
             make_trainer(trainer_options={"algorithm": "grpo"})
 
-    def test_refills_go_through_a_rollout_hook_of_ones_own(self, checkpoint, tmp_path):
+    def test_a_bonus_may_need_no_claims(self, make_trainer):
+        """It is asked of the answer alone, as on any other engine."""
+
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Doubling(Algorithm):
+            @property
+            def needs(self):
+                return Needs(bonus=True)
+
+            def reward(self, accuracy, format, verdicts, progress):
+                assert verdicts == ()
+                return dataclasses.replace(super().reward(accuracy, format, verdicts, progress), bonus=accuracy)
+
+        rows = make_rows().remove_columns("claims")
+        trainer = make_trainer(rows=rows, max_steps=1, trainer_options={"algorithm": Doubling()})
+        trainer.train()
+        assert metrics_of(trainer, "rewards/perception_bonus/mean") == metrics_of(trainer, "rewards/even_letters/mean")
+        assert not metrics_of(trainer, "perception/gate_open")
+
+    def test_refills_go_through_a_rollout_hook_of_ones_own(self, checkpoint, tmp_path, monkeypatch):
+        monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 2)
+
         class Counting(VAPOTrainer):
             prompts = 0
 
             def _generate(self, prompts):
-                if self._informative.ready is None:
-                    self.prompts += len(prompts)
+                self.prompts += len(prompts)
                 return super()._generate(prompts)
 
-        config = make_config(tmp_path, dynamic_sampling=True, max_refills=2, max_steps=1)
+        config = make_config(tmp_path, dynamic_sampling=True, max_steps=1)
         never = lambda completions, **_: [0.0] * len(completions)  # noqa: E731
         trainer = Counting(checkpoint, reward_funcs=never, args=config, train_dataset=make_rows())
         trainer.train()
@@ -516,8 +537,9 @@ class TestPlainText:
 
 
 class TestDynamicSampling:
-    def test_uninformative_groups_are_refilled(self, make_trainer):
-        trainer = make_trainer(dynamic_sampling=True, max_steps=4, max_refills=8)
+    def test_uninformative_groups_are_refilled(self, make_trainer, monkeypatch):
+        monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 8)
+        trainer = make_trainer(dynamic_sampling=True, max_steps=4)
         trainer.train()
         assert sum(metrics_of(trainer, "dynamic_sampling/dropped_groups")) > 0
         assert set(metrics_of(trainer, "dynamic_sampling/unfilled_share")) == {0.0}
@@ -526,6 +548,7 @@ class TestDynamicSampling:
     @pytest.mark.parametrize("loss_type", DYNAMIC_SAMPLING_LOSSES)
     def test_what_cannot_be_refilled_leaves_the_loss_and_its_denominator(self, make_trainer, monkeypatch, loss_type):
         """A batch of one informative and one dropped group has the loss of the informative group alone."""
+        monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 1)
 
         def first_group_varies(completions, completion_ids, id, **_):
             return [float(name == "row-0" and number % 2) for number, name in enumerate(id)]
@@ -536,7 +559,6 @@ class TestDynamicSampling:
                 loss_type=loss_type,
                 gradient_accumulation_steps=1,
                 num_anchors=0,
-                max_refills=1,
                 **options,
             )
             trainer.current_gradient_accumulation_steps = 1
@@ -712,6 +734,14 @@ class TestBadInput:
 
 PRIVATE_METHODS = {
     "_generate": ["self", "prompts"],
+    "_generate_single_turn": [
+        "self",
+        "prompt_ids",
+        "images",
+        "multimodal_fields",
+        "num_generations",
+        "has_tool_images",
+    ],
     "_generate_and_score_completions": ["self", "inputs"],
     "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
     "_log_metric": ["self", "name", "value"],

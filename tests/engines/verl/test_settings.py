@@ -5,6 +5,8 @@ from dataclasses import fields
 import pytest
 
 from vapo import VAPOConfig
+from vapo.algorithms.algorithm import Needs, SecondView
+from vapo.algorithms.grpo import GRPO
 from vapo.algorithms.vapo import VAPO
 from vapo.engines.verl.settings import LoopSettings, read_settings
 from vapo.errors import ConfigError
@@ -18,6 +20,20 @@ def test_the_defaults_are_the_papers_and_those_of_the_trainer():
 
 def test_grpo_asks_nothing():
     assert not read_settings({"algorithm": "grpo"}).make_algorithm().needs.claims
+
+
+@pytest.mark.parametrize(
+    ("needs", "message"),
+    [
+        (Needs(token_loss=True), "weighs or adds to the loss of single tokens"),
+        (Needs(second_view=SecondView()), "a second view of the image, or other images to sample from"),
+        (Needs(sampled_images=True), "a second view of the image, or other images to sample from"),
+    ],
+)
+def test_what_a_plug_in_cannot_give_is_refused_by_name(monkeypatch, needs, message):
+    monkeypatch.setattr(GRPO, "needs", needs)
+    with pytest.raises(ConfigError, match=f"algorithm 'grpo' .*{message}.* `vapo train`"):
+        read_settings({"algorithm": "grpo"}).make_algorithm()
 
 
 @pytest.mark.parametrize(

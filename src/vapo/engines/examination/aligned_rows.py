@@ -18,7 +18,7 @@ from transformers import DynamicCache
 from vapo.engines.examination.chain_reader import ReadChain, as_position_ids, continuing
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.rollout_row import lay_row, reading_row
-from vapo.engines.probes.transformers_prober import LOW_PRECISION_TOLERANCE, TOLERANCE
+from vapo.engines.tree.packing_obstacles import LOW_PRECISION_TOLERANCE, TOLERANCE
 from vapo.models.image_features import find_feature_module
 from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.types import Rollout

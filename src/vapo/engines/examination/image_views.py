@@ -12,6 +12,7 @@ from zlib import crc32
 import numpy as np
 from PIL import Image
 
+from vapo.core.image_views import blacken_patches
 from vapo.data.prompts import PLACE
 from vapo.errors import ConfigError
 from vapo.types import Sample
@@ -63,7 +64,4 @@ def _mask(image: Image.Image, masking: Masking, rng: np.random.Generator) -> Ima
     width, height = image.size
     if masking == "noise":
         return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
-    pixels = np.array(image.convert("RGB"))
-    patches = rng.random((-(-height // PATCH_PIXELS), -(-width // PATCH_PIXELS))) < MASKED_SHARE
-    pixels[patches.repeat(PATCH_PIXELS, 0).repeat(PATCH_PIXELS, 1)[:height, :width]] = 0
-    return Image.fromarray(pixels)
+    return Image.fromarray(blacken_patches(np.array(image.convert("RGB")), MASKED_SHARE, PATCH_PIXELS, rng))

@@ -14,13 +14,13 @@ import torch
 from vapo.core.packs import Part, pack_trees
 from vapo.engines.policy.inference import inference
 from vapo.engines.probes.batched_prober import BatchedProber
+from vapo.engines.tree.growth import Branch, grow_trees
 from vapo.engines.tree.packed import Question, TokenTree, make_pack, reading_tree
-from vapo.engines.tree.packing_obstacles import check_packing
+from vapo.engines.tree.packing_obstacles import find_packing_obstacle
+from vapo.errors import ModelError
 from vapo.models.image_features import ImageFeatures
-from vapo.models.images import process_images
+from vapo.models.images import ImageInputs, process_images
 from vapo.types import Probe, Rollout, Verdict
-
-PromptKey = tuple[int, tuple[int, ...]]
 
 
 class PackedProber(BatchedProber):
@@ -33,12 +33,14 @@ class PackedProber(BatchedProber):
     """
 
     def __init__(self, model: torch.nn.Module, processor: Any, **options: Any) -> None:
-        check_packing(model)
+        obstacle = find_packing_obstacle(model)
+        if obstacle is not None:
+            raise ModelError(f"{obstacle}, so it cannot be packed; use packing='off'")
         super().__init__(model, processor, **options)
 
     def score(self, probes: Sequence[Probe], keep_in_step_with: Rollout | None = None) -> list[Verdict]:
         """Return one verdict per probe, in order; see `BatchedProber.score`."""
-        trees, places = self._grow_trees(probes)
+        trees, places = self._grow(probes)
         packs = pack_trees([tree.shape for tree in trees], self._max_batch_tokens, one_tree=self._collective)
         if self._agree_on_batches is not None:
             if keep_in_step_with is None:
@@ -58,29 +60,28 @@ class PackedProber(BatchedProber):
                     p_true[number] = p
         return [Verdict(probe, p) for probe, p in zip(probes, p_true, strict=True)]
 
-    def _grow_trees(self, probes: Sequence[Probe]) -> tuple[list[TokenTree], list[list[int]]]:
+    def _grow(self, probes: Sequence[Probe]) -> tuple[list[TokenTree], list[list[int]]]:
         """Return one tree per prompt, and for each its questions' places among the probes."""
-        groups: dict[PromptKey, list[int]] = {}
+        images: dict[int, ImageInputs | None] = {}
+        asked: dict[tuple[int, tuple[int, ...], tuple[int, ...]], list[int]] = {}
         for number, probe in enumerate(probes):
-            groups.setdefault((id(probe.rollout.sample), probe.rollout.prompt_ids), []).append(number)
-        return [self._grow_tree([probes[n] for n in numbers]) for numbers in groups.values()], list(groups.values())
-
-    def _grow_tree(self, probes: Sequence[Probe]) -> TokenTree:
-        depths: dict[tuple[int, ...], int] = {}  # tokens of each chain that anybody looks back on
-        for probe in probes:
-            chain = probe.rollout.completion_ids
-            depths[chain] = max(depths.get(chain, 0), probe.anchor.index)
-        branch_of = {chain: branch for branch, chain in enumerate(depths)}
-        first = probes[0].rollout
-        return TokenTree(
-            first.prompt_ids,
-            process_images(self._processor, first.sample.images) if first.sample.images else None,
-            tuple(chain[:depth] for chain, depth in depths.items()),
-            tuple(
-                Question(branch_of[p.rollout.completion_ids], p.anchor.index, self._questions.encode(p.claim.text))
-                for p in probes
-            ),
-        )
+            own = probe.rollout
+            if id(own.sample) not in images:
+                shown = own.sample.images
+                images[id(own.sample)] = process_images(self._processor, shown) if shown else None
+            asked.setdefault((id(own.sample), own.prompt_ids, own.completion_ids), []).append(number)
+        branches = [
+            Branch(
+                prompt_ids,
+                images[sample],
+                chain[: max(probes[n].anchor.index for n in numbers)],  # as far as anybody looks back
+                [Question(0, probes[n].anchor.index, self._questions.encode(probes[n].claim.text)) for n in numbers],
+            )
+            for (sample, prompt_ids, chain), numbers in asked.items()
+        ]
+        trees, members = grow_trees(branches)
+        of_branch = list(asked.values())
+        return trees, [[place for branch in own for place in of_branch[branch]] for own in members]
 
     def _score_pack(
         self, trees: Sequence[TokenTree], parts: Sequence[Part], cache: dict[int, ImageFeatures] | None

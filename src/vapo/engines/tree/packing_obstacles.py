@@ -1,7 +1,9 @@
-"""What keeps a model from being packed exactly, found before the first forward pass and said by name."""
+"""Whether a model may be packed: what is known against it, and whether its first packed outputs are its own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +14,11 @@ from vapo.models.image_features import find_feature_module
 EXACT_LAYERS = {"full_attention", "sliding_attention"}
 OUTPUT_SCALES = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling")
 """Options by which a family changes logits behind its output layer; only the model's own forward applies them."""
+
+TOLERANCE = 1e-3
+"""By which float32 log-probabilities, in nats, and P(true) may differ; orders of summation make 1e-6 to 1e-5."""
+LOW_PRECISION_TOLERANCE = 0.1
+"""The same in bfloat16, where two orders of summation differ by about 0.01 nats on average over tokens."""
 
 
 def find_packing_obstacle(model: torch.nn.Module) -> str | None:
@@ -37,8 +44,69 @@ def find_packing_obstacle(model: torch.nn.Module) -> str | None:
     return None
 
 
-def check_packing(model: Any) -> None:
-    """Raise ModelError where `find_packing_obstacle` finds one."""
-    obstacle = find_packing_obstacle(model)
-    if obstacle is not None:
-        raise ModelError(f"{obstacle}, so it cannot be packed exactly; use packing='off'")
+class PackingCheck:
+    """Decide whether a model's passes are packed: nothing is known against it, and a first look finds no difference.
+
+    Args:
+        model: the model.
+        required: raise where it cannot be packed exactly, instead of leaving packing off.
+        obstacle: what else is known against it.
+        autocast: makes the context in which the model is called.
+        agree: given a number, returns the greatest that any process gave; None where there is one process.
+        tell: is told in a sentence why packing is off.
+
+    Raises:
+        ModelError: packing is required and cannot be had.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        *,
+        required: bool,
+        obstacle: str | None = None,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        agree: Callable[[int], int] | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self.is_on = True
+        self._model = model
+        self._required = required
+        self._autocast = autocast
+        self._agree = agree
+        self._tell = tell
+        self._compared = False
+        obstacle = find_packing_obstacle(model) or obstacle
+        if obstacle is not None:
+            self._turn_off(obstacle)
+
+    def compare_once(self, what: str, compare: Callable[[], float]) -> bool:
+        """Compare at the first call, and return whether packing is on; processes call it together.
+
+        Args:
+            what: is compared, for the message.
+            compare: returns how far packed outputs are from those of plain rows.
+
+        Raises:
+            ModelError: they differ, and packing is required.
+        """
+        if self.is_on and not self._compared:
+            self._compared = True
+            difference = compare()
+            differs = not difference <= (TOLERANCE if self.is_exact() else LOW_PRECISION_TOLERANCE)
+            if differs if self._agree is None else self._agree(int(differs)):
+                self._turn_off(f"packed {what} differ from the model's own by {difference:.2g}")
+        return self.is_on
+
+    def is_exact(self) -> bool:
+        """Return whether the model computes in float32, where two orders of summation hardly differ."""
+        with self._autocast():
+            low = any(map(torch.is_autocast_enabled, ("cpu", "cuda")))
+        return not low and next(self._model.parameters()).dtype == torch.float32
+
+    def _turn_off(self, obstacle: str) -> None:
+        if self._required:
+            raise ModelError(f"packing='require' cannot be had: {obstacle}; use packing='off'")
+        self.is_on = False
+        if self._tell is not None:
+            self._tell(obstacle)

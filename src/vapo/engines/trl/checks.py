@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sized
 from typing import Any
 
+from vapo.algorithms.algorithm import Needs
 from vapo.engines.trl.config import VAPOConfig
 from vapo.errors import ConfigError, DataError
 
@@ -31,13 +31,13 @@ def check_arguments(args: Any, train_dataset: Any, *, environments: bool = False
     _check_one_rollout(args, train_dataset)
 
 
-def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], *, probing: bool) -> None:
+def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], needs: Needs) -> None:
     """Refuse rollouts of several turns where probes or dynamic sampling need single turns.
 
     Args:
         args: of the run.
         given: what the trainer was given, by TRL's names.
-        probing: whether the algorithm probes.
+        needs: of the algorithm.
 
     Raises:
         ConfigError: it names what cannot be had.
@@ -45,10 +45,15 @@ def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], *, probing: bool)
     several_turns = [name for name in ("tools", "environment_factory", "rollout_func") if given.get(name)]
     if not several_turns:
         return
-    if probing:
+    if needs.claims:
         raise ConfigError(
             f"{several_turns[0]} cannot be combined with probes, which need TRL's own single-turn rollouts; leave it "
             "out, or set algorithm='grpo'"
+        )
+    if needs.second_view is not None or needs.sampled_images:
+        raise ConfigError(
+            f"{several_turns[0]} cannot be combined with an algorithm that puts other images in the place of a "
+            "prompt's, which needs TRL's own single-turn rollouts; leave it out"
         )
     if args.dynamic_sampling:
         raise ConfigError(
@@ -67,25 +72,3 @@ def _check_one_rollout(args: VAPOConfig, train_dataset: Any) -> None:
             f"(generation_batch_size={args.generation_batch_size} / num_generations={args.num_generations}), so not "
             "a single step could be made; lower generation_batch_size, or use more rows"
         )
-
-
-def read_accuracy(accuracy: float, name: str, *, required: bool) -> float:
-    """Return what the gate reads of a reward: an accuracy in [0, 1].
-
-    Args:
-        accuracy: what the reward function that opens the gate returned; NaN (it returned None) counts as wrong.
-        name: of that function.
-        required: whether rewards depend on it. Where they do not, a number outside [0, 1] counts as wrong.
-
-    Raises:
-        ConfigError: it is required and not in [0, 1].
-    """
-    if 0.0 <= accuracy <= 1.0:
-        return accuracy
-    if required and not math.isnan(accuracy):
-        raise ConfigError(
-            f"the reward function {name!r} opens the accuracy gate and returned {accuracy}; it must return a number "
-            "in [0, 1]; name another one with gate_reward, or let perception count without a gate: "
-            "accuracy_gate='none'"
-        )
-    return 0.0

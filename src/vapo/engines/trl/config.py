@@ -11,7 +11,7 @@ import torch
 from trl import GRPOConfig
 
 from vapo.algorithms.algorithm import Algorithm
-from vapo.algorithms.options import Bounds, check_options, make_options_class
+from vapo.algorithms.options import REMOVED, Bounds, check_options, make_options_class, option, tell_unknown
 from vapo.algorithms.registry import make_algorithm
 from vapo.algorithms.vapo import VAPO
 from vapo.api.redaction import redact_settings
@@ -47,12 +47,10 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         default=None,
         metadata={"help": "Options of a method of your own, by name; as JSON on a command line."},
     )
-    preset: Literal["paper", "released"] | None = field(
-        default=None,
-        metadata={
-            "help": "Fills the options left at None: 'paper' as published, 'released' with the arithmetic of the "
-            "authors' code (its bugs mended)."
-        },
+    preset: Literal["paper", "released"] | None = option(
+        None,
+        "Fills the options left at None: 'paper' as published, 'released' with the arithmetic of the "
+        "authors' code (its bugs mended).",
     )
     gate_reward: str | None = field(
         default=None,
@@ -62,16 +60,12 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         default=None,
         metadata={"help": "Replace prompts whose completions are all right or all wrong by further prompts."},
     )
-    max_refills: int = field(
-        default=4, metadata={"help": "Rounds of further prompts that dynamic_sampling draws for one batch."}
-    )
-    update_batch_size: int | None = field(
-        default=None,
-        metadata={
-            "help": "Completions in one update, over all processes; sets gradient_accumulation_steps by their number. "
-            "Together with generation_batch_size, the completions of one rollout, it makes a run the same on "
-            "any number of GPUs."
-        },
+    update_batch_size: int | None = option(
+        None,
+        "Completions in one update, over all processes; sets gradient_accumulation_steps by their number. "
+        "Together with generation_batch_size, the completions of one rollout, it makes a run the same on "
+        "any number of GPUs.",
+        at_least=1,
     )
     freeze_vision: bool = field(
         default=False,
@@ -80,41 +74,35 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     probe_template: str = field(
         default=PROBE_TEMPLATE, metadata={"help": "Text of a probe; {claim} stands for the claim."}
     )
-    probe_batch_tokens: int = field(
-        default=8192, metadata={"help": "Tokens in one forward pass of the prober, padding included."}
+    silent_share: float = option(
+        1.0,
+        "Share of the completions whose gate is shut that are probed all the same, for the metrics; their "
+        "probes change no reward. Below 1, probes are asked once answers are graded, in a pass of their "
+        "own.",
+        at_least=0,
+        at_most=1,
     )
-    silent_share: float = field(
-        default=1.0,
-        metadata={
-            "help": "Share of the completions whose gate is shut that are probed all the same, for the metrics; their "
-            "probes change no reward. Below 1, probes are asked once answers are graded, in a pass of their "
-            "own."
-        },
+    packing: Literal["auto", "require", "off"] = option(
+        "auto",
+        "Encode a group's prompt, pictures and chains once, for probes and update alike: where that is "
+        "exact for the model (auto), or else stop (require), or never (off: TRL's own rows, bit for bit).",
     )
-    packing: Literal["auto", "require", "off"] = field(
-        default="auto",
-        metadata={
-            "help": "Encode a group's prompt, pictures and chains once, for probes and update alike: where that is "
-            "exact for the model (auto), or else stop (require), or never (off: TRL's own rows, bit for bit)."
-        },
+    probe_backend: Literal["auto", "transformers", "vllm"] = option(
+        "auto",
+        "Who answers probes: the policy itself (transformers), or with use_vllm the engine that made the "
+        "rollouts (vllm). 'auto' asks the policy where packing lets it answer in a pass that it makes "
+        "anyway, or where the engine sleeps between rollouts, and else the engine.",
     )
-    probe_backend: Literal["auto", "transformers", "vllm"] = field(
-        default="auto",
-        metadata={
-            "help": "Who answers probes: the policy itself (transformers), or with use_vllm the engine that made the "
-            "rollouts (vllm). 'auto' asks the policy where packing lets it answer in a pass that it makes "
-            "anyway, or where the engine sleeps between rollouts, and else the engine."
-        },
+    probe_seed: int | None = option(
+        None,
+        "Seed of anchors and claims; default: the run's seed.",
+        at_least=0,
     )
-    probe_seed: int | None = field(
-        default=None, metadata={"help": "Seed of anchors and claims; default: the run's seed."}
-    )
-    own_claims_steps: int = field(
-        default=0,
-        metadata={
-            "help": "Let the policy write the claims itself, and anew when they are so many steps old (B.15 of the "
-            "paper); rows about which it writes none keep those of the data. 0: only those of the data."
-        },
+    own_claims_steps: int = option(
+        0,
+        "Let the policy write the claims itself, and anew when they are so many steps old (B.15 of the "
+        "paper); rows about which it writes none keep those of the data. 0: only those of the data.",
+        at_least=0,
     )
     # None until __post_init__, which fills in the preset's value or TRL's; never None behind it.
     beta: float | None = field(  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -133,10 +121,16 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         metadata={"help": "Multiply the KL penalty by the probability ratio, as TRL does; the presets do not."},
     )
 
+    def __new__(cls, *_: Any, **given: Any) -> VAPOConfig:
+        """Refuse options that there were once, by saying what happens now."""
+        for name in given:
+            if name in REMOVED:
+                raise ConfigError(f"VAPOConfig has no option {name!r}{tell_unknown(name, ())}; leave it out")
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         self.report_to = "none" if self.report_to is None else self.report_to
-        check_options(self, VAPO)
-        check_options(self, bounds=BOUNDS)
+        check_options(self, BOUNDS_OF_TRL)
         check_probe_template(self.probe_template)
         self._check_sampling()
         self._fill_from_preset()
@@ -252,19 +246,14 @@ def count_processes() -> int:
 
 
 TRL_FIELDS_OF_PRESETS = ("beta", "epsilon", "epsilon_high", "loss_type", "use_bias_correction_kl")
-BOUNDS: dict[str, Bounds] = {
-    **dict.fromkeys(("preset", "packing", "probe_backend"), (None, None)),
-    **dict.fromkeys(("max_refills", "own_claims_steps", "probe_seed"), (0, None)),
-    **dict.fromkeys(("probe_batch_tokens", "update_batch_size"), (1, None)),
-    "silent_share": (0, 1),
-    # Of TRL, which fails below them in a way that names none.
+BOUNDS_OF_TRL: dict[str, Bounds] = {
     **dict.fromkeys(("dataloader_num_workers", "learning_rate", "seed"), (0, None)),
     **dict.fromkeys(("per_device_train_batch_size", "per_device_eval_batch_size"), (1, None)),
     **dict.fromkeys(("gradient_accumulation_steps", "num_iterations", "steps_per_generation"), (1, None)),
     **dict.fromkeys(("generation_batch_size", "max_completion_length"), (1, None)),
     "num_generations": (2, None),
 }
-"""Bounds of options that are not the method's own, and the names of those that take listed values."""
+"""Bounds of TRL's own options, which fails below them in a way that names none."""
 
 DYNAMIC_SAMPLING_LOSSES = ("dapo", "cispo", "vespo", "grpo", "dr_grpo")
 """Losses whose denominator can be made to count kept completions alone."""

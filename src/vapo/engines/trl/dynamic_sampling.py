@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,31 @@ import torch
 from accelerate.utils import gather
 from datasets import IterableDataset
 from trl import GRPOTrainer
-from trl.data_utils import prepare_multimodal_messages
 
 from vapo.core.advantages import informative_groups
+from vapo.engines.trl.other_images import OtherImages, write_prompts
+from vapo.engines.trl.rollout_batch import count_rollouts
 from vapo.engines.trl.rows import list_images
 from vapo.errors import ConfigError
 
 REFILL_DRAWS = 2
+MAX_REFILLS = 4
+"""Rounds of further prompts for one batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refilled:
+    """A batch that was rolled out.
+
+    Attributes:
+        rows: those that are trained on.
+        generated: what TRL's `_generate` returned for them.
+        kept: for each row, whether its group teaches something; the others could not be replaced.
+    """
+
+    rows: list[dict[str, Any]]
+    generated: tuple[Any, ...]
+    kept: list[bool]
 
 
 class InformativeRollouts:
@@ -33,9 +52,9 @@ class InformativeRollouts:
 
     Args:
         trainer: rolls out.
+        images: what it samples from.
         gate: the reward function that tells accuracy.
         prepare: makes a row of the data set ready to be rolled out.
-        rollout_number: says how many rollouts were made before.
 
     Raises:
         ConfigError: the data, the reward function or the loss cannot be had with it.
@@ -44,10 +63,10 @@ class InformativeRollouts:
     def __init__(
         self,
         trainer: GRPOTrainer,
+        images: OtherImages,
         *,
         gate: Any,
         prepare: Callable[[dict[str, Any]], dict[str, Any]],
-        rollout_number: Callable[[], int],
     ) -> None:
         if isinstance(trainer.train_dataset, IterableDataset):
             raise ConfigError("dynamic_sampling needs a data set with random access; streaming has none")
@@ -60,30 +79,23 @@ class InformativeRollouts:
                 f"dynamic_sampling with loss_type={args.loss_type!r} would also scale the entropy bonus; use "
                 "loss_type='dapo' or no entropy bonus"
             )
-        self.ready: tuple[Any, ...] | None = None
         self._trainer: Any = trainer
         self._gate = gate
         self._prepare = prepare
-        self._rollout_number = rollout_number
-        self._kept: list[bool] = []
+        self._images = images
 
-    def take(self) -> tuple[Any, ...]:
-        """Hand over the rollouts that `roll_out` prepared, once."""
-        ready, self.ready = self.ready, None
-        assert ready is not None
-        return ready
-
-    def roll_out(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the rows to train on, with their rollouts made and kept for `take`."""
+    def roll_out(self, inputs: list[dict[str, Any]]) -> Refilled:
+        """Roll out rows, and others in the place of those that teach nothing."""
         rows = list(inputs)
-        outputs = self._generate(rows)
+        outputs = self._generate(rows, range(len(rows)))
         accuracies = self._grade(rows, outputs)
         open_groups = self._find_uninformative(accuracies)
         dropped, rounds = len(open_groups), 0
-        while open_groups and rounds < self._trainer.args.max_refills:
+        while open_groups and rounds < MAX_REFILLS:
             places = self._local_places(open_groups)
             new_rows = self._draw_rows(open_groups, rounds)
-            new_outputs = self._generate([new_rows[place] for place in self._pad(places)])
+            padded = self._pad(places)
+            new_outputs = self._generate([new_rows[place] for place in padded], padded)
             new_accuracies = self._grade([new_rows[place] for place in places], new_outputs)
             candidates = list(accuracies)
             for number, place in enumerate(places):
@@ -98,19 +110,18 @@ class InformativeRollouts:
             open_groups = [group for group in open_groups if group in still_open]
             dropped += len(open_groups)
             rounds += 1
-        self._kept = [self._group_of(place) not in open_groups for place in range(len(rows))]
-        self.ready = outputs
+        kept = [self._group_of(place) not in open_groups for place in range(len(rows))]
         num_groups = len(rows) * self._trainer.accelerator.num_processes // self._trainer.num_generations
         metrics = self._trainer._metrics["train"]
         metrics["dynamic_sampling/dropped_groups"].append(float(dropped))
         metrics["dynamic_sampling/refill_rounds"].append(float(rounds))
         metrics["dynamic_sampling/unfilled_share"].append(len(open_groups) / num_groups)
-        return rows
+        return Refilled(rows, outputs, kept)
 
-    def leave_out_dropped(self, output: dict[str, Any]) -> dict[str, Any]:
+    def leave_out_dropped(self, output: dict[str, Any], kept_rows: Sequence[bool]) -> dict[str, Any]:
         """Take groups that could not be replaced out of the loss: advantage, tokens and denominator."""
         device = output["completion_mask"].device
-        kept = torch.tensor(self._kept, device=device)
+        kept = torch.tensor(kept_rows, device=device)
         everyone: Any = gather(kept)
         if bool(everyone.all()):
             return output
@@ -123,9 +134,10 @@ class InformativeRollouts:
             output["loss_scale"] = everyone.numel() / everyone.sum().clamp(min=1)
         return output
 
-    def _generate(self, rows: list[dict[str, Any]]) -> tuple[Any, ...]:
-        prompts = [prepare_multimodal_messages(row["prompt"], images=list_images(row)) for row in rows]
-        outputs = self._trainer._generate(prompts)
+    def _generate(self, rows: list[dict[str, Any]], places: Sequence[int]) -> tuple[Any, ...]:
+        prompts = write_prompts(rows, [list_images(row) for row in rows])
+        numbers = [self._first_place() + place for place in places]
+        outputs = self._images.roll_out(self._trainer._generate, prompts, rows, numbers)
         return tuple(list(column) if isinstance(column, list) else column for column in outputs)
 
     def _grade(self, rows: list[dict[str, Any]], outputs: tuple[Any, ...]) -> list[float]:
@@ -172,7 +184,7 @@ class InformativeRollouts:
     def _draw_rows(self, groups: list[int], round_number: int) -> dict[int, dict[str, Any]]:
         """Return a further prompt's row for every local place; all processes draw the same prompts for the groups."""
         trainer = self._trainer
-        rng = np.random.default_rng([trainer.args.seed, REFILL_DRAWS, self._rollout_number(), round_number])
+        rng = np.random.default_rng([trainer.args.seed, REFILL_DRAWS, count_rollouts(trainer), round_number])
         data: Any = trainer.train_dataset
         size = len(data)
         numbers = rng.choice(size, size=len(groups), replace=len(groups) > size)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import yaml
 from trl import ModelConfig, TrlParser, get_peft_config
 
+from vapo.algorithms.options import tell_unknown
 from vapo.data.columns import DEFAULT_COLUMNS, Columns
 from vapo.data.pictures import MAX_PIXELS
 from vapo.engines.recipes import open_recipe
@@ -20,7 +21,7 @@ from vapo.engines.trl.config import VAPOConfig
 from vapo.engines.trl.launch import LaunchOptions
 from vapo.engines.trl.option_values import OptionValues
 from vapo.engines.trl.run_file import check_run_file
-from vapo.errors import ConfigError, tell_nearest
+from vapo.errors import ConfigError
 
 EXAMPLE = """\
 example:
@@ -180,7 +181,7 @@ def _read_file(path: Path, known: Sequence[str]) -> dict[str, Any]:
         raise ConfigError(f"{path} must hold options as 'name: value' lines")
     for name in config:
         if name != "env" and name not in known:
-            raise ConfigError(f"{path}: unknown option {name!r}{tell_nearest(str(name), known)}")
+            raise ConfigError(f"{path}: unknown option {name!r}{tell_unknown(str(name), known)}")
     check_run_file(path, config)
     return config
 
@@ -190,7 +191,7 @@ def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
         name = argument[2:].split("=")[0].replace("-", "_")
         negated = name.removeprefix("no_")
         if argument.startswith("--") and name not in ("config", "help", *known) and negated not in known:
-            raise ConfigError(f"unknown option {argument!r}{tell_nearest(name, known)}")
+            raise ConfigError(f"unknown option {argument!r}{tell_unknown(name, known)}")
 
 
 class _KeepExample(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):

@@ -12,23 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate.utils import gather
 from torch.nn.utils.rnn import pad_sequence
 from trl import GRPOTrainer
 
 from vapo.engines.policy.inference import inference
+from vapo.engines.tree.growth import Branch, grow_trees
 from vapo.engines.tree.packed import Question, TokenTree
 from vapo.engines.tree.packed_scores import score_trees
-from vapo.engines.tree.packing_obstacles import find_packing_obstacle
+from vapo.engines.tree.packing_obstacles import PackingCheck
 from vapo.engines.trl.batches import Row, take_apart
-from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module, told_images_per_row
 from vapo.models.questions import AnswerTokens
-
-TOLERANCE = 1e-3
-"""Nats by which a float32 log-probability may differ at most; two orders of summation differ by 1e-6 to 1e-5."""
-LOW_PRECISION_TOLERANCE = 0.1
-"""The same in bfloat16, on average over tokens; there two orders of summation differ by about 0.01."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +62,24 @@ class TreePacking:
         collective: bool,
     ) -> None:
         self._trainer: Any = trainer
-        self._required = required
         self._agree_on_passes = agree_on_passes
         self._collective = collective
-        self._compared = False
-        self.is_on = True
-        obstacle = find_packing_obstacle(self._trainer.model) or _find_obstacle_in_run(trainer)
-        if obstacle is not None:
-            self._turn_off(obstacle)
-        else:
-            trainer.accelerator.print("packing: prompts, pictures and chains are encoded once per group")
+        say = trainer.accelerator.print
+        self._check = PackingCheck(
+            self._trainer.model,
+            required=required,
+            obstacle=_find_obstacle_in_run(trainer),
+            autocast=lambda: self._trainer.accelerator.autocast(),
+            agree=agree_on_passes,
+            tell=lambda obstacle: say(f"packing: off, every completion is encoded as a row of its own: {obstacle}"),
+        )
+        if self.is_on:
+            say("packing: prompts, pictures and chains are encoded once per group")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether batches are scored as trees."""
+        return self._check.is_on
 
     def score(
         self,
@@ -110,14 +112,11 @@ class TreePacking:
             ModelError: packing is required and the model's packed outputs are not its own.
         """
         rows = take_apart(self._trainer, model, input_ids, attention_mask, logits_to_keep, **images)
-        trees, members = grow_trees(rows, questions or [()] * len(rows))
+        trees, members = grow_trees(find_branches(rows, questions or [()] * len(rows)))
         token_type_name = rows[0].token_type_name
-        if not self._compared:
-            self._compared = True
-            difference = self._compare(model, rows[members[0][0]], rows[members[0][-1]])
-            if not difference <= self._tolerance():
-                self._turn_off(f"packed log-probabilities differ from the model's own by {difference:.2g} nats")
-                return None
+        first, last = rows[members[0][0]], rows[members[0][-1]]
+        if not self._check.compare_once("log-probabilities", lambda: self._compare(model, first, last)):
+            return None
         budget = None if batch_size is None or torch.is_grad_enabled() else batch_size * input_ids.shape[1]
         with self._trainer.accelerator.autocast():
             scores = score_trees(
@@ -140,10 +139,10 @@ class TreePacking:
         )
 
     def _compare(self, model: torch.nn.Module, first: Row, second: Row) -> float:
-        """Return how far two packed rows are from the same rows on their own, over all processes."""
+        """Return how far two packed rows, which show the same prompt, are from the same rows on their own."""
         module = find_feature_module(model)
         with inference(model), self._trainer.accelerator.autocast():  # dropout would tell any two passes apart
-            (tree,), _ = grow_trees([first, second], [(), ()])  # both show the same prompt
+            (tree,), _ = grow_trees(find_branches([first, second], [(), ()]))
             (own,) = score_trees(model, [tree], token_type_name=first.token_type_name)
             differences: list[torch.Tensor] = []
             for row, packed in zip((first, second), own.log_probs, strict=True):
@@ -153,54 +152,20 @@ class TreePacking:
         values = torch.cat(differences)
         if not len(values):
             return 0.0
-        everyone: Any = gather((values.max() if self._is_exact() else values.mean())[None])
-        return float(everyone.max())
-
-    def _is_exact(self) -> bool:
-        return self._trainer.model.dtype == torch.float32 and self._trainer.accelerator.mixed_precision == "no"
-
-    def _tolerance(self) -> float:
-        return TOLERANCE if self._is_exact() else LOW_PRECISION_TOLERANCE
-
-    def _turn_off(self, obstacle: str) -> None:
-        if self._required:
-            raise ModelError(f"packing='require' cannot be had: {obstacle}; use packing='off'")
-        self.is_on = False
-        self._trainer.accelerator.print(f"packing: off, every completion is encoded as a row of its own: {obstacle}")
+        return float(values.max() if self._check.is_exact() else values.mean())
 
 
-def grow_trees(
-    rows: Sequence[Row], questions: Sequence[Sequence[Question]]
-) -> tuple[list[TokenTree], list[list[int]]]:
-    """Return trees of the rows that show the same prompt and pictures, and which rows are their completions.
-
-    Args:
-        rows: any number; rows that differ in one token of the prompt or in one pixel never share a tree.
-        questions: for each row, what to ask along its completion; the trees' `completion` numbers are filled in.
-    """
-    members: list[list[int]] = []
-    by_prompt: dict[tuple[int, ...], list[int]] = {}
-    for number, row in enumerate(rows):
-        alike = [t for t in by_prompt.setdefault(row.prompt_ids, []) if rows[members[t][0]].shows_same(row)]
-        if alike:
-            members[alike[0]].append(number)
-        else:
-            by_prompt[row.prompt_ids].append(len(members))
-            members.append([number])
-    trees = [
-        TokenTree(
-            rows[numbers[0]].prompt_ids,
-            rows[numbers[0]].images,
-            tuple(rows[number].completion_ids for number in numbers),
-            tuple(
-                Question(branch, question.anchor, question.ids)
-                for branch, number in enumerate(numbers)
-                for question in questions[number]
-            ),
-        )
-        for numbers in members
-    ]
-    return trees, members
+def find_branches(rows: Sequence[Row], questions: Sequence[Sequence[Question]]) -> list[Branch]:
+    """Return rows as branches; rows that differ in one token of the prompt or in one pixel never share a tree."""
+    seen: dict[tuple[int, ...], list[Row]] = {}
+    branches: list[Branch] = []
+    for row, own in zip(rows, questions, strict=True):
+        others = seen.setdefault(row.prompt_ids, [])
+        alike = next((other for other in others if other.shows_same(row)), row)
+        if alike is row:
+            others.append(row)
+        branches.append(Branch(row.prompt_ids, alike.images, row.completion_ids, own))
+    return branches
 
 
 def _answers_of(branch: int, tree: TokenTree, p_true: Sequence[float]) -> list[float]:

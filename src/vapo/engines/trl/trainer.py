@@ -11,7 +11,6 @@ import copy
 import inspect
 import logging
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +20,21 @@ from transformers import PreTrainedModel, ProcessorMixin
 from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
-from vapo.core.grading import ends_in_open_thinking
 from vapo.engines.probes.perception_log import PerceptionLog
 from vapo.engines.probes.prober import Prober
 from vapo.engines.probes.transformers_prober import TransformersProber
-from vapo.engines.trl.aggregation import Batch, aggregate, check_loss_type
 from vapo.engines.trl.batches import groups_kept_together
 from vapo.engines.trl.cached_rows import cache_rows
-from vapo.engines.trl.checks import check_arguments, check_rollouts, read_accuracy
+from vapo.engines.trl.checks import check_arguments, check_rollouts
 from vapo.engines.trl.config import VAPOConfig
 from vapo.engines.trl.data_checks import check_data
 from vapo.engines.trl.dynamic_sampling import InformativeRollouts
+from vapo.engines.trl.other_images import OtherImages
 from vapo.engines.trl.own_claims import OwnClaims
 from vapo.engines.trl.packing import BatchScores, TreePacking
-from vapo.engines.trl.rewards import accuracy_reward, format_reward, opened_format_reward
-from vapo.engines.trl.rollout_batch import PlaceInRun, RolloutBatch
+from vapo.engines.trl.reward_columns import RewardColumns, adopt_think_format
+from vapo.engines.trl.rewards import accuracy_reward, format_reward
+from vapo.engines.trl.rollout_batch import PlaceInRun, RolloutBatch, find_progress
 from vapo.engines.trl.rows import SampleReader, keep_text_plain
 from vapo.engines.trl.saves import SavesBetweenRollouts
 from vapo.engines.trl.sharding import (
@@ -43,7 +42,14 @@ from vapo.engines.trl.sharding import (
     optimizer_without_idle_weights,
     reference_sharded_like_policy,
 )
-from vapo.engines.trl.vllm_rollouts import check_vllm, make_vllm_prober, mend_rollouts, never_sample, probes_on_vllm
+from vapo.engines.trl.token_credit import TokenCredit
+from vapo.engines.trl.vllm_rollouts import (
+    check_vllm,
+    make_vllm_prober,
+    mend_rollouts,
+    never_sample_vision_tokens,
+    probes_on_vllm,
+)
 from vapo.errors import ConfigError, ModelError
 from vapo.models.image_features import (
     features_like_embeddings,
@@ -53,9 +59,8 @@ from vapo.models.image_features import (
 )
 from vapo.models.plain_text import make_neutraliser
 from vapo.models.questions import ClaimQuestions
-from vapo.models.think_tags import check_think_tags
-from vapo.models.vision_tokens import correct_token_types, find_image_token_id, find_vision_token_ids
-from vapo.types import TokenScores
+from vapo.models.replaced_method import replaced_method
+from vapo.models.vision_tokens import correct_token_types, find_image_token_id
 from vapo.versions import tell_untested
 
 if TYPE_CHECKING:
@@ -93,8 +98,6 @@ class VAPOTrainer(GRPOTrainer):
     num_generations: int
     num_generations_eval: int
 
-    # What TRL's methods meet where a trainer is made without `__init__`, as its tests do.
-    _informative: InformativeRollouts | None = None
     _batch: RolloutBatch | None = None  # that is being generated, scored and rewarded
 
     _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
@@ -131,9 +134,7 @@ class VAPOTrainer(GRPOTrainer):
                 f"algorithm is a {type(self.algorithm).__name__}; derive it from vapo.algorithms.algorithm.Algorithm"
             )
         needs = self.algorithm.needs
-        if needs.token_loss:
-            check_loss_type(str(args.loss_type))
-        check_rollouts(args, options, probing=needs.claims)
+        check_rollouts(args, options, needs)
         options["args"] = args = copy.copy(args)  # the caller may use it again
         if reward_funcs is None and not owns_data:
             options["reward_funcs"] = [accuracy_reward, format_reward]
@@ -144,7 +145,6 @@ class VAPOTrainer(GRPOTrainer):
         sample_reader = SampleReader(require_claims=needs.claims, require_answers=graded)
         check_data(sample_reader, train_dataset, eval_dataset)
         options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
-        probing = needs.claims
         with reference_sharded_like_policy():
             super().__init__(**options)
         self.add_callback(SavesBetweenRollouts(args))
@@ -158,81 +158,69 @@ class VAPOTrainer(GRPOTrainer):
         if self.is_fsdp_enabled:
             name_layers_to_shard(self.accelerator.state.fsdp_plugin, self.model)
         self._neutralise = make_neutraliser(self.processing_class)
-        self._adopt_think_format()
-        self._gate_column = self._find_gate_column(args.gate_reward)
-        self._bonus_column = self._add_bonus_column() if needs.bonus else None
-        self._never_sample_vision_tokens()
+        adopt_think_format(self, self._tokenizer)
+        normalised = args.multi_objective_aggregation == "normalize_then_sum"
+        bonus_weight = (args.perception_weight if normalised else 1.0) if needs.bonus else None
+        self._columns = RewardColumns(self, gate=args.gate_reward, bonus_weight=bonus_weight)
+        never_sample_vision_tokens(self, self._tokenizer)
         if args.use_vllm:
             mend_rollouts(self.vllm_generation, self.model.config.image_token_id)
         self._log_of_perception = PerceptionLog(
             self._log_metric, self._log_completion_extra, self.algorithm.max_probes
         )
-        self._informative = self._make_informative() if args.dynamic_sampling else None
+        self._images = OtherImages(self, self.algorithm)
+        self._informative = None
+        if args.dynamic_sampling:
+            gate = self.reward_funcs[self._columns.gate]
+            self._informative = InformativeRollouts(self, self._images, gate=gate, prepare=self.with_plain_text)
+        self._token_credit = TokenCredit(self, self.algorithm)
         self._packing = self._make_packing() if args.packing != "off" else None
-        self.prober: Prober | None = self._make_prober() if probing else None
-        self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if probing else None
-        self._own_claims = self._make_own_claims() if probing and args.own_claims_steps else None
+        self.prober: Prober | None = self._make_prober() if needs.claims else None
+        self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if needs.claims else None
+        self._own_claims = self._make_own_claims() if needs.claims and args.own_claims_steps else None
         self._sample_reader = sample_reader
         self._update_scores: BatchScores | None = None  # of the forward pass of an update
         self._probe_seconds = 0.0
 
     # Rollouts ---------------------------------------------------------------------------------------------------
 
-    def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
-        if self._informative is not None and self._informative.ready is not None:
-            generated = self._informative.take()
-        elif self.rollout_func is not None:
-            generated = super()._generate(prompts)
-        else:
-            with features_like_embeddings(find_feature_module(self.model)):
-                generated = super()._generate(prompts)
-        if self._batch is not None:
-            self._batch.generated = generated
-        return generated
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        with features_like_embeddings(find_feature_module(self.model)):
+            return super()._generate_single_turn(*args, **kwargs)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = [self.with_plain_text(row) for row in inputs]
-        refilled = self._informative if self.model.training else None
-        if refilled is not None:
-            inputs = refilled.roll_out(inputs)
-        if self._own_claims is not None and self.model.training:
-            inputs = self._own_claims.renew(inputs)
-        along = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
-        self._batch = RolloutBatch(inputs, self._find_place(len(inputs)), asks_while_scoring=along)
-        output = super()._generate_and_score_completions(inputs)
-        self._batch = None
-        if self.algorithm.needs.token_weights:
-            output["advantages"] = self._weigh_tokens(output)
-        return output if refilled is None else refilled.leave_out_dropped(output)
-
-    def _find_place(self, num_rows: int) -> PlaceInRun:
         training = self.model.training
-        return PlaceInRun(
-            seed=self.args.probe_seed,
-            training=training,
-            number=self.rollout_number() if training else self.state.global_step,
-            first=self.accelerator.process_index * num_rows,
-            group_size=self.num_generations if training else self.num_generations_eval,
-        )
+        refilled = self._informative.roll_out(inputs) if self._informative is not None and training else None
+        inputs = inputs if refilled is None else refilled.rows
+        if self._own_claims is not None and training:
+            inputs = self._own_claims.renew(inputs)
+        batch = self._begin_batch(inputs)
+        if refilled is not None:
+            batch.generated, batch.kept = refilled.generated, refilled.kept
+        roll_out = self._generate
 
-    def _weigh_tokens(self, output: dict[str, Any]) -> torch.Tensor:
-        """Return advantages of each token, shape (B, T), from those of the responses."""
-        ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
-        mask_BT = output["completion_mask"]
-        method = GRPOTrainer._get_per_token_logps_and_entropies
-        images = {name: output[name] for name in inspect.signature(method).parameters if name in output}
-        with torch.no_grad():
-            log_probs, entropies, _ = self._get_per_token_logps_and_entropies(
-                self.model,
-                ids,
-                torch.cat([output["prompt_mask"], mask_BT], dim=1),
-                mask_BT.shape[1],
-                batch_size=self.args.per_device_train_batch_size,
-                compute_entropy=True,
-                **images,
-            )
-        weights_BT = ask_tokens(self.algorithm.token_weights, BatchScores(log_probs, entropies, []), mask_BT, 1.0)
-        return output["advantages"].unsqueeze(1) * weights_BT
+        def generate(prompts: list[Any]) -> tuple[Any, ...]:
+            if batch.generated is None:
+                batch.generated = self._images.roll_out(roll_out, prompts, inputs, batch.place.first)
+            return batch.generated
+
+        self._batch = batch
+        with replaced_method(self, "_generate", generate):
+            output = super()._generate_and_score_completions(inputs)
+        self._batch = None
+        self._images.add_second_view(output, inputs, batch.place)
+        self._token_credit.weigh_advantages(output)
+        if self._informative is not None and batch.kept is not None:
+            return self._informative.leave_out_dropped(output, batch.kept)
+        return output
+
+    def _begin_batch(self, rows: list[dict[str, Any]]) -> RolloutBatch:
+        along = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
+        place = PlaceInRun.of(self, len(rows))
+        return RolloutBatch(
+            rows, place, self.algorithm, self._sample_reader, self._tokenizer, asks_while_scoring=along
+        )
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         if self._packing is None or not self._packing.is_on:
@@ -289,17 +277,16 @@ class VAPOTrainer(GRPOTrainer):
         if self._batch is None or not self._batch.take_scoring_pass():
             return self._packing.score(model, *args, batch_size=batch_size, **images)
         assert self._questions is not None
-        drawn = self._batch.draw_probes(self.algorithm, self._sample_reader, self._tokenizer)
         scores = self._packing.score(
             model,
             *args,
             batch_size=batch_size,
-            questions=drawn.questions(self._questions),
+            questions=self._batch.questions(self._questions),
             answer_tokens=self._questions.answer_tokens,
             **images,
         )
         if scores is not None:
-            drawn.take_answers(scores.p_true)
+            self._batch.take_answers(scores.p_true)
         return scores
 
     def with_plain_text(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -312,20 +299,9 @@ class VAPOTrainer(GRPOTrainer):
         """Return TRL's loss and the algorithm's, over kept completions alone where dynamic sampling dropped some."""
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         scores, self._update_scores = self._update_scores, None
-        if self.algorithm.needs.token_loss:
-            assert scores is not None
-            loss = loss + self._find_token_loss(scores, inputs)
+        loss = self._token_credit.add_to_loss(loss, model, scores, inputs)
+        self._update_scores = None  # of a second view
         return loss * inputs["loss_scale"] if "loss_scale" in inputs else loss
-
-    def _find_token_loss(self, scores: BatchScores, inputs: dict[str, Any]) -> torch.Tensor:
-        mask_BT = inputs["completion_mask"] * inputs.get("tool_mask", 1)
-        steps = self.current_gradient_accumulation_steps if self.model.training else 1.0
-        num_tokens = inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes
-        if self.model.training:  # TRL counts the tokens of a whole rollout, which serves several updates
-            num_tokens = num_tokens * steps / self.args.steps_per_generation
-        batch = Batch(int(self.args.max_completion_length), steps, num_tokens)
-        values_BT = ask_tokens(self.algorithm.token_loss, scores, inputs["completion_mask"], 0.0)
-        return aggregate(values_BT, mask_BT, self.loss_type, batch)
 
     # Rewards ----------------------------------------------------------------------------------------------------
 
@@ -337,51 +313,19 @@ class VAPOTrainer(GRPOTrainer):
         completion_ids_list: list[list[int]],
     ) -> torch.Tensor:
         rewards_NF = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        if self.prober is None:
+        needs = self.algorithm.needs
+        if not needs.claims and not needs.bonus:
             return rewards_NF
         started = time.perf_counter()
         assert self._batch is not None
-        drawn = self._batch.draw_probes(self.algorithm, self._sample_reader, self._tokenizer)
         first = self.accelerator.process_index * len(prompts)
-        own_NF = rewards_NF[first : first + len(prompts)]
-        accuracies = [self._read_accuracy(accuracy) for accuracy in own_NF[:, self._gate_column].tolist()]
-        scored = drawn.reward(self.prober, accuracies, self._training_progress(), self.args.silent_share)
+        accuracies = self._columns.read_accuracies(rewards_NF[first : first + len(prompts)], required=needs.accuracy)
+        scored = self._batch.reward(self.prober, accuracies, find_progress(self), self.args.silent_share)
         self._probe_seconds += time.perf_counter() - started
-        self._log_of_perception.add(scored, tables=self.log_completions)
-        if self._bonus_column is not None:
-            bonuses_N: Any = gather(torch.tensor([own.reward.bonus for own in scored], device=rewards_NF.device))
-            # Where no function of the user's scored a completion, TRL leaves it out of its group.
-            rewards_NF[:, self._bonus_column] = bonuses_N.masked_fill(rewards_NF.isnan().all(dim=1), torch.nan)
+        if self.prober is not None:
+            self._log_of_perception.add(scored, tables=self.log_completions)
+        self._columns.put_bonuses(rewards_NF, [own.reward.bonus for own in scored])
         return rewards_NF
-
-    def _read_accuracy(self, accuracy: float) -> float:
-        name = self.reward_func_names[self._gate_column]
-        return read_accuracy(accuracy, name, required=self.algorithm.needs.accuracy)
-
-    def _add_bonus_column(self) -> int:
-        """Add the perception reward behind the user's own, as TRL does with an environment's; return its place.
-
-        TRL's options are counted before: weights and processing classes are those of the user's functions.
-        """
-        normalised = self.args.multi_objective_aggregation == "normalize_then_sum"
-        weight = self.args.perception_weight if normalised else 1.0
-        self.reward_funcs = [*self.reward_funcs, perception_bonus]
-        self.reward_func_names = [*self.reward_func_names, perception_bonus.__name__]
-        self.reward_processing_classes = [*self.reward_processing_classes, None]
-        self.reward_weights = torch.cat([self.reward_weights, torch.tensor([weight])])
-        return len(self.reward_funcs) - 1
-
-    def rollout_number(self) -> int:
-        """Return how many rollouts the run has made before: a resumed one counts on from its checkpoint.
-
-        The number is the same on any number of processes, which share a rollout's completions.
-        """
-        accumulation = self.args.gradient_accumulation_steps
-        micro_step = self.state.global_step * accumulation + self._step % accumulation
-        return micro_step // (self.args.steps_per_generation * self.num_iterations)
-
-    def _training_progress(self) -> float:
-        return min(self.state.global_step / self.state.max_steps, 1.0) if self.state.max_steps > 0 else 0.0
 
     # Set-up -----------------------------------------------------------------------------------------------------
 
@@ -416,14 +360,6 @@ class VAPOTrainer(GRPOTrainer):
             assert self.state.best_model_checkpoint is not None
             self._load_from_checkpoint(self.state.best_model_checkpoint)
 
-    def _make_informative(self) -> InformativeRollouts:
-        return InformativeRollouts(
-            self,
-            gate=self.reward_funcs[self._gate_column],
-            prepare=self.with_plain_text,
-            rollout_number=self.rollout_number,
-        )
-
     def _make_own_claims(self) -> OwnClaims:
         return OwnClaims(
             self,
@@ -448,7 +384,6 @@ class VAPOTrainer(GRPOTrainer):
             self.processing_class,
             packing=self.args.packing,
             template=self.args.probe_template,
-            max_batch_tokens=self.args.probe_batch_tokens,
             autocast=lambda: self.accelerator.autocast(),
             agree_on_batches=self._most_batches if self.accelerator.num_processes > 1 else None,
             collective=self._forward_is_collective(),
@@ -460,55 +395,3 @@ class VAPOTrainer(GRPOTrainer):
     def _most_batches(self, own: int) -> int:
         everyone: Any = gather(torch.tensor([own], device=self.accelerator.device))
         return int(everyone.max())
-
-    def _find_gate_column(self, name: str | None) -> int:
-        names = self.reward_func_names
-        if name is not None and name not in names:
-            raise ConfigError(f"gate_reward={name!r} is none of the reward functions ({', '.join(names)})")
-        return names.index(name) if name is not None else 0
-
-    def _adopt_think_format(self) -> None:
-        """Use the format reward that fits a chat template whose generation prompt already opens <think>."""
-        if format_reward in self.reward_funcs:
-            check_think_tags(self._tokenizer, ", or pass reward functions of your own")
-        probe = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
-        options: Any = self.chat_template_kwargs
-        rendered = self.processing_class.apply_chat_template(
-            probe, add_generation_prompt=True, tokenize=False, **options
-        )
-        if ends_in_open_thinking(rendered):
-            self.reward_funcs = [opened_format_reward if f is format_reward else f for f in self.reward_funcs]
-
-    def _never_sample_vision_tokens(self) -> None:
-        ids = set(find_vision_token_ids(self.model.config, self._tokenizer))
-        if self.use_vllm:
-            never_sample(self.vllm_generation, sorted(ids))
-            return
-        ids |= set(self.generation_kwargs.get("suppress_tokens") or [])
-        self.generation_kwargs["suppress_tokens"] = sorted(ids)
-        self.generation_config.suppress_tokens = sorted(ids)
-
-
-def ask_tokens(
-    ask: Callable[[TokenScores], torch.Tensor | None], scores: BatchScores, mask_BT: torch.Tensor, otherwise: float
-) -> torch.Tensor:
-    """Return what an algorithm says of each token; shape (B, T).
-
-    Args:
-        ask: its method, which is given one response at a time.
-        scores: of B responses.
-        mask_BT: 1 where a response has a token; responses begin on the left.
-        otherwise: stands on padding, and where it says nothing.
-    """
-    rows: list[torch.Tensor] = []
-    for row, length in enumerate(mask_BT.sum(1).tolist()):
-        entropies = None if scores.entropies is None else scores.entropies[row, :length]
-        values = ask(TokenScores(scores.log_probs[row, :length], entropies)) if length else None
-        kept = torch.full_like(scores.log_probs[row], otherwise)
-        rows.append(kept if values is None else torch.cat([values, kept[length:]]))
-    return torch.stack(rows)
-
-
-def perception_bonus(completions: Sequence[Any], **_: Any) -> list[None]:
-    """Hold the place of the perception reward; the trainer fills it in once accuracies are known."""
-    return [None] * len(completions)

@@ -21,6 +21,7 @@ from vapo.engines.vllm.local import EngineRanks, LocalEngine
 from vapo.engines.vllm.pads import check_same_prompt, check_vllm_family, make_vllm_prompt
 from vapo.engines.vllm.prober import ImagePrompt, VLLMProber
 from vapo.errors import ConfigError
+from vapo.models.vision_tokens import find_vision_token_ids
 
 NEVER = -100.0
 """Logit bias of a token that is not to be sampled; it travels as JSON, which has no infinity."""
@@ -91,6 +92,17 @@ def never_sample(generation: Any, token_ids: Sequence[int]) -> None:
     bias: dict[int, float] = generation.generation_kwargs.get("logit_bias") or {}
     bias = {**bias, **dict.fromkeys(token_ids, NEVER)}
     generation.generation_kwargs = {**generation.generation_kwargs, "logit_bias": bias}
+
+
+def never_sample_vision_tokens(trainer: Any, tokenizer: Any) -> None:
+    """Keep a trainer's rollouts, wherever they are made, from holding tokens that stand for pictures."""
+    ids = set(find_vision_token_ids(trainer.model.config, tokenizer))
+    if trainer.use_vllm:
+        never_sample(trainer.vllm_generation, sorted(ids))
+        return
+    ids |= set(trainer.generation_kwargs.get("suppress_tokens") or [])
+    trainer.generation_kwargs["suppress_tokens"] = sorted(ids)
+    trainer.generation_config.suppress_tokens = sorted(ids)
 
 
 def mend_rollouts(generation: Any, image_token_id: int) -> None:

@@ -32,9 +32,9 @@ PROBE_ROOM = 128
 OF_TRL = {
     "use_cpu", "bf16", "fp16", "use_vllm", "vllm_mode", "vllm_max_model_length", "vllm_server_base_url",
     "vllm_server_host", "vllm_server_port", "vllm_server_timeout", "vllm_group_port", "vllm_enable_sleep_mode",
-    "vllm_importance_sampling_correction", "packing", "probe_batch_tokens", "probe_backend", "logging_steps",
+    "vllm_importance_sampling_correction", "packing", "probe_backend", "logging_steps",
     "logging_strategy", "log_completions", "num_completions_to_print", "disable_tqdm", "run_name",
-    "gradient_accumulation_steps", "steps_per_generation", "save_strategy", "max_refills", "dataloader_num_workers",
+    "gradient_accumulation_steps", "steps_per_generation", "save_strategy", "dataloader_num_workers",
     "ddp_timeout", "fsdp", "fsdp_config", "deepspeed", "gradient_checkpointing_kwargs", "per_device_eval_batch_size",
     "num_generations_eval", "attn_implementation",
 }

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from vapo.algorithms.algorithm import Algorithm
-from vapo.algorithms.options import check_options, make_options_class
+from vapo.algorithms.options import check_options, make_options_class, tell_unknown
 from vapo.algorithms.registry import make_algorithm
 from vapo.algorithms.vapo import VAPO
-from vapo.errors import ConfigError, tell_nearest
+from vapo.errors import ConfigError
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
 
 AGENT_NAME = "vapo"
@@ -38,8 +38,7 @@ class LoopSettings(_VAPOOptions):
     validation_probes: bool = False
 
     def __post_init__(self) -> None:
-        check_options(self, VAPO)
-        check_options(self, bounds={"silent_share": (0, 1)})
+        check_options(self, {"silent_share": (0, 1)})
         if self.probe_timeout <= 0:
             raise ConfigError(f"probe_timeout must be more than 0 seconds, but is {self.probe_timeout}")
         check_probe_template(self.probe_template)
@@ -52,6 +51,11 @@ class LoopSettings(_VAPOOptions):
             raise ConfigError(
                 f"algorithm {self.algorithm!r} weighs or adds to the loss of single tokens, which a plug-in of verl "
                 "cannot; train it with `vapo train`"
+            )
+        if needs.second_view is not None or needs.sampled_images:
+            raise ConfigError(
+                f"algorithm {self.algorithm!r} needs a second view of the image, or other images to sample from, and "
+                "a plug-in of verl has neither; train it with `vapo train`"
             )
         return algorithm
 
@@ -69,5 +73,5 @@ def read_settings(given: Mapping[str, Any]) -> LoopSettings:
     known = [field.name for field in fields(LoopSettings)]
     for name in given:
         if name not in known:
-            raise ConfigError(f"the agent loop {AGENT_NAME!r} has no setting {name!r}{tell_nearest(name, known)}")
+            raise ConfigError(f"the agent loop {AGENT_NAME!r} has no setting {name!r}{tell_unknown(name, known)}")
     return LoopSettings(**given)
