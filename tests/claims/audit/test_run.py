@@ -16,8 +16,8 @@ import pytest
 from engines.openai_stub import CHAT, Reply, refuse, run_stub, say
 from PIL import Image
 
-from vapo.api.refusals import ServerError
-from vapo.claims.asking.server import ModelServer
+from vapo.api.client import ModelClient
+from vapo.api.server_errors import ServerError
 from vapo.claims.audit.questions import choose_questions
 from vapo.claims.audit.run import AuditSettings, AuditTally, audit_claims
 from vapo.claims.store.audits import Audit, read_audit_cost, read_audits
@@ -67,7 +67,7 @@ def is_said_to_be_true(body: Any) -> bool:
 
 
 def audit(store: Store, url: str, *names: str, **settings: Any) -> AuditTally:
-    server = ModelServer(
+    server = ModelClient(
         url, "tiny", max_retries=settings.pop("max_retries", 8), concurrency=settings.pop("concurrency", 4)
     )
     questions = choose_questions(list(names) or ["label"])

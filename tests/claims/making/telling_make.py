@@ -10,20 +10,20 @@ import os
 import sys
 from typing import Any
 
-from vapo.claims.asking.server import ModelServer
+from vapo.api.client import ModelClient
 from vapo.cli import main
 
 
 def tell_answers(file: int) -> None:
     """Make servers tell the digest of each answer."""
-    ask = ModelServer.ask
+    ask = ModelClient.ask
 
-    async def ask_and_tell(self: ModelServer, *args: Any) -> Any:
+    async def ask_and_tell(self: ModelClient, *args: Any) -> Any:
         answer = await ask(self, *args)
         os.write(file, hashlib.sha256(answer.body).hexdigest().encode() + b"\n")
         return answer
 
-    ModelServer.ask = ask_and_tell
+    ModelClient.ask = ask_and_tell
 
 
 if __name__ == "__main__":

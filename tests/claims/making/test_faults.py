@@ -11,8 +11,8 @@ from claims.making.fault_proxy import ANSWER_FAULTS, LINE_FAULTS, Fault, run_pro
 from claims.making.painted_rows import paint_rows
 from engines.openai_stub import CHAT, Stub, run_stub
 
+from vapo.api.client import ModelClient
 from vapo.claims.asking.reading import read_reply
-from vapo.claims.asking.server import ModelServer
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.claims import read_claims
@@ -25,7 +25,7 @@ RATE = 0.3
 @pytest.fixture(autouse=True)
 def own_key(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-this-is-secret")
-    monkeypatch.setattr("vapo.api.waiting._FIRST_S", 0.02)
+    monkeypatch.setattr("vapo.api.retry_policy._FIRST_S", 0.02)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def stub() -> Iterator[Stub]:
 
 def check(store: Store, stub: Stub, fault: Fault, count: int) -> None:
     with run_proxy(stub.url, fault, RATE) as proxy:
-        server = ModelServer(proxy.url, concurrency=32, timeout_s=4.0 if fault == "stall" else 60.0, max_retries=30)
+        server = ModelClient(proxy.url, concurrency=32, timeout_s=4.0 if fault == "stall" else 60.0, max_retries=30)
         tally = make_claims(paint_rows(count), store, server, MakingSettings(tries=30))
     assert RATE / 3 < proxy.spoilt / proxy.requests < RATE * 3, "the proxy spoils about as much as it should"
     bodies = [bytes(body) for (body,) in store.read("SELECT body FROM answers")]

@@ -17,9 +17,9 @@ from claims.making.claim_writer import answer, say_claims, write_claims
 from claims.making.painted_rows import PaintedRow, paint_rows
 from engines.openai_stub import CHAT, Reply, Stub, refuse, run_stub, say
 
+from vapo.api.client import ModelClient
 from vapo.api.prices import Prices
-from vapo.api.refusals import ServerError
-from vapo.claims.asking.server import ModelServer
+from vapo.api.server_errors import ServerError
 from vapo.claims.making.budget import Budget
 from vapo.claims.making.ending import INTERRUPTED
 from vapo.claims.making.make import make_claims
@@ -49,7 +49,7 @@ def stub() -> Iterator[Stub]:
 def make(store: Store, stub: Stub, rows: Any, *, server: dict[str, Any] | None = None, **options: Any) -> Tally:
     callbacks = {name: options.pop(name) for name in ("on_progress", "on_notice", "embedder") if name in options}
     with_defaults = {"concurrency": 4, "timeout_s": 5.0, "max_retries": 3, **(server or {})}
-    return make_claims(rows, store, ModelServer(stub.url, **with_defaults), MakingSettings(**options), **callbacks)
+    return make_claims(rows, store, ModelClient(stub.url, **with_defaults), MakingSettings(**options), **callbacks)
 
 
 def labels(store: Store, subject: int) -> Counter[bool]:

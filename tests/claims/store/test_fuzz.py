@@ -22,7 +22,7 @@ from vapo.claims.quality.quality import format_quality, measure_quality
 from vapo.claims.review.session import ReviewSession
 from vapo.claims.store.audits import Audit, AuditCost, add_audit
 from vapo.claims.store.marks import Mark, add_mark
-from vapo.claims.store.requests import Question, RawAnswer, add_answer, list_requests, open_request, read_answer
+from vapo.claims.store.requests import Question, Response, add_answer, list_requests, open_request, read_answer
 from vapo.claims.store.store import Store
 from vapo.claims.store.subjects import StoredImage, list_subjects
 from vapo.claims.store.workers import free_dead_workers, register_worker, take_subject
@@ -47,7 +47,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
         read_in(store, [ClaimRow("rows.jsonl", f"row-{n}", (kept,), claims, ("me", "you")) for n in range(3)])
         with store.writing():
             request = open_request(store, 1, Question("Tell.", "1", 1, 1, "gpt", "http://x", {"seed": 0}))
-            add_answer(store, request.id, RawAnswer(b"{}", 1.0, "stop", 3, 4, 0.5))
+            add_answer(store, request.id, Response(b"{}", 1.0, "stop", 3, 4, 0.5))
         add_audit(store, Audit(1, "judge", "label", True, 0.9), b"yes", AuditCost(1, 1, 0.0))
         add_mark(store, Mark(2, "ann", "wrong", "It is green.", True))
         worker = register_worker(store)

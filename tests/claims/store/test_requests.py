@@ -5,7 +5,7 @@ import pytest
 from vapo.claims.store.claims import NewClaim, add_claims, find_claim, read_claims
 from vapo.claims.store.requests import (
     Question,
-    RawAnswer,
+    Response,
     add_answer,
     list_requests,
     mark_request,
@@ -19,7 +19,7 @@ from vapo.claims.store.workers import dismiss_worker, register_worker
 from vapo.types import Claim
 
 QUESTION = Question("Look.", "v1", 10, 10, "model", "http://localhost", {"temperature": 0, "seed": 7})
-ANSWER = RawAnswer(b'{"choices": [\xff', 0.5, "stop", 100, 10, 0.25)
+ANSWER = Response(b'{"choices": [\xff', 0.5, "stop", 100, 10, 0.25)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def ask(store: Store, subject: int):
         return open_request(store, subject, QUESTION)
 
 
-def answer(store: Store, request: int, given: RawAnswer = ANSWER) -> bool:
+def answer(store: Store, request: int, given: Response = ANSWER) -> bool:
     with store.writing():
         return add_answer(store, request, given)
 
@@ -43,7 +43,7 @@ def test_answers_are_kept_byte_for_byte_and_once(store: Store, subject: int):
     assert (request.attempt, request.state, request.num_true) == (1, "asked", 10)
     assert read_answer(store, request.id) is None
     assert answer(store, request.id)
-    assert not answer(store, request.id, RawAnswer(b"late", 1, "stop", 1, 1, 1))
+    assert not answer(store, request.id, Response(b"late", 1, "stop", 1, 1, 1))
     assert read_answer(store, request.id) == ANSWER and list_requests(store, subject)[0].state == "answered"
     mark_request(store, request.id, "read", "no JSON")
     assert [(found.state, found.trouble) for found in list_requests(store, subject)] == [("read", "no JSON")]

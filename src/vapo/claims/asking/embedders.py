@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from vapo.claims.asking.server import ModelServer
+from vapo.api.client import ModelClient
 from vapo.errors import ModelError
 
 
@@ -19,7 +19,7 @@ class ServerEmbedder:
         model: the name of its embedding model.
     """
 
-    def __init__(self, server: ModelServer, model: str) -> None:
+    def __init__(self, server: ModelClient, model: str) -> None:
         self._server = server
         self._model = model
 

@@ -14,8 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from vapo.api.refusals import ServerError
-from vapo.api.replies import (
+from vapo.api.responses import (
     clean_text,
     open_completion,
     read_content,
@@ -23,6 +22,7 @@ from vapo.api.replies import (
     read_reasoning,
     take_message,
 )
+from vapo.api.server_errors import ServerError
 from vapo.core.grading import take_answer_part
 from vapo.types import Claim
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vapo.api.refusals import ServerError
-from vapo.api.replies import list_tokens, open_completion, read_content, read_logprobs, take_message
+from vapo.api.responses import list_tokens, open_completion, read_content, read_logprobs, take_message
+from vapo.api.server_errors import ServerError
 from vapo.claims.filters.special_tokens import break_special_tokens
 from vapo.errors import ConfigError
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from vapo.api.refusals import ServerError
-from vapo.claims.asking.server import ModelServer
+from vapo.api.client import ModelClient
+from vapo.api.server_errors import ServerError
 from vapo.claims.audit.questions import QUESTIONS, AuditQuestion, read_verdict, write_probe, write_turn
 from vapo.claims.making.ending import INTERRUPTED, Ending, ended_by_user, run_interruptibly
 from vapo.claims.sampling import sample_subjects
@@ -106,7 +106,7 @@ class _Case(NamedTuple):
 
 def audit_claims(
     store: Store,
-    auditor: ModelServer,
+    auditor: ModelClient,
     settings: AuditSettings = AuditSettings(),
     *,
     on_progress: Callable[[int, int], None] | None = None,
@@ -150,7 +150,7 @@ class _Auditing:
     def __init__(
         self,
         store: Store,
-        auditor: ModelServer,
+        auditor: ModelClient,
         settings: AuditSettings,
         ending: Ending,
         on_progress: Callable[[int, int], None] | None,
@@ -177,7 +177,7 @@ class _Auditing:
         kept = {claim.id for _, claims in sample for claim in claims}
         self._tally.before = sum(len(claims & kept) for claims in answered.values())
         cases = self._list_cases(sample, answered)
-        await asyncio.gather(*(self._work(cases) for _ in range(self._auditor.pace.most)))
+        await asyncio.gather(*(self._work(cases) for _ in range(self._auditor.limiter.max_concurrent)))
         self._tally.ended = self._ending.why
         return self._tally
 

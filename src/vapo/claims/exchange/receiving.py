@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from vapo.claims.asking.pictures import MAX_PIXELS, encode_picture
+from vapo.api.images import MAX_PIXELS
 from vapo.claims.exchange.rows import ClaimRow
-from vapo.claims.store.subjects import StoredImage
+from vapo.claims.store.subjects import StoredImage, encode_stored_image
 from vapo.types import Claim
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def receive_rows(rows: Iterable[ReadRow], maker: str, max_pixels: int = MAX_PIXE
             pairs = zip(row.image_names, row.images, row.contents, strict=True)
             images = tuple(_keep_picture(name, image, content) for name, image, content in pairs)
         else:
-            images = tuple(encode_picture(image, max_pixels) for image in row.images)
+            images = tuple(encode_stored_image(image, max_pixels) for image in row.images)
         makers = tuple(row.makers) or (maker,) * len(row.claims)
         yield ClaimRow(row.source, row.name, images, tuple(row.claims), makers)
 
@@ -61,4 +61,4 @@ def _keep_picture(name: str, image: Image, content: bytes) -> StoredImage:
     for beginning, media_type in _MEDIA_TYPES.items():
         if content.startswith(beginning):
             return StoredImage(name, image.width, image.height, media_type, content)
-    return replace(encode_picture(image), name=name)  # somebody has saved it in another format
+    return replace(encode_stored_image(image), name=name)  # somebody has saved it in another format

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vapo.api.prices import Prices
-from vapo.claims.store.requests import RawAnswer
+from vapo.api.responses import Response
 from vapo.claims.store.spending import read_reserved, read_spending, reserve
 from vapo.claims.store.store import Store
 from vapo.claims.store.subjects import StoredImage
@@ -125,7 +125,7 @@ class Purse:
             )
         self._prompt_tokens = max(self._prompt_tokens, prompt_tokens / num_images)
 
-    def charge(self, answer: RawAnswer, reservation: Reservation) -> RawAnswer:
+    def charge(self, answer: Response, reservation: Reservation) -> Response:
         """Return an answer as it counts: one whose tokens the server forgot to count cost as much as it could."""
         if not reservation.tokens or answer.prompt_tokens > 0:
             return answer

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vapo.claims.asking.pace import Pace
+from vapo.api.rate_limiter import RateLimiter
 from vapo.claims.making.budget import Budget, Purse
 from vapo.claims.making.tally import INTERRUPTED
 from vapo.claims.store.store import StoreError
@@ -31,7 +31,7 @@ class Ending:
         pace: of the requests; closed when the end is near, so that those that wait for their turn are not sent.
     """
 
-    def __init__(self, store: Path, budget: Budget | None = None, pace: Pace | None = None) -> None:
+    def __init__(self, store: Path, budget: Budget | None = None, pace: RateLimiter | None = None) -> None:
         self.why = ""
         self.error: BaseException | None = None
         self._pace = pace

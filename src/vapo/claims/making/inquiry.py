@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vapo.api.refusals import ServerError
-from vapo.claims.asking.pace import PaceClosedError
+from vapo.api.rate_limiter import LimiterClosedError
+from vapo.api.server_errors import ServerError
 from vapo.claims.asking.reading import read_reply
 from vapo.claims.filters.likeness import Embedder, compare_by
 from vapo.claims.filters.sifting import sift
@@ -22,7 +22,7 @@ from vapo.claims.making.witness import Witness
 from vapo.claims.store.claims import add_claims
 from vapo.claims.store.requests import (
     Question,
-    RawAnswer,
+    Response,
     StoredRequest,
     add_answer,
     mark_request,
@@ -102,7 +102,7 @@ class Inquiry:
                 )
                 if not await self._ask(subject, standing, question, images):
                     return Outcome("untouched", self._ending.why)
-        except PaceClosedError:  # while it waited for its turn
+        except LimiterClosedError:  # while it waited for its turn
             return Outcome("untouched", self._ending.why)
         except ServerError as error:
             if not error.may_pass:
@@ -145,7 +145,7 @@ class Inquiry:
         self._purse.learn(prompt_tokens, len(images))
         return True
 
-    async def _read(self, request: StoredRequest, standing: Standing, answer: RawAnswer) -> None:
+    async def _read(self, request: StoredRequest, standing: Standing, answer: Response) -> None:
         """Keep or reject the claims of an answer."""
         reading = read_reply(answer.body)
         pool = standing.make_pool(self._settings.per_image)

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from vapo.claims.asking.pictures import encode_picture
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage, add_row, add_subject, find_row
+from vapo.claims.store.subjects import StoredImage, add_row, add_subject, encode_stored_image, find_row
 from vapo.errors import DataError
 
 if TYPE_CHECKING:
@@ -110,4 +109,4 @@ class Intake:
         return found
 
     def _encode(self, row: Row) -> tuple[StoredImage, ...]:
-        return tuple(encode_picture(image, self._max_pixels) for image in row.open())
+        return tuple(encode_stored_image(image, self._max_pixels) for image in row.open())

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Generator, Iterable, Sized
 from contextlib import contextmanager, suppress
 
-from vapo.api.refusals import ServerError
+from vapo.api.server_errors import ServerError
 from vapo.claims.filters.likeness import Embedder
 from vapo.claims.making.budget import Purse
 from vapo.claims.making.ending import Ending, ended_by_user, run_interruptibly
@@ -72,7 +72,7 @@ def make_claims(
     """
 
     async def run() -> Tally:
-        ending = Ending(store.path, settings.budget, witness.pace)
+        ending = Ending(store.path, settings.budget, witness.limiter)
         tally = Tally(total=len(rows) if isinstance(rows, Sized) else None)
         with ended_by_user(ending, on_notice):
             async with witness:
@@ -89,7 +89,7 @@ def make_claims(
                     inquiry = Inquiry(store, worker, witness, settings, purse, ending, tally, embedder)
                     intake = Intake(rows, store, settings.max_pixels)
                     await _Making(store, worker, inquiry, intake, ending, tally, on_progress).run(
-                        witness.pace.most, settings.max_failures
+                        witness.limiter.max_concurrent, settings.max_failures
                     )
         if ending.error is not None:
             raise ending.error

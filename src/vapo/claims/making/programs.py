@@ -14,7 +14,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from vapo.claims.asking.pictures import encode_picture
 from vapo.claims.filters.sifting import sift
 from vapo.claims.making.intake import Row
 from vapo.claims.making.settings import MakingSettings
@@ -22,7 +21,7 @@ from vapo.claims.making.standing import Outcome, read_standing
 from vapo.claims.making.tally import Tally
 from vapo.claims.store.claims import add_claims
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import add_row, add_subject, find_row
+from vapo.claims.store.subjects import add_row, add_subject, encode_stored_image, find_row
 from vapo.errors import ConfigError, DataError
 from vapo.types import Claim
 
@@ -123,7 +122,7 @@ def _ask(store: Store, row: WholeRow, program: Program, name: str, settings: Mak
     except DataError as error:
         return Outcome("unreadable", str(error))
     claims = _run(program, row, pictures)
-    images = [encode_picture(picture, settings.max_pixels) for picture in pictures]
+    images = [encode_stored_image(picture, settings.max_pixels) for picture in pictures]
     with store.writing():
         subject = add_subject(store, images)
         add_row(store, row.source, row.name, row.stamp, subject)

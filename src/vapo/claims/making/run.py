@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from vapo.api.client import ModelClient
 from vapo.api.prices import Prices
 from vapo.claims.asking.embedders import LocalEmbedder, ServerEmbedder
-from vapo.claims.asking.server import ModelServer
 from vapo.claims.filters.likeness import Embedder
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.programs import WholeRow, load_program, make_claims_by_program
@@ -42,7 +42,7 @@ def make_as_told(
         program: a function; see `load_program`.
         witness: a model in this process.
         prices: US dollars for a million tokens, read and written.
-        concurrency, timeout_s: see `ModelServer`.
+        concurrency, timeout_s: see `ModelClient`.
         embeddings: an embedding model of the server.
         local_embeddings: one of sentence-transformers.
 
@@ -62,7 +62,7 @@ def make_as_told(
     embedder: Embedder | None = LocalEmbedder(local_embeddings) if local_embeddings is not None else None
     if base_url is not None:
         priced = Prices(*prices) if prices is not None else None
-        witness = server = ModelServer(base_url, model, concurrency=concurrency, prices=priced, timeout_s=timeout_s)
+        witness = server = ModelClient(base_url, model, concurrency=concurrency, prices=priced, timeout_s=timeout_s)
         if embeddings is not None:
             embedder = ServerEmbedder(server, embeddings)
     assert witness is not None

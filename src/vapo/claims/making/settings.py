@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
+from vapo.api.images import MAX_PIXELS
 from vapo.claims.asking.instruction import Order
-from vapo.claims.asking.pictures import MAX_PIXELS
 from vapo.claims.filters.objections import FilterSettings
 from vapo.claims.making.budget import Budget
 from vapo.errors import ConfigError

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from vapo.api.responses import Response
 from vapo.claims.store.claims import NewClaim
-from vapo.claims.store.requests import RawAnswer
 
 Fate = Literal["full", "short", "unanswered", "unreadable", "untouched"]
 """full: it has its claims. short: the tries are used up before. unanswered: the model gave no answer. unreadable: its
@@ -66,7 +66,7 @@ class Tally:
         """Since the run began."""
         return time.monotonic() - self.began
 
-    def count_answer(self, answer: RawAnswer) -> None:
+    def count_answer(self, answer: Response) -> None:
         """Count an answer that was received."""
         self.requests += 1
         self.tokens += answer.prompt_tokens + answer.completion_tokens

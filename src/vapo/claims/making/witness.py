@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
 from vapo.api.prices import Prices
-from vapo.claims.asking.pace import Pace
-from vapo.claims.store.requests import RawAnswer
+from vapo.api.rate_limiter import RateLimiter
+from vapo.api.responses import Response
 from vapo.claims.store.subjects import StoredImage
 
 
 class Witness(Protocol):
     """Answers instructions about pictures, several at a time; used as a context manager inside one event loop."""
 
-    pace: Pace
+    limiter: RateLimiter
     prices: Prices | None
     server: str
 
@@ -27,11 +27,11 @@ class Witness(Protocol):
 
     async def __aexit__(self, *_: object) -> None: ...
 
-    async def connect(self) -> None:
+    async def connect(self) -> object:
         """Check that it can be asked. Raises VapoError."""
         ...
 
-    async def ask(self, instruction: str, images: Sequence[StoredImage], options: Mapping[str, Any]) -> RawAnswer:
+    async def ask(self, instruction: str, images: Sequence[StoredImage], options: Mapping[str, Any]) -> Response:
         """Return the answer to an instruction about pictures, in the form of a chat completion.
 
         Raises:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from vapo.api.responses import Response
 from vapo.claims.store.store import ForeignStoreError, Store
 
 State = Literal["asked", "answered", "read", "failed"]
@@ -53,26 +54,6 @@ class StoredRequest:
     trouble: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class RawAnswer:
-    """An answer as it was received, and what it took.
-
-    Attributes:
-        body: the reply, byte for byte.
-        seconds: from the request to the answer, retries included.
-        finish_reason: as the server says; "" if it does not.
-        prompt_tokens, completion_tokens: as the server counts them; 0 if it does not.
-        usd: what it cost, by the server's word or the user's prices; 0 if neither is known.
-    """
-
-    body: bytes
-    seconds: float
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    usd: float
-
-
 def open_request(store: Store, subject: int, question: Question) -> StoredRequest:
     """Record that a question is about to be asked, and return it under its number; call it while writing."""
     known = store.read_one(
@@ -110,7 +91,7 @@ def open_request(store: Store, subject: int, question: Question) -> StoredReques
     )
 
 
-def add_answer(store: Store, request: int, answer: RawAnswer) -> bool:
+def add_answer(store: Store, request: int, answer: Response) -> bool:
     """Record an answer; return False if the request has one already, which is then kept. Call it while writing."""
     if store.read_one("SELECT 1 FROM answers WHERE request = ?", (request,)) is not None:
         return False
@@ -150,7 +131,7 @@ def list_requests(store: Store, subject: int) -> list[StoredRequest]:
     ]
 
 
-def read_answer(store: Store, request: int) -> RawAnswer | None:
+def read_answer(store: Store, request: int) -> Response | None:
     """Return a request's answer; None if there is none. Raises ForeignStoreError where it is not as vapo does."""
     found = store.read_one(
         "SELECT body, seconds, finish_reason, prompt_tokens, completion_tokens, usd FROM answers WHERE request = ?",
@@ -161,4 +142,4 @@ def read_answer(store: Store, request: int) -> RawAnswer | None:
     kinds = (bytes, float, str, int, int, float)
     if not all(isinstance(value, kind) for value, kind in zip(found, kinds, strict=True)):
         raise ForeignStoreError(store.path, f"the answer to its request {request} is not as vapo writes them")
-    return RawAnswer(*found)
+    return Response(*found)

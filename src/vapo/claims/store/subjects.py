@@ -6,9 +6,14 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from vapo.api.images import MAX_PIXELS, encode_image
 from vapo.claims.store.store import ForeignStoreError, Store
+from vapo.core.picture_names import name_image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _NAME = re.compile(r"[0-9a-f]{64}")  # of a file too, where images are exported
 MEDIA_TYPES = ("image/png", "image/jpeg")
@@ -31,6 +36,12 @@ class StoredImage:
     height: int
     media_type: str
     content: bytes
+
+
+def encode_stored_image(image: Image, max_pixels: int = MAX_PIXELS) -> StoredImage:
+    """Return an upright image as it is sent and kept; see `encode_image`."""
+    encoded, rgb = encode_image(image, max_pixels), image if image.mode == "RGB" else image.convert("RGB")
+    return StoredImage(name_image(rgb), image.width, image.height, encoded.media_type, encoded.content)
 
 
 @dataclass(frozen=True, slots=True)

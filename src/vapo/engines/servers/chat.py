@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vapo.api.replies import list_tokens, read_content, read_ids, take_choice, take_message
+from vapo.api.responses import list_tokens, read_content, read_ids, take_choice, take_message
 from vapo.data.prompts import PLACE
 from vapo.engines.examination.examinee import GREEDY, Sampling
 from vapo.engines.servers.connection import ServerConnection

@@ -6,8 +6,8 @@ from typing import Any
 
 from PIL.Image import new as new_image
 
-from vapo.api.refusals import ServerError
-from vapo.api.replies import take_choice
+from vapo.api.responses import take_choice
+from vapo.api.server_errors import ServerError
 from vapo.engines.examination.image_views import GREY
 from vapo.engines.policy.checkpoint import find_folder
 from vapo.engines.servers.chat import ChatEndpoint

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from vapo.api.refusals import ServerError
-from vapo.api.replies import list_tokens, read_ids, take_choice
-from vapo.api.replies import read_logprobs as read_pairs
+from vapo.api.images import encode_lossless, make_image_parts
+from vapo.api.responses import list_tokens, read_ids, take_choice
+from vapo.api.responses import read_logprobs as read_pairs
+from vapo.api.server_errors import ServerError
 from vapo.core.picture_names import name_image
 from vapo.engines.examination.examinee import GREEDY, Sampling
 from vapo.engines.examination.shown_again import STAND_INS, find_common_end
 from vapo.engines.servers.connection import ServerConnection
-from vapo.engines.servers.conversation import Message, count_turns, show_pictures, write_turn
+from vapo.engines.servers.conversation import Message, count_turns, write_turn
 from vapo.engines.servers.vllm_server import GENERATE, RENDER
 from vapo.engines.vllm.local import one_token_of
 from vapo.errors import ModelError
@@ -153,7 +154,7 @@ class TokenEndpoints:
         if by_name:
             body["features"] = {**features, "kwargs_data": None, "mm_metadata": None}
             try:
-                return take_choice(self._connection.post(GENERATE, body, patient=False))
+                return take_choice(self._connection.post(GENERATE, body, retry=False))
             except ServerError as error:
                 if error.status != 500:
                     raise  # else: evicted, or another replica answered
@@ -167,7 +168,9 @@ class TokenEndpoints:
             if names in self._kept:
                 self._kept.move_to_end(names)
                 return self._kept[names]
-        pictures = _read_pictures(self._render([{"role": "user", "content": show_pictures(images)}]))
+        pictures = _read_pictures(
+            self._render([{"role": "user", "content": make_image_parts([encode_lossless(image) for image in images])}])
+        )
         self._keep(names, pictures)
         return pictures
 

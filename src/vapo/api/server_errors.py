@@ -1,4 +1,4 @@
-"""What goes wrong with a server, told in sentences that never hold a key, whatever the server quotes."""
+"""Errors of servers, in sentences that never hold a key, whatever the server quotes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from vapo.errors import ModelError
 
 
 class ServerError(ModelError):
-    """A server could not be reached, or refused a request.
+    """A server could not be reached, or rejected a request.
 
     Attributes:
-        status: what it answered with; None if it did not answer, or not in JSON.
+        status: of its response; None if there was none, or not in JSON.
         detail: what it said.
         is_final: whether other requests would fare no better.
     """
@@ -31,12 +31,14 @@ class ServerError(ModelError):
         return not self.is_final and self.status not in (401, 402, 403, 404)
 
 
-def tell_status(status: int, body: object, *, server: str, path: str, model: str | None, attempts: int) -> ServerError:
-    """Return the error that a server's refusal is.
+def make_status_error(
+    status: int, body: object, *, server: str, path: str, model: str | None, attempts: int
+) -> ServerError:
+    """Return the error for a response with a status of 300 or more.
 
     Args:
-        status: of its answer.
-        body: of its answer.
+        status: of the response.
+        body: of the response.
         server: its URL, without password.
         path: what was asked for.
         model: the name of the model asked; None if the server chose it.
@@ -47,9 +49,9 @@ def tell_status(status: int, body: object, *, server: str, path: str, model: str
         remedy = f"check {KEY}" if read_key() else f"put the key into the environment variable {KEY}"
         return ServerError(f"{who} refuses the key ({status}); {remedy}", status)
     said = f": {detail}" if detail else ""
-    if status == 402 or _is_used_up(body):
-        spent = f"{who} takes no more requests on this account ({status}){said}; add credit to it, then go on"
-        return ServerError(spent, status, detail, is_final=True)
+    if status == 402 or _is_quota_used_up(body):
+        message = f"{who} takes no more requests on this account ({status}){said}; add credit to it, then go on"
+        return ServerError(message, status, detail, is_final=True)
     if 300 <= status < 400:
         return ServerError(
             f"{who} redirects {path} ({status}), and what is meant for it is sent nowhere else; give the URL that "
@@ -68,33 +70,33 @@ def tell_status(status: int, body: object, *, server: str, path: str, model: str
     return ServerError(f"{who} answered {path} with {status}{said}", status, detail)
 
 
-def tell_silence(server: str, path: str, timeout_s: float, attempts: int) -> ServerError:
-    """Return the error that a server's silence is."""
+def make_timeout_error(server: str, path: str, timeout_s: float, attempts: int) -> ServerError:
+    """Return the error for a request that timed out."""
     return ServerError(
         f"the server at {server} did not answer {path} within {timeout_s:g} s ({attempts} attempts); raise the "
         "time-out, or ask less at a time"
     )
 
 
-def tell_unreachable(server: str, error: BaseException) -> ServerError:
-    """Return the error that a failed connection is."""
+def make_connection_error(server: str, error: BaseException) -> ServerError:
+    """Return the error for a failed connection."""
     return ServerError(
         f"the server at {server} cannot be reached ({error.__cause__ or error}); check the URL, and that the server "
         "is running"
     )
 
 
-def tell_nonsense(server: str, path: str) -> ServerError:
-    """Return the error that an answer without JSON is."""
+def make_format_error(server: str, path: str) -> ServerError:
+    """Return the error for a response that is not JSON."""
     return ServerError(
         f"what answers {path} at {server} does not speak JSON; check that the URL is that of an OpenAI-compatible "
         "server, such as http://localhost:8000"
     )
 
 
-def _is_used_up(body: object) -> bool:
+def _is_quota_used_up(body: object) -> bool:
     """Return whether an account has nothing left, which waiting does not change."""
-    return "insufficient_quota" in _spell(body)
+    return "insufficient_quota" in _write(body)
 
 
 def find_detail(body: object) -> str:
@@ -102,10 +104,10 @@ def find_detail(body: object) -> str:
     while isinstance(body, Mapping):
         fields = cast("Mapping[str, object]", body)
         body = next((fields[key] for key in ("error", "message", "detail") if fields.get(key)), "")
-    return " ".join(_spell(body or "").split())[:500]
+    return " ".join(_write(body or "").split())[:500]
 
 
-def _spell(body: object) -> str:
+def _write(body: object) -> str:
     try:
         return str(body).encode("utf-8", "replace").decode()
     except RecursionError:

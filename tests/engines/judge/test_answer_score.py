@@ -5,7 +5,8 @@ from diagnosis.suite.made_answers import make_answer
 from engines.openai_stub import CHAT, run_stub, say
 
 from vapo.diagnosis.suite.judging import judge_answers, open_grader
-from vapo.engines.judge.grading import Case, GradingJudge, read_score
+from vapo.engines.judge.answer_score import Case, read_score
+from vapo.engines.judge.judge import Judge
 from vapo.errors import ConfigError, ModelError
 from vapo.suites.suite import PAPER
 
@@ -18,8 +19,8 @@ def stub():
         yield stub
 
 
-def open_judge(stub, tmp_path) -> GradingJudge:
-    return GradingJudge(stub.url, cache_folder=tmp_path / "cache", max_retries=0, timeout_s=0.5)
+def open_judge(stub, tmp_path) -> Judge:
+    return Judge(stub.url, cache_folder=tmp_path / "cache", max_retries=0, timeout_s=0.5)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vapo.claims.asking.pictures import encode_picture, write_message
+from vapo.api.client import make_message
+from vapo.claims.store.subjects import encode_stored_image
 from vapo.core.picture_names import name_image
 from vapo.errors import ConfigError
 
@@ -33,7 +34,7 @@ def decode(content: bytes) -> Image.Image:
     ],
 )
 def test_drawings_are_kept_without_loss_and_photographs_small(image, media_type, is_exact):
-    stored = encode_picture(image)
+    stored = encode_stored_image(image)
     assert (stored.media_type, stored.width, stored.height) == (media_type, *image.size)
     assert stored.name == name_image(image)
     decoded = decode(stored.content)
@@ -43,7 +44,7 @@ def test_drawings_are_kept_without_loss_and_photographs_small(image, media_type,
 
 @pytest.mark.parametrize(("width", "height"), [(2000, 1000), (1000, 2000), (3, 100_000), (1, 1_000_000)])
 def test_what_is_sent_has_no_more_pixels_than_the_limit_and_the_same_shape(width, height):
-    stored = encode_picture(drawing(width, height), max_pixels=10_000)
+    stored = encode_stored_image(drawing(width, height), max_pixels=10_000)
     sent = decode(stored.content)
     assert (stored.width, stored.height) == (width, height) and sent.width * sent.height <= 10_000
     if min(width, height) > 100:
@@ -52,22 +53,22 @@ def test_what_is_sent_has_no_more_pixels_than_the_limit_and_the_same_shape(width
 
 def test_the_name_does_not_depend_on_the_limit():
     image = noise(400, 300)
-    assert encode_picture(image, 1000).name == encode_picture(image).name
+    assert encode_stored_image(image, 1000).name == encode_stored_image(image).name
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
 def test_other_modes_are_converted(mode):
-    assert decode(encode_picture(noise(20, 20).convert(mode)).content).mode == "RGB"
+    assert decode(encode_stored_image(noise(20, 20).convert(mode)).content).mode == "RGB"
 
 
 def test_a_limit_of_nothing_is_refused():
     with pytest.raises(ConfigError, match="max_pixels is 0"):
-        encode_picture(drawing(2, 2), 0)
+        encode_stored_image(drawing(2, 2), 0)
 
 
 def test_the_text_stands_before_the_pictures():
-    images = [encode_picture(noise(8, 8)), encode_picture(drawing(8, 8))]
-    message = write_message("Look.", images)
+    images = [encode_stored_image(noise(8, 8)), encode_stored_image(drawing(8, 8))]
+    message = make_message("Look.", images)
     assert message["role"] == "user"
     assert [part["type"] for part in message["content"]] == ["text", "image_url", "image_url"]
     url = message["content"][2]["image_url"]["url"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vapo.api.refusals import ServerError, find_detail, tell_status
+from vapo.api.server_errors import ServerError, find_detail, make_status_error
 
 
 @pytest.mark.parametrize(
@@ -18,21 +18,21 @@ from vapo.api.refusals import ServerError, find_detail, tell_status
     ],
 )
 def test_what_may_pass(status, body, may_pass):
-    error = tell_status(status, body, server="http://host", path="/chat/completions", model="m", attempts=1)
+    error = make_status_error(status, body, server="http://host", path="/chat/completions", model="m", attempts=1)
     assert error.may_pass == may_pass and error.status == status
 
 
 def test_no_error_holds_the_key_that_a_server_quotes(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "my-own-secret")
     said = {"error": {"message": "seed: you sent Authorization: Bearer my-own-secret and Basic bXktb3duLXNlY3JldA=="}}
-    error = tell_status(400, said, server="http://host", path="/chat/completions", model="m", attempts=1)
+    error = make_status_error(400, said, server="http://host", path="/chat/completions", model="m", attempts=1)
     for text in (str(error), error.detail):
         assert "seed" in text and "secret" not in text and "bXktb3du" not in text
     assert "pw" not in str(ServerError("http://me:pw@host cannot be reached"))
 
 
 def test_a_redirect_is_told_and_not_followed():
-    error = tell_status(307, {}, server="http://host", path="/chat/completions", model="m", attempts=1)
+    error = make_status_error(307, {}, server="http://host", path="/chat/completions", model="m", attempts=1)
     assert "redirects /chat/completions (307)" in str(error) and "give the URL" in str(error)
 
 

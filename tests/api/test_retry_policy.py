@@ -6,7 +6,7 @@ from email.utils import formatdate
 
 import pytest
 
-from vapo.api.waiting import MAX_BACK_OFF_S, back_off, choose_wait, find_retry_after
+from vapo.api.retry_policy import MAX_BACK_OFF_S, back_off, choose_wait, find_retry_after
 
 
 @pytest.mark.parametrize(

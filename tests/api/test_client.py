@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from engines.openai_stub import CHAT, Reply, refuse, run_stub, say
 
+from vapo.api.client import ModelClient
 from vapo.api.prices import Prices
-from vapo.api.refusals import ServerError
-from vapo.claims.asking.server import ModelServer
+from vapo.api.server_errors import ServerError
 from vapo.claims.store.subjects import StoredImage
 from vapo.errors import ConfigError, ModelError
 
@@ -35,7 +35,7 @@ def stub():
 
 def ask(url: str, *, times: int = 1, options: dict[str, Any] | None = None, **settings: Any):
     async def run():
-        async with ModelServer(url, **settings) as server:
+        async with ModelClient(url, **settings) as server:
             await server.connect()
             return await asyncio.gather(*(server.ask("Look.", IMAGES, options or {}) for _ in range(times)))
 
@@ -107,19 +107,19 @@ def test_refusals_to_hurry_are_no_failures_but_patience_ends(stub):
     assert b"at last" in ask(stub.url, max_retries=1)[0].body
     stub.script[CHAT] = [refuse(429, "slow", **{"Retry-After": "0.05"})]
     with pytest.raises(ServerError, match=r"takes no more requests .429 after"):
-        ask(stub.url, patience_s=0.3)
+        ask(stub.url, max_throttled_s=0.3)
 
 
 def test_being_told_to_slow_down_slows_all_down(stub):
     async def run() -> tuple[float, float]:
-        async with ModelServer(stub.url, concurrency=8) as server:
+        async with ModelClient(stub.url, concurrency=8) as server:
             await server.connect()
             stub.script[CHAT] = [refuse(429, "slow", **{"Retry-After": "0.05"}), say("x")]
             await asyncio.gather(*(server.ask("Look.", IMAGES, {}) for _ in range(8)))
-            slowed = server.pace.limit
+            slowed = server.limiter.limit
             for _ in range(200):
-                server.pace.speed_up()
-            return slowed, server.pace.limit
+                server.limiter.speed_up()
+            return slowed, server.limiter.limit
 
     slowed, recovered = asyncio.run(run())
     assert 4 <= slowed < 8 and recovered == 8
@@ -207,7 +207,7 @@ def test_embeddings_come_in_the_order_of_their_texts(stub):
     stub.script["/v1/embeddings"] = [Reply({"data": entries}), Reply({"data": entries[:1]})]
 
     async def run() -> list[list[float]]:
-        async with ModelServer(stub.url, "tiny") as server:
+        async with ModelClient(stub.url, "tiny") as server:
             found = await server.embed("small", ["a", "b"])
             with pytest.raises(ServerError, match="gave 1 embeddings of 2 texts"):
                 await server.embed("small", ["a", "b"])
@@ -217,16 +217,18 @@ def test_embeddings_come_in_the_order_of_their_texts(stub):
     assert stub.asked("/v1/embeddings")[0]["input"] == ["a", "b"]
 
 
-@pytest.mark.parametrize("options", [{"timeout_s": 0}, {"max_retries": -1}, {"patience_s": -1}, {"concurrency": 0}])
+@pytest.mark.parametrize(
+    "options", [{"timeout_s": 0}, {"max_retries": -1}, {"max_throttled_s": -1}, {"concurrency": 0}]
+)
 def test_numbers_out_of_range(options):
     with pytest.raises(ConfigError, match="must be"):
-        ModelServer("http://localhost:1", **options)
+        ModelClient("http://localhost:1", **options)
 
 
 def test_without_the_openai_package(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "openai", None)
     with pytest.raises(ModelError, match=r"pip install 'vapo\[server\]'"):
-        ModelServer("http://localhost:1")
+        ModelClient("http://localhost:1")
 
 
 @pytest.mark.parametrize("part", ["head", "body"])
@@ -237,11 +239,11 @@ def test_an_answer_that_trickles_in_is_late(stub, part):
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_an_answer_that_would_fill_the_memory_is_given_up_and_the_others_go_on(stub, monkeypatch, packed):
-    monkeypatch.setattr("vapo.api.clients.MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr("vapo.api.http_client.MAX_RESPONSE_BYTES", 100_000)
     bomb = json.dumps(say("x" * 200_000).body).encode()
     bomb = Reply(gzip.compress(bomb), headers={"Content-Encoding": "gzip"}) if packed else Reply(bomb)
     stub.script[CHAT] = [bomb]
-    with pytest.raises(ServerError, match="answer has more than") as raised:
+    with pytest.raises(ServerError, match="response has more than") as raised:
         ask(stub.url)
     assert raised.value.may_pass and len(stub.asked()) == 1
 
@@ -276,10 +278,10 @@ def test_nothing_that_is_handed_on_holds_the_key(stub):
 
 @pytest.mark.parametrize("header", ["nan", "0", "-1", "1e-9"])
 def test_a_server_that_asks_for_no_wait_is_not_hammered(stub, monkeypatch, header):
-    monkeypatch.setattr("vapo.api.waiting._FIRST_S", 0.1)
+    monkeypatch.setattr("vapo.api.retry_policy._FIRST_S", 0.1)
     stub.script[CHAT] = [refuse(429, "slow", **{"Retry-After": header})]
     with pytest.raises(ServerError, match="takes no more requests"):
-        ask(stub.url, patience_s=0.5)
+        ask(stub.url, max_throttled_s=0.5)
     assert len(stub.asked()) <= 12  # a back-off of 0.05 s at least, not as fast as the line allows
 
 
@@ -287,7 +289,7 @@ def test_one_request_that_is_told_to_wait_for_a_day_stops_no_other(stub):
     stub.script[CHAT] = [refuse(429, "tomorrow", **{"Retry-After": "86400"}), say("today")]
 
     async def run():
-        async with ModelServer(stub.url, concurrency=2) as server:
+        async with ModelClient(stub.url, concurrency=2) as server:
             await server.connect()
             with pytest.raises(ServerError, match="tomorrow"):
                 await server.ask("Look.", IMAGES, {})

@@ -1,7 +1,7 @@
-"""What a chat completion holds, whatever a server sends in place of one.
+"""Read the fields of a response, whatever a server sends in place of one.
 
-What is not there is none: nothing of an answer can raise anything but a ServerError, or become a number or a text that
-a store cannot keep.
+A missing or malformed field counts as absent: nothing in a response can raise anything but a ServerError, or become a
+number or a text that a store cannot keep.
 """
 
 from __future__ import annotations
@@ -10,20 +10,42 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from vapo.api.redaction import redact
-from vapo.api.refusals import ServerError, find_detail
+from vapo.api.server_errors import ServerError, find_detail
 
 MAX_TOKENS, MAX_USD = 10**9, 1e6
-"""Of one answer; whoever counts more is not counting."""
+"""The most that one response can report; larger numbers are errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A chat completion as it was received, and what it took.
+
+    Attributes:
+        body: byte for byte.
+        seconds: from the request to the response, retries included.
+        finish_reason: as the server says; "" if it does not.
+        prompt_tokens, completion_tokens: as the server counts them; 0 if it does not.
+        usd: what it cost, by the server's word or the user's prices; 0 if neither is known.
+    """
+
+    body: bytes
+    seconds: float
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float
+
 
 _CERTAIN = 0.01  # log-probability, rounding included
 _ESCAPES = re.compile(rb"\\(?:u00|u[dD][89a-fA-F]|/)")
 
 
 def parse_json(body: bytes) -> Any:
-    """Return what JSON from a stranger says; half a character that no text can hold becomes a question mark.
+    """Return untrusted JSON as values; a lone surrogate becomes a question mark.
 
     Raises:
         ValueError: it is no JSON, or lists within lists without end.
@@ -83,9 +105,9 @@ def read_content(message: Mapping[str, Any]) -> str:
 
 
 def read_reasoning(message: Mapping[str, Any]) -> str:
-    """Return the thoughts of a message as servers hand them on apart from its text; "" if it has none."""
-    told = [message.get(name) for name in ("reasoning_content", "reasoning")]
-    return next((text for text in told if isinstance(text, str) and text), "")
+    """Return the reasoning that a server reports apart from the text; "" if it has none."""
+    fields = [message.get(name) for name in ("reasoning_content", "reasoning")]
+    return next((text for text in fields if isinstance(text, str) and text), "")
 
 
 def read_finish_reason(choice: Mapping[str, Any]) -> str:
@@ -143,17 +165,17 @@ def read_logprobs(entries: object) -> list[tuple[str, float]]:
     return [(token, logprob) for token, logprob in pairs if isinstance(token, str) and logprob <= _CERTAIN]
 
 
-def _read_count(told: object) -> int:
-    number = _read_number(told)
+def _read_count(value: object) -> int:
+    number = _read_number(value)
     return int(number) if 0 <= number <= MAX_TOKENS else 0
 
 
-def _read_number(told: object) -> float:
+def _read_number(value: object) -> float:
     """Return a number; NaN, which is on no side of any bound, for what is none or too large for one."""
-    if isinstance(told, bool) or not isinstance(told, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
     try:
-        return float(told)
+        return float(value)
     except OverflowError:
         return math.nan
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vapo.api import replies
-from vapo.api.refusals import ServerError
+from vapo.api import responses
+from vapo.api.server_errors import ServerError
 
 MALFORMED: list[Any] = [None, "hello", 3, -1.5, True, [], [1], {}, {"content": 3}, "\ud800", float("nan"), 10**400]
 
@@ -34,7 +34,7 @@ def nest(depth: int, opening: str = "[", closing: str = "]") -> bytes:
     ],
 )
 def test_tokens_are_counted_where_they_are_numbers(usage: Any, counted: tuple[int, int]):
-    assert replies.count_tokens({"usage": usage}) == counted
+    assert responses.count_tokens({"usage": usage}) == counted
 
 
 @pytest.mark.parametrize(
@@ -42,47 +42,47 @@ def test_tokens_are_counted_where_they_are_numbers(usage: Any, counted: tuple[in
     [(0.25, 0.25), (1, 1.0), (-5, 0.0), ("0.25", 0.0), (float("nan"), 0.0), (float("inf"), 0.0), (10**400, 0.0)],
 )
 def test_costs_are_read_where_they_are_numbers(cost: Any, read: float):
-    assert replies.read_cost({"usage": {"cost": cost}}) == read
+    assert responses.read_cost({"usage": {"cost": cost}}) == read
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", nest(100_000), nest(100_000, '{"a":', "}"), b"9" * 10_000])
 def test_what_is_no_json_is_a_value_error(body: bytes):
     with pytest.raises(ValueError):
-        replies.parse_json(body)
+        responses.parse_json(body)
     with pytest.raises(ServerError):
-        replies.open_completion(body)
+        responses.open_completion(body)
 
 
 def test_half_characters_and_escaped_keys_do_not_come_through(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OPENAI_API_KEY", "my-own-secret")
     body = rb'{"a": "\ud83d\ude00 \ud800", "b": ["\u006dy-own-secret"], "c": "my-own-s\u0065cret"}'
-    assert replies.parse_json(body) == {"a": "\N{GRINNING FACE} ?", "b": ["***"], "c": "***"}
+    assert responses.parse_json(body) == {"a": "\N{GRINNING FACE} ?", "b": ["***"], "c": "***"}
 
 
 @pytest.mark.parametrize("message", MALFORMED)
 def test_a_message_that_is_none_holds_no_text(message: Any):
-    assert replies.read_content(replies.take_message({"message": message})) == ""
+    assert responses.read_content(responses.take_message({"message": message})) == ""
 
 
 @pytest.mark.parametrize("listed", MALFORMED, ids=lambda value: repr(value)[:20])
 def test_lists_that_are_none_hold_nothing(listed: Any):
-    assert replies.list_tokens({"logprobs": listed}) == [] == replies.list_tokens({"logprobs": {"content": 3}})
-    assert replies.read_logprobs(listed) == [] == replies.read_logprobs([listed])
-    assert replies.read_embeddings({"data": listed}) == [] == replies.read_embeddings({"data": [listed]})
+    assert responses.list_tokens({"logprobs": listed}) == [] == responses.list_tokens({"logprobs": {"content": 3}})
+    assert responses.read_logprobs(listed) == [] == responses.read_logprobs([listed])
+    assert responses.read_embeddings({"data": listed}) == [] == responses.read_embeddings({"data": [listed]})
     with pytest.raises(ServerError, match=r"0 models \(none\)"):
-        replies.choose_model({"data": listed}, None, "http://host")
+        responses.choose_model({"data": listed}, None, "http://host")
 
 
 @pytest.mark.parametrize("listed", [None, "12", 3, {}, [1, "2"], [1.0], [True], [-1], [10**400]])
 def test_token_ids_are_whole_numbers(listed: Any):
     with pytest.raises(ServerError, match="token ids under 'token_ids'"):
-        replies.read_ids({"token_ids": listed}, "token_ids")
-    assert replies.read_ids({"token_ids": [3, 0]}, "token_ids") == (3, 0)
+        responses.read_ids({"token_ids": listed}, "token_ids")
+    assert responses.read_ids({"token_ids": [3, 0]}, "token_ids") == (3, 0)
 
 
 def test_embeddings_are_numbers_of_one_length():
     entries = [{"index": 1, "embedding": [0, 1]}, {"index": 0, "embedding": [1, 0]}, {"embedding": [1]}]
-    assert replies.read_embeddings({"data": [*entries, {"embedding": [1, "x"]}]}) == [[1, 0], [0, 1]]
+    assert responses.read_embeddings({"data": [*entries, {"embedding": [1, "x"]}]}) == [[1, 0], [0, 1]]
 
 
 json_values = st.recursive(
@@ -109,8 +109,8 @@ def read_everything(body: bytes) -> None:
     """Do all that is done with an answer; only ServerError may come of it, and nothing that a store cannot keep."""
     from vapo.claims.asking.reading import read_reply
     from vapo.claims.audit.questions import read_verdict
-    from vapo.engines.judge.grading import read_score
-    from vapo.engines.judge.question import read_category
+    from vapo.engines.judge.answer_score import read_score
+    from vapo.engines.judge.error_category import read_category
 
     for claim in read_reply(body).claims:
         claim.text.encode()
@@ -120,16 +120,16 @@ def read_everything(body: bytes) -> None:
     assert read_score(text) is None or 0 <= (read_score(text) or 0.0) <= 1
     read_category(text)
     try:
-        choice = replies.open_completion(body)
-        reply = replies.parse_json(body)
+        choice = responses.open_completion(body)
+        reply = responses.parse_json(body)
     except ServerError:
         return
-    replies.read_finish_reason(choice).encode()
-    assert all(0 <= count <= replies.MAX_TOKENS for count in replies.count_tokens(reply))
-    assert 0 <= replies.read_cost(reply) <= replies.MAX_USD
-    replies.read_embeddings(reply)
-    for entry in replies.list_tokens(choice):
-        replies.read_logprobs(entry.get("top_logprobs"))
+    responses.read_finish_reason(choice).encode()
+    assert all(0 <= count <= responses.MAX_TOKENS for count in responses.count_tokens(reply))
+    assert 0 <= responses.read_cost(reply) <= responses.MAX_USD
+    responses.read_embeddings(reply)
+    for entry in responses.list_tokens(choice):
+        responses.read_logprobs(entry.get("top_logprobs"))
 
 
 def wrap(value: Any) -> bytes:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,10 @@ from engines.openai_stub import CHAT, Reply, refuse, run_stub, say
 from engines.prober_contract import make_sample
 
 from vapo.api.prices import Prices
-from vapo.api.refusals import ServerError
+from vapo.api.server_errors import ServerError
 from vapo.engines.judge.cache import JudgeAnswer, JudgeCache, make_key
-from vapo.engines.judge.client import JudgeClient
-from vapo.engines.judge.question import CATEGORIES, read_category
+from vapo.engines.judge.error_category import CATEGORIES, read_category
+from vapo.engines.judge.judge import Judge
 from vapo.errors import ConfigError
 
 SAMPLE = make_sample("wrong")
@@ -28,9 +29,9 @@ def stub():
 
 @pytest.fixture
 def make_judge(stub, tmp_path):
-    def make(**options) -> JudgeClient:
-        defaults = {"cache_folder": tmp_path / "cache", "max_retries": 0, "timeout_s": 0.5}
-        return JudgeClient(stub.url, **{**defaults, **options})
+    def make(**options) -> Judge:
+        defaults = {"cache_folder": tmp_path / "cache", "max_retries": 0, "max_throttled_s": 0.0, "timeout_s": 0.5}
+        return Judge(stub.url, **{**defaults, **options})
 
     return make
 
@@ -62,7 +63,7 @@ def test_an_answer_is_read_leniently_and_its_category_strictly(text, category):
 
 
 def test_what_the_judge_is_shown(stub, make_judge):
-    assert make_judge().vote(SAMPLE.question, SAMPLE.answer, CHAIN, SAMPLE.images, 1) == ("perception",)
+    assert make_judge().judge(SAMPLE, CHAIN, 1) == ("perception",)
     (body,) = stub.asked()
     system, user = body["messages"]
     assert all(category in system["content"] for category in CATEGORIES)
@@ -76,7 +77,7 @@ def test_what_the_judge_is_shown(stub, make_judge):
 def test_several_votes_are_drawn_with_seeds_of_their_own(stub, make_judge):
     votes = [say(PERCEPTION), say('{"category": "logical"}'), say("nonsense"), say(PERCEPTION)]
     stub.script[CHAT] = list(votes)
-    judge = make_judge(max_concurrent=1, seed=7)
+    judge = make_judge(concurrency=1, seed=7)
     assert judge.judge(SAMPLE, CHAIN, 4) == ("perception", "logical", None, "perception")
     assert [body["seed"] for body in stub.asked()] == [7, 8, 9, 10]
     assert {body["temperature"] for body in stub.asked()} == {0.7}
@@ -95,18 +96,18 @@ def test_a_second_run_costs_nothing(stub, make_judge):
 def test_the_cache_tells_apart_what_differs(stub, make_judge, change):
     make_judge().judge(SAMPLE, CHAIN, 1)
     options = {"seed": {"seed": 1}, "max_tokens": {"max_tokens": 99}}.get(change, {})
-    question, answer, chain, images, votes = SAMPLE.question, SAMPLE.answer, CHAIN, SAMPLE.images, 1
+    sample, chain, votes = SAMPLE, CHAIN, 1
     if change == "question":
-        question = "Why?"
+        sample = replace(SAMPLE, question="Why?")
     elif change == "answer":
-        answer = "2"
+        sample = replace(SAMPLE, answer="2")
     elif change == "chain":
         chain = "No idea."
     elif change == "picture":
-        images = make_sample("another").images
+        sample = replace(SAMPLE, images=make_sample("another").images)
     elif change == "votes":
         votes = 2
-    make_judge(**options).vote(question, answer, chain, images, votes)
+    make_judge(**options).judge(sample, chain, votes)
     assert len(stub.asked()) == 1 + votes
 
 
@@ -133,7 +134,7 @@ def test_cost_is_told(make_judge):
 )
 def test_a_judge_that_does_not_answer_gives_no_vote_and_is_counted(stub, make_judge, fault, said):
     stub.script[CHAT] = [fault, say(PERCEPTION)]
-    judge = make_judge(max_concurrent=1)
+    judge = make_judge(concurrency=1)
     assert judge.judge(SAMPLE, CHAIN, 2) == (None, "perception")
     assert judge.usage.failed == 1 and said in judge.usage.last_failure
     assert "1 without an answer" in judge.tell_usage()
@@ -155,7 +156,7 @@ NOTHING_SAID = (
 def test_an_empty_answer_is_nonsense(stub, make_judge, reply):
     stub.script[CHAT] = [reply]
     judge = make_judge()
-    assert judge.vote(SAMPLE.question, SAMPLE.answer, CHAIN, SAMPLE.images, 1) == ()
+    assert judge.judge(SAMPLE, CHAIN, 1) == (None,)
     assert judge.usage.nonsense == 1
 
 
