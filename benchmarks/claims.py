@@ -26,11 +26,11 @@ from benchmarks.clock import Spread, compare
 from benchmarks.report import Report
 from benchmarks.settings import Settings
 from vapo.api.client import ModelClient, make_message
-from vapo.claims.asking.instruction import Order, write_instruction
+from vapo.claims.making.instruction import Order, write_instruction
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
+from vapo.claims.store.images import encode_stored_image
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import encode_stored_image
 
 LIBRARIES = ("openai", "pillow")
 """What the figures depend on, besides vapo."""
@@ -139,8 +139,8 @@ def fill_store(path: Path, rows: Collection[DrawnRow], url: str, concurrency: in
     """Make claims about rows, in a new store. Raises RuntimeError if not all of them got theirs."""
     with Store(path, create=True) as store:
         tally = make_claims(rows, store, ModelClient(url, "stub", concurrency=concurrency))
-    if tally.fates != {"full": len(rows)}:
-        raise RuntimeError(f"not all pictures got their claims: {dict(tally.fates)}")
+    if tally.by_status != {"full": len(rows)}:
+        raise RuntimeError(f"not all pictures got their claims: {dict(tally.by_status)}")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from engines.openai_stub import CHAT, Reply, refuse, run_stub, say
 from vapo.api.client import ModelClient
 from vapo.api.prices import Prices
 from vapo.api.server_errors import ServerError
-from vapo.claims.store.subjects import StoredImage
+from vapo.claims.store.images import StoredImage
 from vapo.errors import ConfigError, ModelError
 
 KEY = "sk-this-is-secret"

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from vapo.api.client import make_message
-from vapo.claims.store.subjects import encode_stored_image
+from vapo.claims.store.images import encode_stored_image
 from vapo.core.picture_names import name_image
 from vapo.errors import ConfigError
 

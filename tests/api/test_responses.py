@@ -107,8 +107,8 @@ bodies = st.recursive(
 
 def read_everything(body: bytes) -> None:
     """Do all that is done with an answer; only ServerError may come of it, and nothing that a store cannot keep."""
-    from vapo.claims.asking.reading import read_reply
     from vapo.claims.audit.questions import read_verdict
+    from vapo.claims.making.response_parser import read_reply
     from vapo.engines.judge.answer_score import read_score
     from vapo.engines.judge.error_category import read_category
 

@@ -61,7 +61,7 @@ def audit(options: argparse.Namespace) -> int:
         timeout_s=options.timeout,
     )
     with Store(options.store) as store:
-        tally = audit_claims(store, auditor, settings, on_progress=show_progress("auditing"), on_notice=print)
-        print(tally)
+        counts = audit_claims(store, auditor, settings, on_progress=show_progress("auditing"), on_notice=print)
+        print(counts)
         print(format_quality(measure_quality(store)))
-    return tally.status
+    return counts.exit_code

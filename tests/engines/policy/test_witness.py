@@ -12,8 +12,8 @@ from tiny_models import FAMILIES, build_tiny, save_tiny
 from vapo.api.server_errors import ServerError
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
+from vapo.claims.store.images import encode_stored_image
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import encode_stored_image
 from vapo.cli import main
 from vapo.data.shown import load_shown
 from vapo.engines.policy.checkpoint import Policy

@@ -25,7 +25,7 @@ class AuditQuestion:
         name: as it stands in stores.
         words: behind the claim.
         about_label: whether "yes" says that the claim is true.
-        with_images: whether the auditor sees the pictures.
+        with_images: whether the auditor sees the images.
     """
 
     name: str

@@ -13,7 +13,7 @@ from vapo.api.prices import Prices
 from vapo.api.rate_limiter import RateLimiter
 from vapo.api.responses import Response
 from vapo.api.server_errors import ServerError
-from vapo.claims.store.subjects import StoredImage
+from vapo.claims.store.images import StoredImage
 from vapo.data.pictures import PicturePolicy, open_picture
 from vapo.data.prompts import PLACE
 from vapo.engines.policy.checkpoint import Policy
@@ -24,7 +24,7 @@ from vapo.types import Rollout, Sample
 
 
 class PolicyWitness:
-    """Let a policy write claims about pictures; see `vapo.claims.making.witness.Witness`.
+    """Let a policy write claims about pictures; see `vapo.claims.making.requester.Witness`.
 
     Requests that wait at the same time are answered in one batch. An answer has no more room than the model's context
     leaves behind the prompt.

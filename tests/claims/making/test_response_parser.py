@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vapo.claims.asking.reading import read_claims_in, read_reply
+from vapo.claims.making.response_parser import read_claims_in, read_reply
 from vapo.types import Claim
 
 CAT, DOG = Claim("A cat sits.", True), Claim("A dog {runs}.", False)

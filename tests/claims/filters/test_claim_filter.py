@@ -1,11 +1,11 @@
-"""Among a picture's claims: no duplicate, no negation of another, not too many of a kind, and no more than asked."""
+"""Among an image's claims: no duplicate, no negation of another, not too many of a kind, and no more than asked."""
 
 from __future__ import annotations
 
 import pytest
 
-from vapo.claims.filters.objections import FilterSettings
-from vapo.claims.filters.sifting import make_pool, sift
+from vapo.claims.filters.claim_filter import filter_claims, make_pool
+from vapo.claims.filters.rules import FilterSettings
 from vapo.claims.filters.words import find_figures, reduce_words
 from vapo.types import Claim
 
@@ -15,7 +15,7 @@ SETTINGS = FilterSettings()
 def reasons(*claims: tuple[str, bool], per_image: int = 20, kept=(), **options) -> list[str | None]:
     pool = make_pool(per_image, [(Claim(text, truth), "other") for text, truth in kept])
     made = [Claim(text, truth) for text, truth in claims]
-    return [new.rejected_for for new in sift(made, pool, FilterSettings(**options))]
+    return [new.rejected_for for new in filter_claims(made, pool, FilterSettings(**options))]
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def reasons(*claims: tuple[str, bool], per_image: int = 20, kept=(), **options) 
         ("Two cats sleep.", "Two cats sleep soundly.", False),  # left to embeddings
         ("There are two cats.", "2 cats", True),
         ("AU is larger than BV.", "BV is larger than AU.", False),
-        ("The picture shows AU3.", "The picture shows AU4.", False),
+        ("The image shows AU3.", "The image shows AU4.", False),
         ("There is a 3.", "There is a 8.", False),
         ("Angle A is larger than angle B.", "Angle B is larger than angle A.", False),
         ("The cup is left of the plate.", "The cup is right of the plate.", False),
@@ -40,7 +40,7 @@ def test_duplicates_are_the_same_words_in_the_same_order(one: str, other: str, s
 
 def test_figures_are_what_a_claim_is_exact_about():
     assert find_figures("AU shows three of A's 12.5 items.") == {"AU", "3", "12.5"}
-    assert find_figures("The picture shows AU3.") != find_figures("The picture shows AU4.")
+    assert find_figures("The image shows AU3.") != find_figures("The image shows AU4.")
     assert find_figures("A cat sits here; I see it.") == frozenset()
 
 
@@ -85,11 +85,13 @@ def test_likeness_finds_rephrasings():
     pool = make_pool(20, [])
     claims = [Claim("A kitten naps.", True), Claim("A young cat sleeps.", True), Claim("A dog barks.", False)]
     alike = {("A young cat sleeps.", "A kitten naps."): 0.96}
-    new = sift(claims, pool, SETTINGS, lambda one, other: alike.get((one, other), 0.5))
+    new = filter_claims(claims, pool, SETTINGS, lambda one, other: alike.get((one, other), 0.5))
     assert [claim.rejected_for for claim in new] == [None, "duplicate", None]
 
 
 def test_other_languages_have_no_kinds():
     pool = make_pool(2, [])
-    new = sift([Claim("Das Auto ist rot und steht auf der Straße.", True)], pool, FilterSettings(language="German"))
+    new = filter_claims(
+        [Claim("Das Auto ist rot und steht auf der Straße.", True)], pool, FilterSettings(language="German")
+    )
     assert (new[0].kind, new[0].rejected_for) == ("other", None)

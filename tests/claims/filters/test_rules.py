@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vapo.claims.filters.languages import SCRIPTS, is_in_language
-from vapo.claims.filters.objections import FILTERS, REASONS, FilterSettings, find_objection
+from vapo.claims.filters.rules import FILTERS, REASONS, FilterSettings, find_rejection_reason
 from vapo.errors import ConfigError
 from vapo.lab.claims import make_claims
 from vapo.lab.world import GRIDS, draw_scene
@@ -71,20 +71,20 @@ BAD = {
         "The correct answer is 5.",
         "The question asks about a cat.",
         "This claim is false.",
-        "Option B is shown in the picture.",
+        "Option B is shown in the image.",
     ],
 }
 
 
 @pytest.mark.parametrize("text", GOOD)
 def test_good_claims_pass(text: str):
-    assert find_objection(text, SETTINGS) is None
+    assert find_rejection_reason(text, SETTINGS) is None
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in BAD.items() for text in texts])
 def test_bad_claims_do_not_and_the_reason_is_named(name: str, text: str):
-    assert find_objection(text, SETTINGS) == name
-    assert find_objection(text, FilterSettings(without=frozenset([name]))) != name
+    assert find_rejection_reason(text, SETTINGS) == name
+    assert find_rejection_reason(text, FilterSettings(without=frozenset([name]))) != name
 
 
 def test_every_filter_is_tried_here_and_has_its_words():
@@ -97,7 +97,7 @@ def test_all_claims_of_the_lab_pass():
     rng = np.random.default_rng(0)
     for number in range(60):
         claims = make_claims(rng, draw_scene(rng, *GRIDS[number % len(GRIDS)], "heldout").grid)
-        assert [claim for claim in claims if find_objection(claim.text, SETTINGS)] == []
+        assert [claim for claim in claims if find_rejection_reason(claim.text, SETTINGS)] == []
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Why a claim cannot be used, judged by its own words: one small function for each reason.
 
-Each takes the claim's text and the settings, and returns whether it objects. The reasons that need the picture's other
-claims are in `vapo.claims.filters.sifting`. All follow arXiv 2509.25848; the rules are ours. They err on the side of
-rejecting: what is rejected is asked for again, and a bad claim that is kept is trained on.
+Each takes the claim's text and the settings, and returns whether to reject it. The reasons that need the image's other
+claims are in `vapo.claims.filters.claim_filter`. All follow arXiv 2509.25848; the rules are ours. They err on the side
+of rejecting: what is rejected is asked for again, and a bad claim that is kept is trained on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class FilterSettings:
     Attributes:
         max_words: of a claim.
         language: in which they are written, by its English name; see `vapo.claims.filters.languages.SCRIPTS`.
-        max_colour, max_counting: largest share of a picture's claims that say a colour or a number and nothing else.
+        max_colour, max_counting: largest share of an image's claims that say a colour or a number and nothing else.
         max_similarity: cosine of two claims' embeddings above which they count as one.
         hedges: regular expressions, in place of the English ones.
         without: names of filters to leave out; see `REASONS`.
@@ -100,7 +100,7 @@ def has_special_token(text: str, settings: FilterSettings) -> bool:
 
 
 def speaks_of_task(text: str, settings: FilterSettings) -> bool:
-    """It speaks of a question, an answer or a claim instead of the picture."""
+    """It speaks of a question, an answer or a claim instead of the image."""
     return _TASK.search(without_quotations(text)) is not None
 
 
@@ -154,13 +154,13 @@ REASONS: Mapping[str, str] = {
     "counting": "one too many about a number of things",
     "surplus": "one more than was asked for",
 }
-"""What each filter's objection says to a model. The last five need the picture's other claims; "surplus" is no fault.
-"""
+"""What a model is told of each filter's rejections. The last five need the image's other claims; "surplus" is no
+fault."""
 
 
-def find_objection(text: str, settings: FilterSettings) -> str | None:
-    """Return the name of the first filter that objects to a claim; None if none does."""
-    for name, objects in FILTERS.items():
-        if name not in settings.without and objects(text, settings):
+def find_rejection_reason(text: str, settings: FilterSettings) -> str | None:
+    """Return the name of the first filter that rejects a claim; None if none does."""
+    for name, rejects in FILTERS.items():
+        if name not in settings.without and rejects(text, settings):
             return name
     return None

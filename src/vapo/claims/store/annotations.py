@@ -20,7 +20,7 @@ _LAST = (
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Annotation:
     """What a reviewer says of a claim.
 
     Attributes:
@@ -37,32 +37,32 @@ class Mark:
     is_true: bool | None = None
 
 
-def add_mark(store: Store, mark: Mark) -> None:
-    """Record a mark at once."""
+def add_annotation(store: Store, annotation: Annotation) -> None:
+    """Record an annotation at once."""
     with store.writing():
-        add_marks(store, [mark])
+        add_annotations(store, [annotation])
 
 
-def add_marks(store: Store, marks: Iterable[Mark]) -> None:
-    """Record marks; call it while writing."""
+def add_annotations(store: Store, annotations: Iterable[Annotation]) -> None:
+    """Record annotations; call it while writing."""
     store.execute_many(
         "INSERT INTO marks (claim, reviewer, mark, text, is_true, at) VALUES (?, ?, ?, ?, ?, ?)",
         [
             (
-                mark.claim,
-                mark.reviewer,
-                mark.judgement,
-                mark.text,
-                None if mark.is_true is None else int(mark.is_true),
+                annotation.claim,
+                annotation.reviewer,
+                annotation.judgement,
+                annotation.text,
+                None if annotation.is_true is None else int(annotation.is_true),
                 time.time(),
             )
-            for mark in marks
+            for annotation in annotations
         ],
     )
 
 
-def take_back(store: Store, reviewer: str, claims: Container[int]) -> int | None:
-    """Remove the last mark that a reviewer made, and return its claim.
+def remove_last_annotation(store: Store, reviewer: str, claims: Container[int]) -> int | None:
+    """Remove the last annotation that a reviewer made, and return its claim.
 
     Returns:
         None if there is none, or it is on none of `claims`: it then stays.
@@ -75,26 +75,26 @@ def take_back(store: Store, reviewer: str, claims: Container[int]) -> int | None
     return int(found[1])
 
 
-def read_marks(
-    store: Store, *, subject: int | None = None, claim: int | None = None, reviewer: str | None = None
-) -> dict[int, list[Mark]]:
-    """Return the last mark of each reviewer, by claim.
+def read_annotations(
+    store: Store, *, image_set: int | None = None, claim: int | None = None, reviewer: str | None = None
+) -> dict[int, list[Annotation]]:
+    """Return the last annotation of each reviewer, by claim.
 
     Args:
-        subject: only marks of this subject's claims.
-        claim: only marks of this claim.
-        reviewer: only this reviewer's marks.
+        image_set: only annotations of this image set's claims.
+        claim: only annotations of this claim.
+        reviewer: only this reviewer's annotations.
     """
-    chosen = {"claims.subject": subject, "marks.claim": claim, "reviewer": reviewer}
+    chosen = {"claims.subject": image_set, "marks.claim": claim, "reviewer": reviewer}
     values = {column: value for column, value in chosen.items() if value is not None}
     conditions = [_LAST, *(f"{column} = ?" for column in values)]
-    marks: dict[int, list[Mark]] = {}
+    annotations: dict[int, list[Annotation]] = {}
     for number, name, judgement, text, is_true in store.read(
         "SELECT claim, reviewer, mark, marks.text, marks.is_true FROM marks JOIN claims ON claims.id = claim "
         f"WHERE {' AND '.join(conditions)} ORDER BY marks.id",
         list(values.values()),
     ):
         label = None if is_true is None else bool(is_true)
-        mark = Mark(int(number), str(name), cast("Judgement", judgement), text, label)
-        marks.setdefault(mark.claim, []).append(mark)
-    return marks
+        annotation = Annotation(int(number), str(name), cast("Judgement", judgement), text, label)
+        annotations.setdefault(annotation.claim, []).append(annotation)
+    return annotations

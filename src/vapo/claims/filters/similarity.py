@@ -1,14 +1,47 @@
-"""Who makes embeddings of claims: a model behind the server that is asked, or one in this process."""
+"""Find claims that say the same in other words, by embeddings from the server that is asked or from this process."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from vapo.api.client import ModelClient
+from vapo.claims.filters.claim_filter import Similarity
+from vapo.claims.filters.words import find_figures
 from vapo.errors import ModelError
+
+
+class Embedder(Protocol):
+    """Makes vectors of texts."""
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """Return a vector for each text. Raises VapoError."""
+        ...
+
+
+async def make_similarity(embedder: Embedder, new: Sequence[str], known: Sequence[str]) -> Similarity:
+    """Return how alike texts are: the cosine of their embeddings, and 0 where they are exact about different things.
+
+    To an embedding, "The image shows AU3." and "The image shows AU4." are nearly the same; numbers and names of
+    single letters tell them apart.
+
+    Args:
+        embedder: makes the vectors.
+        new, known: all texts that will be compared.
+    """
+    texts = list(dict.fromkeys([*new, *known]))
+    vectors = np.asarray(await embedder.embed(texts), dtype=np.float64)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = dict(zip(texts, vectors / np.maximum(lengths, 1e-12), strict=True))
+
+    def compare(one: str, other: str) -> float:
+        return float(unit[one] @ unit[other]) if find_figures(one) == find_figures(other) else 0.0
+
+    return compare
 
 
 class ServerEmbedder:

@@ -1,4 +1,4 @@
-"""Sort a picture's new claims into those to keep and those to leave out, with the reason."""
+"""Sort an image's new claims into those to keep and those to leave out, with the reason."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from vapo.claims.filters.kinds import find_kind
-from vapo.claims.filters.objections import FilterSettings, find_objection
+from vapo.claims.filters.rules import FilterSettings, find_rejection_reason
 from vapo.claims.filters.words import affirm, is_negated, reduce_words
 from vapo.claims.store.claims import NewClaim
 from vapo.types import Claim
 
-Likeness = Callable[[str, str], float]
+Similarity = Callable[[str, str], float]
 """How much two claims say the same, in [-1, 1]: the cosine of their embeddings."""
 
 
 @dataclass(slots=True)
 class Pool:
-    """The claims that a picture has so far, and how many it may have.
+    """The claims that an image has so far, and how many it may have.
 
     Attributes:
         room: how many more of each label.
@@ -48,15 +48,15 @@ class Pool:
 
 
 def make_pool(per_image: int, kept: Sequence[tuple[Claim, str]]) -> Pool:
-    """Return the pool of a picture that is to have `per_image` claims and has `kept`, with their kinds."""
+    """Return the pool of an image that is to have `per_image` claims and has `kept`, with their kinds."""
     pool = Pool({True: (per_image + 1) // 2, False: per_image // 2}, per_image)
     for claim, kind in kept:
         pool.add(claim, kind)
     return pool
 
 
-def sift(
-    claims: Sequence[Claim], pool: Pool, settings: FilterSettings, likeness: Likeness | None = None
+def filter_claims(
+    claims: Sequence[Claim], pool: Pool, settings: FilterSettings, similarity: Similarity | None = None
 ) -> list[NewClaim]:
     """Return every claim with the reason to leave it out, or None, and add those that are kept to the pool.
 
@@ -65,40 +65,40 @@ def sift(
 
     Args:
         claims: in the order in which they came; earlier ones are preferred.
-        pool: of their picture.
+        pool: of their image.
         settings: what they must be like.
         likeness: of two texts, by their embeddings; None for none.
     """
-    sifted: list[NewClaim] = []
+    filtered: list[NewClaim] = []
     for claim in claims:
         kind = find_kind(claim.text) if settings.language == "English" else "other"
-        reason = find_objection(claim.text, settings) or _find_clash(claim, kind, pool, settings, likeness)
+        reason = find_rejection_reason(claim.text, settings) or _find_clash(claim, kind, pool, settings, similarity)
         if reason is None:
             pool.add(claim, kind)
-        sifted.append(NewClaim(claim, kind, reason))
-    return sifted
+        filtered.append(NewClaim(claim, kind, reason))
+    return filtered
 
 
 def _find_clash(
-    claim: Claim, kind: str, pool: Pool, settings: FilterSettings, likeness: Likeness | None
+    claim: Claim, kind: str, pool: Pool, settings: FilterSettings, similarity: Similarity | None
 ) -> str | None:
     """Return why a claim does not go with those there are."""
     checks: dict[str, Callable[[], bool]] = {
-        "duplicate": lambda: _is_known(claim.text, pool, settings, likeness),
+        "duplicate": lambda: _is_known(claim.text, pool, settings, similarity),
         "negation": lambda: _is_counterpart(claim.text, pool),
         "colour": lambda: kind == "colour" and _is_used_up(kind, settings.max_colour, pool),
         "counting": lambda: kind == "counting" and _is_used_up(kind, settings.max_counting, pool),
     }
-    for name, objects in checks.items():
-        if name not in settings.without and objects():
+    for name, rejects in checks.items():
+        if name not in settings.without and rejects():
             return name
     return "surplus" if pool.room[claim.is_true] <= 0 else None
 
 
-def _is_known(text: str, pool: Pool, settings: FilterSettings, likeness: Likeness | None) -> bool:
+def _is_known(text: str, pool: Pool, settings: FilterSettings, similarity: Similarity | None) -> bool:
     if reduce_words(text) in pool.wordings:
         return True
-    return likeness is not None and any(likeness(text, known) > settings.max_similarity for known in pool.texts)
+    return similarity is not None and any(similarity(text, known) > settings.max_similarity for known in pool.texts)
 
 
 def _is_counterpart(text: str, pool: Pool) -> bool:

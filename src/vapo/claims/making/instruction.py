@@ -1,7 +1,7 @@
-"""What a model is told when it is asked for claims. It is shown the pictures and this text, never a question.
+"""What a model is told when it is asked for claims. It is shown the images and this text, never a question.
 
 The constraints are those of arXiv 2509.25848: one visible fact each, at most 20 words, no hedges, and false claims
-that are plausible mistakes of sight rather than negations. The words are ours. The text stands before the pictures, in
+that are plausible mistakes of sight rather than negations. The words are ours. The text stands before the images, in
 one user message, and ends in the form of the answer.
 """
 
@@ -48,7 +48,7 @@ class Order:
         max_words: of a claim.
         max_colour, max_counting: claims about a colour or a number alone.
         language: in which claims are written, by its English name.
-        num_images: pictures shown, at least 1.
+        num_images: images shown, at least 1.
     """
 
     num_true: int
@@ -70,7 +70,7 @@ def write_instruction(
 
     Args:
         order: what is asked for.
-        known: texts of claims that the picture has already.
+        known: texts of claims that the image has already.
         rejected: (text, reason) of claims that were left out before.
         trouble: why the last answer could not be used; "" if it could.
     """

@@ -1,6 +1,6 @@
 """`vapo claims make`, which writes a line to a file the moment that an answer is there, before it is stored.
 
-python telling_make.py FILE MAKE-OPTIONS...
+python slow_make.py FILE MAKE-OPTIONS...
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vapo.claims.asking.instruction import FORM, Order, write_instruction
+from vapo.claims.making.instruction import FORM, Order, write_instruction
 
 
 def test_the_form_is_the_last_line():

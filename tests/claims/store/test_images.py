@@ -4,42 +4,42 @@ from typing import Any
 
 import pytest
 
-from vapo.claims.store.store import Store, StoreError
-from vapo.claims.store.subjects import (
+from vapo.claims.store.images import (
     SourceRow,
     StoredImage,
+    add_image_set,
     add_row,
-    add_subject,
+    find_image_set,
     find_row,
-    find_subject,
-    list_subjects,
-    name_subject,
+    list_image_sets,
+    name_image_set,
     read_images,
     read_rows,
 )
+from vapo.claims.store.store import Store, StoreError
 
 A, B = (StoredImage(name * 64, 4, 3, "image/png", name.encode()) for name in "ab")
 
 
-def test_the_same_pictures_are_one_subject_and_another_order_is_another(store: Store):
+def test_the_same_pictures_are_one_image_set_and_another_order_is_another(store: Store):
     with store.writing():
-        first = [add_subject(store, images) for images in ([A], [A, B], [B, A], [A], [A, B])]
-    assert first[:3] == list_subjects(store) and first[3:] == first[:2]
+        first = [add_image_set(store, images) for images in ([A], [A, B], [B, A], [A], [A, B])]
+    assert first[:3] == list_image_sets(store) and first[3:] == first[:2]
     assert read_images(store, first[2]) == (B, A)
     assert store.read("SELECT count(*) FROM images") == [(2,)]
-    assert name_subject([A.name]) == A.name and find_subject(store, name_subject([B.name, A.name])) == first[2]
-    assert find_subject(store, "c") is None
+    assert name_image_set([A.name]) == A.name and find_image_set(store, name_image_set([B.name, A.name])) == first[2]
+    assert find_image_set(store, "c") is None
 
 
-def test_rows_say_where_a_subject_came_from(store: Store):
+def test_rows_say_where_a_image_set_came_from(store: Store):
     with store.writing():
-        one, other = add_subject(store, [A]), add_subject(store, [B])
+        one, other = add_image_set(store, [A]), add_image_set(store, [B])
         add_row(store, "folder", "cat.png", "v1", one)
         add_row(store, "folder", "copy of cat.png", "v1", one)
         add_row(store, "folder", "cat.png", "v2", other)
     assert find_row(store, "folder", "cat.png") == SourceRow("folder", "cat.png", "v2", other)
     assert find_row(store, "elsewhere", "cat.png") is None
-    assert [(row.name, row.subject) for row in read_rows(store)] == [("cat.png", other), ("copy of cat.png", one)]
+    assert [(row.name, row.image_set) for row in read_rows(store)] == [("cat.png", other), ("copy of cat.png", one)]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,6 @@ def test_rows_say_where_a_subject_came_from(store: Store):
 def test_an_image_that_vapo_would_not_have_written_is_refused(store: Store, change: dict[str, Any]):
     kept = {"name": A.name, "width": 4, "height": 3, "media_type": "image/png", "content": b"a", **change}
     with store.writing():
-        subject = add_subject(store, [StoredImage(**kept)])
+        image_set = add_image_set(store, [StoredImage(**kept)])
     with pytest.raises(StoreError, match=r"claims\.db: its image .* is not as vapo writes them"):
-        read_images(store, subject)
+        read_images(store, image_set)

@@ -1,4 +1,4 @@
-"""Take in the rows of a data set one by one, as subjects of a store; pictures known already are not opened."""
+"""Load the rows of a data set one by one into a store; images that are known already are not opened."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
+from vapo.claims.store.images import StoredImage, add_image_set, add_row, encode_stored_image, find_row
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage, add_row, add_subject, encode_stored_image, find_row
 from vapo.errors import DataError
 
 if TYPE_CHECKING:
@@ -35,38 +35,38 @@ class Row(Protocol):
 
     @property
     def stamp(self) -> str:
-        """Changes when the row's pictures may have; "" if that is not known."""
+        """Changes when the row's images may have; "" if that is not known."""
         ...
 
     def open(self) -> Sequence[Image]:
-        """Return its pictures, upright, at least one. Raises DataError."""
+        """Return its images, upright, at least one. Raises DataError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A row that was taken in.
+class LoadedRow:
+    """A row that is in the store, or cannot be read.
 
     Attributes:
         row: what it is called.
-        subject: its number in the store; None if it cannot be read.
-        images: its pictures, if they were opened.
+        image_set: its number in the store; None if it cannot be read.
+        images: its images, if they were opened.
         why: it cannot be read.
     """
 
     row: str
-    subject: int | None
+    image_set: int | None
     images: tuple[StoredImage, ...] = ()
     why: str = ""
 
 
-class Intake:
-    """Take in rows; pictures are opened and encoded in threads, and nothing of a row is kept but in the store.
+class RowLoader:
+    """Load rows; images are opened and encoded in threads, and nothing of a row is kept but in the store.
 
     Args:
         rows: in order.
         store: where they go.
-        max_pixels: of a picture as it is kept.
+        max_pixels: of an image as it is kept.
     """
 
     def __init__(self, rows: Iterable[Row], store: Store, max_pixels: int) -> None:
@@ -76,8 +76,8 @@ class Intake:
         self._lock = asyncio.Lock()
         self._read: deque[Row | DataError] = deque()
 
-    async def take(self) -> Arrival | None:
-        """Take in the next row; None if there is none."""
+    async def load_next(self) -> LoadedRow | None:
+        """Load the next row; None if there is none."""
         async with self._lock:
             if not self._read:
                 self._read.extend(await asyncio.to_thread(self._read_some))
@@ -85,18 +85,18 @@ class Intake:
         if row is None:
             return None
         if isinstance(row, DataError):
-            return Arrival("", None, why=str(row))
+            return LoadedRow("", None, why=str(row))
         known = find_row(self._store, row.source, row.name)
         if known is not None and known.stamp == row.stamp != "":
-            return Arrival(row.name, known.subject)
+            return LoadedRow(row.name, known.image_set)
         try:
             images = await asyncio.to_thread(self._encode, row)
         except DataError as error:
-            return Arrival(row.name, None, why=str(error))
+            return LoadedRow(row.name, None, why=str(error))
         with self._store.writing():
-            subject = add_subject(self._store, images)
-            add_row(self._store, row.source, row.name, row.stamp, subject)
-        return Arrival(row.name, subject, images)
+            image_set = add_image_set(self._store, images)
+            add_row(self._store, row.source, row.name, row.stamp, image_set)
+        return LoadedRow(row.name, image_set, images)
 
     def _read_some(self) -> list[Row | DataError]:
         """Return the next few rows, up to one that cannot be read."""

@@ -1,4 +1,4 @@
-"""What claims are about, in a store: pictures, alone or together, and the rows they came from."""
+"""What claims are about, in a store: images, alone or together, and the rows they came from."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from vapo.api.images import MAX_PIXELS, encode_image
 from vapo.claims.store.store import ForeignStoreError, Store
 from vapo.core.picture_names import name_image
+from vapo.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
 
 _NAME = re.compile(r"[0-9a-f]{64}")  # of a file too, where images are exported
 MEDIA_TYPES = ("image/png", "image/jpeg")
@@ -22,7 +24,7 @@ MEDIA_TYPES = ("image/png", "image/jpeg")
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """A picture as models are sent it.
+    """An image as models are sent it.
 
     Attributes:
         name: of its pixels as it came; see `vapo.core.picture_names`.
@@ -46,62 +48,62 @@ def encode_stored_image(image: Image, max_pixels: int = MAX_PIXELS) -> StoredIma
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A row of a data set, or a file of a folder, that shows a subject."""
+    """A row of a data set, or a file of a folder, that shows an image set."""
 
     source: str
     name: str
     stamp: str
-    subject: int
+    image_set: int
 
 
-def name_subject(image_names: Sequence[str]) -> str:
-    """Return the key of a subject: its picture's name, or what stands for several names in their order."""
+def name_image_set(image_names: Sequence[str]) -> str:
+    """Return the key of an image set: its image's name, or what stands for several names in their order."""
     if len(image_names) == 1:
         return image_names[0]
     return hashlib.sha256("\n".join(image_names).encode()).hexdigest()
 
 
-def add_subject(store: Store, images: Sequence[StoredImage]) -> int:
-    """Return the number of the subject that these pictures are, added if it is new; call it while writing.
+def add_image_set(store: Store, images: Sequence[StoredImage]) -> int:
+    """Return the number of the image set that these images are, added if it is new; call it while writing.
 
-    A picture that is there already keeps the bytes it was first stored with.
+    An image that is there already keeps the bytes it was first stored with.
     """
     names = [image.name for image in images]
-    key = name_subject(names)
-    known = find_subject(store, key)
+    key = name_image_set(names)
+    known = find_image_set(store, key)
     if known is not None:
         return known
     store.execute_many(
         "INSERT OR IGNORE INTO images (name, width, height, media_type, content) VALUES (?, ?, ?, ?, ?)",
         [(image.name, image.width, image.height, image.media_type, image.content) for image in images],
     )
-    subject = store.insert("INSERT INTO subjects (key) VALUES (?)", (key,))
+    image_set = store.insert("INSERT INTO subjects (key) VALUES (?)", (key,))
     store.execute_many(
         "INSERT INTO subject_images (subject, position, image) VALUES (?, ?, ?)",
-        [(subject, position, name) for position, name in enumerate(names)],
+        [(image_set, position, name) for position, name in enumerate(names)],
     )
-    return subject
+    return image_set
 
 
-def find_subject(store: Store, key: str) -> int | None:
-    """Return the number of the subject with this key; None if there is none."""
+def find_image_set(store: Store, key: str) -> int | None:
+    """Return the number of the image set with this key; None if there is none."""
     found = store.read_one("SELECT id FROM subjects WHERE key = ?", (key,))
     return None if found is None else int(found[0])
 
 
-def find_key(store: Store, subject: int) -> str:
-    """Return the key of a subject that is in the store."""
-    found = store.read_one("SELECT key FROM subjects WHERE id = ?", (subject,))
+def find_key(store: Store, image_set: int) -> str:
+    """Return the key of an image set that is in the store."""
+    found = store.read_one("SELECT key FROM subjects WHERE id = ?", (image_set,))
     assert found is not None
     return str(found[0])
 
 
-def add_row(store: Store, source: str, name: str, stamp: str, subject: int) -> None:
-    """Record that a row shows a subject, whatever it showed before."""
+def add_row(store: Store, source: str, name: str, stamp: str, image_set: int) -> None:
+    """Record that a row shows an image set, whatever it showed before."""
     store.execute(
         "INSERT INTO rows (source, name, stamp, subject) VALUES (?, ?, ?, ?) ON CONFLICT (source, name) "
         "DO UPDATE SET stamp = excluded.stamp, subject = excluded.subject",
-        (source, name, stamp, subject),
+        (source, name, stamp, image_set),
     )
 
 
@@ -113,17 +115,17 @@ def find_row(store: Store, source: str, name: str) -> SourceRow | None:
 
 def read_rows(store: Store) -> Iterator[SourceRow]:
     """Yield all rows, in the order in which they came."""
-    for source, name, stamp, subject in store.stream("SELECT source, name, stamp, subject FROM rows ORDER BY rowid"):
-        yield SourceRow(str(source), str(name), str(stamp), int(subject))
+    for source, name, stamp, image_set in store.stream("SELECT source, name, stamp, subject FROM rows ORDER BY rowid"):
+        yield SourceRow(str(source), str(name), str(stamp), int(image_set))
 
 
-def list_subjects(store: Store) -> list[int]:
-    """Return the numbers of all subjects, in the order in which they came."""
+def list_image_sets(store: Store) -> list[int]:
+    """Return the numbers of all image sets, in the order in which they came."""
     return [int(number) for (number,) in store.read("SELECT id FROM subjects ORDER BY id")]
 
 
-def read_images(store: Store, subject: int) -> tuple[StoredImage, ...]:
-    """Return a subject's pictures, in order.
+def read_images(store: Store, image_set: int) -> tuple[StoredImage, ...]:
+    """Return an image set's images, in order.
 
     Raises:
         ForeignStoreError: one is not as vapo writes them.
@@ -131,7 +133,7 @@ def read_images(store: Store, subject: int) -> tuple[StoredImage, ...]:
     found = store.read(
         "SELECT name, width, height, media_type, content FROM subject_images JOIN images ON images.name = image "
         "WHERE subject = ? ORDER BY position",
-        (subject,),
+        (image_set,),
     )
     return tuple(_read_image(store, *values) for values in found)
 
@@ -146,3 +148,29 @@ def _read_image(store: Store, name: Any, width: Any, height: Any, media_type: An
             f"hexadecimal digits, types {' and '.join(MEDIA_TYPES)}",
         )
     return StoredImage(name, width, height, media_type, content)
+
+
+def sample_image_sets(store: Store, num_images: int | None, seed: int) -> tuple[int, ...]:
+    """Return image sets that have claims, in an order that depends on the seed and their pixels alone.
+
+    However a store grows, the first ones are a random sample of it, and those that are in it stay in their order.
+
+    Args:
+        store: the store.
+        num_images: how many image sets, at most; None for all.
+        seed: of the order.
+
+    Raises:
+        ConfigError: `num_images` is below 1.
+        DataError: no image set has claims.
+    """
+    if num_images is not None and num_images < 1:
+        raise ConfigError(f"{num_images} images are none to look at; choose at least 1")
+    found = store.read(
+        "SELECT id, key FROM subjects WHERE EXISTS "
+        "(SELECT 1 FROM claims WHERE subject = subjects.id AND rejected_for IS NULL)"
+    )
+    if not found:
+        raise DataError(f"{store.path} holds no claims; make some with `vapo claims make`")
+    ordered = sorted(found, key=lambda row: hashlib.sha256(f"{seed} {row[1]}".encode()).digest())
+    return tuple(int(number) for number, _ in ordered[:num_images])

@@ -1,4 +1,4 @@
-"""How a subject stands: what the store holds about it, and what follows from that."""
+"""What the store holds about an image set, and what to request next."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vapo.claims.asking.instruction import PROMPT_VERSION, write_instruction
-from vapo.claims.filters.objections import REASONS
-from vapo.claims.filters.sifting import Pool, make_pool
+from vapo.claims.filters.claim_filter import Pool, make_pool
+from vapo.claims.filters.rules import REASONS
+from vapo.claims.making.counts import RowStatus
+from vapo.claims.making.instruction import PROMPT_VERSION, write_instruction
 from vapo.claims.making.settings import MakingSettings
-from vapo.claims.making.tally import Fate
 from vapo.claims.store.claims import StoredClaim, read_claims
-from vapo.claims.store.requests import Question, StoredRequest, list_requests
+from vapo.claims.store.images import find_key
+from vapo.claims.store.requests import NewRequest, StoredRequest, list_requests
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import find_key
 
 _MAX_TOLD = 10  # rejected claims that a model is told of
 
 
 class Outcome(NamedTuple):
-    """What became of a subject, and why."""
+    """What became of an image set, and why."""
 
-    fate: Fate
+    status: RowStatus
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What the store holds about a subject.
+class ImageSetState:
+    """What the store holds about an image set.
 
     Attributes:
-        key: of the subject.
+        key: of the image set.
         claims: all that were ever read, rejected ones too.
         requests: by attempt.
     """
@@ -56,7 +56,7 @@ class Standing:
         return make_pool(per_image, kept)
 
     def find_outcome(self, settings: MakingSettings) -> Outcome | None:
-        """Return what has become of the subject; None if there is something to read or to ask."""
+        """Return what has become of the image set; None if there is something to read or to ask."""
         pool = self.make_pool(settings.per_image)
         if pool.is_full:
             return Outcome("full")
@@ -65,7 +65,7 @@ class Standing:
         last = self.read[-1].trouble
         return Outcome("short", f"{len(pool.texts)} of {settings.per_image} claims{f'; {last}' if last else ''}")
 
-    def write_question(self, settings: MakingSettings, num_images: int, model: str, server: str) -> Question:
+    def write_request(self, settings: MakingSettings, num_images: int, model: str, server: str) -> NewRequest:
         """Return what to ask next: for the claims that are missing, with what was wrong before."""
         pool = self.make_pool(settings.per_image)
         order = settings.plan(pool.room, num_images)
@@ -77,7 +77,7 @@ class Standing:
             if last is not None and claim.request == last.id and claim.rejected_for not in (None, "surplus")
         ]
         trouble = (last.trouble or "") if last is not None else ""
-        return Question(
+        return NewRequest(
             instruction=write_instruction(order, pool.texts, rejected[:_MAX_TOLD], trouble),
             prompt_version=PROMPT_VERSION,
             num_true=order.num_true,
@@ -88,7 +88,7 @@ class Standing:
         )
 
 
-def read_standing(store: Store, subject: int) -> Standing:
-    """Return how a subject stands."""
-    claims = read_claims(store, subject, rejected=True)
-    return Standing(find_key(store, subject), claims, list_requests(store, subject))
+def read_state(store: Store, image_set: int) -> ImageSetState:
+    """Return what the store holds about an image set."""
+    claims = read_claims(store, image_set, rejected=True)
+    return ImageSetState(find_key(store, image_set), claims, list_requests(store, image_set))
