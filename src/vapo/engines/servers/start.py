@@ -51,7 +51,7 @@ def connect_examinee(
     Raises:
         ConfigError: an option is out of its range.
         ModelError: the server reports tokens, but their tokenizer is not to be had, or is another one.
-        ServerError: there is no server, no such model, the key is wrong, or the model reads no pictures.
+        ServerError: there is no server, no such model, the key is wrong, or the model reads no images.
     """
     connection = ServerConnection(url, model, **options)
     obstacle = _find_obstacle(connection)

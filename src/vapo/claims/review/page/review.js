@@ -133,8 +133,8 @@
 
   async function undo() {
     const measured = await ask("undo", {});
-    drawRate(measured);
     if (measured.undone) await show(...measured.undone);
+    drawRate(measured);
   }
 
   function edit() {
