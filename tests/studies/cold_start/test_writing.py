@@ -12,7 +12,7 @@ from studies.cold_start.model import ModelSize, build_model
 from studies.cold_start.study import read_lessons
 from studies.cold_start.tokens import build_processor, train_tokenizer
 from studies.cold_start.writing import WRITING, WritingStage, WritingTeacher
-from vapo.claims.asking.instruction import Order, write_instruction
+from vapo.claims.making.instruction import Order, write_instruction
 from vapo.lab.claim_truth import judge_claim
 from vapo.lab.claims import make_claims, write_claims
 from vapo.lab.world import draw_scene, paint, photograph
