@@ -18,8 +18,8 @@ LOWEST := $(VENV)-lowest
 # The tests that tell most about other versions of other packages: commands, two steps of training and probes against
 # plain passes for every family, evaluation, diagnosis, export and demo. `make newest TELLING=` runs all.
 TELLING := tests/test_cli.py tests/test_versions.py tests/test_users_models.py tests/engines/probes \
-	tests/engines/policy/test_generation.py tests/engines/trl/test_families.py tests/diagnosis/test_diagnose_command.py \
-	tests/sharing/test_export_command.py tests/lab/demo/test_run.py
+	tests/engines/policy/test_generation.py tests/engines/trl/test_families.py tests/engines/trl/test_declared_options.py \
+	tests/diagnosis/test_diagnose_command.py tests/sharing/test_export_command.py tests/lab/demo/test_run.py
 SHIM = $(CURDIR)/tests/torchvision_on_cpu:$(abspath $(1))/torchvision
 
 # Tests reach for no model hub. Each worker computes on one thread, so that workers do not fight over cores.

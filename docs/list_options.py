@@ -15,12 +15,12 @@ from trl import GRPOConfig
 from vapo.algorithms.vapo import VAPO
 from vapo.cli import build_parser
 from vapo.cli.data_options import add_data_options
-from vapo.cli.parser import Parser
+from vapo.cli.parser import Parser, Renamed
 from vapo.core.rewards import PRESETS, Preset
+from vapo.data.options import DataOptions
 from vapo.engines.recipes import list_recipes
 from vapo.engines.trl.config import VAPOConfig
 from vapo.engines.trl.launch import LaunchOptions
-from vapo.engines.trl.options import DataOptions
 
 PAGES = ("training.md", "many_gpus.md", "readings.md", "recipes.md", "commands.md")
 PARSED_BY_TRL = "vapo train"  # its options are those of a run, which have tables of their own
@@ -94,7 +94,8 @@ def describe_command(parser: argparse.ArgumentParser) -> str:
     examples = re.findall(r"^(?:example:)?\s*(vapo .*)$", parser.epilog or "", re.MULTILINE)
     shown = "\n".join(f"$ {example}" for example in examples)
     naming = {action.option_strings[-1] for action in make_naming_parser()._actions}
-    actions = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
+    hidden = (argparse._HelpAction, Renamed)
+    actions = [action for action in parser._actions if not isinstance(action, hidden)]
     own = [action for action in actions if not naming & set(action.option_strings)]
     table = write_table(("Argument", "Meaning"), ([name_argument(action), explain(action)] for action in own))
     parts = [f"## {parser.prog}", parser.description or "", f"```console\n{shown}\n```", table]

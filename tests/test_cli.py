@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from vapo.claims.exchange.rows import ClaimRow, import_rows
 from vapo.claims.store.images import StoredImage
 from vapo.claims.store.store import Store
 from vapo.cli import build_parser, main
+from vapo.cli.data_options import ROWS
+from vapo.data.options import DataOptions
 from vapo.types import Claim
 
 COMMANDS = [
@@ -46,9 +49,11 @@ COMMANDS = [
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_help_shows_an_example(command, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main([*command, "--help"])
-    assert stopped.value.code == 0
+    try:
+        status = main([*command, "--help"])
+    except SystemExit as stopped:
+        status = stopped.code
+    assert status == 0
     shown = capsys.readouterr().out
     assert f"vapo {' '.join(command)}" in shown and "example:" in shown
 
@@ -95,6 +100,9 @@ def test_cli_holds_no_logic():
         (["evalute"], "invalid choice: 'evalute'"),
         (["data", "deduplicate", "lab"], "the following arguments are required: --against"),
         (["data", "inspect", "lab", "--limit", "many"], "invalid int value: 'many'"),
+        (["claims", "make", "--data", "d", "--out", "c", "--checkpoint", "lab"], "--checkpoint is called --model now"),
+        (["export", "lab", "shared"], "the following arguments are required: --out"),
+        (["verl", "convert", "lab", "rows.parquet"], "the following arguments are required: --out"),
     ],
 )
 def test_misuse_is_one_sentence(words, message, capsys):
@@ -102,6 +110,12 @@ def test_misuse_is_one_sentence(words, message, capsys):
         main(words)
     shown = capsys.readouterr().err
     assert stopped.value.code == 2 and message in shown and len(shown.strip().splitlines()) == 1
+
+
+def test_options_of_data_are_those_of_a_run():
+    options = build_parser().parse_args(["data", "inspect", "lab"])
+    meant = {field.name: field.default for field in fields(DataOptions) if field.name in ROWS}
+    assert {name: getattr(options, name) for name in meant} == meant | {"data": "lab"}
 
 
 def test_refusals_have_no_traceback(tmp_path, capsys):

@@ -14,7 +14,7 @@ from vapo.cli import main
 CONFIG = {
     "model_name_or_path": "lab",
     "data": "lab",
-    "data_split": "heldout",
+    "split": "heldout",
     "limit": 12,
     "num_generations": 4,
     "per_device_train_batch_size": 8,

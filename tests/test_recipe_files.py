@@ -23,7 +23,7 @@ from vapo.algorithms.vapo import VAPO
 from vapo.cli import main
 from vapo.engines.policy.checkpoint import load_policy
 from vapo.engines.recipes import list_recipes, open_recipe
-from vapo.engines.trl.options import RunOptions, parse_launch, parse_run
+from vapo.engines.trl.options import RunOptions, parse_run, read_options
 
 RECIPES = [recipe.name for recipe in list_recipes()]
 OF_THE_PAPER = ("qwen2_5_vl_3b", "qwen2_5_vl_7b", "qwen2_5_vl_7b_server", "qwen3_vl_8b")
@@ -62,7 +62,7 @@ def test_it_shows_how_it_is_started(name):
     (command,) = [line for line in head.splitlines() if "vapo train" in line]
     words = [word for word in shlex.split(command) if not word.startswith("CUDA_VISIBLE_DEVICES=")]
     assert words[:4] == ["vapo", "train", "--config", name]
-    processes = parse_launch(words[2:])
+    processes = read_options(words[2:]).parse_launch()
     assert processes.num_processes == NUM_GPUS.get(name)
     assert processes.accelerate_config == ("fsdp2" if name in NUM_GPUS else None)
 

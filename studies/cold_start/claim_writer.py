@@ -124,7 +124,7 @@ Made from the lab's model by the last course of
 
 and asked for claims by
 
-    vapo claims make --data lab --checkpoint lab-writer --per-image 4 --per-request 2 --tries 12 --temperature 1 \\
+    vapo claims make --data lab --model lab-writer --per-image 4 --per-request 2 --tries 12 --temperature 1 \\
         --max-tokens 96 --out claims.db
 
 ## How good its claims are

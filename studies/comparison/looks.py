@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from studies.cold_start.chains import CHECKS, count_looks
-from vapo.engines.probes.perception_log import NUM_QUARTERS, depth_quarter
+from vapo.core.perception import NUM_QUARTERS, depth_quarter, share_right
 
 from .measuring import ChainRow
 
@@ -37,6 +37,7 @@ def sort_by_looks(runs: Mapping[tuple[str, int], Sequence[ChainRow]]) -> dict[st
 
 
 def _describe(rows: Sequence[ChainRow], total: int) -> Looking:
-    late = [probe for row in rows for probe in row.probes if depth_quarter(probe.depth) == NUM_QUARTERS]
-    right = sum(probe.is_right for probe in late)
-    return Looking(len(rows) / total, right / len(late) if late else float("nan"), len(late))
+    judged = [(probe.depth, probe.is_right) for row in rows for probe in row.probes]
+    seen = share_right(judged, NUM_QUARTERS)
+    num_claims = sum(depth_quarter(depth) == NUM_QUARTERS for depth, _ in judged)
+    return Looking(len(rows) / total, float("nan") if seen is None else seen, num_claims)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vapo.core.intervals import t_interval
-from vapo.engines.probes.perception_log import NUM_QUARTERS, depth_quarter
+from vapo.core.perception import NUM_QUARTERS, share_right
 
 from .measuring import ChainRow
 
@@ -48,13 +48,14 @@ def summarise_run(chains: Sequence[ChainRow]) -> dict[str, float]:
     Perception is averaged over probes; a chain's probes are as many for every arm, as far as it has boundaries.
     """
     probes = [probe for chain in chains for probe in chain.probes]
+    judged = [(probe.depth, probe.is_right) for probe in probes]
     numbers = {
         ACCURACY: _mean([chain.right for chain in chains]),
-        PERCEPTION: _mean([probe.is_right for probe in probes]),
+        PERCEPTION: _or_nan(share_right(judged)),
     }
     for quarter, name in enumerate(QUARTERS, start=1):
-        numbers[name] = _mean([probe.is_right for probe in probes if depth_quarter(probe.depth) == quarter])
-    numbers[BLIND] = _mean([probe.is_right_blind for probe in probes])
+        numbers[name] = _or_nan(share_right(judged, quarter))
+    numbers[BLIND] = _or_nan(share_right((probe.depth, probe.is_right_blind) for probe in probes))
     numbers[TOKENS] = _mean([chain.num_tokens for chain in chains])
     numbers[READINGS] = _mean([chain.num_readings for chain in chains])
     return numbers
@@ -78,6 +79,10 @@ def summarise(values: Sequence[float]) -> Interval:
         return Interval(finite[0] if finite else float("nan"), None, None)
     low, high = t_interval(finite)
     return Interval(float(np.mean(finite)), low, high)
+
+
+def _or_nan(share: float | None) -> float:
+    return float("nan") if share is None else share
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vapo.core.perception import perception_reward
+from vapo.core.perception import depth_quarter, perception_reward, share_right
+
+
+@pytest.mark.parametrize(("depth", "quarter"), [(0.01, 1), (0.25, 1), (0.26, 2), (0.5, 2), (0.75, 3), (1.0, 4)])
+def test_quarters_include_their_end(depth, quarter):
+    assert depth_quarter(depth) == quarter
+
+
+def test_share_of_claims_judged_right():
+    judged = [(0.0, True), (0.2, True), (0.25, False), (0.9, True), (1.0, True), (0.8, False)]
+    assert share_right(judged) == 4 / 6
+    assert [share_right(judged, quarter) for quarter in (1, 2, 3, 4)] == [1 / 2, None, None, 2 / 3]
+    assert share_right([]) is None
 
 
 def test_one_anchor_right_at_the_end_gives_one():

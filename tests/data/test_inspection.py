@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from vapo.data import format_inspection, inspect_samples, load_samples
-from vapo.data.inspection import Spread, classify_answer
+from vapo.data.inspection import Spread, classify_answer, inspect_samples
+from vapo.data.inspection_table import format_inspection
+from vapo.data.samples import load_samples
 from vapo.errors import DataError
 
 MakeRow = Callable[..., dict[str, Any]]

@@ -12,7 +12,8 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pictures
 
-from vapo.data import Columns, load_samples
+from vapo.data.columns import Columns
+from vapo.data.samples import load_samples
 from vapo.errors import ConfigError, DataError
 from vapo.types import Claim
 

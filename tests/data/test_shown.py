@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vapo.data import Columns
+from vapo.data.columns import Columns
 from vapo.data.shown import load_shown, stamp_images
 from vapo.errors import ConfigError, DataError
 

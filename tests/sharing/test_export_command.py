@@ -61,7 +61,16 @@ def test_plain_transformers_answers_as_the_run_does(run, tmp_path, capsys):
     out = tmp_path / "shared"
     evaluated = ["evaluate", str(run), "--data", "lab", "--limit", "4", "--num-anchors", "2", "--out"]
     assert main([*evaluated, str(tmp_path / "eval"), "--max-completion-tokens", "32"]) == 0
-    words = ["export", str(run), str(out), "--evaluation", str(tmp_path / "eval"), "--max-completion-tokens", "48"]
+    words = [
+        "export",
+        str(run),
+        "--out",
+        str(out),
+        "--evaluation",
+        str(tmp_path / "eval"),
+        "--max-completion-tokens",
+        "48",
+    ]
     assert main(words) == 0
     assert "greedy tokens of 8 questions are the same; log-probabilities differ by" in capsys.readouterr().out
     base = AutoModelForImageTextToText.from_pretrained(shipped_checkpoint()).eval()
@@ -84,5 +93,5 @@ def test_plain_transformers_answers_as_the_run_does(run, tmp_path, capsys):
 def test_the_same_command_again_is_refused(run, tmp_path, capsys):
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "note").touch()
-    assert main(["export", str(run), str(tmp_path / "shared")]) == 1
+    assert main(["export", str(run), "--out", str(tmp_path / "shared")]) == 1
     assert "is not empty; name another folder" in capsys.readouterr().err

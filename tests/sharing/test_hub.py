@@ -98,6 +98,6 @@ def test_a_network_that_is_lost_before_the_push(folder):
 
 def test_the_command_ends_in_a_sentence(capsys, tmp_path):
     with asking(closed_port()):
-        assert main(["export", "lab", str(tmp_path / "out"), "--push-to-hub", "me/model"]) == 1
+        assert main(["export", "lab", "--out", str(tmp_path / "out"), "--push-to-hub", "me/model"]) == 1
     message = capsys.readouterr().err
     assert message.startswith("vapo: the hub cannot be asked") and not (tmp_path / "out").exists()

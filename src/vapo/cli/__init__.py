@@ -36,8 +36,10 @@ def run_command(parser: Parser, words: Sequence[str]) -> int:
 
 
 def _train(words: Sequence[str]) -> int:
-    if not {"-h", "--help"} & set(words):
-        tell_untested(print_note)
+    if {"-h", "--help"} & set(words):
+        train.print_help()
+        return 0
+    tell_untested(print_note)
     return train.train(words)
 
 

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vapo.cli.parser import RAW, Commands, Parser
+from vapo.cli.data_options import IMAGES, add_data_options
+from vapo.cli.parser import RAW, Commands, Parser, Renamed
 from vapo.cli.progress import show_counts
 
 if TYPE_CHECKING:
@@ -24,32 +25,22 @@ def add_make(group: Commands) -> None:
         "it was stopped; Ctrl-C waits for the answers under way. The key of a server comes from OPENAI_API_KEY.",
         epilog="example: vapo claims make --data photos --model gpt-4o --base-url https://api.openai.com/v1 "
         "--budget 500ktok --out claims.db\n"
-        "         vapo claims make --data photos --checkpoint runs/grpo --concurrency 8 --out own.db\n"
+        "         vapo claims make --data photos --model runs/grpo --concurrency 8 --out own.db\n"
         "         vapo claims make --data lab --program vapo.lab.exact_claims:claim_digits --limit 10 --out exact.db",
         formatter_class=RAW,
     )
-    _add_data(parser)
+    add_data_options(parser, split="train", names=IMAGES)
+    parser.add_argument("--out", type=Path, required=True, help="the store, made if it is not there")
     _add_model(parser)
     _add_conditions(parser)
     parser.set_defaults(command=make)
 
 
-def _add_data(parser: Parser) -> None:
-    add = parser.add_argument
-    add("--data", required=True, help="folder of images, data set on the hub, parquet or JSONL file, or 'lab'")
-    add("--out", type=Path, required=True, help="the store, made if it is not there")
-    add("--split", default="train", help="(default: train)")
-    add("--images-column", default="images", metavar="NAME", help="(default: images)")
-    add("--image-folder", type=Path, help="folder that image paths are relative to")
-    add("--allow-urls", action="store_true", help="fetch images from the web")
-    add("--limit", type=int, metavar="N", help="the first N rows only")
-
-
 def _add_model(parser: Parser) -> None:
     add = parser.add_argument_group("who makes them").add_argument
-    add("--model", metavar="NAME", help="its name on the server (default: the only one)")
-    add("--base-url", metavar="URL", help="an OpenAI-compatible server")
-    add("--checkpoint", metavar="NAME", help="one in this process: folder, LoRA adapter, hub, 'lab' or 'lab-writer'")
+    add("--model", help="checkpoint folder, name on the Hugging Face hub, 'lab' or 'lab-writer'")
+    add("--base-url", metavar="URL", help="an OpenAI-compatible server; MODEL is then its name there")
+    add("--checkpoint", action=Renamed, nargs="?", const="--model", help=argparse.SUPPRESS)
     add("--program", metavar="FILE.py:NAME", help="a function of your own in place of a model")
     add("--budget", metavar="AMOUNT", help="the most that the store may cost in all: 25usd, 500ktok")
     add("--prices", nargs=2, type=float, metavar="USD", help="for a million tokens, read and written")
@@ -88,7 +79,7 @@ def make(options: argparse.Namespace) -> int:
             rows,
             store,
             settings,
-            model=options.model,
+            model=options.model if options.base_url else None,
             base_url=options.base_url,
             program=options.program,
             vision_model=_open_checkpoint(options),
@@ -133,13 +124,13 @@ def _read_settings(options: argparse.Namespace) -> MakingSettings:
 
 
 def _open_checkpoint(options: argparse.Namespace) -> VisionModel | None:
-    if options.checkpoint is None:
+    if options.model is None or options.base_url is not None:
         return None
     from vapo.engines.policy.checkpoint import load_policy
     from vapo.engines.policy.witness import PolicyWitness
     from vapo.lab.shipped import resolve_model
 
-    return PolicyWitness(load_policy(resolve_model(options.checkpoint)), batch_size=options.concurrency)
+    return PolicyWitness(load_policy(resolve_model(options.model)), batch_size=options.concurrency)
 
 
 def _load_rows(options: argparse.Namespace) -> ShownRows:

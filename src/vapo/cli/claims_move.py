@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vapo.cli.data_options import IMAGES, add_data_options
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
 
@@ -19,16 +20,9 @@ def add_import(group: Commands) -> None:
         "         vapo claims import claims.csv --image-folder photos --out claims.db",
         formatter_class=RAW,
     )
+    add_data_options(parser, split="train", positional=True, names=(*IMAGES, "claims_column", "on_bad_row"))
     add = parser.add_argument
-    add("data", help="parquet, JSONL or CSV file, folder, data set on the hub, or 'lab'")
     add("--out", type=Path, required=True, help="the store, made if it is not there")
-    add("--split", default="train", help="(default: train)")
-    add("--claims-column", default="claims", metavar="NAME", help="(default: claims)")
-    add("--images-column", default="images", metavar="NAME", help="(default: images)")
-    add("--image-folder", type=Path, help="folder that image paths are relative to")
-    add("--allow-urls", action="store_true", help="fetch images from the web")
-    add("--on-bad-row", choices=("error", "skip"), default="error", help="(default: error)")
-    add("--limit", type=int, metavar="N", help="the first N rows only")
     add("--maker", metavar="NAME", help="who made the claims (default: the file's name)")
     add("--max-pixels", type=int, default=1_003_520, help="of an image as it is kept (default: 1003520)")
     parser.set_defaults(command=import_claims)

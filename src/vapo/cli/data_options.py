@@ -1,34 +1,52 @@
-"""The options by which every command names its data."""
+"""The options by which every command names its data: those of a run, as far as the command reads them."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, get_type_hints
 
+from vapo.algorithms.options import list_choices
 from vapo.cli.parser import Parser
 from vapo.cli.progress import show_progress
+from vapo.data.options import DataOptions
 
 if TYPE_CHECKING:
     from vapo.data.columns import Columns
     from vapo.data.samples import Samples
 
+IMAGES = ("data", "split", "images_column", "image_folder", "allow_urls", "limit")
+"""What a command asks for that looks at images alone."""
 
-def add_data_options(parser: Parser, *, split: str, positional: bool = False, needed: str = "") -> None:
-    data_help = "data set on the hub, folder, parquet or JSONL file, or 'lab'"
-    if positional:
-        parser.add_argument("data", help=data_help)
-    elif needed:
-        parser.add_argument("--data", help=f"{data_help}; needed {needed}")
-    else:
-        parser.add_argument("--data", required=True, help=data_help)
-    parser.add_argument("--split", default=split, help=f"(default: {split})")
-    for role, default in (("question", "problem"), ("answer", "answer"), ("images", "images"), ("claims", "claims")):
-        parser.add_argument(f"--{role}-column", default=default, metavar="NAME", help=f"(default: {default})")
-    parser.add_argument("--image-folder", type=Path, help="folder that image paths are relative to")
-    parser.add_argument("--on-bad-row", choices=("error", "skip"), default="error", help="(default: error)")
-    parser.add_argument("--allow-urls", action="store_true", help="fetch images from the web")
-    parser.add_argument("--limit", type=int, metavar="N", help="the first N rows only")
+ROWS = (*IMAGES, "question_column", "answer_column", "claims_column", "on_bad_row")
+"""What a command asks for that reads whole rows."""
+
+
+def add_data_options(
+    parser: Parser, *, split: str, positional: bool = False, needed: str = "", names: Sequence[str] = ROWS
+) -> None:
+    hints = get_type_hints(DataOptions)
+    for option in (option for option in fields(DataOptions) if option.name in names):
+        spelling, words = f"--{option.name.replace('_', '-')}", describe_option(option, hints[option.name])
+        if option.name == "data" and positional:
+            spelling = "data"
+        elif option.name == "data":
+            words |= {"required": not needed, "help": f"{words['help']}; needed {needed}" if needed else words["help"]}
+        elif option.name == "split":
+            words |= {"default": split, "help": f"split of it (default: {split})"}
+        parser.add_argument(spelling, **words)
+
+
+def describe_option(option: Any, hint: Any) -> dict[str, Any]:
+    """Return how argparse takes an option of a run."""
+    meaning = option.metadata["help"][0].lower() + option.metadata["help"][1:].rstrip(".")
+    if hint is bool:
+        return {"action": "store_true", "help": meaning}
+    shown = meaning if option.default is None else f"{meaning} (default: {option.default})"
+    choices = list_choices(hint) or None
+    kind = int if "int" in str(hint) else str
+    return {"type": kind, "choices": choices, "default": option.default, "help": shown}
 
 
 def load_questions(options: argparse.Namespace, source: str) -> Samples:

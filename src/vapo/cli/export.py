@@ -18,13 +18,15 @@ def add_export(commands: Commands) -> None:
         description="Merge a checkpoint's adapter, write its weights as safetensors with the processor and a model "
         "card, and check that transformers, and vLLM where asked, answer with it as the checkpoint does. The card "
         "tells of data, claims, recipe and measurements what is recorded, and says what is not.",
-        epilog="example: vapo export runs/first shared --evaluation runs/eval --diagnosis report --claims claims.db\n"
-        "         vapo export runs/first/checkpoint-100 shared --dtype bfloat16 --check-vllm\n"
-        "         vapo export runs/first shared --check-vllm http://localhost:8000",
+        epilog="example: vapo export runs/first --out shared --evaluation runs/eval --diagnosis report --claims c.db\n"
+        "         vapo export runs/first/checkpoint-100 --out shared --dtype bfloat16 --check-vllm\n"
+        "         vapo export runs/first --out shared --check-vllm http://localhost:8000",
         formatter_class=RAW,
     )
-    parser.add_argument("checkpoint", help="folder of a run, a checkpoint or an adapter, or 'lab'")
-    parser.add_argument("out", type=Path, help="folder to write; it must be empty, or not be there yet")
+    parser.add_argument("model", help="folder of a run, a checkpoint or an adapter, or 'lab'")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder to write; it must be empty, or not be there yet"
+    )
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16 or float16 (default: the checkpoint's)")
     parser.add_argument("--base", metavar="MODEL", help="where an adapter's base model is (default: as it says)")
     add = parser.add_argument_group("the card").add_argument
@@ -76,7 +78,7 @@ def export(options: argparse.Namespace) -> int:
         private=options.private,
         trust_remote_code=options.trust_remote_code,
     )
-    checkpoint = resolve_model(options.checkpoint)
+    checkpoint = resolve_model(options.model)
     if url is None:
         print(write(checkpoint, options.out, samples, chosen))
     else:

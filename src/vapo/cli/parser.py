@@ -15,5 +15,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
+class Renamed(argparse.Action):
+    """An option by the name that it no longer has: an error that says the new one, `const`."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> NoReturn:
+        parser.error(f"{given[-1]} is called {self.const} now")
+
+
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 """Where a command adds its parser."""

@@ -49,11 +49,11 @@ def add_convert(group: Commands) -> None:
         help="a data set as the rows that verl reads",
         description="Write a data set with claims as a Parquet file for verl: prompts, pictures, answers, and the "
         "claims beside them. Every row is checked first.",
-        epilog="example: vapo verl convert lab train.parquet --limit 100",
+        epilog="example: vapo verl convert lab --limit 100 --out train.parquet",
         formatter_class=RAW,
     )
     add_data_options(parser, split="train", positional=True)
-    parser.add_argument("out", type=Path, help="Parquet file to write")
+    parser.add_argument("--out", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--system-prompt", help="text put before every question")
     parser.add_argument("--validation", action="store_true", help="rows to validate on, which are not probed")
     parser.set_defaults(command=convert)

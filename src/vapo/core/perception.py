@@ -1,9 +1,34 @@
-"""The perception reward: how well a chain still sees its image, late positions counting more."""
+"""How well a chain still sees its image: claims judged right, in all or by depth, and the perception reward."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+NUM_QUARTERS = 4
+
+
+def depth_quarter(depth: float) -> int:
+    """Return which quarter of the chain a depth in (0, 1] lies in, 1 to 4; each quarter includes its end."""
+    return next(quarter for quarter in range(1, NUM_QUARTERS + 1) if depth <= quarter / NUM_QUARTERS)
+
+
+def share_right(judged: Iterable[tuple[float, float]], quarter: int | None = None) -> float | None:
+    """Return the share of claims that are judged right.
+
+    Args:
+        judged: per claim the depth it is asked at, in (0, 1], or 0 before the chain, and whether it is judged right.
+        quarter: of the chain, 1 to 4, to which claims before it do not belong; None for all claims.
+
+    Returns:
+        A share in [0, 1]; None where no claim is asked.
+    """
+    right = [
+        float(correct)
+        for depth, correct in judged
+        if quarter is None or (depth > 0 and depth_quarter(depth) == quarter)
+    ]
+    return sum(right) / len(right) if right else None
 
 
 def perception_reward(

@@ -17,10 +17,10 @@ from typing import Any, cast
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from vapo.data import confined_decoding
+from vapo.data.options import MAX_PIXELS
 from vapo.data.picture_files import Folder, download_picture, find_picture, is_url
 from vapo.errors import ConfigError, DataError
 
-MAX_PIXELS = 50_000_000
 PILLOW_MAX_PIXELS = 2 * 89_478_485
 """Above this, Pillow itself refuses to open an image."""
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO")

@@ -6,7 +6,7 @@ independent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 import numpy as np
@@ -17,12 +17,12 @@ from vapo.diagnosis.findings import (
     CategoryShare,
     ModelFindings,
     Point,
-    ProbedClaim,
     QuestionFindings,
     Remedy,
     RemedyEffect,
 )
 from vapo.diagnosis.image_sensitivity import dependent_share
+from vapo.diagnosis.question_measures import claims_right, p_label
 from vapo.diagnosis.recovery import is_recoverable, summarise_recovery
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.verdict_words import phrase_verdict
@@ -59,8 +59,8 @@ def summarise_model(name: str, questions: Sequence[QuestionFindings], settings: 
         num_tokens=estimate_mean([len(question.token_texts) for question in answered], seed=seed, name="num_tokens"),
         early=_draw_early(early) if early else None,
         recovery=summarise_recovery(answered, seed=seed),
-        perception=_draw_perception(answered, settings, "accuracy", lambda claim: float(claim.correct)),
-        p_label=_draw_perception(answered, settings, "P(label)", _p_label),
+        perception=_draw_perception(answered, settings, "accuracy", claims_right),
+        p_label=_draw_perception(answered, settings, "P(label)", p_label),
         attention_by_step=_draw_steps(attended, settings) if attended else None,
         attention_by_depth=draw_bins(attended, settings, "attention") if attended else None,
         attention_by_head=_average_heads(attended) if attended else None,
@@ -103,7 +103,9 @@ def bin_tokens(question: QuestionFindings, num_bins: int, what: str) -> list[lis
 
 
 def _draw_early(questions: Sequence[QuestionFindings]) -> Curve:
-    outcomes = _group((cut.depth, cut.right) for question in questions for cut in question.early or ())
+    outcomes: dict[float, list[bool]] = {}
+    for cut in (cut for question in questions for cut in question.early or ()):
+        outcomes.setdefault(cut.depth, []).append(cut.right)
     return tuple(Point(depth, estimate_rate(outcomes[depth])) for depth in sorted(outcomes))
 
 
@@ -111,25 +113,18 @@ def _draw_perception(
     questions: Sequence[QuestionFindings],
     settings: DiagnosisSettings,
     what: str,
-    score: Callable[[ProbedClaim], float],
+    measure: Callable[[QuestionFindings, View, float], float | None],
 ) -> dict[View, Curve] | None:
+    asked = {(claim.view, claim.depth) for question in questions for claim in question.probed or ()}
     curves: dict[View, Curve] = {}
     for view in settings.views:
-        means: dict[float, list[float]] = {}
-        for question in questions:
-            own = _group((claim.depth, score(claim)) for claim in question.probed or () if claim.view == view)
-            for depth, scores in own.items():
-                means.setdefault(depth, []).append(sum(scores) / len(scores))
-        if means:
-            curves[view] = tuple(
-                Point(depth, estimate_share(means[depth], seed=settings.seed, name=f"{what} {view} {depth}"))
-                for depth in sorted(means)
-            )
+        points: list[Point] = []
+        for depth in sorted(depth for own, depth in asked if own == view):
+            values = [value for question in questions if (value := measure(question, view, depth)) is not None]
+            points.append(Point(depth, estimate_share(values, seed=settings.seed, name=f"{what} {view} {depth}")))
+        if points:
+            curves[view] = tuple(points)
     return curves or None
-
-
-def _p_label(claim: ProbedClaim) -> float:
-    return claim.p_true if claim.is_true else 1 - claim.p_true
 
 
 def _draw_steps(questions: Sequence[QuestionFindings], settings: DiagnosisSettings) -> Curve:
@@ -187,10 +182,3 @@ def _count_categories(questions: Sequence[QuestionFindings]) -> tuple[CategorySh
             )
         )
     return tuple(shares)
-
-
-def _group(pairs: Iterable[tuple[float, float]]) -> dict[float, list]:
-    grouped: dict[float, list] = {}
-    for key, value in pairs:
-        grouped.setdefault(key, []).append(value)
-    return grouped

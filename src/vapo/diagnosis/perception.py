@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vapo.core.perception import NUM_QUARTERS, depth_quarter, share_right
 from vapo.diagnosis.estimates import Estimate, estimate_mean, estimate_share
 from vapo.diagnosis.question_rows import AskedClaim, QuestionRow
-from vapo.engines.probes.perception_log import NUM_QUARTERS, depth_quarter
 
 _Pick = Callable[[QuestionRow], Sequence[AskedClaim]]
 
@@ -80,7 +80,7 @@ def summarise_perception(rows: Sequence[QuestionRow], *, num_anchors: int, seed:
             where=where,
             num_claims=sum(map(len, picked)),
             accuracy=share("accuracy", where, list(map(_accuracy, picked))),
-            p_label=share("P(label)", where, [_mean([claim.p_label for claim in claims]) for claims in picked]),
+            p_label=share("P(label)", where, [sum(c.p_label for c in claims) / len(claims) for claims in picked]),
         )
 
     paired = [(row.before, last) for row in asked if (last := _in_quarter(row, NUM_QUARTERS))]
@@ -123,8 +123,6 @@ def _in_quarter(row: QuestionRow, quarter: int) -> list[AskedClaim]:
 
 
 def _accuracy(claims: Sequence[AskedClaim]) -> float:
-    return _mean([float(claim.correct) for claim in claims])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    share = share_right((claim.depth, claim.correct) for claim in claims)
+    assert share is not None  # stretches without a claim are left out
+    return share

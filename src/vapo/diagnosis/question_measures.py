@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from vapo.core.perception import share_right
 from vapo.diagnosis.findings import QuestionFindings
 from vapo.engines.examination.examinee import View
 
 Measure = Callable[[QuestionFindings], float | None]
 
 
-def claims_right(question: QuestionFindings, view: View, depth: float | None = None) -> float | None:
-    """Return the share of claims judged right under a view: at a depth, or along the chain for None."""
-    chosen = [
-        claim
+def claims_right(
+    question: QuestionFindings, view: View, depth: float | None = None, quarter: int | None = None
+) -> float | None:
+    """Return the share of claims judged right under a view: at a depth, in a quarter, or for None along the chain."""
+    asked = (
+        (claim.depth, claim.correct)
         for claim in question.probed or ()
         if claim.view == view and (claim.depth == depth if depth is not None else claim.depth > 0)
-    ]
-    return _mean([float(claim.correct) for claim in chosen])
+    )
+    return share_right(asked, quarter)
+
+
+def p_label(question: QuestionFindings, view: View, depth: float) -> float | None:
+    """Return the mean probability given to the claims' own labels under a view at a depth."""
+    asked = (claim for claim in question.probed or () if claim.view == view and claim.depth == depth)
+    return _mean([claim.p_true if claim.is_true else 1 - claim.p_true for claim in asked])
 
 
 def sight(question: QuestionFindings, depth: float) -> float | None:

@@ -36,7 +36,7 @@ def write_data(origin: Origin) -> str:
         return "\n\n".join(_write_split(split, record) for split, record in origin.data.items())
     if not origin.settings.get("data"):
         return NOT_RECORDED
-    name, split = name_place(origin.settings["data"]), origin.settings.get("data_split")
+    name, split = name_place(origin.settings["data"]), origin.settings.get("split")
     return f"{escape(name)}, split {escape(str(split))}; what was in it is not recorded."
 
 

@@ -30,7 +30,7 @@ def find_questions(origin: Origin, count: int, on_notice: Callable[[str], None])
         _check_texts(settings)
         return load_samples(
             settings["data"],
-            split=settings["data_split"],
+            split=settings["split"],
             columns=_read_columns(settings),
             image_folder=settings.get("image_folder"),
             on_bad_row="skip",
@@ -45,7 +45,7 @@ _COLUMNS = ("question", "answer", "images", "claims", "id")
 
 
 def _check_texts(settings: Mapping[str, Any]) -> None:
-    needed = ("data", "data_split", *(f"{role}_column" for role in _COLUMNS if role != "id"))
+    needed = ("data", "split", *(f"{role}_column" for role in _COLUMNS if role != "id"))
     for name in (*needed, "image_folder", "id_column"):
         if not isinstance(settings.get(name), str) and (name in needed or settings.get(name) is not None):
             raise DataError(f"the run's settings say no {name}")

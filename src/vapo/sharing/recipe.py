@@ -11,7 +11,7 @@ from vapo.engines.trl.usual_settings import list_usual_settings
 MAIN = (
     "model_name_or_path",
     "data",
-    "data_split",
+    "split",
     "algorithm",
     "preset",
     "num_anchors",

@@ -100,9 +100,9 @@ def test_the_command(tmp_path, capsys):
     model, out = str(save_tiny("llava", tmp_path / "model")), str(tmp_path / "claims.db")
     words = ["claims", "make", "--data", str(photos), "--out", out]
     limits = ["--per-image", "2", "--tries", "0", "--max-tokens", "4"]
-    assert main([*words, *limits, "--checkpoint", model]) == 0
+    assert main([*words, *limits, "--model", model]) == 0
     assert "1 of 1 rows have too few claims" in capsys.readouterr().out
-    assert main([*words, "--checkpoint", str(tmp_path / "gone")]) == 1
+    assert main([*words, "--model", str(tmp_path / "gone")]) == 1
     assert "there is no folder" in capsys.readouterr().err
-    assert main([*words, "--checkpoint", model, "--base-url", "http://localhost:1"]) == 1
+    assert main([*words, "--model", model, "--program", "own.py:make"]) == 1
     assert "name who makes the claims" in capsys.readouterr().err

@@ -3,18 +3,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-import pytest
-
-from vapo.engines.probes.perception_log import PerceptionLog, depth_quarter
+from vapo.engines.probes.perception_log import PerceptionLog
 from vapo.engines.probes.perception_scorer import ScoredRollout
 from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
 
 ROLLOUT = Rollout(Sample("s", (), "?", "1"), (1,), (1, 2, 3, 4), ("a,", " b,", " c,", " d."))
-
-
-@pytest.mark.parametrize(("depth", "quarter"), [(0.01, 1), (0.25, 1), (0.26, 2), (0.5, 2), (0.75, 3), (1.0, 4)])
-def test_quarters_include_their_end(depth, quarter):
-    assert depth_quarter(depth) == quarter
 
 
 def test_what_is_reported():

@@ -20,7 +20,7 @@ from vapo.engines.trl.launch import (
     launch,
     wants_launch,
 )
-from vapo.engines.trl.options import parse_launch
+from vapo.engines.trl.options import read_options
 from vapo.errors import ConfigError
 
 NAMES = {"fsdp2": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED", "multi_gpu": "MULTI_GPU", "single_gpu": "NO"}
@@ -108,10 +108,12 @@ def test_a_file_that_is_no_configuration_is_refused(text, tmp_path, gpus, launch
 def test_a_run_file_may_name_it_and_the_command_line_wins(tmp_path):
     run = {"model_name_or_path": "m", "data": "d", "accelerate_config": "zero3", "num_processes": 8}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
-    options = parse_launch(["--config", str(tmp_path / "run.yaml"), "--num_processes", "2", "--num_anchors", "3"])
+    options = read_options(
+        ["--config", str(tmp_path / "run.yaml"), "--num_processes", "2", "--num_anchors", "3"]
+    ).parse_launch()
     assert (options.accelerate_config, options.num_processes) == ("zero3", 2)
     with pytest.raises(ConfigError, match="unknown option '--num_process'; the nearest is 'num_processes'"):
-        parse_launch(["--num_process", "2"])
+        read_options(["--num_process", "2"])
 
 
 @pytest.mark.parametrize("name", SET_BY_LAUNCHERS)

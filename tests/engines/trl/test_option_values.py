@@ -10,8 +10,9 @@ import yaml
 from trl import ModelConfig, TrlParser
 
 from vapo import VAPOConfig
+from vapo.data.options import DataOptions
 from vapo.engines.trl.option_values import OptionValues, list_kinds, split_list
-from vapo.engines.trl.options import DataOptions, parse_run
+from vapo.engines.trl.options import parse_run
 from vapo.errors import ConfigError
 
 CLASSES = (DataOptions, VAPOConfig, ModelConfig)
@@ -84,8 +85,8 @@ def test_where_yaml_reads_a_truth_value(parse):
 
 
 def test_numbers_and_dates_where_text_is_meant(parse):
-    options = parse({"run_name": datetime.date(2026, 11, 30), "data_split": 7, "learning_rate": 1})
-    assert (options.training.run_name, options.data.data_split) == ("2026-11-30", "7")
+    options = parse({"run_name": datetime.date(2026, 11, 30), "split": 7, "learning_rate": 1})
+    assert (options.training.run_name, options.data.split) == ("2026-11-30", "7")
     assert options.training.learning_rate == 1.0
 
 

@@ -104,5 +104,5 @@ def test_what_is_refused(checkpoint, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="own_claims_steps must be at least 0"):
         make_config(tmp_path, own_claims_steps=-1)
     monkeypatch.setattr(VAPOTrainer, "_forward_is_collective", lambda self: True)
-    with pytest.raises(ConfigError, match=r"own_claims_steps needs the whole model .* claims make --checkpoint"):
+    with pytest.raises(ConfigError, match=r"own_claims_steps needs the whole model .* claims make --model"):
         VAPOTrainer(checkpoint, even_letters, make_config(tmp_path, own_claims_steps=2, packing="off"), make_rows())

@@ -259,6 +259,8 @@ class TestOptions:
         ("text", "more", "message"),
         [
             ("num_anchor: 3", [], "unknown option 'num_anchor'; the nearest is 'num_anchors'"),
+            ("data_split: train", [], "unknown option 'data_split'; it is called 'split' now"),
+            ("", ["--data-split", "train"], "unknown option '--data-split'; it is called 'split' now"),
             ("", ["--lerning_rate", "3"], "unknown option '--lerning_rate'; the nearest is 'learning_rate'"),
             ("data: d", [], "must hold|model_name_or_path is missing"),
             ("model_name_or_path: m", [], "data is missing"),

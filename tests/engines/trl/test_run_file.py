@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from vapo.cli import main
 from vapo.engines.run_folder import choose_system_prompt
 from vapo.engines.trl import run_file
-from vapo.engines.trl.options import parse_run
+from vapo.engines.trl.options import parse_run, read_options
 from vapo.engines.trl.planned_run import parse_planned_run
 from vapo.engines.trl.run import describe
 from vapo.engines.trl.run_file import HARMLESS_VARIABLES, check_run_file
@@ -255,3 +255,17 @@ def test_whatever_a_run_recorded_is_read_or_refused_five_hundred_times(record: A
     for read in (lambda: choose_system_prompt(None, run), lambda: find_origin(run)):
         with suppress(VapoError):
             read()
+
+
+def test_a_run_file_is_read_once(tmp_path, monkeypatch):
+    file = tmp_path / "run.yaml"
+    file.write_text("model_name_or_path: m\ndata: d\noutput_dir: o\nnum_anchors: 3\nuse_cpu: true\n")
+    read = []
+    plain = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, *a, **k: (read.append(path), plain(path, *a, **k))[1])
+    parsed = parse_planned_run(str(file), ["max_steps=2"], prog="x")
+    given = read_options(["--config", str(file)])
+    assert (given.parse_launch().num_machines, given.parse_run().training.num_anchors) == (1, 3)
+    assert read.count(file) == 2  # once for each of the two
+    assert parsed.given == {"model_name_or_path", "data", "output_dir", "num_anchors", "use_cpu", "max_steps"}
+    assert parsed.changed == {"max_steps"} and parsed.text == file.read_text()

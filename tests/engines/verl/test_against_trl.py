@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from vapo.engines.probes.perception_log import depth_quarter
+from vapo.core.perception import depth_quarter
 
 pytestmark = pytest.mark.verl
 

@@ -30,7 +30,7 @@ def write_data(folder: Path, **row: object) -> Path:
 
 def convert(folder: Path, *options: str, **row: object) -> dict:
     out = folder / "out.parquet"
-    assert main(["verl", "convert", str(write_data(folder, **row)), str(out), *options]) == 0
+    assert main(["verl", "convert", str(write_data(folder, **row)), "--out", str(out), *options]) == 0
     (only,) = parquet.read_table(out).to_pylist()
     return only
 
@@ -75,11 +75,11 @@ def test_verl_reads_the_picture_that_vapo_reads(name, kept, tmp_path):
 )
 def test_bad_input_is_one_sentence_and_leaves_no_file(options, row, message, tmp_path, capsys):
     out = tmp_path / "out.parquet"
-    assert main(["verl", "convert", str(write_data(tmp_path, **row)), str(out), *options]) == 1
+    assert main(["verl", "convert", str(write_data(tmp_path, **row)), "--out", str(out), *options]) == 1
     shown = capsys.readouterr().err
     assert message in shown and "Traceback" not in shown and not out.exists()
 
 
 def test_the_files_name_is_looked_at_before_the_data(tmp_path, capsys):
-    assert main(["verl", "convert", "nothing-there", str(tmp_path / "out.json")]) == 1
+    assert main(["verl", "convert", "nothing-there", "--out", str(tmp_path / "out.json")]) == 1
     assert "out.parquet" in capsys.readouterr().err

@@ -72,7 +72,7 @@ def make_run(folder: Path, **changes: Any) -> Path:
 def plan(run: Path, folder: Path) -> Path:
     """Do what a user does to move a run file to verl, but for the training; return the folder of the run."""
     assert main(["verl", "config", str(run), "--out", str(folder), "--gpus-per-node", "1"]) == 0
-    data = [str(run.parent / "data.jsonl"), str(folder / "train.parquet")]
+    data = [str(run.parent / "data.jsonl"), "--out", str(folder / "train.parquet")]
     assert main(["verl", "convert", *data, "--system-prompt", SYSTEM_PROMPT]) == 0
     return folder
 

@@ -6,7 +6,8 @@ import pytest
 from lab.demo.made_outcome import make_outcome
 
 from vapo.diagnosis.findings import EarlyAnswer, ProbedClaim, QuestionFindings
-from vapo.lab.demo.paired import ANSWERS, LATE, LENGTH, claims_in_quarter, compare
+from vapo.diagnosis.question_measures import claims_right
+from vapo.lab.demo.paired import ANSWERS, LATE, LENGTH, compare
 
 
 def ask(number: int, right: bool, tokens: int, *claims: tuple[float, bool]) -> QuestionFindings:
@@ -54,6 +55,6 @@ def test_answers_of_cut_chains_are_measured(rows):
 
 def test_a_quarter_holds_its_end_and_the_image_alone():
     question = ask(0, True, 4, (0.0, True), (0.5, True), (0.75, False), (0.76, True))
-    assert [claims_in_quarter(question, quarter) for quarter in (1, 2, 3, 4)] == [None, 1.0, 0.0, 1.0]
+    assert [claims_right(question, "image", quarter=quarter) for quarter in (1, 2, 3, 4)] == [None, 1.0, 0.0, 1.0]
     blind = replace(question, probed=tuple(replace(claim, view="blank") for claim in question.probed or ()))
-    assert claims_in_quarter(blind, 4) is None
+    assert claims_right(blind, "image", quarter=4) is None

@@ -241,7 +241,7 @@ def make_claims_with(
     """
     if [base_url, program, vision_model].count(None) != 2:
         raise ConfigError(
-            "name who makes the claims: a server (--base-url), a checkpoint (--checkpoint) or a program of your own "
+            "name who makes the claims: a server (--base-url), a checkpoint (--model) or a program of your own "
             "(--program)"
         )
     if embeddings is not None and (local_embeddings is not None or base_url is None):

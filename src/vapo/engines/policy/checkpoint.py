@@ -246,7 +246,7 @@ def _find_parts_of_adapter(folder: Path, base: str | None) -> CheckpointParts:
     if below.adapter is not None:
         raise ModelError(
             f"the adapter in {folder} lies on another adapter, {below.adapter}; merge that one first "
-            f"(vapo export {below.adapter} OUT), and name what comes out as the base"
+            f"(vapo export {below.adapter} --out FOLDER), and name what comes out as the base"
         )
     own = any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json"))
     return CheckpointParts(below.weights, folder, str(folder) if own else below.processor)

@@ -6,10 +6,9 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from vapo.core.perception import depth_quarter
 from vapo.engines.probes.perception_scorer import ScoredRollout
 from vapo.types import Verdict
-
-NUM_QUARTERS = 4
 
 
 class PerceptionLog:
@@ -46,11 +45,6 @@ class PerceptionLog:
         if tables:
             self._log_extra("num_tokens", [len(own.rollout.completion_ids) for own in scored])
             self._log_extra("anchors", [describe_verdicts(own.verdicts) for own in scored])
-
-
-def depth_quarter(depth: float) -> int:
-    """Return which quarter of the chain a depth in (0, 1] lies in, 1 to 4; each quarter includes its end."""
-    return next(quarter for quarter in range(1, NUM_QUARTERS + 1) if depth <= quarter / NUM_QUARTERS)
 
 
 def describe_verdicts(verdicts: Sequence[Verdict]) -> str:

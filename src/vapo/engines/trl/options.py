@@ -3,81 +3,25 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentError, RawDescriptionHelpFormatter
+from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from trl import ModelConfig, TrlParser, get_peft_config
 
 from vapo.algorithms.options import tell_unknown
-from vapo.data.columns import DEFAULT_COLUMNS, Columns
-from vapo.data.pictures import MAX_PIXELS
+from vapo.data.options import DataOptions
 from vapo.engines.recipes import open_recipe
 from vapo.engines.trl.config import VAPOConfig
+from vapo.engines.trl.declared_options import DeclaredOption
 from vapo.engines.trl.launch import LaunchOptions
 from vapo.engines.trl.option_values import OptionValues
 from vapo.engines.trl.run_file import check_run_file
 from vapo.errors import ConfigError
-
-EXAMPLE = """\
-example:
-  vapo train --config run.yaml --learning_rate 1e-5
-  vapo train --config qwen2_5_vl_7b --data my.parquet    (a recipe; `vapo recipes` lists them)
-  vapo train --config run.yaml --accelerate_config fsdp2 --num_processes 4
-
-  where run.yaml holds any of these options:
-    model_name_or_path: lab
-    data: lab
-    output_dir: runs/first
-    num_generations: 8
-    num_anchors: 8
-    max_steps: 100
-"""
-
-
-@dataclass
-class DataOptions:
-    """What to train on."""
-
-    data: str | None = field(
-        default=None,
-        metadata={"help": "A Hugging Face data set, a folder, a parquet or JSONL file, or 'lab'."},
-    )
-    data_split: str = field(default="train", metadata={"help": "Split of it to train on."})
-    eval_split: str | None = field(default=None, metadata={"help": "Split of it to evaluate on, with eval_strategy."})
-    question_column: str = field(default=DEFAULT_COLUMNS.question, metadata={"help": "Column of the question."})
-    answer_column: str = field(default=DEFAULT_COLUMNS.answer, metadata={"help": "Column of the reference answer."})
-    images_column: str = field(default=DEFAULT_COLUMNS.images, metadata={"help": "Column of the image or images."})
-    claims_column: str = field(
-        default=DEFAULT_COLUMNS.claims,
-        metadata={"help": "Column of the claims; without it claim_1, label_1, ... are looked for."},
-    )
-    id_column: str | None = field(default=DEFAULT_COLUMNS.id, metadata={"help": "Column that names rows."})
-    image_folder: str | None = field(default=None, metadata={"help": "Folder that image paths are relative to."})
-    system_prompt: str | None = field(default=None, metadata={"help": "Text put before every question."})
-    on_bad_row: Literal["error", "skip"] = field(default="error", metadata={"help": "What a bad row leads to."})
-    allow_urls: bool = field(default=False, metadata={"help": "Fetch images from the web."})
-    max_pixels: int = field(default=MAX_PIXELS, metadata={"help": "Largest image accepted, in pixels."})
-    max_prompt_tokens: int | None = field(
-        default=None,
-        metadata={"help": "Leave out rows whose prompt has more tokens, those of its pictures included."},
-    )
-    limit: int | None = field(default=None, metadata={"help": "Use the first rows only."})
-
-    @property
-    def columns(self) -> Columns:
-        """The columns to read."""
-        return Columns(
-            question=self.question_column,
-            answer=self.answer_column,
-            images=self.images_column,
-            claims=self.claims_column,
-            id=self.id_column,
-        )
 
 
 @dataclass(frozen=True)
@@ -103,38 +47,94 @@ class RunOptions:
         return get_peft_config(self.model)
 
 
+RENAMED = {"data_split": "split"}
+"""Options by the names that they no longer have, with those that they have."""
+
+
+@dataclass(frozen=True)
+class GivenOptions:
+    """What a command line and its run file give, read once.
+
+    Attributes:
+        parser: of all options of a run.
+        words: of the command line, but for `--config`.
+        config: what the run file holds but for `env`, in the types that the options have; empty without one.
+        text: of the run file.
+    """
+
+    parser: TrlParser
+    words: Sequence[str]
+    config: Mapping[str, Any]
+    text: str
+
+    def parse_run(self) -> RunOptions:
+        """Return the options of a run.
+
+        Raises:
+            ConfigError: a value cannot be converted, or the model or the data is missing.
+        """
+        data, training, model, launch = _parse(self.parser, self.words, self.config)
+        model_name, source = model.model_name_or_path, data.data
+        for value, name in ((model_name, "model_name_or_path"), (source, "data")):
+            if not value:
+                raise ConfigError(f"{name} is missing; pass --{name} (the word 'lab' stands for the shipped one)")
+        targets = model.lora_target_modules
+        if isinstance(targets, str) and targets != "all-linear" and targets.isidentifier():
+            model.lora_target_modules = [targets]  # TRL makes a pattern of one name, which peft then finds nowhere
+        return RunOptions(str(model_name), str(source), data, training, model, launch)
+
+    def parse_launch(self) -> LaunchOptions:
+        """Return how a run starts its processes, and leave the rest to these; raises ConfigError for values of it."""
+        classes: Any = (LaunchOptions,)
+        parser = TrlParser(classes, prog=self.parser.prog, exit_on_error=False)
+        options, _ = _parse(parser, self.words, self.config, rest=True)
+        return options
+
+
 def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
     """Parse `--config run.yaml` and overrides, as `trl grpo` does.
 
     Raises:
-        ConfigError: the file cannot be read, an option is unknown (the nearest right one is named), a value cannot be
-            converted, or the model or the data is missing.
+        ConfigError: as `read_options` and `GivenOptions.parse_run`.
     """
-    parser, arguments, config = _read(arguments, prog)
-    data, training, model, launch = _parse(parser, arguments, config)
-    model_name, source = model.model_name_or_path, data.data
-    for value, name in ((model_name, "model_name_or_path"), (source, "data")):
-        if not value:
-            raise ConfigError(f"{name} is missing; pass --{name} (the word 'lab' stands for the shipped one)")
-    targets = model.lora_target_modules
-    if isinstance(targets, str) and targets != "all-linear" and targets.isidentifier():
-        model.lora_target_modules = [targets]  # TRL makes a pattern of one name, which peft then finds nowhere
-    return RunOptions(str(model_name), str(source), data, training, model, launch)
+    return read_options(arguments, prog).parse_run()
 
 
-def parse_launch(arguments: Sequence[str], prog: str = "vapo train") -> LaunchOptions:
-    """Parse how a run starts its processes, and leave the rest to these.
+def read_options(arguments: Sequence[str], prog: str = "vapo train") -> GivenOptions:
+    """Read a command line and its run file, and set the variables of the environment that the file sets.
 
     Raises:
-        ConfigError: as `parse_run`, but for values that are none of the launch's.
+        ConfigError: the file cannot be read or says what it may not, or an option is unknown (the nearest right one
+            is named).
     """
-    parser, arguments, config = _read(arguments, prog)
-    if {"-h", "--help"} & set(arguments):
-        parser.print_help()
-        parser.exit()
-    classes: Any = (LaunchOptions,)
-    options, _ = _parse(TrlParser(classes, prog=prog, exit_on_error=False), arguments, config, rest=True)
-    return options
+    classes: Any = (DataOptions, VAPOConfig, ModelConfig, LaunchOptions)
+    parser = TrlParser(classes, prog=prog, exit_on_error=False)
+    known = sorted({action.dest for action in parser._actions} - {"help"})
+    arguments = [word for a in arguments for word in (a.split("=", 1) if a.startswith("--config=") else [a])]
+    _check_names(arguments, known)
+    values = OptionValues(parser, classes)
+    if "--config" not in arguments:
+        return GivenOptions(parser, values.split_lists(arguments), {}, "")
+    place = arguments.index("--config") + 1
+    if place >= len(arguments):
+        raise ConfigError("--config needs the path of a YAML file, or the name of a recipe")
+    path = Path(arguments[place])
+    if not path.exists() and not path.suffix and len(path.parts) == 1:
+        path = open_recipe(str(path)).path
+    config, text = _read_file(path, known)
+    os.environ.update({str(name): str(value) for name, value in (config.pop("env", None) or {}).items()})
+    rest = [*arguments[: place - 1], *arguments[place + 1 :]]
+    return GivenOptions(parser, values.split_lists(rest), values.convert(config, path), text)
+
+
+def import_run_options() -> list[DeclaredOption]:
+    """Return the options of `vapo train` as its parser has them."""
+    parser = read_options([]).parser
+    actions = {action.dest: action for action in reversed(parser._actions) if action.dest != "help"}  # not --no_NAME
+    return [
+        DeclaredOption(name, action.help or "", action.default, tuple(action.choices or ()))
+        for name, action in reversed(actions.items())
+    ]
 
 
 def _parse(parser: Any, arguments: Sequence[str], config: Mapping[str, Any], *, rest: bool = False) -> Any:
@@ -146,33 +146,11 @@ def _parse(parser: Any, arguments: Sequence[str], config: Mapping[str, Any], *, 
         raise ConfigError(f"{parser.prog}: {error}") from error
 
 
-def _read(arguments: Sequence[str], prog: str) -> tuple[TrlParser, list[str], dict[str, Any]]:
-    """Return the parser of a run's options, the arguments but for `--config`, and what its file holds."""
-    classes: Any = (DataOptions, VAPOConfig, ModelConfig, LaunchOptions)
-    parser = TrlParser(classes, prog=prog, epilog=EXAMPLE, exit_on_error=False)
-    parser.formatter_class = _KeepExample
-    known = sorted({action.dest for action in parser._actions} - {"help"})
-    arguments = [word for a in arguments for word in (a.split("=", 1) if a.startswith("--config=") else [a])]
-    _check_names(arguments, known)
-    values = OptionValues(parser, classes)
-    if "--config" not in arguments:
-        return parser, values.split_lists(arguments), {}
-    place = arguments.index("--config") + 1
-    if place >= len(arguments):
-        raise ConfigError("--config needs the path of a YAML file, or the name of a recipe")
-    path = Path(arguments[place])
-    if not path.exists() and not path.suffix and len(path.parts) == 1:
-        path = open_recipe(str(path)).path
-    config = _read_file(path, known)
-    os.environ.update({str(name): str(value) for name, value in (config.pop("env", None) or {}).items()})
-    rest = [*arguments[: place - 1], *arguments[place + 1 :]]
-    return parser, values.split_lists(rest), values.convert(config, path)
-
-
-def _read_file(path: Path, known: Sequence[str]) -> dict[str, Any]:
-    """Return what a run file holds, with the names of its options checked."""
+def _read_file(path: Path, known: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return what a run file holds, with the names of its options checked, and its text."""
     try:
-        config: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        config: Any = yaml.safe_load(text)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
@@ -181,9 +159,9 @@ def _read_file(path: Path, known: Sequence[str]) -> dict[str, Any]:
         raise ConfigError(f"{path} must hold options as 'name: value' lines")
     for name in config:
         if name != "env" and name not in known:
-            raise ConfigError(f"{path}: unknown option {name!r}{tell_unknown(str(name), known)}")
+            raise ConfigError(f"{path}: unknown option {name!r}{_tell_known(str(name), known)}")
     check_run_file(path, config)
-    return config
+    return config, text
 
 
 def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
@@ -191,8 +169,8 @@ def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
         name = argument[2:].split("=")[0].replace("-", "_")
         negated = name.removeprefix("no_")
         if argument.startswith("--") and name not in ("config", "help", *known) and negated not in known:
-            raise ConfigError(f"unknown option {argument!r}{tell_unknown(name, known)}")
+            raise ConfigError(f"unknown option {argument!r}{_tell_known(name, known)}")
 
 
-class _KeepExample(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
-    """Show defaults, and the example with its line breaks."""
+def _tell_known(name: str, known: Sequence[str]) -> str:
+    return f"; it is called {RENAMED[name]!r} now" if name in RENAMED else tell_unknown(name, known)

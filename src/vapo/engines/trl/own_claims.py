@@ -64,7 +64,7 @@ class OwnClaims:
         if collective:
             raise ConfigError(
                 "own_claims_steps needs the whole model in each process; with FSDP or ZeRO stage 3 let a checkpoint "
-                "of the run write claims instead: vapo claims make --checkpoint ..."
+                "of the run write claims instead: vapo claims make --model ..."
             )
         self._trainer: Any = trainer
         self._every = every

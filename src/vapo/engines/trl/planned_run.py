@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import yaml
-
-from vapo.engines.recipes import open_recipe
-from vapo.engines.trl.options import RunOptions, parse_run
+from vapo.engines.trl.options import RunOptions, read_options
 from vapo.errors import ConfigError
 
 
@@ -22,17 +17,13 @@ class ParsedRun:
         options: of the run.
         text: of its file.
         changed: names of the options in whose place others were given.
+        given: names of the options that the file or a change gives.
     """
 
     options: RunOptions
     text: str
-    changed: tuple[str, ...]
-
-    @property
-    def given(self) -> frozenset[str]:
-        """Names of the options that the file or a change gives."""
-        in_file: dict[str, Any] = yaml.safe_load(self.text)
-        return frozenset((*in_file, *self.changed))
+    changed: frozenset[str]
+    given: frozenset[str]
 
 
 def parse_planned_run(run: str, changes: Sequence[str], *, prog: str, on_cpu: bool = False) -> ParsedRun:
@@ -45,7 +36,7 @@ def parse_planned_run(run: str, changes: Sequence[str], *, prog: str, on_cpu: bo
         on_cpu: parse it as where there is no GPU, whatever this machine has.
 
     Raises:
-        ConfigError: as `parse_run`; or a change has no value.
+        ConfigError: as `read_options` and `parse_run`; or a change has no value.
     """
     changed: dict[str, str] = {}
     for change in changes:
@@ -57,7 +48,5 @@ def parse_planned_run(run: str, changes: Sequence[str], *, prog: str, on_cpu: bo
         changed[name] = value
     words = [word for name, value in changed.items() for word in (f"--{name}", value)]
     cpu = ["--use_cpu", "true"] if on_cpu else []
-    options = parse_run(["--config", run, *cpu, *words], prog=prog)
-    path = Path(run)
-    path = path if path.exists() else open_recipe(run).path
-    return ParsedRun(options, path.read_text(encoding="utf-8"), tuple(changed))
+    given = read_options(["--config", run, *cpu, *words], prog)
+    return ParsedRun(given.parse_run(), given.text, frozenset(changed), frozenset((*given.config, *changed)))

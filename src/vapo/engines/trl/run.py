@@ -61,11 +61,11 @@ def train(
     # What can be refused is refused before the folder is opened: a mistake must not be held against the next try.
     prepare_run(options)
     needs_claims = training.make_algorithm().needs.claims
-    samples = load_split(options, options.data.data_split, require_claims=needs_claims)
+    samples = load_split(options, options.data.split, require_claims=needs_claims)
     rows = make_training_rows(samples, system_prompt=options.data.system_prompt)
     check_arguments(training, rows)
     check_vllm(options.model_name, training)
-    loaded, eval_rows = {options.data.data_split: samples}, None
+    loaded, eval_rows = {options.data.split: samples}, None
     if options.data.eval_split is not None:
         eval_samples = load_split(options, options.data.eval_split, require_claims=needs_claims)
         eval_rows = make_training_rows(eval_samples, system_prompt=options.data.system_prompt)

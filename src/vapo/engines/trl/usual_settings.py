@@ -9,8 +9,8 @@ from typing import Any
 
 from trl import ModelConfig
 
+from vapo.data.options import DataOptions
 from vapo.engines.trl.config import VAPOConfig
-from vapo.engines.trl.options import DataOptions
 
 _FIRST = ("preset", "use_cpu", "bf16")
 """What other settings follow from, or the machine decides."""

@@ -100,7 +100,7 @@ def check_data(path: Path, settings: LoopSettings) -> int:
     import pyarrow.parquet as parquet
 
     if not path.is_file():
-        raise DataError(f"there is no {path}; make it with `vapo verl convert DATA {path}`")
+        raise DataError(f"there is no {path}; make it with `vapo verl convert DATA --out {path}`")
     file = parquet.ParquetFile(path)
     missing = {"prompt", "images", "reward_model", "extra_info"} - set(file.schema_arrow.names)
     if missing:

@@ -41,7 +41,7 @@ OF_TRL = {
 """Options that say how TRL does it, which verl does in its own way; nothing of the method is lost without them."""
 
 OF_DATA = {
-    "data", "data_split", "eval_split", "question_column", "answer_column", "images_column", "claims_column",
+    "data", "split", "eval_split", "question_column", "answer_column", "images_column", "claims_column",
     "id_column", "image_folder", "system_prompt", "on_bad_row", "allow_urls", "limit", "preset", "env",
     "own_claims_steps", "mask_truncated_completions", "importance_sampling_level", "load_in_4bit", "load_in_8bit",
 }

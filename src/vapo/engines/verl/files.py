@@ -131,7 +131,7 @@ def read_sources(recipe: str) -> dict[str, str]:
 def write_commands(options: RunOptions, folder: Path, *, validates: bool) -> list[str]:
     """Return the commands that make the data, check the cluster, and train."""
     config = ["--config-dir", str(folder.absolute()), "--config-name", CONFIG.removesuffix(".yaml")]
-    commands = [write_convert_command(options, options.data.data_split, folder / TRAIN_DATA)]
+    commands = [write_convert_command(options, options.data.split, folder / TRAIN_DATA)]
     if validates:
         split = str(options.data.eval_split)
         commands.append(write_convert_command(options, split, folder / VALIDATION_DATA) + " --validation")
@@ -144,7 +144,7 @@ def write_commands(options: RunOptions, folder: Path, *, validates: bool) -> lis
 def write_convert_command(options: RunOptions, split: str, out: Path) -> str:
     """Return the command that writes one split of the data in verl's form."""
     data = options.data
-    words = ["vapo", "verl", "convert", str(options.source), str(out), "--split", split]
+    words = ["vapo", "verl", "convert", str(options.source), "--out", str(out), "--split", split]
     named = {
         "--question-column": (data.question_column, "problem"),
         "--answer-column": (data.answer_column, "answer"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from vapo.engines.probes.perception_log import NUM_QUARTERS, depth_quarter
+from vapo.core.perception import NUM_QUARTERS, depth_quarter
 from vapo.engines.verl.asking import AskedProbes
 from vapo.types import Reward
 

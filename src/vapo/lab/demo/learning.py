@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 
+from vapo.core.perception import NUM_QUARTERS, share_right
 from vapo.diagnosis.curves import Curve, Line
 from vapo.diagnosis.estimates import estimate_mean, estimate_share
 from vapo.diagnosis.findings import Point
-from vapo.engines.probes.perception_log import NUM_QUARTERS, depth_quarter
 from vapo.errors import DataError
 
 NUM_POINTS = 12
@@ -84,21 +84,16 @@ def _read_groups(file: Path, group_size: int) -> list[Group]:
     groups: list[Group] = []
     for start in range(0, len(rows), group_size):
         own = rows[start : start + group_size]
-        verdicts = [verdict for row in own for verdict in json.loads(row["anchors"])]
-        late = [verdict for verdict in verdicts if depth_quarter(verdict["depth"]) == NUM_QUARTERS]
+        judged = [(verdict["depth"], verdict["correct"]) for row in own for verdict in json.loads(row["anchors"])]
         groups.append(
             Group(
                 right=float(np.mean([row["accuracy_reward"] for row in own])),
-                seen=_share_right(verdicts),
-                seen_late=_share_right(late),
+                seen=share_right(judged),
+                seen_late=share_right(judged, NUM_QUARTERS),
                 num_tokens=float(np.mean([row["num_tokens"] for row in own])),
             )
         )
     return groups
-
-
-def _share_right(verdicts: Sequence[dict[str, bool]]) -> float | None:
-    return float(np.mean([verdict["correct"] for verdict in verdicts])) if verdicts else None
 
 
 def draw_learning(

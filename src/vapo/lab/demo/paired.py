@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from vapo.core.perception import NUM_QUARTERS
 from vapo.diagnosis.estimates import Estimate, estimate_mean, estimate_rate, estimate_share
-from vapo.diagnosis.findings import ModelFindings, QuestionFindings
+from vapo.diagnosis.findings import ModelFindings
 from vapo.diagnosis.question_measures import Measure, claims_right, early_right
-from vapo.engines.probes.perception_log import NUM_QUARTERS, depth_quarter
 
 ANSWERS = "right answers"
 CLAIMS = "claims judged right"
@@ -67,23 +67,13 @@ def compare(before: ModelFindings, grpo: ModelFindings, vapo: ModelFindings, *, 
     return tuple(rows)
 
 
-def claims_in_quarter(question: QuestionFindings, quarter: int) -> float | None:
-    """Return the share of claims judged right with the image in a quarter of the chain, 1 to 4."""
-    asked = [
-        claim
-        for claim in question.probed or ()
-        if claim.view == "image" and claim.depth > 0 and depth_quarter(claim.depth) == quarter
-    ]
-    return sum(claim.correct for claim in asked) / len(asked) if asked else None
-
-
 def _list_measures() -> dict[str, Measure]:
     return {
         ANSWERS: lambda question: float(question.right) if question.token_texts else None,
         **{f"{ANSWERS}, stopped at {stop} %": partial(early_right, depth=stop / 100) for stop in (25, 50, 75)},
         f"{CLAIMS}, before the chain": partial(claims_right, view="image", depth=0.0),
         **{
-            f"{CLAIMS}, quarter {quarter} of {NUM_QUARTERS}": partial(claims_in_quarter, quarter=quarter)
+            f"{CLAIMS}, quarter {quarter} of {NUM_QUARTERS}": partial(claims_right, view="image", quarter=quarter)
             for quarter in range(1, NUM_QUARTERS + 1)
         },
         LENGTH: lambda question: float(len(question.token_texts)) if question.token_texts else None,

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 import vapo
+from vapo.core.perception import NUM_QUARTERS
 from vapo.diagnosis.curves import Curve, list_curves
 from vapo.diagnosis.findings import Diagnosis
 from vapo.diagnosis.page.chains import describe_questions
@@ -17,9 +18,9 @@ from vapo.diagnosis.page.filling import MAX_BYTES, fill_page
 from vapo.diagnosis.page.frame import Frame
 from vapo.diagnosis.page.numbers import list_estimate, shorten
 from vapo.diagnosis.page.summary import describe_curve, show_setting
-from vapo.engines.probes.perception_log import NUM_QUARTERS
+from vapo.diagnosis.question_measures import claims_right
 from vapo.lab.demo.outcome import Outcome
-from vapo.lab.demo.paired import Row, claims_in_quarter
+from vapo.lab.demo.paired import Row
 
 _MEANINGS = {
     "early": "The chain is cut and the model must answer with what it has: at 0 % without a chain, at 100 % with all.",
@@ -43,7 +44,7 @@ def render_demo(outcome: Outcome, images: Mapping[str, Sequence[Image.Image]], m
     frame = Frame("vapo demo", body, (script,), style)
     questions = describe_questions(diagnosis)
     for question, *found in zip(questions, *(model.questions for model in outcome.models), strict=True):
-        question["late"] = [shorten(claims_in_quarter(findings, NUM_QUARTERS)) for findings in found]
+        question["late"] = [shorten(claims_right(findings, "image", quarter=NUM_QUARTERS)) for findings in found]
     return fill_page(frame, _describe(outcome, diagnosis), questions, images, max_bytes)
 
 
