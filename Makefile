@@ -118,7 +118,7 @@ bench: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## compare packing with wha
 	HF_HUB_OFFLINE=1 PYTHONPATH=$(call SHIM,$(VENV)) $(BIN)/python -m benchmarks $$name --quick || exit 1; done
 
 lab: $(VENV)/.ready ## make the lab's data, tokenizer and checkpoint anew, in runs/lab
-	$(BIN)/vapo lab build --out runs/lab
+	$(BIN)/python -m studies build --out runs/lab
 
 constraints: ## resolve anew what CI tests, and write it to .ci/constraints.txt
 	PYTHON=$(PYTHON) .ci/resolve

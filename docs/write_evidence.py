@@ -2,7 +2,7 @@
 
     python docs/write_evidence.py
 
-The rows are what `vapo lab compare` and `vapo lab ablate` left behind.
+The rows are what `python -m studies compare` and `python -m studies ablate` left behind.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from tempfile import TemporaryDirectory
 
 from filled_tables import fill_tables
 
-from vapo.lab.comparison.arms import ABLATIONS, COMPARED
-from vapo.lab.comparison.figures import draw_comparison
-from vapo.lab.comparison.looks import sort_by_looks
-from vapo.lab.comparison.results import Run
-from vapo.lab.comparison.rows import read_chains
-from vapo.lab.comparison.run import summarise_runs
-from vapo.lab.comparison.tables import write_ablations, write_comparison, write_looks, write_luck
-from vapo.lab.comparison.variance import Spread
+from studies.comparison.arms import ABLATIONS, COMPARED
+from studies.comparison.figures import draw_comparison
+from studies.comparison.looks import sort_by_looks
+from studies.comparison.results import Run
+from studies.comparison.rows import read_chains
+from studies.comparison.run import summarise_runs
+from studies.comparison.tables import write_ablations, write_comparison, write_looks, write_luck
+from studies.comparison.variance import Spread
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "evidence.md"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from studies.cold_start.chains import write_chain
 from vapo.errors import DataError
-from vapo.lab.chains import write_chain
 from vapo.lab.dataset import write_dataset
 from vapo.lab.judge import LabJudge, find_truth, judge_chain, read_grids
 from vapo.lab.questions import KINDS, ask

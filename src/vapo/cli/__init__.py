@@ -25,18 +25,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # peft and TRL call by names that transformers 5.23 calls old: nothing that a user could mend.
     warnings.filterwarnings("ignore", r"`(is_)?gradient_checkpointing\w*` is deprecated", FutureWarning)
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["train"]:  # TRL's own parser reads this command's options
+        return _report_errors(lambda: _train(words[1:]))
+    return run_command(build_parser(), words)
+
+
+def run_command(parser: Parser, words: Sequence[str]) -> int:
+    """Parse words, run the command they name and return its exit status, as `main` does."""
+    return _report_errors(lambda: _parse_and_run(parser, words))
+
+
+def _train(words: Sequence[str]) -> int:
+    if {"-h", "--help"} & set(words):
+        train.print_help()
+        return 0
+    tell_untested(print_note)
+    return train.train(words)
+
+
+def _parse_and_run(parser: Parser, words: Sequence[str]) -> int:
+    options = parser.parse_args(words)
+    tell_untested(print_note)
+    command: Command = options.command
+    with plain_output():
+        return command(options)
+
+
+def _report_errors(run: Callable[[], int]) -> int:
     try:
-        if words[:1] == ["train"]:  # TRL's own parser reads this command's options
-            if {"-h", "--help"} & set(words):
-                train.print_help()
-                return 0
-            tell_untested(print_note)
-            return train.train(words[1:])
-        options = build_parser().parse_args(words)
-        tell_untested(print_note)
-        command: Command = options.command
-        with plain_output():
-            return command(options)
+        return run()
     except VapoError as error:
         print(f"vapo: {show_controls(redact(str(error)))}", file=sys.stderr)
         return 1

@@ -5,31 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vapo.cli.lab_compare import add_comparisons
 from vapo.cli.parser import RAW, Commands
 
 
 def add_lab(commands: Commands) -> None:
     group = commands.add_parser("lab", help="the small real world").add_subparsers(required=True, metavar="COMMAND")
-    parser = group.add_parser(
-        "build",
-        help="make the lab's data set, tokenizer and cold-started checkpoints",
-        description="Make the lab from a seed: pictures of real handwritten digits, questions, claims with exact "
-        "truth, a small vision-language model that has learned to read them, and a copy of it that writes claims.",
-        epilog="example: vapo lab build --out runs/lab",
-        formatter_class=RAW,
-    )
-    parser.add_argument("--out", type=Path, default=Path("runs/lab"), help="folder to write (default: runs/lab)")
-    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
-    parser.add_argument(
-        "--size",
-        choices=("small", "large"),
-        default="small",
-        help="small: the shipped one, an hour on a CPU core; large: 42 million parameters, for a GPU (default: small)",
-    )
-    parser.add_argument("--train-rows", type=int, default=2000, help="(default: 2000)")
-    parser.add_argument("--heldout-rows", type=int, default=500, help="(default: 500)")
-    parser.set_defaults(command=build)
     parser = group.add_parser(
         "save",
         help="save the lab's models for vLLM",
@@ -54,27 +34,6 @@ def add_lab(commands: Commands) -> None:
     parser.add_argument("store", type=Path, help="the store")
     parser.add_argument("--split", choices=("train", "heldout"), default="train", help="(default: train)")
     parser.set_defaults(command=score)
-    add_comparisons(group)
-
-
-def build(options: argparse.Namespace) -> int:
-    from vapo.lab.build import build_lab
-    from vapo.lab.sizes import SIZES
-
-    lab = build_lab(
-        options.out,
-        seed=options.seed,
-        train_rows=options.train_rows,
-        heldout_rows=options.heldout_rows,
-        size=SIZES[options.size].model,
-        plan=SIZES[options.size].plan,
-    )
-    print(f"checkpoint: {lab.checkpoint}\ntraining data: {lab.train}\nheld-out data: {lab.heldout}")
-    if lab.writer is not None:
-        print(f"writer of claims: {lab.writer}")
-    if lab.ability is not None:
-        print(lab.ability)
-    return 0
 
 
 def save(options: argparse.Namespace) -> int:

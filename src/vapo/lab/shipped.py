@@ -68,5 +68,5 @@ def resolve_data(name: str) -> str:
 def _find_checkpoint(name: str) -> Path:
     folder = Path(__file__).parent / name
     if not (folder / "model.safetensors").is_file():
-        raise ModelError(f"no lab checkpoint in {folder}; make one with `vapo lab build` or reinstall vapo")
+        raise ModelError(f"no lab checkpoint in {folder}; make one with `python -m studies build` or reinstall vapo")
     return folder

@@ -9,7 +9,7 @@ from engines.training_world import CLAIMS, even_letters, make_config, make_rows
 from tiny_models import save_tiny
 
 from vapo import VAPOTrainer
-from vapo.claims.store.requests import RawAnswer
+from vapo.api.responses import Response
 from vapo.claims.store.store import Store
 from vapo.engines.policy.witness import PolicyWitness
 from vapo.errors import ConfigError
@@ -27,7 +27,7 @@ def written(monkeypatch) -> list[str]:
     """Policies that wrote, in order; each writes claims that name it."""
     names: list[str] = []
 
-    async def ask(self, instruction, images, options) -> RawAnswer:
+    async def ask(self, instruction, images, options) -> Response:
         names.append(self.model)
         step = self.model.rpartition(" ")[2]
         claims = [
@@ -35,7 +35,7 @@ def written(monkeypatch) -> list[str]:
             for thing in ("cup", "book", "lamp", "plate")
         ]
         reply = {"choices": [{"message": {"content": json.dumps({"claims": claims})}}]}
-        return RawAnswer(json.dumps(reply).encode(), 0.0, "stop", 9, 9, 0.0)
+        return Response(json.dumps(reply).encode(), 0.0, "stop", 9, 9, 0.0)
 
     monkeypatch.setattr(PolicyWitness, "ask", ask)
     return names

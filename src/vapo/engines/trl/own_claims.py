@@ -21,8 +21,8 @@ from trl import GRPOTrainer
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.claims import read_claims
+from vapo.claims.store.images import find_row
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import find_row
 from vapo.core.picture_names import name_image
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.witness import PolicyWitness
@@ -106,7 +106,7 @@ class OwnClaims:
             batch_size = trainer.args.per_device_train_batch_size
             make_claims(shown, store, PolicyWitness(policy, batch_size=batch_size), self._settings)
             found = {one.name: find_row(store, one.source, one.name) for one in shown}
-            claims = {name: read_claims(store, row.subject) for name, row in found.items() if row is not None}
+            claims = {name: read_claims(store, row.image_set) for name, row in found.items() if row is not None}
         return {
             name: [{"text": kept.claim.text, "is_true": kept.claim.is_true} for kept in own]
             for name, own in claims.items()

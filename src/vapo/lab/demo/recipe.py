@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from vapo.lab.comparison.scale import SCALES
-
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -42,15 +40,32 @@ class Recipe:
         return self.training["num_generations"]
 
 
-_COMPARISON = SCALES["small"]
+STEPS = 60
+MAX_COMPLETION_TOKENS = 176
+TRAINING: Mapping[str, str | int | float] = MappingProxyType(
+    {
+        "preset": "paper",
+        "learning_rate": 2e-4,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 5,
+        "freeze_vision": "true",
+        "gradient_checkpointing": "false",
+        "temperature": 1.0,
+        "num_generations": 8,
+        "per_device_train_batch_size": 64,
+        "logging_steps": 1,
+        "save_total_limit": 1,
+    }
+)
+"""Options of `vapo train` that the shipped model learns well with."""
 
 RECIPE = Recipe(
-    steps=_COMPARISON.steps,
+    steps=STEPS,
     questions=200,
     training=MappingProxyType(
         {
-            **_COMPARISON.options,
-            "max_completion_length": _COMPARISON.max_completion_tokens,
+            **TRAINING,
+            "max_completion_length": MAX_COMPLETION_TOKENS,
             "silent_share": 1.0,  # the learning curves show what is seen along wrong chains, too
             "save_steps": 5,
             # Soft verdicts of 8 probes are less noisy than hard ones of 20, and 8 take less time.
@@ -66,4 +81,4 @@ RECIPE = Recipe(
     max_answer_tokens=16,
     batch_size=50,
 )
-"""What `vapo lab compare` trains as "VAPO, soft verdicts", with fewer probes, beside GRPO."""
+"""What `python -m studies compare` trains as "VAPO, soft verdicts", with fewer probes, beside GRPO."""

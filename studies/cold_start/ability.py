@@ -1,0 +1,149 @@
+"""What a model can do in the lab, measured on digits it never saw: reading, judging claims, answering."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vapo.algorithms.vapo import VAPO
+from vapo.core.grading import grade_sample
+from vapo.core.perception import depth_quarter
+from vapo.diagnosis.direct_probes import probe_directly
+from vapo.engines.policy.checkpoint import Policy
+from vapo.engines.policy.generation import sample_completions
+from vapo.engines.probes.transformers_prober import TransformersProber
+from vapo.lab.claims import claim_kind, make_claims
+from vapo.lab.judge import judge_readings
+from vapo.lab.questions import KINDS, ask
+from vapo.lab.world import GRIDS, Grid, Split, draw_scene, photograph
+from vapo.types import Rollout, Sample
+
+from .model import LabModel, LabProcessor
+
+MAX_COMPLETION_TOKENS = 176
+
+
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """Shares in 0..1. `notes`: cells read rightly in the first sentence of greedy chains; `claims`: by kind, right
+    after the question; `late_claims`: by quarter of sampled chains; `greedy` and `sampled`: answers by question;
+    `chain_tokens`: mean sampled length."""
+
+    notes: float
+    claims: dict[str, float]
+    late_claims: dict[str, float]
+    greedy: dict[str, float]
+    sampled: dict[str, float]
+    chain_tokens: float
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return the measures as a Markdown table."""
+        lines = ["| measure | share | number |", "|---|---|---|"]
+        lines.append(f"| cell noted by a greedy chain | {self.notes:.3f} | {self.counts['notes']} |")
+        for title, shares, number in (
+            ("claim at the start", self.claims, self.counts["claims"]),
+            ("claim along a sampled chain", self.late_claims, self.counts["late_claims"]),
+            ("answer, greedy", self.greedy, self.counts["answers"]),
+            ("answer, temperature 1", self.sampled, self.counts["answers"]),
+        ):
+            lines += [f"| {title}: {name} | {share:.3f} | {number} in all |" for name, share in shares.items()]
+        lines.append(f"| tokens in a sampled completion | {self.chain_tokens:.1f} | |")
+        return "\n".join(lines)
+
+
+def measure_ability(
+    model: LabModel,
+    processor: LabProcessor,
+    *,
+    seed: int = 0,
+    split: Split = "heldout",
+    answers: int = 400,
+    claim_scenes: int = 60,
+    grids: tuple[tuple[int, int], ...] = GRIDS,
+    batch_size: int = 64,
+) -> Ability:
+    """Measure a model on newly drawn pictures of a split; the same seed gives the same pictures and samples."""
+    rng = np.random.default_rng([seed, 21])
+    canvas = processor.image_processor.crop_size["height"]
+    policy = Policy(model, processor, "lab")
+
+    shown: list[Grid] = []
+
+    def draw(number: int) -> Sample:
+        kind = KINDS[number % len(KINDS)]
+        scene = draw_scene(rng, *grids[rng.integers(len(grids))], split)
+        shown.append(scene.grid)
+        question = ask(rng, scene.grid, kind)
+        claims = make_claims(rng, scene.grid)
+        return Sample(f"{kind}-{number}", (photograph(scene, canvas),), question.text, question.answer, claims)
+
+    def answer(samples: Sequence[Sample], temperature: float) -> list[Rollout]:
+        completions = sample_completions(
+            policy,
+            samples,
+            max_completion_tokens=MAX_COMPLETION_TOKENS,
+            temperature=temperature,
+            seed=seed,
+            batch_size=batch_size,
+        )
+        return [own[0] for own in completions]
+
+    samples = [draw(number) for number in range(answers)]
+    greedy, sampled = answer(samples, 0), answer(samples, 1)
+    noted = [
+        right
+        for rollout, grid in zip(greedy, shown, strict=True)
+        for right in judge_readings(rollout.text.partition(".")[0], grid)
+    ]
+    at_start, along = _judge_claims(policy, sampled[:claim_scenes], seed)
+    return Ability(
+        notes=float(np.mean(noted)) if noted else 0.0,
+        claims=_means(at_start),
+        late_claims=_means(along),
+        greedy=_share_right(greedy),
+        sampled=_share_right(sampled),
+        chain_tokens=float(np.mean([len(rollout.completion_ids) for rollout in sampled])),
+        counts={
+            "notes": len(noted),
+            "claims": sum(map(len, at_start.values())),
+            "late_claims": sum(map(len, along.values())),
+            "answers": answers,
+        },
+    )
+
+
+def _share_right(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    right: dict[str, list[bool]] = defaultdict(list)
+    for rollout in rollouts:
+        verdict = grade_sample(rollout.text, rollout.sample) == 1
+        right[rollout.sample.id.split("-")[0]].append(verdict)
+    return {**_means(right), "all": float(np.mean([verdict for own in right.values() for verdict in own]))}
+
+
+def _means(verdicts: Mapping[str, Sequence[bool]]) -> dict[str, float]:
+    return {name: float(np.mean(verdicts[name])) for name in sorted(verdicts)}
+
+
+def _judge_claims(
+    policy: Policy, rollouts: Sequence[Rollout], seed: int
+) -> tuple[dict[str, list[bool]], dict[str, list[bool]]]:
+    """Ask each picture's claims right after the question, by kind, and along the chain, by quarter of its depth."""
+    prober = TransformersProber(policy.model, policy.processor)
+    algorithm = VAPO(num_anchors=20, anchor_sharing="group")  # as many probes for short chains as for long ones
+    first = [probe for rollout in rollouts for probe in probe_directly(rollout, rollout.sample.claims)]
+    later = [
+        probe
+        for number, rollout in enumerate(rollouts)
+        for probe in algorithm.probes(rollout, np.random.default_rng([seed, 22, number]))
+    ]
+    at_start: dict[str, list[bool]] = defaultdict(list)
+    along: dict[str, list[bool]] = defaultdict(list)
+    for verdict in prober.score(first):
+        at_start[claim_kind(verdict.probe.claim.text)].append(verdict.correct)
+    for verdict in prober.score(later):
+        along[f"quarter {depth_quarter(verdict.probe.anchor.depth)}"].append(verdict.correct)
+    return at_start, along

@@ -1,0 +1,88 @@
+"""The measurement of luck as a job beside the runs of a comparison."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from vapo.data.samples import load_samples
+from vapo.drafts import write_atomically
+from vapo.engines.policy.checkpoint import load_policy
+from vapo.lab.processes.side_by_side import Report
+
+from .luck import measure_luck
+from .variance import Spread
+
+
+@dataclass(frozen=True, slots=True)
+class LuckOrder:
+    """Whose perception rewards are drawn again and again; satisfies the `Job` that `run_side_by_side` does.
+
+    Attributes:
+        checkpoint: the model.
+        data: folder with `heldout.parquet`.
+        max_completion_tokens: longest chain.
+        folder: of this measurement.
+        num_questions: one group of chains each.
+    """
+
+    checkpoint: str
+    data: str
+    max_completion_tokens: int
+    folder: str
+    num_questions: int = 32
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return "luck"
+
+    @property
+    def work(self) -> str:
+        """What carries it out in a process of its own."""
+        return "studies.comparison.luck_job:carry_out"
+
+    @property
+    def log(self) -> Path:
+        """What libraries printed."""
+        return Path(self.folder) / "log.txt"
+
+    @property
+    def found(self) -> Path:
+        """What was measured."""
+        return Path(self.folder) / "luck.json"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has been measured."""
+        return self.found.is_file()
+
+    def to_json(self) -> str:
+        """Return the order as text."""
+        return json.dumps(asdict(self))
+
+    def read(self) -> dict[tuple[str, str], Spread]:
+        """Return what was measured, by (sharing, verdict)."""
+        found = json.loads(self.found.read_text(encoding="utf-8"))
+        return {(entry["sharing"], entry["verdict"]): Spread(**entry["spread"]) for entry in found}
+
+
+def carry_out(text: str, report: Report) -> None:
+    """Measure; `text` is an order as `LuckOrder.to_json` wrote it, `report` is told each question."""
+    order = LuckOrder(**json.loads(text))
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    found = measure_luck(
+        load_policy(order.checkpoint),
+        load_samples(order.data, split="heldout", require_claims=True, limit=order.num_questions),
+        max_completion_tokens=order.max_completion_tokens,
+        on_progress=lambda done, total: report("measuring", done, total),
+    )
+    plain = [
+        {"sharing": sharing, "verdict": verdict, "spread": asdict(spread)}
+        for (sharing, verdict), spread in found.items()
+    ]
+    write_atomically(order.found, json.dumps(plain) + "\n")

@@ -1,0 +1,66 @@
+"""One arm with one seed: train, measure, keep every row. Stopped and started again, it goes on where it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from vapo.data.samples import load_samples
+from vapo.engines.policy.checkpoint import load_policy
+from vapo.engines.trl.options import parse_run
+from vapo.engines.trl.rewards import accuracy_reward, format_reward
+from vapo.engines.trl.run import train
+from vapo.lab.processes.side_by_side import Report
+from vapo.lab.processes.step_report import StepReport
+
+from .attention_reward import AttentionReward
+from .measuring import measure_policy
+from .order import Order
+from .rows import write_chains
+
+_MEASURING_SEED = 0  # the same chains' luck for all that are compared
+
+
+def carry_out(text: str, report: Report) -> None:
+    """Train and measure; `text` is an order as `Order.to_json` wrote it, `report` is told each step."""
+    order = Order.from_json(text)
+    if order.is_done:
+        return
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    options = parse_run(_list_options(order), "python -m studies compare")
+    callbacks: list[Any] = [StepReport(report)]
+    rewards = None
+    if order.arm.attention_weight:
+        attention = AttentionReward(order.arm.attention_weight)
+        callbacks.append(attention)
+        rewards = [accuracy_reward, format_reward, attention]
+    train(options, callbacks, rewards)
+    samples = load_samples(order.data, split="heldout", require_claims=True, limit=order.scale.num_questions)
+    rows = list(
+        measure_policy(
+            load_policy(str(order.trained)),
+            samples,
+            max_completion_tokens=order.scale.max_completion_tokens,
+            num_anchors=order.scale.num_anchors,
+            seed=_MEASURING_SEED,
+            on_progress=lambda done, total: report("measuring", done, total),
+        )
+    )
+    write_chains(order.chains, rows, arm=order.arm.name, seed=order.seed)
+
+
+def _list_options(order: Order) -> list[str]:
+    options: dict[str, Any] = {
+        **order.scale.options,
+        **order.arm.options,
+        "model_name_or_path": order.checkpoint,
+        "data": order.data if order.arm.data == "questions" else order.data_with_claims,
+        "output_dir": order.trained,
+        "max_steps": order.scale.steps,
+        "max_completion_length": order.scale.max_completion_tokens,
+        "seed": order.seed,
+        "disable_tqdm": True,
+    }
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]

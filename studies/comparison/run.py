@@ -1,0 +1,155 @@
+"""Train and measure every arm with every seed, and write down what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from studies.cold_start.build import build_lab
+from studies.cold_start.sizes import SIZES, Size
+from vapo.diagnosis.row_log import make_folder
+from vapo.drafts import write_atomically
+from vapo.engines.run_folder import SETTINGS, adopt_settings
+from vapo.errors import ConfigError
+from vapo.lab.processes.side_by_side import Job, Progress, run_side_by_side
+from vapo.lab.shipped import resolve_data, shipped_checkpoint
+
+from .arms import Arm
+from .claims_as_data import add_claims
+from .luck_job import LuckOrder
+from .order import Order
+from .results import SECONDS, Run, summarise_run
+from .rows import join_runs, read_chains
+from .scale import Scale
+from .steps import join_steps, read_steps
+from .variance import Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Where all runs of a comparison start: a checkpoint, and a folder of `train.parquet` and `heldout.parquet`."""
+
+    checkpoint: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a comparison left behind.
+
+    Attributes:
+        results: numbers by arm and seed.
+        luck: the spread of the perception reward at the start, by (sharing, verdict).
+        rows: file of all measured chains.
+        steps: file of every step of every run.
+    """
+
+    results: Mapping[str, Mapping[int, Run]]
+    luck: Mapping[tuple[str, str], Spread]
+    rows: Path
+    steps: Path
+
+
+def prepare_lab(out: Path, size: Size, folder: Path | None = None) -> Lab:
+    """Return the lab that a comparison of a size starts from: one that was built, the shipped one, or one made now.
+
+    Raises ConfigError if there is no finished lab in `folder`.
+    """
+    if folder is None:
+        if size == "small":
+            return Lab(str(shipped_checkpoint()), resolve_data("lab"))
+        folder = out / "lab"
+        build_lab(folder, train_rows=20_000, heldout_rows=1000, size=SIZES[size].model, plan=SIZES[size].plan)
+    elif not (folder / "checkpoint" / "README.md").is_file():
+        raise ConfigError(
+            f"there is no finished lab in {folder}; make one with `python -m studies build --out {folder}`"
+        )
+    return Lab(str(folder / "checkpoint"), str(folder))
+
+
+def choose_jobs() -> int:
+    """Return how many runs share this machine: one a core, or one where there is a GPU."""
+    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
+
+
+def run_arms(
+    out: Path,
+    name: str,
+    arms: Sequence[Arm],
+    seeds: Sequence[int],
+    scale: Scale,
+    lab: Lab,
+    *,
+    jobs: int,
+    on_progress: Progress,
+) -> Compared:
+    """Carry out every arm with every seed; stopped and called again, it goes on where it was.
+
+    Args:
+        out: folder of it all; each run has its own in it, `ARM/seed-N`. Comparisons that share the folder share runs.
+        name: of this comparison's files: `NAME.parquet`, `NAME-steps.parquet` and `NAME.json`.
+        arms: what is compared.
+        seeds: of training.
+        scale: what all arms have in common.
+        lab: what all start from.
+        jobs: runs at a time.
+        on_progress: told each stage of each run.
+
+    Raises:
+        ConfigError: there are no seeds or no jobs, or `out` holds a comparison of another scale or lab.
+        VapoError: a run failed.
+    """
+    if len(seeds) == 0 or jobs < 1:
+        raise ConfigError(f"there are {len(seeds)} seeds and {jobs} jobs at a time; give at least one of each")
+    make_folder(out)
+    settings = {"scale": asdict(scale), "lab": asdict(lab)}
+    adopt_settings(
+        out / SETTINGS,
+        json.loads(json.dumps(settings)),
+        what="a comparison",
+        remedy="give another --out, or delete that folder to start anew",
+    )
+    with_claims = out / "questions-and-claims"
+    if any(arm.data == "questions and claims" for arm in arms):
+        add_claims(Path(lab.data), with_claims)
+    orders = [
+        Order(arm, seed, scale, lab.checkpoint, lab.data, str(with_claims), str(out / arm.name / f"seed-{seed}"))
+        for seed in seeds
+        for arm in arms
+    ]
+    luck = LuckOrder(lab.checkpoint, lab.data, scale.max_completion_tokens, str(out / "luck"))
+    waiting: list[Job] = [order for order in (*orders, luck) if not order.is_done]
+    run_side_by_side(waiting, on_progress, jobs)
+    return _gather(out, name, orders, luck)
+
+
+def _gather(out: Path, name: str, orders: Sequence[Order], luck: LuckOrder) -> Compared:
+    """Read what the runs left behind, and keep it in three files."""
+    rows, steps = out / f"{name}.parquet", out / f"{name}-steps.parquet"
+    join_runs(rows, [order.chains for order in orders])
+    join_steps(steps, [(order.arm.name, order.seed, order.trained) for order in orders])
+    compared = Compared(summarise_runs(rows, steps), luck.read(), rows, steps)
+    write_atomically(out / f"{name}.json", json.dumps(describe(compared), indent=1) + "\n")
+    return compared
+
+
+def summarise_runs(rows: Path, steps: Path) -> dict[str, dict[int, Run]]:
+    """Return the numbers of every run, by arm and seed, from the files of chains and of steps."""
+    seconds = read_steps(steps, "seconds")
+    results: dict[str, dict[int, Run]] = {}
+    for (arm, seed), chains in read_chains(rows).items():
+        results.setdefault(arm, {})[seed] = {**summarise_run(chains), SECONDS: sum(seconds[arm, seed])}
+    return results
+
+
+def describe(compared: Compared) -> dict[str, object]:
+    """Return numbers and luck in plain values."""
+    return {
+        "runs": {arm: {str(seed): dict(run) for seed, run in runs.items()} for arm, runs in compared.results.items()},
+        "luck": {" ".join(way): asdict(spread) for way, spread in compared.luck.items()},
+    }

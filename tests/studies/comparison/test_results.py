@@ -1,0 +1,131 @@
+"""Numbers of runs and differences between arms, worked by hand on a few chains."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from studies.__main__ import build_parser
+from studies.comparison.arms import ABLATIONS, COMPARED, list_arms
+from studies.comparison.looks import sort_by_looks
+from studies.comparison.measuring import ChainRow, ProbeRow
+from studies.comparison.results import (
+    ACCURACY,
+    BLIND,
+    LAST_QUARTER,
+    PERCEPTION,
+    QUARTERS,
+    READINGS,
+    SECONDS,
+    TOKENS,
+    Interval,
+    average,
+    compare,
+    summarise_run,
+)
+from studies.comparison.rows import join_runs, read_chains, write_chains
+from studies.comparison.tables import judge_agreement, write_ablations, write_comparison, write_looks
+
+
+def make_chain(number=0, *, right=True, probes=()):
+    return ChainRow(str(number), "<think>AU3</think>", right, True, 10 + number, 2 * number, tuple(probes))
+
+
+EARLY_RIGHT = ProbeRow(0.2, "The picture shows AU3.", True, 0.9, 0.4)
+LATE_WRONG = ProbeRow(0.9, "The picture shows AU4.", False, 0.8, 0.3)
+LATE_RIGHT = ProbeRow(1.0, "The picture shows AU4.", False, 0.1, 0.2)
+
+
+def test_a_run_in_numbers():
+    chains = [make_chain(0, probes=[EARLY_RIGHT, LATE_WRONG]), make_chain(1, right=False, probes=[LATE_RIGHT])]
+    run = summarise_run(chains)
+    assert run[ACCURACY] == 0.5
+    assert run[PERCEPTION] == pytest.approx(2 / 3)
+    assert run[QUARTERS[0]] == 1.0 and run[LAST_QUARTER] == 0.5
+    assert math.isnan(run[QUARTERS[1]]), "nothing was asked there"
+    assert run[BLIND] == pytest.approx(2 / 3)  # 0.4 is "no" to a right claim; 0.3 and 0.2 are "no" to wrong ones
+    assert run[TOKENS] == 10.5 and run[READINGS] == 1.0
+
+
+def test_differences_are_paired_by_seed():
+    ours = {0: {ACCURACY: 0.5}, 1: {ACCURACY: 0.7}, 2: {ACCURACY: 0.9}}
+    theirs = {2: {ACCURACY: 0.8}, 1: {ACCURACY: 0.6}, 0: {ACCURACY: 0.4}}
+    difference = compare(ours, theirs, ACCURACY)
+    assert difference.mean == pytest.approx(0.1)
+    assert difference.low == pytest.approx(0.1) and difference.high == pytest.approx(0.1)
+    # Unpaired, three values that scatter by 0.2 would tell nothing: 0.7 +- 4.302653 * 0.2 / sqrt(3).
+    assert average(ours, ACCURACY).low == pytest.approx(0.7 - 0.496828, abs=1e-5)
+    assert average({0: ours[0]}, ACCURACY) == Interval(0.5, None, None)
+
+
+def test_rows_come_back_as_they_were(tmp_path):
+    chains = [make_chain(0, probes=[EARLY_RIGHT, LATE_WRONG]), make_chain(1, right=False)]
+    for arm in ("grpo", "vapo"):
+        write_chains(tmp_path / f"{arm}.parquet", chains, arm=arm, seed=3)
+    join_runs(tmp_path / "all.parquet", [tmp_path / "grpo.parquet", tmp_path / "vapo.parquet"])
+    runs = read_chains(tmp_path / "all.parquet")
+    assert list(runs) == [("grpo", 3), ("vapo", 3)]
+    assert [chain.id for chain in runs["vapo", 3]] == ["0", "1"]
+    assert summarise_run(runs["grpo", 3]) == pytest.approx(summarise_run(chains), nan_ok=True)
+
+
+def make_results(arms):
+    values = {"grpo": 0.5, "vapo": 0.6}
+    every = (ACCURACY, PERCEPTION, *QUARTERS, BLIND, TOKENS, READINGS, SECONDS)
+    return {
+        arm.name: {seed: dict.fromkeys(every, values.get(arm.name, 0.55) + 0.001 * seed * seed) for seed in range(3)}
+        for arm in arms
+    }
+
+
+def test_tables_say_every_measure_of_every_arm():
+    table = write_comparison(make_results(COMPARED), COMPARED)
+    assert table.count("\n") == 2 * (2 + 10)
+    assert "| answers right | 50.2 [" in table
+    assert "| answers right | +10.0 [+10.0, +10.0] | +5.0 [+5.0, +5.0] | +5.0 [+5.0, +5.0] |" in table
+
+
+def test_chains_are_sorted_by_their_looks():
+    def look(times, *probes):
+        return replace(make_chain(probes=probes), completion="<think>" + "Again AU3, so 3. " * times)
+
+    runs = {("grpo", 0): [look(0, EARLY_RIGHT, LATE_WRONG), look(3, LATE_RIGHT)], ("grpo", 1): [look(5), look(0)]}
+    none, once, twice, thrice = sort_by_looks(runs)["grpo"]
+    assert (none.share, none.seen, none.num_claims) == (0.5, 0.0, 1)
+    assert (thrice.share, thrice.seen, thrice.num_claims) == (0.5, 1.0, 1)
+    assert once.share == twice.share == 0 and math.isnan(once.seen)
+    table = write_looks(sort_by_looks(runs), COMPARED[:1])
+    assert "| GRPO | 50% of chains, 0.0% of 1 |" in table
+
+
+def test_ablations_stand_beside_the_paper():
+    arms = list_arms()
+    assert arms[0].name == "grpo" and len({arm.name for arm in arms}) == len(arms)
+    text = write_ablations(make_results(arms), ABLATIONS)
+    assert text.count("agree") >= len(ABLATIONS) and "no figure" in text
+    assert "| 20 | 60.2 [" in text
+
+
+def test_ablations_that_were_not_run_are_left_out():
+    by_key = {ablation.key: ablation for ablation in ABLATIONS}
+    results = make_results(list_arms([by_key["gamma"], by_key["gate"]]))
+    assert write_ablations(results, ABLATIONS) == write_ablations(results, [by_key["gamma"], by_key["gate"]])
+
+
+def test_every_ablation_can_be_named(capsys):
+    for ablation in ABLATIONS:
+        assert build_parser().parse_args(["ablate", "--only", ablation.key]).only == [ablation.key]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        (Interval(0.1, 0.05, 0.15), 1.0, "agree"),
+        (Interval(-0.1, -0.15, -0.05), 1.0, "disagree"),
+        (Interval(0.1, -0.05, 0.25), 1.0, "cannot tell"),
+        (Interval(0.1, None, None), 1.0, "cannot tell"),
+        (Interval(0.1, 0.05, 0.15), None, "no figure"),
+    ],
+)
+def test_agreement_needs_an_interval(ours, theirs, said):
+    assert judge_agreement(ours, theirs) == said
