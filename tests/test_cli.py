@@ -39,11 +39,8 @@ COMMANDS = [
     ["verl", "config"],
     ["verl", "convert"],
     ["verl", "check"],
-    ["lab", "build"],
     ["lab", "save"],
     ["lab", "score"],
-    ["lab", "compare"],
-    ["lab", "ablate"],
 ]
 
 
