@@ -25,11 +25,11 @@ from PIL import Image
 from benchmarks.clock import Spread, compare
 from benchmarks.report import Report
 from benchmarks.settings import Settings
-from vapo.claims.asking.instruction import Order, write_instruction
-from vapo.claims.asking.pictures import encode_picture, write_message
-from vapo.claims.asking.server import ModelServer
+from vapo.api.client import ModelClient, make_message
+from vapo.claims.making.instruction import Order, write_instruction
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
+from vapo.claims.store.images import encode_stored_image
 from vapo.claims.store.store import Store
 
 LIBRARIES = ("openai", "pillow")
@@ -111,8 +111,8 @@ def run(settings: Settings, works: Sequence[Load]) -> Report:
 def ask_bare(url: str, load: Load) -> None:
     """Send all requests in a bare loop, so many at a time."""
     options = MakingSettings().make_options("key", 1)
-    images = [encode_picture(DrawnRow(seed).open()[0]) for seed in range(16)]
-    messages = [write_message(write_instruction(Order(10, 10)), [image]) for image in images]
+    images = [encode_stored_image(DrawnRow(seed).open()[0]) for seed in range(16)]
+    messages = [make_message(write_instruction(Order(10, 10)), [image]) for image in images]
 
     async def send() -> None:
         numbers = iter(range(load.images))
@@ -138,9 +138,9 @@ def make_ours(url: str, load: Load) -> None:
 def fill_store(path: Path, rows: Collection[DrawnRow], url: str, concurrency: int) -> None:
     """Make claims about rows, in a new store. Raises RuntimeError if not all of them got theirs."""
     with Store(path, create=True) as store:
-        tally = make_claims(rows, store, ModelServer(url, "stub", concurrency=concurrency))
-    if tally.fates != {"full": len(rows)}:
-        raise RuntimeError(f"not all pictures got their claims: {dict(tally.fates)}")
+        tally = make_claims(rows, store, ModelClient(url, "stub", concurrency=concurrency))
+    if tally.by_status != {"full": len(rows)}:
+        raise RuntimeError(f"not all pictures got their claims: {dict(tally.by_status)}")
 
 
 @contextmanager

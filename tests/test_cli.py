@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import vapo
-from vapo.claims.exchange.rows import ClaimRow, read_in
+from vapo.claims.exchange.rows import ClaimRow, import_rows
+from vapo.claims.store.images import StoredImage
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage
 from vapo.cli import build_parser, main
 from vapo.types import Claim
 
@@ -142,7 +142,7 @@ def test_text_of_a_store_does_not_steer_the_terminal(tmp_path, capsys):
     name = "me\x1b]0;mine\x07\x1b[1A\x9b2K\r\u202eeman\nclaims kept 9"
     with Store(tmp_path / "claims.db", create=True) as store:
         image = StoredImage("a" * 64, 1, 1, "image/png", b"")
-        read_in(store, [ClaimRow("a", "row", (image,), (Claim("It is red.", True),), (name,))])
+        import_rows(store, [ClaimRow("a", "row", (image,), (Claim("It is red.", True),), (name,))])
     assert main(["claims", "stats", str(tmp_path / "claims.db")]) == 0
     shown = capsys.readouterr().out
     assert r"1 me\x1b]0;mine\x07\x1b[1A\x9b2K\r\u202eeman\nclaims kept 9" in shown

@@ -17,13 +17,13 @@ import pytest
 from engines.openai_stub import CHAT, refuse, run_stub, say
 from PIL import Image
 
-from vapo.claims.store.marks import Mark, add_mark
+from vapo.claims.store.annotations import Annotation, add_annotation
 from vapo.claims.store.store import Store
 from vapo.cli import main
 from vapo.data.samples import load_samples
 
 CSV = "image,claim,label\n" + "".join(
-    f"{n}.png,It is picture {n}.,TRUE\n{n}.png,It is picture {n + 1}.,FALSE\n" for n in range(3)
+    f"{n}.png,It is image {n}.,TRUE\n{n}.png,It is image {n + 1}.,FALSE\n" for n in range(3)
 )
 
 
@@ -36,7 +36,7 @@ def in_a_folder(tmp_path, tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def store() -> Path:
-    """A store of three pictures with two claims each, imported by the command."""
+    """A store of three images with two claims each, imported by the command."""
     for number in range(3):
         Image.new("RGB", (20, 20), (50 * number, 0, 0)).save(f"{number}.png")
     Path("claims.csv").write_text(CSV)
@@ -56,7 +56,7 @@ def test_import_and_export(store, capsys):
     assert status == 0 and out == "6 claims of 3 rows are in out.jsonl\n"
     lines = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
     assert [line["claims"] for line in lines] == [
-        [{"text": f"It is picture {n}.", "is_true": True}, {"text": f"It is picture {n + 1}.", "is_true": False}]
+        [{"text": f"It is image {n}.", "is_true": True}, {"text": f"It is image {n + 1}.", "is_true": False}]
         for n in range(3)
     ]
     status, out, _ = run(capsys, "claims", "import", "out.jsonl", "--out", "other.db")
@@ -69,18 +69,18 @@ def test_a_training_set_from_a_store(store, capsys):
     rows = [{"problem": f"Which, {n}?", "answer": n, "images": f"{n}.png", "level": n} for n in (2, 0, 0)]
     Path("asked.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with Store(store) as opened:
-        add_mark(opened, Mark(1, "ann", "wrong", text="It is dark."))
+        add_annotation(opened, Annotation(1, "ann", "wrong", text="It is dark."))
     status, out, _ = run(capsys, "data", "attach", "claims.db", "asked.jsonl")
     assert status == 0 and out == "3 rows with 6 claims are in asked_claims.parquet\n"
     samples = load_samples("asked_claims.parquet", require_claims=True)
     assert [sample.question for sample in samples] == ["Which, 2?", "Which, 0?", "Which, 0?"]
-    assert [claim.text for claim in samples[1].claims] == ["It is dark.", "It is picture 1."]
+    assert [claim.text for claim in samples[1].claims] == ["It is dark.", "It is image 1."]
     run(capsys, "data", "attach", "claims.db", "asked.jsonl", "--as-made", "--out", "as_made.parquet")
-    assert load_samples("as_made.parquet")[1].claims[0].text == "It is picture 0."
+    assert load_samples("as_made.parquet")[1].claims[0].text == "It is image 0."
     Path("asked.jsonl").write_text(json.dumps({**rows[0], "images": "3.png"}))
     Image.new("RGB", (20, 20), "white").save("3.png")
     status, _, err = run(capsys, "data", "attach", "claims.db", "asked.jsonl")
-    assert status == 1 and "row 0 (asked.jsonl, line 1): no claims are known about its pictures" in err
+    assert status == 1 and "row 0 (asked.jsonl, line 1): no claims are known about its" in err
 
 
 def test_an_audit_says_what_it_found_and_goes_on(store, capsys):
@@ -162,9 +162,9 @@ def test_a_review_serves_until_it_is_interrupted(store):
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HOME": str(Path.cwd())}
     process = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
-    told = process.stdout.readline()
-    found = re.fullmatch(r"2 images to review as ann, until Ctrl-C, at (http://127\.0\.0\.1:\d+/[\w-]{22}/)\n", told)
-    assert found, told
+    parts = process.stdout.readline()
+    found = re.fullmatch(r"2 images to review as ann, until Ctrl-C, at (http://127\.0\.0\.1:\d+/[\w-]{22}/)\n", parts)
+    assert found, parts
     with urlopen(found[1]) as reply:
         assert b"Review claims" in reply.read()
     process.send_signal(signal.SIGINT)
@@ -178,9 +178,9 @@ def test_without_a_browser_the_address_is_enough(store, monkeypatch):
 
     monkeypatch.setattr("webbrowser.open", lambda url: False)
     monkeypatch.setattr(server.ReviewServer, "serve_forever", lambda self: None)
-    told: list[str] = []
-    server.serve_review(ReviewSession(store, "ann"), 0, told.append, server.open_browser)
-    assert "http://127.0.0.1:" in told[0] and "no browser could be opened" in told[1]
+    parts: list[str] = []
+    server.serve_review(ReviewSession(store, "ann"), 0, parts.append, server.open_browser)
+    assert "http://127.0.0.1:" in parts[0] and "no browser could be opened" in parts[1]
 
 
 def test_the_key_is_in_nothing_that_is_written(store, capsys, monkeypatch):

@@ -20,8 +20,8 @@ from engines.openai_stub import CHAT, Reply, Stub, refuse, run_stub
 from PIL import Image
 
 from vapo.claims.store.claims import read_claims
+from vapo.claims.store.images import list_image_sets, read_images, read_rows
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import list_subjects, read_images, read_rows
 from vapo.cli import main
 
 KEY = "sk-this-is-secret"
@@ -53,7 +53,7 @@ def make(folder: Path, out: Path, *more: str) -> int:
     return main(["claims", "make", "--data", str(folder), "--out", str(out), *more])
 
 
-def test_a_folder_of_pictures(photos: Path, tmp_path: Path, stub: Stub, capsys: pytest.CaptureFixture[str]):
+def test_a_folder_of_images(photos: Path, tmp_path: Path, stub: Stub, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "claims.db"
     options = ["--base-url", stub.url, "--prices", "2.5", "10", "--budget", "1usd"]
     assert make(photos, out, *options) == 0
@@ -62,7 +62,7 @@ def test_a_folder_of_pictures(photos: Path, tmp_path: Path, stub: Stub, capsys: 
     assert "2 answers, 3000 tokens, 0.0120 US dollars" in shown  # 2 x (1,200 x 2.5 + 300 x 10) / 10^6
     assert main(["claims", "stats", str(out)]) == 0
     shown = capsys.readouterr().out
-    assert "2, which show 2 pictures" in shown and "40: 40 tiny" in shown and "2400 + 600 tokens" in shown
+    assert "2, which show 2 images" in shown and "40: 40 tiny" in shown and "2400 + 600 tokens" in shown
     with Store(out) as store:
         assert sorted(row.name for row in read_rows(store)) == ["a.png", "trip/b.jpg"]
         assert store.find_damage() is None
@@ -85,7 +85,7 @@ def test_odd_pictures_are_sent_and_bad_ones_are_named(tmp_path: Path, stub: Stub
     (photos / "empty.png").write_bytes(b"")
     whole = (photos / "large.png").read_bytes()
     (photos / "truncated.png").write_bytes(whole[: len(whole) // 2])
-    (photos / "text.jpg").write_text("I am no picture")
+    (photos / "text.jpg").write_text("I am no image")
     out = tmp_path / "claims.db"
     assert make(photos, out, "--base-url", stub.url, "--max-pixels", "600000") == 1
     shown = capsys.readouterr().out
@@ -99,7 +99,9 @@ def test_odd_pictures_are_sent_and_bad_ones_are_named(tmp_path: Path, stub: Stub
         (line,) = [line for line in shown.splitlines() if f"{name}." in line]
         assert why in line
     with Store(out) as store:
-        sizes = {row.name: [(i.width, i.height) for i in read_images(store, row.subject)] for row in read_rows(store)}
+        sizes = {
+            row.name: [(i.width, i.height) for i in read_images(store, row.image_set)] for row in read_rows(store)
+        }
         assert store.find_damage() is None
     assert sizes.pop("large.png") == [(3000, 2000)]
     assert sizes.pop("rotated.jpg") == [(40, 60)] and set(map(tuple, sizes.values())) == {((60, 40),)}
@@ -135,7 +137,7 @@ def test_refusals_are_one_sentence_with_the_remedy(
     ("data", "said"),
     [
         ("photos/trip/nothing", "there is no file or folder"),
-        ("texts", "holds neither pictures"),
+        ("texts", "holds neither "),
         ("empty", "there are no files"),
     ],
 )
@@ -237,11 +239,11 @@ def test_a_program_of_the_users(photos: Path, tmp_path: Path, capsys: pytest.Cap
         "from vapo import Claim\n"
         "def colours(row, images):\n"
         "    red = images[0].getpixel((0, 0))[0] > 128\n"
-        "    yield Claim('The picture is red.', red)\n"
-        "    yield Claim('The picture is blue.', not red)\n"
+        "    yield Claim('The image is red.', red)\n"
+        "    yield Claim('The image is blue.', not red)\n"
     )
     out = tmp_path / "c.db"
     assert make(photos, out, "--program", f"{program}:colours", "--per-image", "2", "--max-colour", "1") == 0
     with Store(out) as store:
-        found = [[c.claim.is_true for c in read_claims(store, subject)] for subject in list_subjects(store)]
+        found = [[c.claim.is_true for c in read_claims(store, image_set)] for image_set in list_image_sets(store)]
     assert found == [[True, False], [False, True]]

@@ -17,10 +17,10 @@ from urllib.request import Request, urlopen
 import pytest
 from engines.vllm_world import run_server
 
+from vapo.claims.store.annotations import read_annotations
 from vapo.claims.store.claims import list_claims
-from vapo.claims.store.marks import read_marks
+from vapo.claims.store.images import read_rows
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import read_rows
 from vapo.lab.claim_truth import judge_claim
 from vapo.lab.judge import read_grids
 from vapo.lab.shipped import shipped_data
@@ -45,7 +45,7 @@ def run(words: list[str], urls: dict[str, str]) -> str:
 
 
 def judge_as_a_person(words: list[str]) -> str:
-    """Open the review, mark every claim as somebody would who knows what the pictures show, and end the command."""
+    """Open the review, annotate every claim as somebody would who knows what the images show, and end the command."""
     command = [*VAPO, *words, "--no-browser"]
     process = subprocess.Popen(
         command,
@@ -70,7 +70,7 @@ def judge_as_a_person(words: list[str]) -> str:
         for claim in ask(f"places/{place}")["claims"]:
             is_true = truth[claim["id"]]
             judgement = "unclear" if is_true is None else "right" if is_true == claim["is_true"] else "wrong"
-            ask("marks", {"claim": claim["id"], "judgement": judgement})
+            ask("annotations", {"claim": claim["id"], "judgement": judgement})
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -81,8 +81,8 @@ def read_truth() -> dict[int, bool | None]:
     """Return whether each claim in claims.db is true; None where that cannot be told."""
     grids = read_grids(shipped_data("train"))
     with Store("claims.db") as store:
-        shown = {row.subject: grids[row.name] for row in read_rows(store)}
-        return {stored.id: judge_claim(stored.claim.text, shown[stored.subject]) for stored in list_claims(store)}
+        shown = {row.image_set: grids[row.name] for row in read_rows(store)}
+        return {stored.id: judge_claim(stored.claim.text, shown[stored.image_set]) for stored in list_claims(store)}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def printed(tmp_path_factory) -> Iterator[dict[str, str]]:
         for block in read_blocks("yaml"):
             Path(re.match(r"# (\S+)\n", block)[1]).write_text(block)
         lines = [line.removeprefix("$ ") for block in read_blocks("console") for line in block.splitlines()]
-        told: dict[str, str] = {}
+        parts: dict[str, str] = {}
         urls: dict[str, str] = {}
         with ExitStack() as servers:
             for line in lines:
@@ -105,9 +105,9 @@ def printed(tmp_path_factory) -> Iterator[dict[str, str]]:
                         run_server(folder / model, folder / f"{port}.log", *options)
                     )
                     continue
-                told[line] = judge_as_a_person(words) if words[1] == "review" else run(words, urls)
-                print(f"$ {line}\n{told[line]}")
-        yield told
+                parts[line] = judge_as_a_person(words) if words[1] == "review" else run(words, urls)
+                print(f"$ {line}\n{parts[line]}")
+        yield parts
 
 
 def find(printed: dict[str, str], beginning: str) -> str:
@@ -133,7 +133,7 @@ def test_what_the_reviewer_said_is_in_the_store_and_mends_what_is_trained_on(pri
     assert "reviewed" in find(printed, "vapo claims review")
     folder = next(tmp_path_factory.getbasetemp().glob("chain*"))
     with Store(folder / "claims.db") as store:
-        assert len(read_marks(store, reviewer="ann")) >= 10
+        assert len(read_annotations(store, reviewer="ann")) >= 10
         assert store.find_damage() is None
 
 

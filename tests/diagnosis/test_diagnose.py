@@ -15,7 +15,7 @@ import pytest
 from diagnosis.scripted_examinee import ALL, ScriptedExaminee, make_question
 from diagnosis.test_protocols import Voter
 
-from vapo.api.refusals import ServerError
+from vapo.api.server_errors import ServerError
 from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.findings import Category, Diagnosis
 from vapo.diagnosis.settings import DiagnosisSettings

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vapo.claims.store.claims import NewClaim, add_claims
+from vapo.claims.store.images import StoredImage, add_image_set, add_row
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage, add_row, add_subject
 from vapo.cli import main
 from vapo.errors import DataError
 from vapo.lab.claim_truth import judge_claim, score_claims
@@ -55,7 +55,7 @@ def fill(path) -> None:
         ("Hm.", True),
     ]
     with Store(path, create=True) as store, store.writing():
-        subject = add_subject(store, [StoredImage("a", 1, 1, "image/png", b"")])
+        subject = add_image_set(store, [StoredImage("a", 1, 1, "image/png", b"")])
         add_row(store, "lab", "lab-train-0-00000", "", subject)
         add_claims(store, subject, "lab", [NewClaim(Claim(*claim), "other") for claim in claims])
 

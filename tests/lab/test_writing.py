@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vapo.claims.asking.instruction import Order, write_instruction
+from vapo.claims.making.instruction import Order, write_instruction
 from vapo.lab.claim_truth import judge_claim
 from vapo.lab.claims import make_claims, write_claims
 from vapo.lab.lessons import JUDGING, SAYING, TELLING, Branch, Lesson, pack_lessons

@@ -13,10 +13,10 @@ from sharing.conftest import make_checkpoint, make_run
 from sharing.made_evaluation import make_evaluation
 
 from vapo.claims.contents import count_contents
-from vapo.claims.exchange.rows import ClaimRow, read_in
+from vapo.claims.exchange.rows import ClaimRow, import_rows
 from vapo.claims.quality.quality import measure_quality
+from vapo.claims.store.images import StoredImage
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage
 from vapo.core.picture_names import name_image
 from vapo.diagnosis.tables import write_tables
 from vapo.sharing.agreement import Agreement
@@ -126,7 +126,7 @@ def test_claims_are_told_as_their_own_card_tells_them(tmp_path):
     image.save(stream, "PNG")
     kept = StoredImage(name_image(image), 9, 9, "image/png", stream.getvalue())
     with Store(tmp_path / "claims.db", create=True) as store:
-        read_in(store, [ClaimRow("train", "row-0", (kept,), (Claim("It is black.", True),), ("gpt|5",))])
+        import_rows(store, [ClaimRow("train", "row-0", (kept,), (Claim("It is black.", True),), ("gpt|5",))])
         claims = (count_contents(store), measure_quality(store))
     told = find_sections(write_card(replace(BARE, claims=claims)))["Claims"]
     assert "| gpt\\|5 | 1 |" in told and "| reviewed | nothing yet" in told

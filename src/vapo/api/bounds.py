@@ -1,32 +1,32 @@
-"""What an answer may take at most: bytes, once unpacked, and seconds. A server that goes on for ever is no server."""
+"""The bounds of a response: bytes, once unpacked, and seconds."""
 
 from __future__ import annotations
 
 import time
 import zlib
 
-from vapo.api.refusals import ServerError
+from vapo.api.server_errors import ServerError
 
-MAX_ANSWER_BYTES = 32 * 2**20
+MAX_RESPONSE_BYTES = 32 * 2**20
 """Of a list of models, a chat completion or embeddings: ten times as much as the longest answers have."""
 MAX_FEATURES_BYTES = 512 * 2**20
-"""Of vLLM's own endpoints, which turn pictures into numbers."""
+"""Of vLLM's own endpoints, which turn images into numbers."""
 DEADLINE_SHARE = 4
-"""An answer is whole within so many times the longest silence."""
+"""A response must be whole within so many times the longest silence."""
 
 _UNPACKED_BY_ZLIB = ("gzip", "x-gzip", "deflate")
 ACCEPTED_ENCODINGS = "gzip, deflate"
 
 
-class AnswerTooLargeError(ServerError):
-    """An answer has more bytes than any has need of. The same request would fare no better, others may."""
+class ResponseTooLargeError(ServerError):
+    """A response has more bytes than any needs. The same request would fail again; others may succeed."""
 
     def __init__(self, max_bytes: int) -> None:
-        super().__init__(f"the server's answer has more than {max_bytes // 2**20} MiB; check what the URL leads to")
+        super().__init__(f"the server's response has more than {max_bytes // 2**20} MiB; check what the URL leads to")
 
 
-class Collected:
-    """The bytes of an answer as they come.
+class BoundedBody:
+    """The body of a response, collected as it comes.
 
     Args:
         max_bytes: the most that are taken, packed and unpacked.
@@ -43,12 +43,12 @@ class Collected:
         """Take some more.
 
         Raises:
-            AnswerTooLargeError: they are too many.
+            ResponseTooLargeError: they are too many.
             TimeoutError: they are late.
         """
         self._size += len(chunk)
         if self._size > self._max_bytes:
-            raise AnswerTooLargeError(self._max_bytes)
+            raise ResponseTooLargeError(self._max_bytes)
         if time.monotonic() > self._until:
             raise TimeoutError
         self._chunks.append(chunk)
@@ -67,7 +67,7 @@ class Collected:
             if name in _UNPACKED_BY_ZLIB:
                 content = self._inflate(content)
             elif name not in ("", "identity"):
-                raise ServerError(f"the server packs its answer as {name[:40]!r}, which nobody asked for")
+                raise ServerError(f"the server compresses its response as {name[:40]!r}, which was not asked for")
         return content
 
     def _inflate(self, content: bytes) -> bytes:
@@ -78,6 +78,6 @@ class Collected:
             except zlib.error:
                 continue
             if len(unpacked) > self._max_bytes:
-                raise AnswerTooLargeError(self._max_bytes)
+                raise ResponseTooLargeError(self._max_bytes)
             return unpacked
-        raise ServerError("the server's answer cannot be unpacked; ask again")
+        raise ServerError("the server's response cannot be decompressed; ask again")

@@ -38,8 +38,8 @@ def add_audit(group: Commands) -> None:
 
 
 def audit(options: argparse.Namespace) -> int:
+    from vapo.api.client import ModelClient
     from vapo.api.prices import Prices
-    from vapo.claims.asking.server import ModelServer
     from vapo.claims.audit.questions import choose_questions
     from vapo.claims.audit.run import AuditSettings, audit_claims
     from vapo.claims.quality.quality import format_quality, measure_quality
@@ -53,7 +53,7 @@ def audit(options: argparse.Namespace) -> int:
         max_tokens=options.max_tokens,
         probe_template=PROBE_TEMPLATE if options.probe else None,
     )
-    auditor = ModelServer(
+    auditor = ModelClient(
         options.base_url,
         options.model,
         concurrency=options.concurrency,
@@ -61,7 +61,7 @@ def audit(options: argparse.Namespace) -> int:
         timeout_s=options.timeout,
     )
     with Store(options.store) as store:
-        tally = audit_claims(store, auditor, settings, on_progress=show_progress("auditing"), on_notice=print)
-        print(tally)
+        counts = audit_claims(store, auditor, settings, on_progress=show_progress("auditing"), on_notice=print)
+        print(counts)
         print(format_quality(measure_quality(store)))
-    return tally.status
+    return counts.exit_code

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vapo.cli.parser import RAW, Commands, Parser
-from vapo.cli.progress import show_tally
+from vapo.cli.progress import show_counts
 
 if TYPE_CHECKING:
+    from vapo.claims.making.requester import VisionModel
     from vapo.claims.making.settings import MakingSettings
-    from vapo.claims.making.witness import Witness
     from vapo.data.shown import ShownRows
 
 
@@ -53,7 +53,7 @@ def _add_model(parser: Parser) -> None:
     add("--program", metavar="FILE.py:NAME", help="a function of your own in place of a model")
     add("--budget", metavar="AMOUNT", help="the most that the store may cost in all: 25usd, 500ktok")
     add("--prices", nargs=2, type=float, metavar="USD", help="for a million tokens, read and written")
-    add("--concurrency", type=int, default=32, help="requests at a time, or pictures in a batch (default: 32)")
+    add("--concurrency", type=int, default=32, help="requests at a time, or images in a batch (default: 32)")
     add("--timeout", type=float, default=300.0, metavar="S", help="longest silence of the server (default: 300)")
     add("--temperature", type=float, default=0.0, help="(default: 0)")
     add("--seed", type=int, default=0, help="of the model (default: 0)")
@@ -78,35 +78,35 @@ def _add_conditions(parser: Parser) -> None:
 
 
 def make(options: argparse.Namespace) -> int:
-    from vapo.claims.making.report import format_tally
-    from vapo.claims.making.run import make_as_told
+    from vapo.claims.making.counts import format_counts
+    from vapo.claims.making.make import make_claims_with
     from vapo.claims.store.store import Store
 
     settings, rows = _read_settings(options), _load_rows(options)
     with Store(options.out, create=True) as store:
-        tally = make_as_told(
+        counts = make_claims_with(
             rows,
             store,
             settings,
             model=options.model,
             base_url=options.base_url,
             program=options.program,
-            witness=_open_checkpoint(options),
+            vision_model=_open_checkpoint(options),
             prices=options.prices,
             concurrency=options.concurrency,
             timeout_s=options.timeout,
             embeddings=options.embeddings,
             local_embeddings=options.local_embeddings,
-            on_progress=show_tally("making claims"),
+            on_progress=show_counts("making claims"),
             on_notice=print,
         )
-    print(format_tally(tally))
+    print(format_counts(counts))
     print(f"the claims are in {options.out}; see `vapo claims stats {options.out}`")
-    return tally.status
+    return counts.exit_code
 
 
 def _read_settings(options: argparse.Namespace) -> MakingSettings:
-    from vapo.claims.filters.objections import FilterSettings
+    from vapo.claims.filters.rules import FilterSettings
     from vapo.claims.making.budget import parse_budget
     from vapo.claims.making.settings import MakingSettings
 
@@ -132,7 +132,7 @@ def _read_settings(options: argparse.Namespace) -> MakingSettings:
     )
 
 
-def _open_checkpoint(options: argparse.Namespace) -> Witness | None:
+def _open_checkpoint(options: argparse.Namespace) -> VisionModel | None:
     if options.checkpoint is None:
         return None
     from vapo.engines.policy.checkpoint import load_policy

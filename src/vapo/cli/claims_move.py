@@ -54,8 +54,7 @@ def add_export(group: Commands) -> None:
 
 
 def import_claims(options: argparse.Namespace) -> int:
-    from vapo.claims.exchange.receiving import receive_rows
-    from vapo.claims.exchange.rows import read_in
+    from vapo.claims.exchange.rows import import_rows, prepare_rows
     from vapo.claims.store.store import Store
     from vapo.data.claimed import ClaimedRows
     from vapo.data.columns import Columns
@@ -73,7 +72,7 @@ def import_claims(options: argparse.Namespace) -> int:
     )
     maker = options.maker if options.maker is not None else Path(options.data).name
     with Store(options.out, create=True) as store:
-        imported = read_in(store, receive_rows(rows, maker, options.max_pixels))
+        imported = import_rows(store, prepare_rows(rows, maker, options.max_pixels))
     print(imported)
     for problem in rows.problems:
         print(f"left out: {problem}")
@@ -87,6 +86,6 @@ def export(options: argparse.Namespace) -> int:
     from vapo.claims.store.store import Store
 
     with Store(options.store) as store:
-        exported = export_claims(store, options.to, options.out, __version__, mended=not options.as_made)
+        exported = export_claims(store, options.to, options.out, __version__, repaired=not options.as_made)
     print(f"{exported} are in {options.out}")
     return 0

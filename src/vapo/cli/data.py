@@ -144,7 +144,7 @@ def deduplicate(options: argparse.Namespace) -> int:
 def attach(options: argparse.Namespace) -> int:
     from functools import partial
 
-    from vapo.claims.mending import find_pool
+    from vapo.claims.repair import find_pool
     from vapo.claims.store.store import Store
     from vapo.data.attachment import attach_claims
     from vapo.data.pictures import PicturePolicy
@@ -166,7 +166,7 @@ def attach(options: argparse.Namespace) -> int:
         attached = attach_claims(
             reader,
             count,
-            partial(find_pool, store, mended=not options.as_made),
+            partial(find_pool, store, repaired=not options.as_made),
             out,
             policy=PicturePolicy(options.allow_urls),
             skip_bad_rows=options.on_bad_row == "skip",

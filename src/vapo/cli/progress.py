@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vapo.claims.making.tally import Tally
+    from vapo.claims.making.counts import RunCounts
 
 
 def show_progress(what: str) -> Callable[[int, int], None]:
@@ -30,17 +30,17 @@ def show_progress(what: str) -> Callable[[int, int], None]:
     return show
 
 
-def show_tally(what: str) -> Callable[[Tally], None]:
+def show_counts(what: str) -> Callable[[RunCounts], None]:
     """Return a callback that shows how far the making of claims is, with its rate, its cost and the time left."""
     from tqdm import tqdm
 
-    from vapo.claims.making.report import tell_progress
+    from vapo.claims.making.counts import describe_progress
 
     bar = tqdm(desc=what, leave=False, disable=not sys.stderr.isatty())
 
-    def show(tally: Tally) -> None:
-        bar.total = tally.total
-        bar.set_postfix_str(tell_progress(tally), refresh=False)
-        bar.update(tally.done - bar.n)
+    def show(counts: RunCounts) -> None:
+        bar.total = counts.total
+        bar.set_postfix_str(describe_progress(counts), refresh=False)
+        bar.update(counts.done - bar.n)
 
     return show

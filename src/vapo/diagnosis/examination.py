@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from vapo.api.refusals import ServerError
+from vapo.api.server_errors import ServerError
 from vapo.diagnosis.attention import measure_attention
 from vapo.diagnosis.chains import Chain, read_chain
 from vapo.diagnosis.early_decision import decide_early

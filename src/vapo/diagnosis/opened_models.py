@@ -15,7 +15,7 @@ from vapo.engines.run_folder import choose_system_prompt
 from vapo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from vapo.engines.judge.client import JudgeClient
+    from vapo.engines.judge.judge import Judge
 
 LAB = "lab"
 OPENAI = "https://api.openai.com/v1"
@@ -106,7 +106,7 @@ def choose_data(data: str | None, names: Sequence[str]) -> str:
     return data if data is not None else LAB
 
 
-def open_judge(model: str | None, url: str | None, prices: tuple[float, float] | None = None) -> JudgeClient | None:
+def open_judge(model: str | None, url: str | None, prices: tuple[float, float] | None = None) -> Judge | None:
     """Return the judge behind a server; None if none is named.
 
     Args:
@@ -123,9 +123,9 @@ def open_judge(model: str | None, url: str | None, prices: tuple[float, float] |
             raise ConfigError("--judge-url comes without a model; name it with --judge")
         return None
     from vapo.api.prices import Prices
-    from vapo.engines.judge.client import JudgeClient
+    from vapo.engines.judge.judge import Judge
 
-    return JudgeClient(url or OPENAI, model, prices=Prices(*prices) if prices is not None else None)
+    return Judge(url or OPENAI, model, prices=Prices(*prices) if prices is not None else None)
 
 
 def _connect(

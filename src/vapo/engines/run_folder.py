@@ -17,7 +17,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from vapo.api.redaction import redact_settings
-from vapo.api.replies import parse_json
+from vapo.api.responses import parse_json
 from vapo.drafts import write_atomically
 from vapo.errors import ConfigError, DataError
 

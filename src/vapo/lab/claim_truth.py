@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from vapo.claims.quality.rates import Rate, measure_rate
 from vapo.claims.store.claims import StoredClaim, list_claims
+from vapo.claims.store.images import read_rows
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import read_rows
 from vapo.errors import DataError
 
 from .claims import claim_kind
@@ -67,7 +67,7 @@ def score_claims(store: Store, grids: Mapping[str, Grid]) -> ClaimScore:
     Raises:
         DataError: the store knows none of these rows.
     """
-    known = {row.subject: grids[row.name] for row in read_rows(store) if row.name in grids}
+    known = {row.image_set: grids[row.name] for row in read_rows(store) if row.name in grids}
     if not known:
         raise DataError(
             f"{store.path} has no claims about this split of the lab's data; name another one with --split"
@@ -75,17 +75,17 @@ def score_claims(store: Store, grids: Mapping[str, Grid]) -> ClaimScore:
     judged: list[tuple[StoredClaim, bool]] = []
     num_others = 0
     for stored in list_claims(store):
-        truth = judge_claim(stored.claim.text, known[stored.subject]) if stored.subject in known else None
+        truth = judge_claim(stored.claim.text, known[stored.image_set]) if stored.image_set in known else None
         if truth is None:
             num_others += 1
         else:
             judged.append((stored, stored.claim.is_true == truth))
     kinds: dict[str, list[tuple[int, bool]]] = {}
     for stored, right in judged:
-        kinds.setdefault(claim_kind(stored.claim.text), []).append((stored.subject, right))
+        kinds.setdefault(claim_kind(stored.claim.text), []).append((stored.image_set, right))
     rates = {kind: measure_rate(outcomes) for kind, outcomes in sorted(kinds.items())}
     return ClaimScore(
-        labels=measure_rate((stored.subject, right) for stored, right in judged),
+        labels=measure_rate((stored.image_set, right) for stored, right in judged),
         by_kind={kind: rate for kind, rate in rates.items() if rate is not None},
         num_others=num_others,
     )

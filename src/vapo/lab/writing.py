@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vapo.claims.asking.instruction import Order, write_instruction
-from vapo.claims.filters.objections import REASONS
+from vapo.claims.filters.rules import REASONS
+from vapo.claims.making.instruction import Order, write_instruction
 from vapo.models.questions import PROBE_TEMPLATE
 from vapo.types import Claim
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vapo.api.replies import parse_json
+from vapo.api.responses import parse_json
 from vapo.engines.policy.checkpoint import find_folder
 from vapo.engines.run_folder import DATA, METRICS, SETTINGS, VERSIONS, RunFolder, find_run, read_record
 from vapo.errors import DataError, ModelError

@@ -16,14 +16,14 @@ import pytest
 from engines.openai_stub import CHAT, Reply, refuse, run_stub, say
 from PIL import Image
 
-from vapo.api.refusals import ServerError
-from vapo.claims.asking.server import ModelServer
+from vapo.api.client import ModelClient
+from vapo.api.server_errors import ServerError
 from vapo.claims.audit.questions import choose_questions
-from vapo.claims.audit.run import AuditSettings, AuditTally, audit_claims
+from vapo.claims.audit.run import AuditCounts, AuditSettings, audit_claims
 from vapo.claims.store.audits import Audit, read_audit_cost, read_audits
 from vapo.claims.store.claims import NewClaim, add_claims, list_claims
+from vapo.claims.store.images import StoredImage, add_image_set
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage, add_subject
 from vapo.errors import ConfigError, DataError
 from vapo.models.questions import PROBE_TEMPLATE
 from vapo.types import Claim
@@ -42,9 +42,9 @@ def filled(store: Store) -> Store:
     Image.new("RGB", (8, 8), "red").save(stream, "PNG")
     with store.writing():
         for number in range(4):
-            subject = add_subject(store, [StoredImage(f"{number:064x}", 8, 8, "image/png", stream.getvalue())])
+            image_set = add_image_set(store, [StoredImage(f"{number:064x}", 8, 8, "image/png", stream.getvalue())])
             news = [NewClaim(Claim(f"Claim {n} of {number}.", n < 2), "other") for n in range(4)]
-            add_claims(store, subject, "me", [*news, NewClaim(Claim("Rejected.", True), "other", "length")])
+            add_claims(store, image_set, "me", [*news, NewClaim(Claim("Rejected.", True), "other", "length")])
     return store
 
 
@@ -66,8 +66,8 @@ def is_said_to_be_true(body: Any) -> bool:
     return any(f"Claim {n} of" in text_of(body) for n in range(2))
 
 
-def audit(store: Store, url: str, *names: str, **settings: Any) -> AuditTally:
-    server = ModelServer(
+def audit(store: Store, url: str, *names: str, **settings: Any) -> AuditCounts:
+    server = ModelClient(
         url, "tiny", max_retries=settings.pop("max_retries", 8), concurrency=settings.pop("concurrency", 4)
     )
     questions = choose_questions(list(names) or ["label"])
@@ -76,8 +76,14 @@ def audit(store: Store, url: str, *names: str, **settings: Any) -> AuditTally:
 
 def test_every_claim_is_put_alone_with_its_image(filled, stub):
     stub.script[CHAT] = [lambda body: answer("yes" if is_said_to_be_true(body) else "no", 0.9)]
-    tally = audit(filled, stub.url)
-    assert (tally.num_claims, tally.total, tally.answered, tally.unreadable, tally.tokens) == (16, 16, 16, 0, 16 * 110)
+    counts = audit(filled, stub.url)
+    assert (counts.num_claims, counts.total, counts.answered, counts.unreadable, counts.tokens) == (
+        16,
+        16,
+        16,
+        0,
+        16 * 110,
+    )
     assert sorted(read_audits(filled), key=lambda one: one.claim) == [
         Audit(claim.id, "tiny", "label", claim.claim.is_true, pytest.approx(0.9 if claim.claim.is_true else 0.1))
         for claim in list_claims(filled)
@@ -115,8 +121,8 @@ def test_a_probe_goes_on_in_the_models_own_turn(filled, stub):
 def test_what_was_answered_is_not_asked_again(filled, stub):
     stub.script[CHAT] = [answer("yes")]
     assert audit(filled, stub.url, num_images=2).answered == 8
-    tally = audit(filled, stub.url, num_images=3)
-    assert (tally.total, tally.before, tally.answered) == (12, 8, 4)
+    counts = audit(filled, stub.url, num_images=3)
+    assert (counts.total, counts.before, counts.answered) == (12, 8, 4)
     assert len(stub.asked()) == 12
     assert audit(filled, stub.url, "blind", num_images=1).answered == 4  # another question is another one
 
@@ -136,22 +142,22 @@ def test_an_answer_is_in_the_store_before_the_next_is_waited_for(filled, stub, t
 
 def test_unreadable_answers_are_kept_and_counted(filled, stub):
     stub.script[CHAT] = [answer("I would rather not say.")]
-    tally = audit(filled, stub.url, num_images=1)
-    assert tally.unreadable == 4 and {one.says_yes for one in read_audits(filled)} == {None}
+    counts = audit(filled, stub.url, num_images=1)
+    assert counts.unreadable == 4 and {one.says_yes for one in read_audits(filled)} == {None}
     bodies = filled.read("SELECT body FROM audits")
     assert json.loads(bodies[0][0])["choices"][0]["message"]["content"] == "I would rather not say."
 
 
 def test_a_failed_question_is_asked_by_the_next_run(filled, stub):
-    stub.script[CHAT] = [refuse(400, "this picture is not allowed"), *[answer("yes")] * 2]
-    tally = audit(filled, stub.url, num_images=1, concurrency=1)
-    assert (tally.answered, tally.failed) == (3, 1) and "this picture is not allowed" in tally.last_failure
+    stub.script[CHAT] = [refuse(400, "this image is not allowed"), *[answer("yes")] * 2]
+    counts = audit(filled, stub.url, num_images=1, concurrency=1)
+    assert (counts.answered, counts.failed) == (3, 1) and "this image is not allowed" in counts.last_failure
     assert audit(filled, stub.url, num_images=1).answered == 1
 
 
 def test_a_server_that_only_fails_ends_the_audit(filled, stub):
-    stub.script[CHAT] = [refuse(400, "no pictures here")]
-    with pytest.raises(ServerError, match=r"5 questions in a row got no answer; .*no pictures here.*Nothing is lost"):
+    stub.script[CHAT] = [refuse(400, "no images here")]
+    with pytest.raises(ServerError, match=r"5 questions in a row got no answer; .*no images here.*Nothing is lost"):
         audit(filled, stub.url, max_failures=5, concurrency=1)
     assert len(stub.asked()) == 5
 
@@ -187,11 +193,11 @@ def test_an_interrupt_waits_for_what_is_under_way(filled, stub):
         return answer("yes")
 
     stub.script[CHAT] = [interrupt]
-    tally = audit(filled, stub.url)
-    assert tally.ended == "it was interrupted" and tally.status == 130
-    assert tally.answered == len(stub.asked()) == len(read_audits(filled)) < 16
+    counts = audit(filled, stub.url)
+    assert counts.ended == "it was interrupted" and counts.exit_code == 130
+    assert counts.answered == len(stub.asked()) == len(read_audits(filled)) < 16
     stub.script[CHAT] = [answer("yes")]
-    assert audit(filled, stub.url).before == tally.answered
+    assert audit(filled, stub.url).before == counts.answered
 
 
 def test_what_cannot_be_audited(store, stub):

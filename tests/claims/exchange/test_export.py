@@ -11,13 +11,12 @@ import yaml
 from PIL import Image
 
 from vapo.claims.exchange.export import export_claims
-from vapo.claims.exchange.receiving import receive_rows
-from vapo.claims.exchange.rows import ClaimRow, read_in, read_out
+from vapo.claims.exchange.rows import ClaimRow, export_rows, import_rows, prepare_rows
+from vapo.claims.store.annotations import Annotation, add_annotation
 from vapo.claims.store.audits import Audit, AuditCost, add_audit
 from vapo.claims.store.claims import NewClaim, add_claims
-from vapo.claims.store.marks import Mark, add_mark
+from vapo.claims.store.images import StoredImage, list_image_sets
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage, list_subjects
 from vapo.core.picture_names import name_image
 from vapo.data.claimed import ClaimedRows
 from vapo.errors import ConfigError, DataError
@@ -40,26 +39,26 @@ def filled(store: Store) -> Store:
         kept = StoredImage(name_image(image), 9, 9, "image/png", stream.getvalue())
         pair = (Claim(f"It is {number}.", True), Claim("It is <b>*not*</b> `there`.", False))
         rows.append(ClaimRow("train.parquet", f"row-{number}", (kept,), pair, ("gpt|5", "gpt|5")))
-    read_in(store, rows)
+    import_rows(store, rows)
     with store.writing():
-        add_claims(store, list_subjects(store)[0], "gpt|5", [NewClaim(Claim("No.", False), "other", "length")])
+        add_claims(store, list_image_sets(store)[0], "gpt|5", [NewClaim(Claim("No.", False), "other", "length")])
         add_audit(store, Audit(1, "judge", "label", True, 0.9), b"", AuditCost(1, 1, 0))
-    add_mark(store, Mark(1, "ann", "wrong"))
-    add_mark(store, Mark(2, "ann", "unclear"))
+    add_annotation(store, Annotation(1, "ann", "wrong"))
+    add_annotation(store, Annotation(2, "ann", "unclear"))
     return store
 
 
 def test_a_folder_for_the_hub_loads_as_a_data_set(filled, tmp_path):
     exported = export_claims(filled, "hub-folder", tmp_path / "my claims", "1.2.3")
     assert str(exported) == (
-        "23 claims of 12 rows, 1 as reviewers mended them; 1 were left out as unclear or disputed"
+        "23 claims of 12 rows, 1 as reviewers corrected them; 1 were left out as unclear or disputed"
     )
     loaded = datasets.load_dataset(str(tmp_path / "my claims"), split="train")
     assert len(loaded) == 12 and loaded[0]["images"][0].size == (9, 9)
     assert loaded[0]["claims"] == [{"text": "It is 0.", "is_true": False}]
     with Store(tmp_path / "other.db", create=True) as other:
-        read_in(other, receive_rows(ClaimedRows(tmp_path / "my claims"), "file"))
-        assert list(read_out(other)) == list(read_out(filled))
+        import_rows(other, prepare_rows(ClaimedRows(tmp_path / "my claims"), "file"))
+        assert list(export_rows(other)) == list(export_rows(filled))
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet", "hub-folder"])
@@ -71,7 +70,7 @@ def test_a_store_says_no_place_to_write_to(store: Store, tmp_path, form, name):
     out.parent.mkdir()
     name = name.format(outside=outside if name.startswith("{") else "../outside")
     image = StoredImage(name, 9, 9, "image/png", b"#!/bin/sh")
-    read_in(store, [ClaimRow("a", "row-0", (image,), (Claim("It is red.", True),), ("me",))])
+    import_rows(store, [ClaimRow("a", "row-0", (image,), (Claim("It is red.", True),), ("me",))])
     with pytest.raises(DataError, match="names are 64 hexadecimal digits"):
         export_claims(store, form, out if form != "hub-folder" else out.parent / "hub", "1")
     assert list(outside.iterdir()) == [] and not out.exists()
@@ -93,7 +92,7 @@ def test_the_card_tells_how_claims_were_made_and_how_good_they_are(filled, tmp_p
 @pytest.mark.parametrize("form", ["parquet", "jsonl", "hub-folder"])
 def test_marks_can_be_ignored(filled, tmp_path, form):
     out = tmp_path / "set" if form == "hub-folder" else tmp_path / f"set.{form}"
-    assert str(export_claims(filled, form, out, "1", mended=False)) == "24 claims of 12 rows"
+    assert str(export_claims(filled, form, out, "1", repaired=False)) == "24 claims of 12 rows"
     assert [len(row.claims) for row in ClaimedRows(out)] == [2] * 12
 
 
@@ -126,7 +125,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(filled, tmp_path, monk
     out = tmp_path / "claims.jsonl"
     export_claims(filled, "jsonl", out, "1")
     before = out.read_bytes()
-    monkeypatch.setattr("vapo.claims.exchange.json_lines.json.dumps", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("vapo.claims.exchange.formats.json.dumps", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         export_claims(filled, "jsonl", out, "1")
     assert out.read_bytes() == before

@@ -15,14 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vapo.claims.exchange.json_lines import write_json_lines
-from vapo.claims.exchange.parquet import split_shards, write_parquet
-from vapo.claims.exchange.receiving import receive_rows
-from vapo.claims.exchange.rows import ClaimRow, Imported, read_in, read_out
+from vapo.claims.exchange.formats import split_shards, write_json_lines, write_parquet
+from vapo.claims.exchange.rows import ClaimRow, Imported, export_rows, import_rows, prepare_rows
+from vapo.claims.store.annotations import Annotation, add_annotation
 from vapo.claims.store.claims import NewClaim, add_claims
-from vapo.claims.store.marks import Mark, add_mark
+from vapo.claims.store.images import StoredImage, list_image_sets
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage, list_subjects
 from vapo.core.picture_names import name_image
 from vapo.data.claimed import ClaimedRows
 from vapo.data.samples import load_samples
@@ -40,7 +38,7 @@ def own_cache(tmp_path_factory):
 
 
 def draw(shade: int, larger: int = 1) -> StoredImage:
-    """A picture as it is kept: its name is of pixels `larger` times as many as were sent."""
+    """An image as it is kept: its name is of pixels `larger` times as many as were sent."""
     image = Image.new("RGB", (8, 6), (shade, 0, 255 - shade))
     stream = io.BytesIO()
     image.save(stream, "PNG")
@@ -54,7 +52,7 @@ IMAGE = st.builds(draw, st.integers(0, 3), st.integers(1, 2))
 
 @st.composite
 def claim_rows(draw_: Any) -> list[ClaimRow]:
-    """Rows of two data sets, several with the same pictures, claims that repeat or contradict, or none."""
+    """Rows of two data sets, several with the same images, claims that repeat or contradict, or none."""
     rows = []
     for number in range(draw_(st.integers(1, 5))):
         claims = tuple(draw_(st.lists(CLAIM, max_size=4)))
@@ -66,16 +64,16 @@ def claim_rows(draw_: Any) -> list[ClaimRow]:
 
 def fill(path: Path, rows: list[ClaimRow]) -> list[ClaimRow]:
     with Store(path, create=True) as store:
-        read_in(store, rows)
-        return list(read_out(store))
+        import_rows(store, rows)
+        return list(export_rows(store))
 
 
 def pass_on(rows: list[ClaimRow], kind: str, folder: Path) -> list[ClaimRow]:
     """Put rows into a store, out of it into a file, and into another store."""
     with Store(folder / "one.db", create=True) as store:
-        read_in(store, rows)
-        WRITERS[kind](folder / f"claims.{kind}", read_out(store))
-    return fill(folder / "two.db", list(receive_rows(ClaimedRows(folder / f"claims.{kind}"), "file")))
+        import_rows(store, rows)
+        WRITERS[kind](folder / f"claims.{kind}", export_rows(store))
+    return fill(folder / "two.db", list(prepare_rows(ClaimedRows(folder / f"claims.{kind}"), "file")))
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -90,10 +88,10 @@ def test_nothing_is_lost_between_stores(kind, rows):
 @settings(max_examples=30, deadline=None)
 def test_importing_twice_changes_nothing(rows):
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "claims.db", create=True) as store:
-        first = read_in(store, rows)
-        again = read_in(store, rows)
+        first = import_rows(store, rows)
+        again = import_rows(store, rows)
         assert (again.num_rows, again.num_claims, again.num_new) == (len(rows), first.num_claims, 0)
-        assert list(read_out(store)) == rows
+        assert list(export_rows(store)) == rows
 
 
 def test_the_published_columns_come_out_as_claims(tmp_path):
@@ -106,13 +104,13 @@ def test_the_published_columns_come_out_as_claims(tmp_path):
     }
     for number in range(1, 21):
         row[f"claim_{number}"], row[f"label_{number}"] = f"Claim {number}.", "CORRECT" if number % 3 else "WRONG"
-    other = {**row, "claim_1": "Another claim.", "label_20": "WRONG"}  # about the same picture
+    other = {**row, "claim_1": "Another claim.", "label_20": "WRONG"}  # about the same image
     datasets.Dataset.from_list([row, other]).to_parquet(tmp_path / "train.parquet")
     with Store(tmp_path / "claims.db", create=True) as store:
-        imported = read_in(store, receive_rows(ClaimedRows(tmp_path / "train.parquet"), "train.parquet"))
+        imported = import_rows(store, prepare_rows(ClaimedRows(tmp_path / "train.parquet"), "train.parquet"))
         assert imported == Imported(num_rows=2, num_claims=40, num_new=22)
-        assert len(list_subjects(store)) == 1
-        assert write_json_lines(tmp_path / "claims.jsonl", read_out(store)) == (2, 40)
+        assert len(list_image_sets(store)) == 1
+        assert write_json_lines(tmp_path / "claims.jsonl", export_rows(store)) == (2, 40)
     lines = [json.loads(line) for line in (tmp_path / "claims.jsonl").read_text().splitlines()]
     for line, source in zip(lines, (row, other), strict=True):
         assert line["claims"] == [
@@ -126,7 +124,7 @@ def test_tables_with_one_claim_a_line(tmp_path):
     (tmp_path / "claims.csv").write_text(
         'image,claim,label\nred.png,It is red.,TRUE\nred.png,"It is blue, too.",FALSE\n'
     )
-    (row,) = fill(tmp_path / "claims.db", list(receive_rows(ClaimedRows(tmp_path / "claims.csv"), "claims.csv")))
+    (row,) = fill(tmp_path / "claims.db", list(prepare_rows(ClaimedRows(tmp_path / "claims.csv"), "claims.csv")))
     assert row.claims == (Claim("It is red.", True), Claim("It is blue, too.", False))
     assert row.makers == ("claims.csv", "claims.csv")
 
@@ -148,29 +146,29 @@ def test_marks_mend_what_goes_out_and_not_what_is_kept(tmp_path):
         ClaimRow("a", "row-0", (draw(1),), (Claim("It is dark.", True), Claim("It is light.", False)), ("me", "me"))
     ]
     with Store(tmp_path / "claims.db", create=True) as store:
-        read_in(store, rows)
-        add_mark(store, Mark(1, "ann", "wrong"))
-        add_mark(store, Mark(2, "ann", "unclear"))
-        (mended,) = read_out(store)
-        assert mended.claims == (Claim("It is dark.", False),) and mended.makers == ("me",)
-        assert list(read_out(store, mended=False)) == rows
+        import_rows(store, rows)
+        add_annotation(store, Annotation(1, "ann", "wrong"))
+        add_annotation(store, Annotation(2, "ann", "unclear"))
+        (repaired,) = export_rows(store)
+        assert repaired.claims == (Claim("It is dark.", False),) and repaired.makers == ("me",)
+        assert list(export_rows(store, repaired=False)) == rows
 
 
 def test_claims_made_later_are_every_rows(tmp_path):
-    """A row has the claims it was imported with, and those that were made about its pictures since."""
+    """A row has the claims it was imported with, and those that were made about its images since."""
     one, two = (ClaimRow("a", name, (draw(1),), (Claim(f"It is {name}.", True),), ("me",)) for name in ("one", "two"))
     with Store(tmp_path / "claims.db", create=True) as store:
-        read_in(store, [one, two, ClaimRow("a", "none", (draw(1),), (), ())])
+        import_rows(store, [one, two, ClaimRow("a", "none", (draw(1),), (), ())])
         with store.writing():
-            add_claims(store, list_subjects(store)[0], "gpt-5", [NewClaim(Claim("It is made.", True), "other")])
-        assert [[claim.text for claim in row.claims] for row in read_out(store)] == [
+            add_claims(store, list_image_sets(store)[0], "gpt-5", [NewClaim(Claim("It is made.", True), "other")])
+        assert [[claim.text for claim in row.claims] for row in export_rows(store)] == [
             ["It is one.", "It is made."],
             ["It is two.", "It is made."],
             ["It is made."],
         ]
 
 
-def test_shards_are_cut_by_the_size_of_their_pictures():
+def test_shards_are_cut_by_the_size_of_their_images():
     rows = [ClaimRow("a", f"row-{n}", (StoredImage(str(n), 1, 1, "image/png", b"x" * 40),), (), ()) for n in range(5)]
     assert [len(shard) for shard in split_shards(rows, 100)] == [3, 2]
     assert [len(shard) for shard in split_shards(rows, 1)] == [1] * 5
@@ -179,10 +177,10 @@ def test_shards_are_cut_by_the_size_of_their_pictures():
 def test_names_are_unique_and_paths_stay_at_home(tmp_path):
     sources = ("/home/ann/data/train.parquet", "owner/name", "./folder, heldout")
     rows = [ClaimRow(source, "row-0", (draw(1),), (), ()) for source in sources]
-    told = fill(tmp_path / "claims.db", rows)
-    assert [(row.source, row.name) for row in told] == [
+    parts = fill(tmp_path / "claims.db", rows)
+    assert [(row.source, row.name) for row in parts] == [
         ("train.parquet", "row-0"),
         ("owner/name", "row-0 (2)"),
         ("folder, heldout", "row-0 (3)"),
     ]
-    assert fill(tmp_path / "again.db", told) == told
+    assert fill(tmp_path / "again.db", parts) == parts

@@ -20,7 +20,7 @@ from vapo.lab.world import draw_scene
         ("Two dogs run across the field.", "counting"),
         ("Exactly 1 cup stands on the table.", "counting"),
         ("The table has four legs.", "counting"),
-        ("The picture shows AU3.", "other"),
+        ("The image shows AU3.", "other"),
         ("There is a 3.", "other"),
         ("The sign reads STOP.", "inscription"),
         ('A poster shows "Tea".', "inscription"),

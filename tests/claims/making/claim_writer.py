@@ -1,4 +1,4 @@
-"""A model that always does as it is told: claims that follow from the picture, the seed and what is asked for."""
+"""A model that always does as it is told: claims that follow from the image, the seed and what is asked for."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def write_claims(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the claims that a request asks for; the same for the same request."""
     content = body["messages"][0]["content"]
     num_true, num_false = read_order(content[0]["text"])
-    pictures = "".join(part["image_url"]["url"] for part in content[1:])
-    digest = hashlib.sha256(f"{pictures} {body.get('seed')}".encode()).digest()
+    images = "".join(part["image_url"]["url"] for part in content[1:])
+    digest = hashlib.sha256(f"{images} {body.get('seed')}".encode()).digest()
     rng = random.Random(digest)
     texts: list[str] = []
     while len(texts) < num_true + num_false:

@@ -1,4 +1,4 @@
-"""Rows with small pictures that differ, made as they are asked for."""
+"""Rows with small images that differ, made as they are asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vapo.errors import DataError
 
 @dataclass(frozen=True)
 class PaintedRow:
-    """A row whose pictures are plain colours; the stamp is made of them unless it is given."""
+    """A row whose images are plain colours; the stamp is made of them unless it is given."""
 
     name: str
     colours: tuple[int, ...]

@@ -19,11 +19,11 @@ from engines.openai_stub import CHAT, Reply, Stub, run_stub
 from PIL import Image
 
 from vapo.claims.store.claims import read_claims
+from vapo.claims.store.images import list_image_sets, read_rows
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import list_subjects, read_rows
 
 CONCURRENCY = 4
-CHILD = Path(__file__).with_name("telling_make.py")
+CHILD = Path(__file__).with_name("slow_make.py")
 
 
 def hesitate(body: dict[str, Any]) -> Reply:
@@ -49,14 +49,14 @@ class Runs:
     Args:
         stub: the server.
         folder: where the store and what was told are written.
-        photos: the pictures.
+        photos: the images.
     """
 
     def __init__(self, stub: Stub, folder: Path, photos: Path) -> None:
         self.store = folder / "claims.db"
         self._told = folder / "told"
         self._told.touch()
-        # So many tries that even of hundreds of pictures none is answered amiss each time.
+        # So many tries that even of hundreds of images none is answered amiss each time.
         options = ["--data", str(photos), "--out", str(self.store), "--base-url", stub.url, "--tries", "12"]
         self._command = [sys.executable, str(CHILD), str(self._told), *options, "--concurrency", str(CONCURRENCY)]
         self._stub = stub
@@ -86,8 +86,10 @@ class Runs:
 
     def contents(self) -> dict[str, list[tuple[str, bool]]]:
         with Store(self.store) as store:
-            kept = {s: [(c.claim.text, c.claim.is_true) for c in read_claims(store, s)] for s in list_subjects(store)}
-            return {row.name: kept[row.subject] for row in read_rows(store)}
+            kept = {
+                s: [(c.claim.text, c.claim.is_true) for c in read_claims(store, s)] for s in list_image_sets(store)
+            }
+            return {row.name: kept[row.image_set] for row in read_rows(store)}
 
 
 def check(stub: Stub, folder: Path, kills: int, images: int) -> int:

@@ -1,4 +1,4 @@
-"""Every picture gets its claims once, whatever happens in between; what cannot be had is told, and counts add up."""
+"""Every image gets its claims once, whatever happens in between; what cannot be had is told, and counts add up."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ from claims.making.claim_writer import answer, say_claims, write_claims
 from claims.making.painted_rows import PaintedRow, paint_rows
 from engines.openai_stub import CHAT, Reply, Stub, refuse, run_stub, say
 
+from vapo.api.client import ModelClient
 from vapo.api.prices import Prices
-from vapo.api.refusals import ServerError
-from vapo.claims.asking.server import ModelServer
+from vapo.api.server_errors import ServerError
 from vapo.claims.making.budget import Budget
-from vapo.claims.making.ending import INTERRUPTED
+from vapo.claims.making.counts import RunCounts
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
-from vapo.claims.making.tally import Tally
+from vapo.claims.making.stop_signal import INTERRUPTED
 from vapo.claims.store.claims import read_claims
-from vapo.claims.store.requests import list_requests, read_answer
-from vapo.claims.store.spending import read_spending
+from vapo.claims.store.images import list_image_sets, read_images, read_rows
+from vapo.claims.store.requests import list_requests, read_answer, read_spending
 from vapo.claims.store.store import Store, StoreError
-from vapo.claims.store.subjects import list_subjects, read_images, read_rows
-from vapo.claims.store.workers import register_worker, take_subject
+from vapo.claims.store.workers import register_worker, take_image_set
 from vapo.errors import ConfigError
 
 
@@ -46,30 +45,30 @@ def stub() -> Iterator[Stub]:
         yield opened
 
 
-def make(store: Store, stub: Stub, rows: Any, *, server: dict[str, Any] | None = None, **options: Any) -> Tally:
+def make(store: Store, stub: Stub, rows: Any, *, server: dict[str, Any] | None = None, **options: Any) -> RunCounts:
     callbacks = {name: options.pop(name) for name in ("on_progress", "on_notice", "embedder") if name in options}
     with_defaults = {"concurrency": 4, "timeout_s": 5.0, "max_retries": 3, **(server or {})}
-    return make_claims(rows, store, ModelServer(stub.url, **with_defaults), MakingSettings(**options), **callbacks)
+    return make_claims(rows, store, ModelClient(stub.url, **with_defaults), MakingSettings(**options), **callbacks)
 
 
-def labels(store: Store, subject: int) -> Counter[bool]:
-    return Counter(claim.claim.is_true for claim in read_claims(store, subject))
+def labels(store: Store, image_set: int) -> Counter[bool]:
+    return Counter(claim.claim.is_true for claim in read_claims(store, image_set))
 
 
 def contents(store: Store) -> dict[str, list[tuple[str, bool]]]:
     """What a store holds of each row, to compare stores by."""
-    kept = {s: [(c.claim.text, c.claim.is_true) for c in read_claims(store, s)] for s in list_subjects(store)}
-    return {row.name: kept[row.subject] for row in read_rows(store)}
+    kept = {s: [(c.claim.text, c.claim.is_true) for c in read_claims(store, s)] for s in list_image_sets(store)}
+    return {row.name: kept[row.image_set] for row in read_rows(store)}
 
 
 def test_every_picture_gets_its_claims(store: Store, stub: Stub):
     seen: list[int] = []
-    tally = make(store, stub, paint_rows(12), on_progress=lambda tally: seen.append(tally.done))
-    assert tally.fates == {"full": 12} and (tally.done, tally.total, tally.ended) == (12, 12, "")
-    assert (tally.requests, tally.kept, sum(tally.rejected.values())) == (12, 240, 0)
+    counts = make(store, stub, paint_rows(12), on_progress=lambda counts: seen.append(counts.done))
+    assert counts.by_status == {"full": 12} and (counts.done, counts.total, counts.ended) == (12, 12, "")
+    assert (counts.requests, counts.kept, sum(counts.rejected.values())) == (12, 240, 0)
     assert sorted(seen) == list(range(1, 13))
-    assert all(labels(store, subject) == {True: 10, False: 10} for subject in list_subjects(store))
-    assert read_spending(store).tokens == tally.tokens == 12 * 1500
+    assert all(labels(store, image_set) == {True: 10, False: 10} for image_set in list_image_sets(store))
+    assert read_spending(store).tokens == counts.tokens == 12 * 1500
     request = list_requests(store, 1)[0]
     raw = read_answer(store, request.id)
     assert raw is not None and json.loads(raw.body)["usage"]["completion_tokens"] == 300
@@ -92,13 +91,13 @@ def test_the_same_command_again_asks_nothing_and_opens_nothing(store: Store, stu
     make(store, stub, paint_rows(5))
     unopenable = [PaintedRow(row.name, ()) for row in paint_rows(5)]
     again = make(store, stub, unopenable)
-    assert again.fates == {"full": 5} and again.requests == 0 and len(stub.asked()) == 5
+    assert again.by_status == {"full": 5} and again.requests == 0 and len(stub.asked()) == 5
 
 
 def test_the_same_picture_twice_is_asked_about_once(store: Store, stub: Stub):
     rows = [PaintedRow(f"{name}{number}", (number,)) for number in range(4) for name in ("a", "b", "c")]
-    tally = make(store, stub, rows, server={"concurrency": 12})
-    assert tally.fates == {"full": 12} and len(stub.asked()) == 4 == len(list_subjects(store))
+    counts = make(store, stub, rows, server={"concurrency": 12})
+    assert counts.by_status == {"full": 12} and len(stub.asked()) == 4 == len(list_image_sets(store))
     assert len(list(read_rows(store))) == 12
 
 
@@ -106,20 +105,20 @@ def test_a_row_that_shows_another_picture_now_is_asked_about_anew(store: Store, 
     make(store, stub, [PaintedRow("a", (1,), stamp="v1")])
     make(store, stub, [PaintedRow("a", (2,), stamp="v2")])
     make(store, stub, [PaintedRow("a", (2,), stamp="v3")])  # touched, but the same pixels
-    assert len(stub.asked()) == 2 and [row.subject for row in read_rows(store)] == [2]
+    assert len(stub.asked()) == 2 and [row.image_set for row in read_rows(store)] == [2]
 
 
 def test_several_pictures_of_a_row_are_asked_about_together(store: Store, stub: Stub):
-    tally = make(store, stub, [PaintedRow("pair", (1, 2)), PaintedRow("riap", (2, 1))])
-    assert tally.fates == {"full": 2} and len(list_subjects(store)) == 2
+    counts = make(store, stub, [PaintedRow("pair", (1, 2)), PaintedRow("riap", (2, 1))])
+    assert counts.by_status == {"full": 2} and len(list_image_sets(store)) == 2
     assert [len(body["messages"][0]["content"]) for body in stub.asked()] == [3, 3]
     assert "the 2 images" in stub.asked()[0]["messages"][0]["content"][0]["text"]
     assert [image.name for image in read_images(store, 1)] == [image.name for image in read_images(store, 2)][::-1]
 
 
 def test_a_few_claims_at_a_time(store: Store, stub: Stub):
-    tally = make(store, stub, paint_rows(1), per_image=10, per_request=4)
-    assert tally.fates == {"full": 1} and tally.requests == 3
+    counts = make(store, stub, paint_rows(1), per_image=10, per_request=4)
+    assert counts.by_status == {"full": 1} and counts.requests == 3
     orders = [(request.num_true, request.num_false) for request in list_requests(store, 1)]
     assert orders == [(2, 2), (2, 2), (1, 1)] and labels(store, 1) == {True: 5, False: 5}
 
@@ -139,16 +138,16 @@ def test_what_is_rejected_is_asked_for_again_with_the_reason(store: Store, stub:
         return say_claims(claims)
 
     stub.script[CHAT] = [spoil, answer]
-    tally = make(store, stub, paint_rows(1))
-    assert tally.fates == {"full": 1} and tally.requests == 2
-    assert tally.rejected["special token"] == 1 and tally.rejected["hedge"] == 1
+    counts = make(store, stub, paint_rows(1))
+    assert counts.by_status == {"full": 1} and counts.requests == 2
+    assert counts.rejected["special token"] == 1 and counts.rejected["hedge"] == 1
     again = stub.asked()[1]["messages"][0]["content"][0]["text"]
     kept = read_claims(store, 1)[0].claim.text
     assert "The lamp is perhaps near the dog. (hedged)" in again and f"- {kept}\n" in again
     assert "<|im_end|>" not in again and "(holds a special token)" in again
     assert labels(store, 1) == {True: 10, False: 10}
     rejected = [claim for claim in read_claims(store, 1, rejected=True) if claim.rejected_for]
-    assert sum(tally.rejected.values()) == len(rejected)
+    assert sum(counts.rejected.values()) == len(rejected)
 
 
 @pytest.mark.parametrize(
@@ -165,36 +164,34 @@ def test_a_picture_that_gets_no_claims_is_reported_and_not_asked_for_ever(
     store: Store, stub: Stub, bad: Reply, said: str
 ):
     stub.script[CHAT] = [bad]
-    tally = make(store, stub, paint_rows(2), tries=2)
-    assert tally.fates == {"short": 2} and tally.requests == 6
-    assert all(f"0 of 20 claims; {said}" in why for why in tally.why["short"])
+    counts = make(store, stub, paint_rows(2), tries=2)
+    assert counts.by_status == {"short": 2} and counts.requests == 6
+    assert all(f"0 of 20 claims; {said}" in why for why in counts.why["short"])
     assert said in stub.asked()[-1]["messages"][0]["content"][0]["text"]
     stub.script[CHAT] = [answer]
-    assert make(store, stub, paint_rows(2), tries=2).fates == {"short": 2} and len(stub.asked()) == 6
-    assert make(store, stub, paint_rows(2), tries=3).fates == {"full": 2}
+    assert make(store, stub, paint_rows(2), tries=2).by_status == {"short": 2} and len(stub.asked()) == 6
+    assert make(store, stub, paint_rows(2), tries=3).by_status == {"full": 2}
 
 
 def test_pictures_that_cannot_be_opened_do_not_stop_the_others(store: Store, stub: Stub):
-    tally = make(store, stub, [*paint_rows(3), PaintedRow("bad", ()), *paint_rows(2, start=9)])
-    assert tally.fates == {"full": 5, "unreadable": 1}
-    assert tally.why["unreadable"] == ["bad: painted, bad: image is truncated or broken"]
+    counts = make(store, stub, [*paint_rows(3), PaintedRow("bad", ()), *paint_rows(2, start=9)])
+    assert counts.by_status == {"full": 5, "unreadable": 1}
+    assert counts.why["unreadable"] == ["bad: painted, bad: image is truncated or broken"]
 
 
 def test_a_picture_that_the_server_refuses_is_reported_and_asked_about_again_next_time(store: Store, stub: Stub):
     refusing = itertools.cycle([True, False])
     stub.script[CHAT] = [lambda body: refuse(400, "image is too small") if next(refusing) else answer(body)]
-    tally = make(store, stub, paint_rows(6), server={"concurrency": 1})
-    assert tally.fates == {"full": 3, "unanswered": 3} and "image is too small" in tally.why["unanswered"][0]
+    counts = make(store, stub, paint_rows(6), server={"concurrency": 1})
+    assert counts.by_status == {"full": 3, "unanswered": 3} and "image is too small" in counts.why["unanswered"][0]
     stub.script[CHAT] = [answer]
-    assert make(store, stub, paint_rows(6)).fates == {"full": 6}
-    assert {len(list_requests(store, subject)) for subject in list_subjects(store)} == {1}
+    assert make(store, stub, paint_rows(6)).by_status == {"full": 6}
+    assert {len(list_requests(store, image_set)) for image_set in list_image_sets(store)} == {1}
 
 
 def test_a_model_that_cannot_see_is_found_out_soon(store: Store, stub: Stub):
     stub.script[CHAT] = [refuse(400, "tiny is not a multimodal model")]
-    with pytest.raises(
-        ServerError, match=r"5 pictures in a row got no answer; .* not a multimodal model.* sees images"
-    ):
+    with pytest.raises(ServerError, match=r"5 images in a row got no answer; .* not a multimodal model.* sees images"):
         make(store, stub, paint_rows(200), max_failures=5)
     assert 5 <= len(stub.asked()) < 20
 
@@ -205,7 +202,7 @@ def test_a_wrong_key_stops_at_once(store: Store, stub: Stub):
         make(store, stub, paint_rows(100))
     assert len(stub.asked()) <= 8
     stub.script[CHAT] = [answer]
-    assert make(store, stub, paint_rows(10)).fates == {"full": 10}
+    assert make(store, stub, paint_rows(10)).by_status == {"full": 10}
 
 
 def test_the_key_is_nowhere_in_the_store(store: Store, stub: Stub):
@@ -221,16 +218,16 @@ def test_the_key_is_nowhere_in_the_store(store: Store, stub: Stub):
 @pytest.mark.parametrize("budget", [Budget(tokens=20_000), Budget(usd=0.05)])
 def test_a_budget_stops_in_time_and_can_be_raised(store: Store, stub: Stub, budget: Budget):
     server = {"prices": Prices(2.5, 2.5), "concurrency": 3}
-    tally = make(store, stub, paint_rows(50), budget=budget, max_tokens=300, server=server)
+    counts = make(store, stub, paint_rows(50), budget=budget, max_tokens=300, server=server)
     # An answer takes 1,200 + 300 tokens, 0.00375 US dollars: 13 fit into either. Prompts are estimated, generously.
     spent = read_spending(store)
-    assert spent.tokens <= 20_000 and spent.usd <= 0.05 and 8 <= tally.requests <= 13
-    assert tally.ended == f"the budget of {budget} is used up"
-    assert tally.fates["full"] == tally.requests and tally.fates["untouched"] == 50 - tally.requests
+    assert spent.tokens <= 20_000 and spent.usd <= 0.05 and 8 <= counts.requests <= 13
+    assert counts.ended == f"the budget of {budget} is used up"
+    assert counts.by_status["full"] == counts.requests and counts.by_status["untouched"] == 50 - counts.requests
     again = make(store, stub, paint_rows(50), budget=budget, max_tokens=300, server=server)
     assert again.requests <= 1  # prompts are now known better
     more = make(store, stub, paint_rows(50), max_tokens=300, server=server)
-    assert more.fates == {"full": 50}
+    assert more.by_status == {"full": 50}
 
 
 def test_a_budget_that_cannot_be_kept_is_refused(store: Store, stub: Stub):
@@ -253,9 +250,9 @@ def test_an_answer_whose_tokens_are_not_counted_is_charged_as_much_as_it_could_c
         return answer(body) if next(turns) == 0 else Reply({**answer(body).body, "usage": usage})
 
     stub.script[CHAT] = [forget]
-    tally = make(store, stub, paint_rows(50), budget=Budget(tokens=20_000), max_tokens=300, server={"concurrency": 1})
-    assert tally.ended == "the budget of 20000 tokens is used up"
-    assert 5 <= tally.requests <= 13 and 15_000 < read_spending(store).tokens <= 20_000
+    counts = make(store, stub, paint_rows(50), budget=Budget(tokens=20_000), max_tokens=300, server={"concurrency": 1})
+    assert counts.ended == "the budget of 20000 tokens is used up"
+    assert 5 <= counts.requests <= 13 and 15_000 < read_spending(store).tokens <= 20_000
 
 
 @pytest.mark.parametrize(
@@ -274,13 +271,13 @@ def test_an_answer_whose_tokens_are_not_counted_is_charged_as_much_as_it_could_c
 def test_one_malformed_answer_costs_no_other_and_the_store_stays_readable(store: Store, stub: Stub, body: Any):
     spoilt = itertools.count()
     stub.script[CHAT] = [lambda asked: Reply(body) if next(spoilt) in (2, 5) else answer(asked)]
-    tally = make(store, stub, paint_rows(6))
-    assert tally.fates == {"full": 6} and tally.requests >= 6
+    counts = make(store, stub, paint_rows(6))
+    assert counts.by_status == {"full": 6} and counts.requests >= 6
     with Store(store.path) as again:
-        assert len(list_subjects(again)) == 6
-        for subject in list_subjects(again):
-            assert labels(again, subject) == {True: 10, False: 10}
-            for request in list_requests(again, subject):
+        assert len(list_image_sets(again)) == 6
+        for image_set in list_image_sets(again):
+            assert labels(again, image_set) == {True: 10, False: 10}
+            for request in list_requests(again, image_set):
                 assert read_answer(again, request.id) is not None and request.state == "read"
         assert make(again, stub, paint_rows(6)).requests == 0
 
@@ -295,11 +292,11 @@ def test_an_interrupt_waits_for_what_is_under_way_and_keeps_it(store: Store, stu
         return answer(body)
 
     stub.script[CHAT] = [interrupt]
-    tally = make(store, stub, paint_rows(100), on_notice=notices.append)
-    assert tally.ended == INTERRUPTED and "interrupt again" in notices[0]
-    assert tally.fates["full"] == len(stub.asked()) == tally.requests < 20
-    assert sum(tally.fates.values()) == 100
-    assert make(store, stub, paint_rows(100)).fates == {"full": 100} and len(stub.asked()) == 100
+    counts = make(store, stub, paint_rows(100), on_notice=notices.append)
+    assert counts.ended == INTERRUPTED and "interrupt again" in notices[0]
+    assert counts.by_status["full"] == len(stub.asked()) == counts.requests < 20
+    assert sum(counts.by_status.values()) == 100
+    assert make(store, stub, paint_rows(100)).by_status == {"full": 100} and len(stub.asked()) == 100
 
 
 def test_a_second_interrupt_ends_at_once(store: Store, stub: Stub):
@@ -320,11 +317,11 @@ def test_a_second_interrupt_ends_at_once(store: Store, stub: Stub):
         ended.set()
     assert store.read("SELECT count(*) FROM answers") == [(0,)]
     stub.script[CHAT] = [answer]
-    assert make(store, stub, paint_rows(10)).fates == {"full": 10}
+    assert make(store, stub, paint_rows(10)).by_status == {"full": 10}
 
 
 def test_two_runs_on_one_store_share_the_work(tmp_path: Path, stub: Stub):
-    tallies: list[Tally] = []
+    tallies: list[RunCounts] = []
 
     def run() -> None:
         with Store(tmp_path / "claims.db", create=True) as own:
@@ -336,8 +333,8 @@ def test_two_runs_on_one_store_share_the_work(tmp_path: Path, stub: Stub):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(stub.asked()) == 60 and [tally.fates for tally in tallies] == [{"full": 60}] * 3
-    assert sum(tally.requests for tally in tallies) == 60
+    assert len(stub.asked()) == 60 and [counts.by_status for counts in tallies] == [{"full": 60}] * 3
+    assert sum(counts.requests for counts in tallies) == 60
 
 
 def test_what_another_process_works_on_is_waited_for(store: Store, stub: Stub, monkeypatch: pytest.MonkeyPatch):
@@ -345,15 +342,15 @@ def test_what_another_process_works_on_is_waited_for(store: Store, stub: Stub, m
     make(store, stub, paint_rows(1), per_image=2)
     other = register_worker(store)
     with store.writing():
-        assert take_subject(store, other, 1)
+        assert take_image_set(store, other, 1)
     waited: list[int] = []
 
-    def progress(tally: Tally) -> None:
-        waited.append(tally.done)
+    def progress(counts: RunCounts) -> None:
+        waited.append(counts.done)
         store.execute("UPDATE subjects SET worker = NULL WHERE id = 1")
 
-    tally = make(store, stub, paint_rows(3), on_progress=progress)
-    assert tally.fates == {"full": 3} and waited == [1, 2, 3]
+    counts = make(store, stub, paint_rows(3), on_progress=progress)
+    assert counts.by_status == {"full": 3} and waited == [1, 2, 3]
 
 
 def test_a_disk_that_is_nearly_full_stops_before_an_answer_is_lost(
@@ -368,7 +365,7 @@ def test_a_disk_that_is_nearly_full_stops_before_an_answer_is_lost(
     assert store.read("SELECT count(*) FROM answers") == [(asked,)] and 0 < asked < 30
     monkeypatch.undo()
     monkeypatch.setenv("OPENAI_API_KEY", "x")
-    assert make(store, stub, paint_rows(100)).fates == {"full": 100} and len(stub.asked()) == 100
+    assert make(store, stub, paint_rows(100)).by_status == {"full": 100} and len(stub.asked()) == 100
 
 
 def test_a_disk_that_is_full_all_the_same_leaves_the_store_whole(store: Store, stub: Stub):
@@ -380,14 +377,14 @@ def test_a_disk_that_is_full_all_the_same_leaves_the_store_whole(store: Store, s
         make(store, stub, paint_rows(50))
     assert store.find_damage() is None
     store.execute("PRAGMA max_page_count = 1000000")
-    assert make(store, stub, paint_rows(50)).fates == {"full": 50}
+    assert make(store, stub, paint_rows(50)).by_status == {"full": 50}
     assert all(contents(store)[name] == claims for name, claims in before.items())
 
 
 def test_rows_without_end_need_no_length(store: Store, stub: Stub):
     rows = (row for row in paint_rows(5))
-    tally = make(store, stub, rows)
-    assert tally.total is None and tally.fates == {"full": 5}
+    counts = make(store, stub, rows)
+    assert counts.total is None and counts.by_status == {"full": 5}
 
 
 @pytest.mark.parametrize(

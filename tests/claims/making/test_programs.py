@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from claims.making.painted_rows import PaintedRow
 
-from vapo.claims.filters.objections import FilterSettings
+from vapo.claims.filters.rules import FilterSettings
 from vapo.claims.making.programs import load_program, make_claims_by_program
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.claims import read_claims
+from vapo.claims.store.images import list_image_sets
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import list_subjects
 from vapo.data.shown import load_shown
 from vapo.errors import ConfigError, DataError
 from vapo.lab.exact_claims import claim_digits
@@ -25,7 +25,7 @@ from vapo.types import Claim
 
 @dataclass(frozen=True)
 class BoxedRow(PaintedRow):
-    """A row that knows what its picture shows."""
+    """A row that knows what its image shows."""
 
     columns: dict[str, Any] = field(default_factory=dict)
 
@@ -47,24 +47,24 @@ def make(store: Store, given: list[Any], program: Any = claim_boxes, **options: 
 
 def test_a_programs_claims_go_through_the_filters_into_the_store(store: Store):
     seen: list[int] = []
-    tally = make_claims_by_program(
+    counts = make_claims_by_program(
         rows("cup", "maybe plate", "bowl", "jug"),
         store,
         claim_boxes,
         "boxes",
         MakingSettings(per_image=4),
-        on_progress=lambda tally: seen.append(tally.done),
+        on_progress=lambda counts: seen.append(counts.done),
     )
-    assert tally.fates == {"full": 3} and seen == [1, 2, 3] and tally.status == 0
+    assert counts.by_status == {"full": 3} and seen == [1, 2, 3] and counts.exit_code == 0
     kept = read_claims(store, 1)
     assert [claim.claim.text for claim in kept] == [
         f"The {n} is {w} pixels wide." for n in ("cup", "bowl") for w in (8, 9)
     ]
     assert {claim.maker for claim in kept} == {"boxes"} and {claim.request for claim in kept} == {None}
-    assert tally.rejected == {"hedge": 6, "surplus": 6}
+    assert counts.rejected == {"hedge": 6, "surplus": 6}
 
 
-def test_it_is_asked_once_about_each_picture(store: Store):
+def test_it_is_asked_once_about_each_image(store: Store):
     asked: list[Any] = []
 
     def program(row: dict[str, Any], images: Any) -> list[Claim]:
@@ -73,18 +73,18 @@ def test_it_is_asked_once_about_each_picture(store: Store):
 
     make(store, rows("cup"), program)
     again = make(store, [*rows("cup"), *rows("cup", count=4)[3:]], program)
-    assert len(asked) == 4 and again.fates == {"short": 4} and again.why["short"][0] == "row-0: 2 of 4 claims"
-    assert len(list_subjects(store)) == 4
+    assert len(asked) == 4 and again.by_status == {"short": 4} and again.why["short"][0] == "row-0: 2 of 4 claims"
+    assert len(list_image_sets(store)) == 4
 
 
 def test_filters_can_be_left_out(store: Store):
-    tally = make(store, rows("maybe cup", "plate"), filters=FilterSettings(without=frozenset(["hedge"])))
-    assert tally.fates == {"full": 3} and tally.rejected == {}
+    counts = make(store, rows("maybe cup", "plate"), filters=FilterSettings(without=frozenset(["hedge"])))
+    assert counts.by_status == {"full": 3} and counts.rejected == {}
 
 
 def test_bad_rows_do_not_stop_the_others(store: Store):
-    tally = make(store, [*rows("cup", "jug"), BoxedRow("bad", (), columns={"boxes": []})])
-    assert tally.fates == {"full": 3, "unreadable": 1} and tally.status == 1
+    counts = make(store, [*rows("cup", "jug"), BoxedRow("bad", (), columns={"boxes": []})])
+    assert counts.by_status == {"full": 3, "unreadable": 1} and counts.exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_bad_rows_do_not_stop_the_others(store: Store):
 def test_a_program_that_fails_is_told_with_the_row(store: Store, program: Any, message: str):
     with pytest.raises(DataError, match=message):
         make(store, rows("cup"), program)
-    assert list_subjects(store) == []
+    assert list_image_sets(store) == []
 
 
 def test_programs_are_found_by_file_or_module(tmp_path: Path):
@@ -124,8 +124,8 @@ def test_programs_are_found_by_file_or_module(tmp_path: Path):
 
 def test_the_labs_claims_are_exact_and_pass_all_filters(store: Store):
     shown = load_shown(resolve_data("lab"), split="heldout", limit=40)
-    tally = make_claims_by_program(shown, store, claim_digits, "lab")
-    assert tally.fates == {"full": 40} and tally.rejected == {}
+    counts = make_claims_by_program(shown, store, claim_digits, "lab")
+    assert counts.by_status == {"full": 40} and counts.rejected == {}
     for number, row in enumerate(shown, 1):
         digits = {str(digit) for line in row.columns["digits"] for digit in line}
         claims = [stored.claim for stored in read_claims(store, number)]

@@ -6,25 +6,24 @@ import numpy as np
 import pytest
 
 from vapo.claims.quality.audits import measure_audits
-from vapo.claims.quality.balance import measure_balance
-from vapo.claims.quality.quality import format_quality, measure_quality, tell_quality
+from vapo.claims.quality.quality import describe_quality, format_quality, measure_balance, measure_quality
+from vapo.claims.store.annotations import Annotation, add_annotations
 from vapo.claims.store.audits import Audit, AuditCost, add_audit
 from vapo.claims.store.claims import NewClaim, StoredClaim, add_claims, list_claims
-from vapo.claims.store.marks import Mark, add_marks
+from vapo.claims.store.images import StoredImage, add_image_set
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage, add_subject
 from vapo.types import Claim
 
 
 def make_claims(labels: str, kinds: str = "") -> dict[int, StoredClaim]:
     """Claims 0, 1, ... of one image for each word: `ttf` are two true ones and a false one."""
     found: dict[int, StoredClaim] = {}
-    for subject, word in enumerate(labels.split()):
+    for image_set, word in enumerate(labels.split()):
         for letter in word:
             number = len(found)
             kind = kinds[number] if kinds else "other"
             found[number] = StoredClaim(
-                number, subject, Claim(f"Claim {number}.", letter == "t"), kind, "me", None, None
+                number, image_set, Claim(f"Claim {number}.", letter == "t"), kind, "me", None, None
             )
     return found
 
@@ -94,27 +93,29 @@ def test_balance_by_image_and_kind():
 
 
 def test_an_empty_store_says_so(store: Store):
-    assert tell_quality(measure_quality(store))[0] == ("claims", "none")
+    assert describe_quality(measure_quality(store))[0] == ("claims", "none")
 
 
 def test_all_that_is_known_of_a_store_is_said(store: Store):
     with store.writing():
         for number in range(12):
-            subject = add_subject(store, [StoredImage(str(number), 1, 1, "image/png", b"")])
+            image_set = add_image_set(store, [StoredImage(str(number), 1, 1, "image/png", b"")])
             texts = [
                 ("It is there.", True),
                 ("It is not there.", False),
                 ("There is a dog.", True),
                 ("No dog.", False),
             ]
-            add_claims(store, subject, "me", [NewClaim(Claim(*text), "other") for text in texts])
+            add_claims(store, image_set, "me", [NewClaim(Claim(*text), "other") for text in texts])
         claims = list_claims(store)
         for claim in claims:
             for question in ("label", "visual", "answerable", "blind", "no_yes", "true_false"):
-                yes = claim.claim.is_true if question != "no_yes" else claim.subject % 2 == 0
+                yes = claim.claim.is_true if question != "no_yes" else claim.image_set % 2 == 0
                 add_audit(store, Audit(claim.id, "gpt", question, yes, None), b"", AuditCost(1, 1, 0.0))
-        add_marks(store, [Mark(claim.id, "ann", "right") for claim in claims[:20]])
-        add_marks(store, [Mark(claim.id, "bob", "wrong" if claim.id % 9 == 0 else "right") for claim in claims[:20]])
+        add_annotations(store, [Annotation(claim.id, "ann", "right") for claim in claims[:20]])
+        add_annotations(
+            store, [Annotation(claim.id, "bob", "wrong" if claim.id % 9 == 0 else "right") for claim in claims[:20]]
+        )
     shown = format_quality(measure_quality(store))
     for piece in (
         "claims                       48 about 12 images",

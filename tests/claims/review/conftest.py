@@ -12,8 +12,8 @@ from PIL import Image
 from vapo.claims.review.server import ReviewServer
 from vapo.claims.review.session import ReviewSession
 from vapo.claims.store.claims import NewClaim, add_claims
+from vapo.claims.store.images import StoredImage, add_image_set
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage, add_subject
 from vapo.core.picture_names import name_image
 from vapo.types import Claim
 
@@ -28,15 +28,15 @@ def draw(colour: str) -> StoredImage:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A store of three subjects with three claims each, one of two pictures, and one without claims to review."""
+    """A store of three image sets with three claims each, one of two images, and one without claims to review."""
     made = tmp_path / "claims.db"
     with Store(made, create=True) as store, store.writing():
         for colours in (("red",), ("green",), ("blue", "white")):
-            subject = add_subject(store, [draw(colour) for colour in colours])
+            image_set = add_image_set(store, [draw(colour) for colour in colours])
             texts = [f"It is {colours[0]}.", "It is black.", HOSTILE]
             news = [NewClaim(Claim(text, number == 0), "other") for number, text in enumerate(texts)]
-            add_claims(store, subject, "me", [*news, NewClaim(Claim("No.", False), "other", "too short")])
-        add_subject(store, [draw("yellow")])
+            add_claims(store, image_set, "me", [*news, NewClaim(Claim("No.", False), "other", "too short")])
+        add_image_set(store, [draw("yellow")])
     return made
 
 

@@ -1,4 +1,4 @@
-"""The review page in a real browser: keys mark, edits and undo work, what is stored is what is shown."""
+"""The review page in a real browser: keys annotation, edits and undo work, what is stored is what is shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from diagnosis.browser import CHROMIUM, start_chromium
 
 from vapo.claims.review.server import ReviewServer
 from vapo.claims.review.session import ReviewSession
-from vapo.claims.store.marks import Mark, read_marks
+from vapo.claims.store.annotations import Annotation, read_annotations
 from vapo.claims.store.store import Store
 
 pytestmark = [
@@ -56,9 +56,9 @@ def page(browser, server):
         yield page
 
 
-def marks_of(path, reviewer: str = "ann") -> dict[int, Mark]:
+def marks_of(path, reviewer: str = "ann") -> dict[int, Annotation]:
     with Store(path) as store:
-        return {claim: given[0] for claim, given in read_marks(store, reviewer=reviewer).items()}
+        return {claim: given[0] for claim, given in read_annotations(store, reviewer=reviewer).items()}
 
 
 def current(page) -> str:
@@ -73,11 +73,9 @@ def test_an_image_with_its_claims(page):
     assert page.locator("#place").inner_text() == "image 1 of 3"
     assert page.locator("#claims li").count() == 3
     assert page.locator("#reviewer").inner_text() == "as ann"
-    for number in range(page.locator("#pictures img").count()):
+    for number in range(page.locator("#images img").count()):
         assert (
-            page.locator("#pictures img")
-            .nth(number)
-            .evaluate("image => image.decode().then(() => image.naturalWidth)")
+            page.locator("#images img").nth(number).evaluate("image => image.decode().then(() => image.naturalWidth)")
             == 40
         )
 
@@ -87,10 +85,10 @@ def test_keys_mark_and_go_on(page, path):
     shown = [page.locator("#claims li").nth(number).get_attribute("data-claim") for number in range(3)]
     page.keyboard.type("rwurrrrwr")
     wait_for_counts(page, "9 of 9 claims: 6 right, 2 wrong, 1 unclear")
-    assert page.get_by_text("All claims are marked").is_visible()
-    marks = marks_of(path)
-    assert len(marks) == 9
-    assert [marks[int(claim)].judgement for claim in shown] == ["right", "wrong", "unclear"]
+    assert page.get_by_text("All claims are judged").is_visible()
+    annotations = marks_of(path)
+    assert len(annotations) == 9
+    assert [annotations[int(claim)].judgement for claim in shown] == ["right", "wrong", "unclear"]
 
 
 def test_the_rate_is_wilsons_and_its_interval_narrows(page):
@@ -116,11 +114,11 @@ def test_moving_and_marking_again(page, path):
     page.get_by_text("image 2 of 3").wait_for()
     page.get_by_role("button", name="previous image").click()
     page.get_by_text("image 1 of 3").wait_for()
-    assert page.locator(f"li[data-claim='{first}'] .mark").inner_text() == "wrong"
+    assert page.locator(f"li[data-claim='{first}'] .annotation").inner_text() == "wrong"
     page.locator("#claims li").nth(2).click()
     page.get_by_role("button", name="Unclear").click()
     wait_for_counts(page, "2 of 9")
-    assert sorted(mark.judgement for mark in marks_of(path).values()) == ["unclear", "wrong"]
+    assert sorted(annotation.judgement for annotation in marks_of(path).values()) == ["unclear", "wrong"]
 
 
 def test_an_edit_is_a_wrong_mark_with_what_it_should_read(page, path):
@@ -130,7 +128,7 @@ def test_an_edit_is_a_wrong_mark_with_what_it_should_read(page, path):
     page.locator("#text").fill("It is rather dark, <b>isn't it?</b>")
     page.keyboard.press("Enter")
     wait_for_counts(page, "1 of 9 claims: 0 right, 1 wrong")
-    assert marks_of(path) == {claim: Mark(claim, "ann", "wrong", "It is rather dark, <b>isn't it?</b>", None)}
+    assert marks_of(path) == {claim: Annotation(claim, "ann", "wrong", "It is rather dark, <b>isn't it?</b>", None)}
     assert "isn't it?</b>" in page.locator(f"li[data-claim='{claim}']").inner_text()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("e")
@@ -192,7 +190,7 @@ def test_one_reviewer_in_two_browsers_sees_what_the_other_has_marked(browser, pa
     wait_for_counts(page, "1 of 9 claims: 1 right")
     other.keyboard.press("w")  # unseen
     other.get_by_text("on another page").wait_for()
-    assert other.locator(f"li[data-claim='{claim}'][aria-current=true] .mark").inner_text() == "right"
+    assert other.locator(f"li[data-claim='{claim}'][aria-current=true] .annotation").inner_text() == "right"
     assert marks_of(path)[int(claim)].judgement == "right"
     other.keyboard.press("w")
     wait_for_counts(other, "1 of 9 claims: 0 right, 1 wrong")

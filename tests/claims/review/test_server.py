@@ -14,7 +14,7 @@ from claims.review.conftest import serve
 
 from vapo.claims.review.server import ReviewServer
 from vapo.claims.review.session import ReviewSession
-from vapo.claims.store.marks import read_marks
+from vapo.claims.store.annotations import read_annotations
 from vapo.claims.store.store import Store
 from vapo.errors import ConfigError
 
@@ -41,7 +41,7 @@ def ask(server: ReviewServer, path: str, body: object = None, **headers: str) ->
 
 def count_marks(path) -> int:
     with Store(path) as store:
-        return len(read_marks(store))
+        return len(read_annotations(store))
 
 
 def test_the_page_and_its_parts(server):
@@ -89,30 +89,32 @@ def test_an_image_of_another_type_is_not_served(server, path, media_type):
 
 def test_a_mark_is_stored_and_measured(server, path):
     claims = json.loads(ask(server, "places/0")[2])["claims"]
-    status, _, said = ask(server, "marks", {"claim": claims[0]["id"], "judgement": "wrong"})
+    status, _, said = ask(server, "annotations", {"claim": claims[0]["id"], "judgement": "wrong"})
     measured = json.loads(said)
     assert status == 200 and (measured["total"], measured["wrong"], measured["rate"][0]) == (9, 1, 1.0)
     assert count_marks(path) == 1
-    ask(server, "marks", {"claim": claims[1]["id"], "judgement": "right"})
+    ask(server, "annotations", {"claim": claims[1]["id"], "judgement": "right"})
     before = measured["rate"]
-    after = json.loads(ask(server, "marks", {"claim": claims[2]["id"], "judgement": "right"})[2])["rate"]
+    after = json.loads(ask(server, "annotations", {"claim": claims[2]["id"], "judgement": "right"})[2])["rate"]
     assert after[2] - after[1] < before[2] - before[1]  # the interval grows narrower
     assert json.loads(ask(server, "undo", {})[2])["undone"] == [0, claims[2]["id"]]
     assert count_marks(path) == 2
 
 
 def test_a_claim_that_was_judged_on_another_page_is_not_judged_unseen(server, path):
-    """The same reviewer in two browsers: the second one still shows the claim without a mark."""
+    """The same reviewer in two browsers: the second one still shows the claim without an annotation."""
     claim = json.loads(ask(server, "places/0")[2])["claims"][0]
-    first, second = ({"claim": claim["id"], "judgement": word, "before": claim["mark"]} for word in ("right", "wrong"))
-    said = json.loads(ask(server, "marks", first)[2])
-    assert said["mark"] == {"judgement": "right", "text": None, "is_true": None}
-    status, _, reason = ask(server, "marks", second)
+    first, second = (
+        {"claim": claim["id"], "judgement": word, "before": claim["annotation"]} for word in ("right", "wrong")
+    )
+    said = json.loads(ask(server, "annotations", first)[2])
+    assert said["annotation"] == {"judgement": "right", "text": None, "is_true": None}
+    status, _, reason = ask(server, "annotations", second)
     assert status == 409 and "on another page" in json.loads(reason)["error"]
     with Store(path) as store:
-        assert [mark.judgement for (mark,) in read_marks(store).values()] == ["right"]
-    assert ask(server, "marks", {**second, "before": said["mark"]})[0] == 200
-    assert ask(server, "marks", {**second, "before": {"judgement": "perhaps"}})[0] == 400
+        assert [annotation.judgement for (annotation,) in read_annotations(store).values()] == ["right"]
+    assert ask(server, "annotations", {**second, "before": said["annotation"]})[0] == 200
+    assert ask(server, "annotations", {**second, "before": {"judgement": "perhaps"}})[0] == 400
 
 
 @pytest.mark.parametrize("where", ["/", "/start", "/wrong-token/", "/wrong-token/start", "/favicon.ico", "//start"])
@@ -126,13 +128,15 @@ def test_without_the_token_there_is_nothing(server, where):
 def test_another_host_is_refused_with_the_token_too(server, path, host):
     host = host.format(port=server.server_port)
     assert ask(server, "start", Host=host)[0] == 403
-    assert ask(server, "marks", {"claim": 1, "judgement": "right"}, Host=host)[0] == 403
+    assert ask(server, "annotations", {"claim": 1, "judgement": "right"}, Host=host)[0] == 403
     assert count_marks(path) == 0
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "https://127.0.0.1:{port}"])
 def test_other_pages_cannot_write(server, path, origin):
-    said = ask(server, "marks", {"claim": 1, "judgement": "right"}, Origin=origin.format(port=server.server_port))
+    said = ask(
+        server, "annotations", {"claim": 1, "judgement": "right"}, Origin=origin.format(port=server.server_port)
+    )
     assert said[0] == 403 and count_marks(path) == 0
 
 
@@ -144,9 +148,9 @@ def test_it_listens_on_this_machine_alone(server):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"{", "a mark is a JSON object"),
-        (b"[" * 30_000, "a mark is a JSON object"),
-        (b"[1]", "a mark is a JSON object"),
+        (b"{", "an annotation is a JSON object"),
+        (b"[" * 30_000, "an annotation is a JSON object"),
+        (b"[1]", "an annotation is a JSON object"),
         (b" " * 70_000, "at most 65536 bytes"),
         ({"claim": "1", "judgement": "right"}, "a claim's number"),
         ({"claim": True, "judgement": "right"}, "a claim's number"),
@@ -157,7 +161,7 @@ def test_it_listens_on_this_machine_alone(server):
     ],
 )
 def test_nonsense_is_refused_in_a_sentence(server, path, body, message):
-    status, _, said = ask(server, "marks", body)
+    status, _, said = ask(server, "annotations", body)
     assert status == 400 and message in json.loads(said)["error"] and count_marks(path) == 0
 
 

@@ -16,16 +16,16 @@ from PIL import Image
 
 from vapo.claims.contents import count_contents, format_contents
 from vapo.claims.exchange.export import export_claims
-from vapo.claims.exchange.rows import ClaimRow, read_in
-from vapo.claims.mending import count_mended
+from vapo.claims.exchange.rows import ClaimRow, import_rows
 from vapo.claims.quality.quality import format_quality, measure_quality
+from vapo.claims.repair import count_repaired
 from vapo.claims.review.session import ReviewSession
+from vapo.claims.store.annotations import Annotation, add_annotation
 from vapo.claims.store.audits import Audit, AuditCost, add_audit
-from vapo.claims.store.marks import Mark, add_mark
-from vapo.claims.store.requests import Question, RawAnswer, add_answer, list_requests, open_request, read_answer
+from vapo.claims.store.images import StoredImage, list_image_sets
+from vapo.claims.store.requests import NewRequest, Response, add_answer, list_requests, open_request, read_answer
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage, list_subjects
-from vapo.claims.store.workers import free_dead_workers, register_worker, take_subject
+from vapo.claims.store.workers import free_dead_workers, register_worker, take_image_set
 from vapo.core.picture_names import name_image
 from vapo.errors import VapoError
 from vapo.types import Claim
@@ -44,15 +44,15 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = StoredImage(name_image(image), 9, 9, "image/png", stream.getvalue())
     with Store(path, create=True) as store:
         claims = (Claim("It is red.", True), Claim("It is blue.", False))
-        read_in(store, [ClaimRow("rows.jsonl", f"row-{n}", (kept,), claims, ("me", "you")) for n in range(3)])
+        import_rows(store, [ClaimRow("rows.jsonl", f"row-{n}", (kept,), claims, ("me", "you")) for n in range(3)])
         with store.writing():
-            request = open_request(store, 1, Question("Tell.", "1", 1, 1, "gpt", "http://x", {"seed": 0}))
-            add_answer(store, request.id, RawAnswer(b"{}", 1.0, "stop", 3, 4, 0.5))
+            request = open_request(store, 1, NewRequest("Tell.", "1", 1, 1, "gpt", "http://x", {"seed": 0}))
+            add_answer(store, request.id, Response(b"{}", 1.0, "stop", 3, 4, 0.5))
         add_audit(store, Audit(1, "judge", "label", True, 0.9), b"yes", AuditCost(1, 1, 0.0))
-        add_mark(store, Mark(2, "ann", "wrong", "It is green.", True))
+        add_annotation(store, Annotation(2, "ann", "wrong", "It is green.", True))
         worker = register_worker(store)
         with store.writing():
-            take_subject(store, worker, 1)
+            take_image_set(store, worker, 1)
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA journal_mode = DELETE")
     db.close()
@@ -64,21 +64,21 @@ def use(path: Path) -> None:
     with Store(path) as store:
         format_contents(count_contents(store))
         format_quality(measure_quality(store))
-        count_mended(store)
-        for subject in list_subjects(store):
-            for request in list_requests(store, subject):
+        count_repaired(store)
+        for image_set in list_image_sets(store):
+            for request in list_requests(store, image_set):
                 read_answer(store, request.id)
         with store.writing():
             free_dead_workers(store)
         for form, name in (("jsonl", "out.jsonl"), ("parquet", "out.parquet"), ("hub-folder", "hub")):
             export_claims(store, form, path.parent / "out" / name, "1")
     session = ReviewSession(path, "ann")
-    for place in range(len(session.subjects)):
+    for place in range(len(session.image_sets)):
         shown = session.show(place)
         for position in range(shown["images"]):
             session.read_image(place, position)
         for claim in shown["claims"]:
-            session.mark(claim["id"], "right")
+            session.annotate(claim["id"], "right")
     session.measure()
     session.undo()
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from vapo.claims.store.images import StoredImage, add_image_set, list_image_sets
 from vapo.claims.store.schema import VERSION
 from vapo.claims.store.store import Store, StoreError
-from vapo.claims.store.subjects import StoredImage, add_subject, list_subjects
 
 
-def picture(name: str, size: int = 10) -> StoredImage:
+def image(name: str, size: int = 10) -> StoredImage:
     return StoredImage(name, 4, 3, "image/png", bytes(size))
 
 
@@ -27,11 +27,11 @@ def test_a_store_is_made_once_and_opened_again(tmp_path: Path):
     with pytest.raises(StoreError, match=r"no store .*claims\.db; make one with `vapo claims make"):
         Store(path)
     with Store(path, create=True) as store, store.writing():
-        add_subject(store, [picture("a")])
+        add_image_set(store, [image("a")])
     with Store(path) as store:
-        assert list_subjects(store) == [1] and store.find_damage() is None
+        assert list_image_sets(store) == [1] and store.find_damage() is None
     with Store(path, create=True) as store:
-        assert list_subjects(store) == [1]
+        assert list_image_sets(store) == [1]
 
 
 def test_two_openers_make_one_store(tmp_path: Path):
@@ -96,40 +96,40 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
 
 def test_what_raises_inside_a_transaction_is_undone(store: Store):
     with pytest.raises(RuntimeError), store.writing():
-        add_subject(store, [picture("a")])
+        add_image_set(store, [image("a")])
         raise RuntimeError
-    assert list_subjects(store) == []
+    assert list_image_sets(store) == []
     with store.writing():
-        add_subject(store, [picture("a")])
-    assert list_subjects(store) == [1]
+        add_image_set(store, [image("a")])
+    assert list_image_sets(store) == [1]
 
 
 def test_a_full_disk_leaves_the_store_as_it_was(store: Store):
     with store.writing():
-        add_subject(store, [picture("a")])
+        add_image_set(store, [image("a")])
     (pages,) = store.read_one("PRAGMA page_count") or (0,)
     store.execute(f"PRAGMA max_page_count = {pages + 20}")
     with pytest.raises(StoreError, match=r"full.*intact.*Free some space"):
         for number in range(100):
             with store.writing():
-                add_subject(store, [picture(f"b{number}", 10_000)])
-    kept = list_subjects(store)
+                add_image_set(store, [image(f"b{number}", 10_000)])
+    kept = list_image_sets(store)
     assert 1 <= len(kept) < 100 and store.find_damage() is None
     store.execute("PRAGMA max_page_count = 1000000")
     with store.writing():
-        add_subject(store, [picture("c", 10_000)])
-    assert len(list_subjects(store)) == len(kept) + 1
+        add_image_set(store, [image("c", 10_000)])
+    assert len(list_image_sets(store)) == len(kept) + 1
 
 
 def test_a_killed_writer_loses_nothing_that_it_had_committed(tmp_path: Path):
     code = (
         "import sys\n"
         "from vapo.claims.store.store import Store\n"
-        "from vapo.claims.store.subjects import StoredImage, add_subject\n"
+        "from vapo.claims.store.images import StoredImage, add_image_set\n"
         "store = Store(sys.argv[1], create=True)\n"
         "for number in range(10**9):\n"
         "    with store.writing():\n"
-        "        add_subject(store, [StoredImage(f'{number}', 1, 1, 'image/png', bytes(2000))])\n"
+        "        add_image_set(store, [StoredImage(f'{number}', 1, 1, 'image/png', bytes(2000))])\n"
         "    print(number, flush=True)\n"
     )
     path = tmp_path / "claims.db"
@@ -138,9 +138,9 @@ def test_a_killed_writer_loses_nothing_that_it_had_committed(tmp_path: Path):
         for _ in range(300):
             child.stdout.readline()
         os.kill(child.pid, signal.SIGKILL)
-        told = [line for line in child.stdout.read().splitlines() if line.isdigit()]
+        parts = [line for line in child.stdout.read().splitlines() if line.isdigit()]
     with Store(path) as store:
-        assert len(list_subjects(store)) >= (int(told[-1]) if told else 299) + 1
+        assert len(list_image_sets(store)) >= (int(parts[-1]) if parts else 299) + 1
         assert store.find_damage() is None
 
 
@@ -196,14 +196,14 @@ def test_tables_that_are_not_ours_are_refused_and_nothing_is_written(tmp_path: P
 def test_values_of_other_types_are_refused(tmp_path: Path, statement: str, table: str):
     path = tmp_path / "claims.db"
     with Store(path, create=True) as store, store.writing():
-        subject = add_subject(store, [picture("a" * 64)])
-        store.execute("INSERT INTO rows VALUES ('s', 'n', '', ?)", (subject,))
+        image_set = add_image_set(store, [image("a" * 64)])
+        store.execute("INSERT INTO rows VALUES ('s', 'n', '', ?)", (image_set,))
         store.execute("INSERT INTO workers VALUES (1, 'm', '1 1', 1.0, 0, 0.0)")
-        store.execute("INSERT INTO claims VALUES (1, ?, NULL, 'm', 'It is red.', 1, 'colour', NULL)", (subject,))
+        store.execute("INSERT INTO claims VALUES (1, ?, NULL, 'm', 'It is red.', 1, 'colour', NULL)", (image_set,))
         store.execute("INSERT INTO marks VALUES (1, 1, 'ann', 'right', NULL, NULL, 1.0)")
         store.execute("INSERT INTO audits VALUES (1, 1, 'm', 'label', 'yes', NULL, x'', 1, 1, 0.0, 1.0)")
         store.execute(
-            "INSERT INTO requests VALUES (1, ?, 1, 'read', 'm', 's', '1', 'i', '{}', 1, 1, 1.0, NULL)", (subject,)
+            "INSERT INTO requests VALUES (1, ?, 1, 'read', 'm', 's', '1', 'i', '{}', 1, 1, 1.0, NULL)", (image_set,)
         )
     Store(path).close()
     with sqlite3.connect(path) as db:

@@ -10,12 +10,11 @@ import pytest
 from PIL import Image
 from tiny_models import build_tiny
 
-from vapo.claims.asking.pictures import encode_picture
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.claims import NewClaim, read_claims
+from vapo.claims.store.images import encode_stored_image, find_row
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import find_row
 from vapo.data.shown import load_shown
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.claim_writing import write_claims
@@ -69,21 +68,21 @@ def test_the_same_claims_and_questions_as_where_a_server_is_asked(policy, folder
     rows = list(load_shown(str(folder)))
     with Store(folder / "claims.db", create=True) as store:
         make_claims(rows, store, PolicyWitness(policy, batch_size=2), SETTINGS)
-        subjects = [find_row(store, row.source, row.name).subject for row in rows]
+        image_sets = [find_row(store, row.source, row.name).image_set for row in rows]
         expected = [
-            [NewClaim(own.claim, own.kind, own.rejected_for) for own in read_claims(store, subject, rejected=True)]
-            for subject in subjects
+            [NewClaim(own.claim, own.kind, own.rejected_for) for own in read_claims(store, image_set, rejected=True)]
+            for image_set in image_sets
         ]
     questions = sorted(talkative)
     talkative.clear()
-    pictures = [[encode_picture(image) for image in row.open()] for row in rows]
+    pictures = [[encode_stored_image(image) for image in row.open()] for row in rows]
     assert write_claims(policy, pictures, SETTINGS, batch_size=2) == expected
     assert sorted(talkative) == questions and len(questions) > 5
     assert {own.rejected_for is None for claims in expected for own in claims} == {True, False}
 
 
 def test_pictures_without_room_get_none_and_where_none_has_any_it_is_told(policy, folder, talkative, monkeypatch):
-    pictures = [[encode_picture(image)] for row in load_shown(str(folder)) for image in row.open()]
+    pictures = [[encode_stored_image(image)] for row in load_shown(str(folder)) for image in row.open()]
 
     def find_room(policy, writer, sample, most):
         if len(sample.images) > limit:

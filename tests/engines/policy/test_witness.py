@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from tiny_models import FAMILIES, build_tiny, save_tiny
 
-from vapo.api.refusals import ServerError
-from vapo.claims.asking.pictures import encode_picture
+from vapo.api.server_errors import ServerError
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
+from vapo.claims.store.images import encode_stored_image
 from vapo.claims.store.store import Store
 from vapo.cli import main
 from vapo.data.shown import load_shown
@@ -22,7 +22,7 @@ from vapo.engines.policy.witness import PolicyWitness
 from vapo.types import Sample
 
 OPTIONS = {"temperature": 0.0, "seed": 3, "max_completion_tokens": 9, "response_format": {}}
-RED, BLUE = (encode_picture(Image.new("RGB", (56, 42), colour)) for colour in ("red", "blue"))
+RED, BLUE = (encode_stored_image(Image.new("RGB", (56, 42), colour)) for colour in ("red", "blue"))
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

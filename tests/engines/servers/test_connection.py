@@ -8,7 +8,7 @@ import time
 import pytest
 from engines.openai_stub import CHAT, Reply, refuse, run_stub, say
 
-from vapo.api.refusals import ServerError
+from vapo.api.server_errors import ServerError
 from vapo.engines.servers.connection import ServerConnection
 from vapo.errors import ConfigError
 
@@ -37,7 +37,7 @@ def test_what_is_no_url(url):
         ServerConnection(url)
 
 
-@pytest.mark.parametrize("options", [{"timeout_s": 0}, {"max_retries": -1}, {"max_concurrent": 0}])
+@pytest.mark.parametrize("options", [{"timeout_s": 0}, {"max_retries": -1}, {"concurrency": 0}])
 def test_numbers_out_of_range(options):
     with pytest.raises(ConfigError, match="must be"):
         ServerConnection("http://localhost:1", **options)
@@ -104,7 +104,7 @@ def test_retry_after_is_waited_for(stub):
 def test_what_does_not_pass_is_told(stub, fault, status, said):
     stub.script[CHAT] = [fault]
     with pytest.raises(ServerError, match=said) as raised:
-        ServerConnection(stub.url, timeout_s=0.3, max_retries=1).chat(HELLO)
+        ServerConnection(stub.url, timeout_s=0.3, max_retries=1, max_throttled_s=0.2).chat(HELLO)
     assert raised.value.status == status and raised.value.may_pass
     assert stub.url in str(raised.value) and KEY not in str(raised.value)
     assert len(stub.asked()) == 2
@@ -151,10 +151,10 @@ def test_a_request_is_sent_nowhere_else(stub, status):
 
 
 def test_an_answer_that_would_fill_the_memory_is_given_up(stub, monkeypatch):
-    monkeypatch.setattr("vapo.api.clients.MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr("vapo.api.http_client.MAX_RESPONSE_BYTES", 100_000)
     bomb = gzip.compress(json.dumps(say("x" * 200_000).body).encode())
     stub.script[CHAT] = [Reply(bomb, headers={"Content-Encoding": "gzip"})]
-    with pytest.raises(ServerError, match="answer has more than"):
+    with pytest.raises(ServerError, match="response has more than"):
         ServerConnection(stub.url, max_retries=0).chat(HELLO)
 
 
@@ -197,7 +197,7 @@ class TestModels:
 
 class TestMap:
     def test_order_and_concurrency(self):
-        connection = ServerConnection("http://localhost:1", max_concurrent=8)
+        connection = ServerConnection("http://localhost:1", concurrency=8)
         start = time.monotonic()
         assert connection.map(lambda n: (time.sleep(0.1), n)[1], range(16)) == list(range(16))
         assert time.monotonic() - start < 1.0
@@ -213,5 +213,5 @@ class TestMap:
             done.append(number)
 
         with pytest.raises(ConfigError, match="stop"):
-            ServerConnection("http://localhost:1", max_concurrent=2).map(call, range(1000))
+            ServerConnection("http://localhost:1", concurrency=2).map(call, range(1000))
         assert len(done) < 20

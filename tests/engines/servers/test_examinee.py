@@ -11,7 +11,7 @@ from engines.openai_stub import CHAT, Reply, refuse, run_stub, say
 from engines.prober_contract import make_probes, make_sample
 from tiny_models import tiny_tokenizer
 
-from vapo.api.refusals import ServerError
+from vapo.api.server_errors import ServerError
 from vapo.engines.examination.examinee import Cut, Sampling
 from vapo.engines.servers.chat import UNKNOWN_ID
 from vapo.engines.servers.start import connect_examinee

@@ -25,14 +25,14 @@ def written(monkeypatch) -> list[str]:
     """Policies that wrote, one for each picture, in order; each writes claims that name it."""
     names: list[str] = []
 
-    def write(policy, subjects, settings, *, batch_size):
-        names.extend([policy.name] * len(subjects))
+    def write(policy, image_sets, settings, *, batch_size):
+        names.extend([policy.name] * len(image_sets))
         step = policy.name.rpartition(" ")[2]
         claims = [
             NewClaim(Claim(f"The {thing} of {step} stands near the wall.", thing in ("cup", "lamp")), "other")
             for thing in ("cup", "book", "lamp", "plate")
         ]
-        return [claims] * len(subjects)
+        return [claims] * len(image_sets)
 
     monkeypatch.setattr("vapo.engines.trl.own_claims.write_claims", write)
     return names

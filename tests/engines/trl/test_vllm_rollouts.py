@@ -226,20 +226,20 @@ class TestServerEngine:
             ServerEngine(server, PAD).answer([ImagePrompt(IDS, make_sample("a").images)], [3, 4])
 
     def test_no_server(self):
-        with pytest.raises(ModelError, match=r"cannot be reached.*vllm serve"):
-            ServerEngine("http://127.0.0.1:9", PAD).answer([ImagePrompt((1,), ())], [3, 4])
+        with pytest.raises(ModelError, match=r"cannot be reached.*that the server is running"):
+            ServerEngine("http://127.0.0.1:9", PAD, max_retries=0).answer([ImagePrompt((1,), ())], [3, 4])
         assert ServerEngine("http://127.0.0.1:9", PAD).answer([], [3, 4]) == []
 
     @pytest.mark.parametrize("reply", [Reply({"data": []}, fault="reset"), Reply(b"<html>log in</html>")])
     def test_a_server_whose_answer_is_none(self, reply):
         with run_stub() as stub:
             stub.script["/v1/models"] = [reply]
-            with pytest.raises(ModelError, match=r"cannot be reached|answered /v1/models with what is no JSON object"):
-                ServerEngine(stub.url, PAD).answer([ImagePrompt((1,), ())], [3, 4])
+            with pytest.raises(ModelError, match=r"cannot be reached|does not speak JSON"):
+                ServerEngine(stub.url, PAD, max_retries=0).answer([ImagePrompt((1,), ())], [3, 4])
 
     def test_a_picture_of_another_size_is_refused(self):
         features = {"mm_placeholders": {"image": [{"offset": 0, "length": 4}]}}
-        with pytest.raises(ModelError, match=r"pictures of \[4\] tokens where the prompt has \[3\]"):
+        with pytest.raises(ModelError, match=r"images of \[4\] tokens where the prompt has \[3\]"):
             place_features(features, IDS, PAD)
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from engines.vllm_world import run_server
 
-from vapo.api.refusals import ServerError
+from vapo.api.server_errors import ServerError
 from vapo.core.boundaries import find_boundaries
 from vapo.data.samples import load_samples
 from vapo.engines.examination.examinee import Cut, View
 from vapo.engines.examination.transformers_examinee import TransformersExaminee
-from vapo.engines.judge.client import JudgeClient
+from vapo.engines.judge.judge import Judge
 from vapo.engines.policy.checkpoint import Policy, load_policy
 from vapo.engines.servers import start
 from vapo.engines.servers.examinee import ServerExaminee
@@ -110,12 +110,12 @@ def test_a_wrong_key_or_model_is_told_at_once(server, policy, monkeypatch):
 
 def test_a_judges_answer_is_held_to_its_form(server, samples, tmp_path):
     """The lab's model was never taught to judge; left to itself it would answer in its own words."""
-    judge = JudgeClient(server, cache_folder=tmp_path, max_tokens=64)
+    judge = Judge(server, cache_folder=tmp_path, max_tokens=64)
     votes = judge.judge(samples[0], "I see a 3. \\boxed{3}", 3)
     assert judge.usage.answers == 3 and judge.usage.failed == 0
     texts = [json.loads(path.read_text())["text"] for path in tmp_path.rglob("*.json")]
     # It may spend its tokens on white space, which the form allows anywhere.
     assert len(texts) == 3 and all('{"reason":'.startswith("".join(text.split())[:10]) for text in texts)
-    again = JudgeClient(server, cache_folder=tmp_path, max_tokens=64)
+    again = Judge(server, cache_folder=tmp_path, max_tokens=64)
     assert again.judge(samples[0], "I see a 3. \\boxed{3}", 3) == votes
     assert again.usage.cached == 3 and again.usage.answers == 0

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vapo.api.refusals import ServerError
-from vapo.api.replies import list_tokens, open_completion, read_content, read_logprobs, take_message
+from vapo.api.responses import list_tokens, open_completion, read_content, read_logprobs, take_message
+from vapo.api.server_errors import ServerError
 from vapo.claims.filters.special_tokens import break_special_tokens
 from vapo.errors import ConfigError
 
@@ -25,7 +25,7 @@ class AuditQuestion:
         name: as it stands in stores.
         words: behind the claim.
         about_label: whether "yes" says that the claim is true.
-        with_images: whether the auditor sees the pictures.
+        with_images: whether the auditor sees the images.
     """
 
     name: str

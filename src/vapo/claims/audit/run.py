@@ -10,15 +10,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from vapo.api.refusals import ServerError
-from vapo.claims.asking.server import ModelServer
+from vapo.api.client import ModelClient
+from vapo.api.server_errors import ServerError
 from vapo.claims.audit.questions import QUESTIONS, AuditQuestion, read_verdict, write_probe, write_turn
-from vapo.claims.making.ending import INTERRUPTED, Ending, ended_by_user, run_interruptibly
-from vapo.claims.sampling import sample_subjects
+from vapo.claims.making.stop_signal import (
+    INTERRUPTED,
+    FailureStreak,
+    StopSignal,
+    run_interruptibly,
+    stopping_on_interrupt,
+)
 from vapo.claims.store.audits import Audit, AuditCost, add_audit, find_audited
 from vapo.claims.store.claims import StoredClaim, read_claims
+from vapo.claims.store.images import StoredImage, read_images, sample_image_sets
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage, read_images
 from vapo.errors import VapoError
 
 PROBED = " (probed)"
@@ -50,7 +55,7 @@ class AuditSettings:
 
 
 @dataclass(slots=True)
-class AuditTally:
+class AuditCounts:
     """What became of the questions of one run.
 
     Attributes:
@@ -82,20 +87,20 @@ class AuditTally:
         return self.before + self.answered + self.failed
 
     @property
-    def status(self) -> int:
+    def exit_code(self) -> int:
         """The exit status of a command: 0 if every question has its answer, 130 if it was interrupted, else 1."""
         if self.ended == INTERRUPTED:
             return 130
         return int(self.before + self.answered < self.total)
 
     def __str__(self) -> str:
-        told = [f"{self.answered} of {self.total} questions about {self.num_claims} claims answered"]
-        told += [f"{self.before} answered before"] if self.before else []
-        told += [f"{self.failed} without an answer (the last one: {self.last_failure})"] if self.failed else []
+        parts = [f"{self.answered} of {self.total} questions about {self.num_claims} claims answered"]
+        parts += [f"{self.before} answered before"] if self.before else []
+        parts += [f"{self.failed} without an answer (the last one: {self.last_failure})"] if self.failed else []
         left = self.total - self.done
-        told += [f"{left} left: {self.ended}; the same command goes on"] if left else []
+        parts += [f"{left} left: {self.ended}; the same command goes on"] if left else []
         cost = f", {self.usd:.4f} US dollars" if self.usd else ""
-        return f"{'; '.join(told)}; {self.tokens} tokens{cost}"
+        return f"{'; '.join(parts)}; {self.tokens} tokens{cost}"
 
 
 class _Case(NamedTuple):
@@ -106,12 +111,12 @@ class _Case(NamedTuple):
 
 def audit_claims(
     store: Store,
-    auditor: ModelServer,
+    auditor: ModelClient,
     settings: AuditSettings = AuditSettings(),
     *,
     on_progress: Callable[[int, int], None] | None = None,
     on_notice: Callable[[str], None] = lambda notice: None,
-) -> AuditTally:
+) -> AuditCounts:
     """Audit the claims of a random sample of images.
 
     A first interrupt (Ctrl-C) ends it when the requests under way are answered, a second one at once.
@@ -131,15 +136,15 @@ def audit_claims(
         KeyboardInterrupt: it was interrupted twice.
     """
 
-    async def run() -> AuditTally:
-        ending = Ending(store.path)
-        with ended_by_user(ending, on_notice):
+    async def run() -> AuditCounts:
+        stop = StopSignal(store.path)
+        with stopping_on_interrupt(stop, on_notice):
             async with auditor:
                 await auditor.connect()
-                tally = await _Auditing(store, auditor, settings, ending, on_progress).run()
-        if ending.error is not None:
-            raise ending.error
-        return tally
+                counts = await _Auditing(store, auditor, settings, stop, on_progress).run()
+        if stop.error is not None:
+            raise stop.error
+        return counts
 
     return run_interruptibly(run())
 
@@ -150,58 +155,58 @@ class _Auditing:
     def __init__(
         self,
         store: Store,
-        auditor: ModelServer,
+        auditor: ModelClient,
         settings: AuditSettings,
-        ending: Ending,
+        stop: StopSignal,
         on_progress: Callable[[int, int], None] | None,
     ) -> None:
         self._store = store
         self._auditor = auditor
         self._settings = settings
-        self._ending = ending
+        self._stop = stop
         self._on_progress = on_progress
-        self._tally = AuditTally()
-        self._failures = 0  # in a row
+        self._counts = AuditCounts()
+        self._failures = FailureStreak(stop, settings.max_failures, "questions", "that the server is well")
         # Asked in another way, a model is another auditor.
         self._name = f"{auditor.model}{'' if settings.probe_template is None else PROBED}"
 
-    async def run(self) -> AuditTally:
-        subjects = sample_subjects(self._store, self._settings.num_images, self._settings.seed)
+    async def run(self) -> AuditCounts:
+        image_sets = sample_image_sets(self._store, self._settings.num_images, self._settings.seed)
         answered = {
             question.name: find_audited(self._store, self._name, question.name)
             for question in self._settings.questions
         }
-        sample = [(subject, read_claims(self._store, subject)) for subject in subjects]
-        self._tally.num_claims = sum(len(claims) for _, claims in sample)
-        self._tally.total = self._tally.num_claims * len(self._settings.questions)
+        sample = [(image_set, read_claims(self._store, image_set)) for image_set in image_sets]
+        self._counts.num_claims = sum(len(claims) for _, claims in sample)
+        self._counts.total = self._counts.num_claims * len(self._settings.questions)
         kept = {claim.id for _, claims in sample for claim in claims}
-        self._tally.before = sum(len(claims & kept) for claims in answered.values())
+        self._counts.before = sum(len(claims & kept) for claims in answered.values())
         cases = self._list_cases(sample, answered)
-        await asyncio.gather(*(self._work(cases) for _ in range(self._auditor.pace.most)))
-        self._tally.ended = self._ending.why
-        return self._tally
+        await asyncio.gather(*(self._work(cases) for _ in range(self._auditor.limiter.max_concurrent)))
+        self._counts.ended = self._stop.why
+        return self._counts
 
     def _list_cases(
         self, sample: list[tuple[int, list[StoredClaim]]], answered: dict[str, set[int]]
     ) -> Iterator[_Case]:
-        for subject, claims in sample:
+        for image_set, claims in sample:
             images: tuple[StoredImage, ...] | None = None
             for claim in claims:
                 for question in self._settings.questions:
                     if claim.id not in answered[question.name]:
-                        images = read_images(self._store, subject) if images is None else images
+                        images = read_images(self._store, image_set) if images is None else images
                         yield _Case(claim, question, images)
 
     async def _work(self, cases: Iterator[_Case]) -> None:
         try:
             for case in cases:
-                if self._ending.is_near:
+                if self._stop.is_set:
                     return
                 await self._deal_with(case)
                 if self._on_progress is not None:
-                    self._on_progress(self._tally.done, self._tally.total)
+                    self._on_progress(self._counts.done, self._counts.total)
         except VapoError as error:
-            self._ending.announce(str(error), error)
+            self._stop.set(str(error), error)
 
     async def _deal_with(self, case: _Case) -> None:
         try:
@@ -209,15 +214,17 @@ class _Auditing:
         except ServerError as error:
             if not error.may_pass:
                 raise
-            self._note_failure(str(error))
+            self._counts.failed += 1
+            self._counts.last_failure = str(error)
+            self._failures.note(str(error))
             return
         with self._store.writing():
             add_audit(self._store, audit, body, cost)
-        self._failures = 0
-        self._tally.answered += 1
-        self._tally.unreadable += audit.says_yes is None
-        self._tally.tokens += cost.prompt_tokens + cost.completion_tokens
-        self._tally.usd += cost.usd
+        self._failures.note(None)
+        self._counts.answered += 1
+        self._counts.unreadable += audit.says_yes is None
+        self._counts.tokens += cost.prompt_tokens + cost.completion_tokens
+        self._counts.usd += cost.usd
 
     async def _ask(self, case: _Case) -> tuple[Audit, bytes, AuditCost]:
         options: dict[str, Any] = {"temperature": 0.0, "logprobs": True, "top_logprobs": _TOP_LOGPROBS}
@@ -233,17 +240,3 @@ class _Auditing:
         says_yes, p_yes = read_verdict(answer.body)
         audit = Audit(case.claim.id, self._name, case.question.name, says_yes, p_yes)
         return audit, answer.body, AuditCost(answer.prompt_tokens, answer.completion_tokens, answer.usd)
-
-    def _note_failure(self, why: str) -> None:
-        self._tally.failed += 1
-        self._tally.last_failure = why
-        self._failures += 1
-        if self._failures >= self._settings.max_failures:
-            said = f"{self._failures} questions in a row got no answer"
-            self._ending.announce(
-                said,
-                ServerError(
-                    f"{said}; of the last one: {why}. Nothing is lost: check that the server is well, and give the "
-                    "same command again"
-                ),
-            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vapo.claims.contents import Contents
 from vapo.claims.exchange.markdown import escape, quote, write_table
-from vapo.claims.quality.quality import Quality, tell_quality
+from vapo.claims.quality.quality import Quality, describe_quality
 
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
@@ -81,4 +81,4 @@ def write_making(contents: Contents) -> str:
 def write_quality(quality: Quality) -> str:
     """Return how good a store's claims are as a table, with what its brackets hold."""
     intervals = "Brackets hold 95 % intervals that take claims about one image together."
-    return f"{intervals}\n\n{write_table(('', ''), tell_quality(quality))}"
+    return f"{intervals}\n\n{write_table(('', ''), describe_quality(quality))}"

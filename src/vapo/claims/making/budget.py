@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vapo.api.prices import Prices
-from vapo.claims.store.requests import RawAnswer
-from vapo.claims.store.spending import read_reserved, read_spending, reserve
+from vapo.api.responses import Response
+from vapo.claims.store.images import StoredImage
+from vapo.claims.store.requests import read_reserved, read_spending, reserve
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage
 from vapo.errors import ConfigError
 
 _AMOUNT = re.compile(
     r"\s*\$?\s*(\d+(?:\.\d+)?)\s*(usd|dollars?|k ?tok(?:ens)?|m ?tok(?:ens)?|tok(?:ens)?)\s*", re.IGNORECASE
 )
 _UNITS = {"k": 1_000, "m": 1_000_000}
-_LEAST_IMAGE_TOKENS = 3_000  # LLaVA-1.6 makes 2,880 tokens of any picture
+_LEAST_IMAGE_TOKENS = 3_000  # LLaVA-1.6 makes 2,880 tokens of any image
 _PIXELS_PER_TOKEN = 196  # a patch of 14 x 14, which most models merge further
 _CHARACTERS_PER_TOKEN = 2  # at least; later prompts are longer, as they tell what is there already
 
@@ -53,10 +53,10 @@ class Reservation:
     usd: float
 
 
-class Purse:
+class BudgetTracker:
     """Keep a worker's requests within a budget.
 
-    The longest answer is known from `max_tokens`. How many tokens a model makes of a picture is learned from the
+    The longest answer is known from `max_tokens`. How many tokens a model makes of an image is learned from the
     answers so far; before the first, it is set high.
 
     Args:
@@ -65,7 +65,7 @@ class Purse:
         budget: the limit; None for none.
         prices: of the model's tokens.
         max_tokens: of an answer.
-        max_pixels: of a picture as it is sent.
+        max_pixels: of an image as it is sent.
 
     Raises:
         ConfigError: the budget is in US dollars, and prices are not known.
@@ -92,7 +92,7 @@ class Purse:
         self._prices = prices or Prices(0.0, 0.0)
         self._max_tokens = max_tokens
         self._max_pixels = max_pixels
-        self._prompt_tokens = 0.0  # of the largest prompt so far, per picture
+        self._prompt_tokens = 0.0  # of the largest prompt so far, per image
 
     def reserve(self, instruction: str, images: Sequence[StoredImage]) -> Reservation | None:
         """Reserve what a request may cost; None if the budget does not allow it now. Call it while writing."""
@@ -125,7 +125,7 @@ class Purse:
             )
         self._prompt_tokens = max(self._prompt_tokens, prompt_tokens / num_images)
 
-    def charge(self, answer: RawAnswer, reservation: Reservation) -> RawAnswer:
+    def charge(self, answer: Response, reservation: Reservation) -> Response:
         """Return an answer as it counts: one whose tokens the server forgot to count cost as much as it could."""
         if not reservation.tokens or answer.prompt_tokens > 0:
             return answer

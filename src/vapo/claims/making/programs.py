@@ -1,6 +1,6 @@
-"""Claims from a program of the user's own, which knows what a picture shows: scene graphs, boxes of read text, tables.
+"""Claims from a program of the user's own, which knows what an image shows: scene graphs, boxes of read text, tables.
 
-A program is a function of a row and its pictures that returns claims. What it returns goes through the same filters
+A program is a function of a row and its images that returns claims. What it returns goes through the same filters
 as a model's claims and into the same store, as many true claims as false ones.
 """
 
@@ -14,15 +14,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from vapo.claims.asking.pictures import encode_picture
-from vapo.claims.filters.sifting import sift
-from vapo.claims.making.intake import Row
+from vapo.claims.filters.claim_filter import filter_claims
+from vapo.claims.making.counts import RunCounts
+from vapo.claims.making.image_set_state import Outcome, read_state
+from vapo.claims.making.row_loader import Row
 from vapo.claims.making.settings import MakingSettings
-from vapo.claims.making.standing import Outcome, read_standing
-from vapo.claims.making.tally import Tally
 from vapo.claims.store.claims import add_claims
+from vapo.claims.store.images import add_image_set, add_row, encode_stored_image, find_row
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import add_row, add_subject, find_row
 from vapo.errors import ConfigError, DataError
 from vapo.types import Claim
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Program = Callable[[Mapping[str, Any], Sequence["Image"]], Iterable[Claim]]
-"""Returns the claims about a row's pictures, given the row by its columns. It may return more than are needed."""
+"""Returns the claims about a row's images, given the row by its columns. It may return more than are needed."""
 
 
 class WholeRow(Row, Protocol):
@@ -38,7 +37,7 @@ class WholeRow(Row, Protocol):
 
     @property
     def columns(self) -> Mapping[str, Any]:
-        """The whole row, its pictures as they stand there."""
+        """The whole row, its images as they stand there."""
         ...
 
 
@@ -68,9 +67,9 @@ def make_claims_by_program(
     name: str,
     settings: MakingSettings = MakingSettings(),
     *,
-    on_progress: Callable[[Tally], None] | None = None,
-) -> Tally:
-    """Keep a program's claims about the pictures of rows. It is asked once about each picture.
+    on_progress: Callable[[RunCounts], None] | None = None,
+) -> RunCounts:
+    """Keep a program's claims about the images of rows. It is asked once about each image.
 
     Args:
         rows: what to make claims about.
@@ -83,63 +82,65 @@ def make_claims_by_program(
     Raises:
         DataError: the program fails at a row, or returns something else than claims.
     """
-    tally = Tally(total=len(rows) if isinstance(rows, Sized) else None)
+    counts = RunCounts(total=len(rows) if isinstance(rows, Sized) else None)
     reader = iter(rows)
     while True:
         try:
             row = next(reader, None)
         except DataError as error:
-            tally.add("unreadable", "", str(error))
+            counts.add("unreadable", "", str(error))
             continue
         if row is None:
-            return tally
-        outcome = _find_known(store, row, name, settings) or _ask(store, row, program, name, settings, tally)
-        tally.add(outcome.fate, row.name, outcome.why)
+            return counts
+        outcome = _find_known(store, row, name, settings) or _ask(store, row, program, name, settings, counts)
+        counts.add(outcome.status, row.name, outcome.why)
         if on_progress is not None:
-            on_progress(tally)
+            on_progress(counts)
 
 
 def _find_known(store: Store, row: WholeRow, name: str, settings: MakingSettings) -> Outcome | None:
     known = find_row(store, row.source, row.name)
     if known is None or known.stamp != row.stamp or row.stamp == "":
         return None
-    return _find_outcome(store, known.subject, name, settings)
+    return _find_outcome(store, known.image_set, name, settings)
 
 
-def _find_outcome(store: Store, subject: int, name: str, settings: MakingSettings) -> Outcome | None:
-    """Return what has become of a subject; None if the program was not asked about it."""
-    standing = read_standing(store, subject)
-    pool = standing.make_pool(settings.per_image)
+def _find_outcome(store: Store, image_set: int, name: str, settings: MakingSettings) -> Outcome | None:
+    """Return what has become of an image set; None if the program was not asked about it."""
+    state = read_state(store, image_set)
+    pool = state.make_pool(settings.per_image)
     if pool.is_full:
         return Outcome("full")
-    if any(claim.maker == name for claim in standing.claims):
+    if any(claim.maker == name for claim in state.claims):
         return Outcome("short", f"{len(pool.texts)} of {settings.per_image} claims")
     return None
 
 
-def _ask(store: Store, row: WholeRow, program: Program, name: str, settings: MakingSettings, tally: Tally) -> Outcome:
+def _ask(
+    store: Store, row: WholeRow, program: Program, name: str, settings: MakingSettings, counts: RunCounts
+) -> Outcome:
     try:
-        pictures = row.open()
+        opened = row.open()
     except DataError as error:
         return Outcome("unreadable", str(error))
-    claims = _run(program, row, pictures)
-    images = [encode_picture(picture, settings.max_pixels) for picture in pictures]
+    claims = _run(program, row, opened)
+    images = [encode_stored_image(image, settings.max_pixels) for image in opened]
     with store.writing():
-        subject = add_subject(store, images)
-        add_row(store, row.source, row.name, row.stamp, subject)
-        outcome = _find_outcome(store, subject, name, settings)
+        image_set = add_image_set(store, images)
+        add_row(store, row.source, row.name, row.stamp, image_set)
+        outcome = _find_outcome(store, image_set, name, settings)
         if outcome is not None:  # another row shows the same
             return outcome
-        sifted = sift(claims, read_standing(store, subject).make_pool(settings.per_image), settings.filters)
-        add_claims(store, subject, name, sifted)
-    tally.count_claims(sifted)
-    return _find_outcome(store, subject, name, settings) or Outcome("short", "the program returned no claims")
+        filtered = filter_claims(claims, read_state(store, image_set).make_pool(settings.per_image), settings.filters)
+        add_claims(store, image_set, name, filtered)
+    counts.count_claims(filtered)
+    return _find_outcome(store, image_set, name, settings) or Outcome("short", "the program returned no claims")
 
 
-def _run(program: Program, row: WholeRow, pictures: Sequence[Image]) -> list[Claim]:
+def _run(program: Program, row: WholeRow, opened: Sequence[Image]) -> list[Claim]:
     where = f"{row.source}, {row.name}"
     try:
-        claims: list[object] = list(program(row.columns, pictures))
+        claims: list[object] = list(program(row.columns, opened))
     except Exception as error:  # it is the user's, and may raise anything
         raise DataError(f"{where}: the program failed: {type(error).__name__}: {error}") from error
     for claim in claims:

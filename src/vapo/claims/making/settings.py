@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from vapo.claims.asking.instruction import Order
-from vapo.claims.asking.pictures import MAX_PIXELS
-from vapo.claims.filters.objections import FilterSettings
+from vapo.api.images import MAX_PIXELS
+from vapo.claims.filters.rules import FilterSettings
 from vapo.claims.making.budget import Budget
+from vapo.claims.making.instruction import Order
 from vapo.errors import ConfigError
 
 
@@ -20,17 +20,17 @@ class MakingSettings:
     """What claims are to be made, and how.
 
     Attributes:
-        per_image: claims of a picture, half of them true; an odd one is true.
+        per_image: claims of an image, half of them true; an odd one is true.
         per_request: claims asked for at a time; None asks for all at once.
-        tries: further requests for a picture whose claims were rejected or could not be read.
+        tries: further requests for an image whose claims were rejected or could not be read.
         temperature: of the model.
-        seed: of the model, where it takes one; each request has its own, made of this, the picture and the attempt.
+        seed: of the model, where it takes one; each request has its own, made of this, the image and the attempt.
         max_tokens: of an answer, thoughts included.
-        max_pixels: width x height of a picture as it is sent.
+        max_pixels: width x height of an image as it is sent.
         structured: ask the server to hold the model to the form of the answer; left out where it cannot.
         filters: what claims must be like.
         budget: the most that all answers in the store may cost; None for no limit.
-        max_failures: pictures in a row without an answer after which the server counts as broken.
+        max_failures: images in a row without an answer after which the server counts as broken.
     """
 
     per_image: int = 20
@@ -57,15 +57,15 @@ class MakingSettings:
 
     @property
     def max_attempts(self) -> int:
-        """Requests for a picture, at most."""
+        """Requests for an image, at most."""
         return math.ceil(self.per_image / (self.per_request or self.per_image)) + self.tries
 
     def plan(self, room: Mapping[bool, int], num_images: int) -> Order | None:
         """Return what to ask for next; None if there is no room for more claims.
 
         Args:
-            room: how many more of each label a picture may have.
-            num_images: pictures of the subject.
+            room: how many more of each label an image may have.
+            num_images: images of the image set.
         """
         share = math.inf if self.per_request is None else self.per_request // 2
         num_true, num_false = int(min(max(room[True], 0), share)), int(min(max(room[False], 0), share))
@@ -91,7 +91,7 @@ class MakingSettings:
         """Return what goes with a request besides its message.
 
         Args:
-            key: of the subject.
+            key: of the image set.
             attempt: from 1.
         """
         return {

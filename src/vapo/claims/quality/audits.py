@@ -81,7 +81,7 @@ def measure_audits(
 def _measure(
     auditor: str, audits: Sequence[Audit], claims: Mapping[int, StoredClaim], rng: np.random.Generator
 ) -> AuditFigures:
-    unreadable = measure_rate((claims[audit.claim].subject, audit.says_yes is None) for audit in audits)
+    unreadable = measure_rate((claims[audit.claim].image_set, audit.says_yes is None) for audit in audits)
     assert unreadable is not None
     said: dict[str, dict[int, bool]] = {}
     for audit in audits:
@@ -90,10 +90,10 @@ def _measure(
     labels = said.get(LABEL.name, {})
 
     def agree(numbers: Iterable[int], answers: Mapping[int, bool] = labels) -> Rate | None:
-        return measure_rate((claims[n].subject, answers[n] == claims[n].claim.is_true) for n in numbers)
+        return measure_rate((claims[n].image_set, answers[n] == claims[n].claim.is_true) for n in numbers)
 
     def affirm(question: str) -> Rate | None:
-        return measure_rate((claims[n].subject, yes) for n, yes in said.get(question, {}).items())
+        return measure_rate((claims[n].image_set, yes) for n, yes in said.get(question, {}).items())
 
     ratings = [(claims[n].claim.is_true, yes) for n, yes in labels.items()]
     kinds = sorted({claims[n].kind for n in labels})
@@ -106,7 +106,7 @@ def _measure(
         label_of_false=agree(n for n in labels if not claims[n].claim.is_true),
         label_by_kind={kind: rate for kind, rate in by_kind.items() if rate is not None},
         alpha=nominal_alpha(ratings),
-        alpha_interval=bootstrap_alpha_interval(ratings, [claims[n].subject for n in labels], rng),
+        alpha_interval=bootstrap_alpha_interval(ratings, [claims[n].image_set for n in labels], rng),
         visual=affirm(VISUAL.name),
         answerable=affirm(ANSWERABLE.name),
         blind=agree(blind, blind),
@@ -124,12 +124,12 @@ def _compare(
 ) -> Shift | None:
     """Compare the answers to two ways of asking, on claims that were asked both ways."""
     both = [n for n in before if n in after]
-    changed = measure_rate((claims[n].subject, before[n] != after[n]) for n in both)
+    changed = measure_rate((claims[n].image_set, before[n] != after[n]) for n in both)
     if changed is None:
         return None
     shifts: dict[int, list[int]] = {}
     for n in both:
-        shifts.setdefault(claims[n].subject, []).append(int(after[n]) - int(before[n]))
+        shifts.setdefault(claims[n].image_set, []).append(int(after[n]) - int(before[n]))
     # Claims of one image are not independent: images are resampled, each with the mean of its claims.
     means = [float(np.mean(values)) for values in shifts.values()]
     if len(set(means)) < 2:

@@ -36,8 +36,8 @@ def measure_rate(outcomes: Iterable[tuple[int, bool]]) -> Rate | None:
         None if there are no outcomes.
     """
     counts: dict[int, list[int]] = {}
-    for subject, holds in outcomes:
-        counts.setdefault(subject, [0, 0])[holds] += 1
+    for image_set, holds in outcomes:
+        counts.setdefault(image_set, [0, 0])[holds] += 1
     if not counts:
         return None
     held = [right for _, right in counts.values()]

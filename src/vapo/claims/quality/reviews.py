@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from vapo.claims.quality.rates import Rate, measure_rate
-from vapo.claims.store.marks import Judgement, Mark
+from vapo.claims.store.annotations import Annotation, Judgement
 from vapo.core.agreement import bootstrap_alpha_interval, nominal_alpha
 
-MarksOfClaim = Mapping[int, Sequence[Mark]]
-"""The last mark of each reviewer, by claim."""
+AnnotationsOfClaim = Mapping[int, Sequence[Annotation]]
+"""The last annotation of each reviewer, by claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +54,16 @@ class ReviewerAgreement:
     interval: tuple[float, float] | None
 
 
-def measure_errors(marks: MarksOfClaim, subject_of: Mapping[int, int]) -> ErrorFigures:
+def measure_errors(annotations: AnnotationsOfClaim, image_set_of: Mapping[int, int]) -> ErrorFigures:
     """Measure how often labels are wrong.
 
     Args:
-        marks: what reviewers say.
+        annotations: what reviewers say.
         subject_of: what each claim is about.
     """
     found: dict[int, Judgement | None] = {}
-    for claim, given in marks.items():
-        judgements: set[Judgement] = {mark.judgement for mark in given}
+    for claim, given in annotations.items():
+        judgements: set[Judgement] = {annotation.judgement for annotation in given}
         found[claim] = judgements.pop() if len(judgements) == 1 else None
     agreed = list(found.values())
     return ErrorFigures(
@@ -72,7 +72,7 @@ def measure_errors(marks: MarksOfClaim, subject_of: Mapping[int, int]) -> ErrorF
         unclear=agreed.count("unclear"),
         disputed=agreed.count(None),
         rate=measure_rate(
-            (subject_of[claim], judgement == "wrong")
+            (image_set_of[claim], judgement == "wrong")
             for claim, judgement in found.items()
             if judgement in ("right", "wrong")
         ),
@@ -80,28 +80,30 @@ def measure_errors(marks: MarksOfClaim, subject_of: Mapping[int, int]) -> ErrorF
 
 
 def measure_reviewer_agreement(
-    marks: MarksOfClaim, subject_of: Mapping[int, int], rng: np.random.Generator
+    annotations: AnnotationsOfClaim, image_set_of: Mapping[int, int], rng: np.random.Generator
 ) -> ReviewerAgreement | None:
     """Measure how far reviewers agree; None if no claim was judged by two.
 
     Args:
-        marks: what reviewers say.
+        annotations: what reviewers say.
         subject_of: what each claim is about.
         rng: the generator that resamples what claims are about.
     """
-    shared = {claim: given for claim, given in marks.items() if len(given) > 1}
-    ratings = [[mark.judgement for mark in given] for given in shared.values()]
-    subjects = [subject_of[claim] for claim in shared]
-    same = measure_rate((subject, len(set(given)) == 1) for subject, given in zip(subjects, ratings, strict=True))
+    shared = {claim: given for claim, given in annotations.items() if len(given) > 1}
+    ratings = [[annotation.judgement for annotation in given] for given in shared.values()]
+    image_sets = [image_set_of[claim] for claim in shared]
+    same = measure_rate(
+        (image_set, len(set(given)) == 1) for image_set, given in zip(image_sets, ratings, strict=True)
+    )
     if same is None:
         return None
     return ReviewerAgreement(
         reviewers=_list_reviewers(shared.values()),
         same=same,
         alpha=nominal_alpha(ratings),
-        interval=bootstrap_alpha_interval(ratings, subjects, rng),
+        interval=bootstrap_alpha_interval(ratings, image_sets, rng),
     )
 
 
-def _list_reviewers(marks: Iterable[Sequence[Mark]]) -> tuple[str, ...]:
-    return tuple(sorted({mark.reviewer for given in marks for mark in given}))
+def _list_reviewers(annotations: Iterable[Sequence[Annotation]]) -> tuple[str, ...]:
+    return tuple(sorted({annotation.reviewer for given in annotations for annotation in given}))

@@ -170,19 +170,19 @@ def _find_tells(
     # In standard deviations of a word that tells nothing: what is always false comes before what is often true.
     excess_W = np.abs(true_W - num_W * share) / np.sqrt(num_W * share * (1 - share))
     confidence = 1 - 0.05 / max(1, len(names))
-    told = np.zeros(len(truth), dtype=bool)
+    parts = np.zeros(len(truth), dtype=bool)
     surest_first = np.lexsort(([name.count(" ") for name in names], -excess_W))  # and one word before two
     for word in map(int, surest_first):
         if most == 0 or excess_W[word] < 2:
             return
         rows = held_WN.indices[held_WN.indptr[word] : held_WN.indptr[word + 1]]
-        if (~told[rows]).mean() < _MIN_SHARE_OF_ITS_OWN:
+        if (~parts[rows]).mean() < _MIN_SHARE_OF_ITS_OWN:
             continue
         true_G, all_G = np.bincount(group_N[rows], weights=truth[rows]), np.bincount(group_N[rows])
         low, high = clustered_interval(true_G, all_G, confidence)
         if not low <= share <= high:
             yield Tell(names[word], int(num_W[word]), int(true_W[word]))
-            told[rows] = True
+            parts[rows] = True
             most -= 1
 
 

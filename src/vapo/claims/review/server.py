@@ -20,8 +20,8 @@ from importlib.resources import files
 from typing import Any, Literal, cast
 
 from vapo.claims.review.connections import MAX_SECONDS, LimitedHandler, LimitedServer
-from vapo.claims.review.session import ReviewSession, StaleError, tell_mark
-from vapo.claims.store.marks import JUDGEMENTS, Mark
+from vapo.claims.review.session import ReviewSession, StaleError, describe_annotation
+from vapo.claims.store.annotations import JUDGEMENTS, Annotation
 from vapo.errors import ConfigError, DataError
 
 ADDRESS = "127.0.0.1"
@@ -58,7 +58,7 @@ class ReviewServer(LimitedServer):
         ConfigError: the port is in use, or none that this user may take.
     """
 
-    allow_reuse_port = False  # two reviews at one port would each get some of the marks
+    allow_reuse_port = False  # two reviews at one port would each get some of the annotations
 
     def __init__(self, session: ReviewSession, port: int = 0, max_seconds: float = MAX_SECONDS) -> None:
         self.session = session
@@ -97,7 +97,7 @@ def serve_review(
         ConfigError: the port cannot be listened on.
     """
     with ReviewServer(session, port) as server:
-        tell(f"{len(session.subjects)} images to review as {session.reviewer}, until Ctrl-C, at {server.url}")
+        tell(f"{len(session.image_sets)} images to review as {session.reviewer}, until Ctrl-C, at {server.url}")
         if open_page is not None and not open_page(server.url):
             tell("no browser could be opened here; open the address above in one on this machine")
         with suppress(KeyboardInterrupt):
@@ -139,8 +139,8 @@ class _Handler(LimitedHandler):
             return
         if self.headers.get("Origin") not in {f"http://{host}" for host in self._list_hosts()}:
             self._refuse(HTTPStatus.FORBIDDEN, "only the review's own page may write")
-        elif path == "marks":
-            self._answer(self._mark)
+        elif path == "annotations":
+            self._answer(self._annotate)
         elif path == "undo":
             self._answer(self._undo)
         else:
@@ -155,8 +155,8 @@ class _Handler(LimitedHandler):
 
     def _start(self) -> dict[str, Any]:
         session = self.server.session
-        place = session.find_unmarked()
-        return {"reviewer": session.reviewer, "places": len(session.subjects), "place": place, **self._measure()}
+        place = session.find_unannotated()
+        return {"reviewer": session.reviewer, "places": len(session.image_sets), "place": place, **self._measure()}
 
     def _show_image(self, place: int, position: int) -> None:
         try:
@@ -166,16 +166,16 @@ class _Handler(LimitedHandler):
         else:
             self._send(HTTPStatus.OK, image.media_type, image.content)
 
-    def _mark(self) -> dict[str, Any]:
+    def _annotate(self) -> dict[str, Any]:
         body = self._read_body()
         claim, judgement, text, is_true = (body.get(name) for name in ("claim", "judgement", "text", "is_true"))
         if type(claim) is not int or not isinstance(judgement, str):
-            raise DataError("a mark needs a claim's number and a judgement")
+            raise DataError("an annotation needs a claim's number and a judgement")
         if not isinstance(text, str | None) or not isinstance(is_true, bool | None):
             raise DataError("a claim's new text must be text, and its new label true or false")
         before = _read_before(claim, self.server.session.reviewer, body.get("before", "any"))
-        mark = self.server.session.mark(claim, judgement, text, is_true, before=before)
-        return {"mark": tell_mark(mark), **self._measure()}
+        annotation = self.server.session.annotate(claim, judgement, text, is_true, before=before)
+        return {"annotation": describe_annotation(annotation), **self._measure()}
 
     def _undo(self) -> dict[str, Any]:
         undone = self.server.session.undo()
@@ -195,13 +195,13 @@ class _Handler(LimitedHandler):
     def _read_body(self) -> Mapping[str, Any]:
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit() or int(length) > _MAX_BYTES:
-            raise DataError(f"a mark is at most {_MAX_BYTES} bytes of JSON")
+            raise DataError(f"an annotation is at most {_MAX_BYTES} bytes of JSON")
         try:
             body: object = json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError) as error:
-            raise DataError(f"a mark is a JSON object: {error}") from error
+            raise DataError(f"an annotation is a JSON object: {error}") from error
         if not isinstance(body, dict):
-            raise DataError("a mark is a JSON object")
+            raise DataError("an annotation is a JSON object")
         return cast("dict[str, Any]", body)
 
     def _find_path(self) -> str | None:
@@ -223,7 +223,7 @@ class _Handler(LimitedHandler):
             made = make()
         except StaleError as error:
             self._refuse(HTTPStatus.CONFLICT, str(error))
-        except DataError as error:  # a StoreError too: the page says what went wrong, and the mark is not shown
+        except DataError as error:  # a StoreError too: the page says what went wrong, and the annotation is not shown
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
         else:
             self._send(HTTPStatus.OK, "application/json", json.dumps(made).encode())
@@ -250,7 +250,7 @@ class _Handler(LimitedHandler):
         """Say nothing: the address holds the token."""
 
 
-def _read_before(claim: int, reviewer: str, value: object) -> Mark | Literal["any"] | None:
+def _read_before(claim: int, reviewer: str, value: object) -> Annotation | Literal["any"] | None:
     if value is None:
         return None
     if value == "any":
@@ -258,5 +258,5 @@ def _read_before(claim: int, reviewer: str, value: object) -> Mark | Literal["an
     fields = cast("Mapping[str, Any]", value if isinstance(value, dict) else {})
     judgement, text, is_true = (fields.get(name) for name in ("judgement", "text", "is_true"))
     if judgement not in JUDGEMENTS or not isinstance(text, str | None) or not isinstance(is_true, bool | None):
-        raise DataError("what a claim was marked before is a judgement with a text and a label, or null")
-    return Mark(claim, reviewer, judgement, text, is_true)
+        raise DataError("what a claim was judged before is a judgement with a text and a label, or null")
+    return Annotation(claim, reviewer, judgement, text, is_true)

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vapo.claims.quality.reviews import ErrorFigures, measure_errors
-from vapo.claims.sampling import sample_subjects
+from vapo.claims.store.annotations import (
+    JUDGEMENTS,
+    Annotation,
+    add_annotations,
+    read_annotations,
+    remove_last_annotation,
+)
 from vapo.claims.store.claims import find_claim, read_claims
-from vapo.claims.store.marks import JUDGEMENTS, Mark, add_marks, read_marks, take_back
+from vapo.claims.store.images import StoredImage, read_images, sample_image_sets
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import StoredImage, read_images
 from vapo.errors import ConfigError, DataError
 
 MAX_CHARACTERS = 500
@@ -46,7 +51,7 @@ class ReviewSession:
 
     Args:
         path: the store.
-        reviewer: their name; another one's marks are not shown.
+        reviewer: their name; another one's annotations are not shown.
         num_images: how many images to review, each with all its claims; None for all.
         seed: of their order.
 
@@ -62,12 +67,12 @@ class ReviewSession:
         self.path = path
         self.reviewer = reviewer.strip()
         with Store(path) as store:
-            self.subjects = sample_subjects(store, num_images, seed)
-            self._places = {subject: place for place, subject in enumerate(self.subjects)}
-            self._subject_of = {
-                int(claim): int(subject)
-                for claim, subject in store.read("SELECT id, subject FROM claims WHERE rejected_for IS NULL")
-                if subject in self._places
+            self.image_sets = sample_image_sets(store, num_images, seed)
+            self._places = {image_set: place for place, image_set in enumerate(self.image_sets)}
+            self._image_set_of = {
+                int(claim): int(image_set)
+                for claim, image_set in store.read("SELECT id, subject FROM claims WHERE rejected_for IS NULL")
+                if image_set in self._places
             }
 
     def show(self, place: int) -> dict[str, Any]:
@@ -76,22 +81,22 @@ class ReviewSession:
         Raises:
             DataError: there is no such place.
         """
-        subject = self._find_subject(place)
+        image_set = self._find_image_set(place)
         with Store(self.path) as store:
-            marks = read_marks(store, subject=subject, reviewer=self.reviewer)
+            given = read_annotations(store, image_set=image_set, reviewer=self.reviewer)
             return {
                 "place": place,
-                "images": len(read_images(store, subject)),
+                "images": len(read_images(store, image_set)),
                 "claims": [
                     {
                         "id": stored.id,
                         "text": stored.claim.text,
                         "is_true": stored.claim.is_true,
                         "kind": stored.kind,
-                        "mark": tell_mark(marks[stored.id][0]) if stored.id in marks else None,
+                        "annotation": describe_annotation(given[stored.id][0]) if stored.id in given else None,
                     }
-                    for stored in read_claims(store, subject)
-                    if stored.id in self._subject_of  # and not one that was made since
+                    for stored in read_claims(store, image_set)
+                    if stored.id in self._image_set_of  # and not one that was made since
                 ],
             }
 
@@ -101,45 +106,45 @@ class ReviewSession:
         Raises:
             DataError: there is none.
         """
-        subject = self._find_subject(place)
+        image_set = self._find_image_set(place)
         with Store(self.path) as store:
-            images = read_images(store, subject)
+            images = read_images(store, image_set)
         if not 0 <= position < len(images):
             raise DataError(f"image {place} has no part {position}; it has {len(images)}")
         return images[position]
 
-    def find_unmarked(self) -> int:
+    def find_unannotated(self) -> int:
         """Return the first place with a claim that this reviewer has not judged; the first of all if there is none."""
         with Store(self.path) as store:
-            marked = read_marks(store, reviewer=self.reviewer)
-        left = {subject for claim, subject in self._subject_of.items() if claim not in marked}
-        return next((place for place, subject in enumerate(self.subjects) if subject in left), 0)
+            annotated = read_annotations(store, reviewer=self.reviewer)
+        left = {image_set for claim, image_set in self._image_set_of.items() if claim not in annotated}
+        return next((place for place, image_set in enumerate(self.image_sets) if image_set in left), 0)
 
-    def mark(
+    def annotate(
         self,
         claim: int,
         judgement: str,
         text: str | None = None,
         is_true: bool | None = None,
         *,
-        before: Mark | Literal["any"] | None = "any",
-    ) -> Mark:
-        """Put a mark into the store, and return it. What says the same as the claim itself is no change of it.
+        before: Annotation | Literal["any"] | None = "any",
+    ) -> Annotation:
+        """Put an annotation into the store, and return it. What says the same as the claim itself is no change of it.
 
         Args:
             claim: its number.
             judgement: right, wrong or unclear.
             text, is_true: what the claim should read instead; only where it is wrong.
-            before: this reviewer's mark of the claim as they were shown it; "any" where that is not known.
+            before: this reviewer's annotation of the claim as they were shown it; "any" where that is not known.
 
         Raises:
-            DataError: there is no such claim in this review, or it cannot be marked so.
+            DataError: there is no such claim in this review, or it cannot be judged so.
             StaleError: the reviewer has judged it since, on another page.
-            StoreError: the mark cannot be written.
+            StoreError: the annotation cannot be written.
         """
         if judgement not in JUDGEMENTS:
             raise DataError(f"{judgement!r} is no judgement; it must be one of {', '.join(JUDGEMENTS)}")
-        if claim not in self._subject_of:
+        if claim not in self._image_set_of:
             raise DataError(f"claim {claim} is not in this review")
         with Store(self.path) as store:
             stored = find_claim(store, claim)
@@ -148,47 +153,47 @@ class ReviewSession:
             text = None if text is None or text.strip() == stored.claim.text else _check_text(text)
             is_true = None if is_true == stored.claim.is_true else is_true
             if judgement != "wrong" and (text is not None or is_true is not None):
-                raise DataError("a claim that is changed was wrong; mark it so")
-            mark = Mark(claim, self.reviewer, judgement, text, is_true)
+                raise DataError("a claim that is changed was wrong; judge it so")
+            annotation = Annotation(claim, self.reviewer, judgement, text, is_true)
             with store.writing():
-                now = read_marks(store, claim=claim, reviewer=self.reviewer).get(claim, [None])[0]
+                now = read_annotations(store, claim=claim, reviewer=self.reviewer).get(claim, [None])[0]
                 if before not in ("any", now):
                     raise StaleError(
                         f"{self.reviewer} has judged claim {claim} on another page since it was shown here; "
                         "look at it again, and judge it once more if that was wrong"
                     )
-                add_marks(store, [mark])
-        return mark
+                add_annotations(store, [annotation])
+        return annotation
 
     def undo(self) -> tuple[int, int] | None:
-        """Take back this reviewer's last mark; return its place and claim, or None if there is none in this review."""
+        """Remove this reviewer's last annotation; return its place and claim, or None if there is none here."""
         with Store(self.path) as store:
-            claim = take_back(store, self.reviewer, self._subject_of)
-        return None if claim is None else (self._places[self._subject_of[claim]], claim)
+            claim = remove_last_annotation(store, self.reviewer, self._image_set_of)
+        return None if claim is None else (self._places[self._image_set_of[claim]], claim)
 
     def measure(self) -> Progress:
         """Return how far this reviewer is, and how often labels were wrong."""
         with Store(self.path) as store:
-            marks = read_marks(store, reviewer=self.reviewer)
-        own = {claim: given for claim, given in marks.items() if claim in self._subject_of}
-        return Progress(len(self._subject_of), measure_errors(own, self._subject_of))
+            annotations = read_annotations(store, reviewer=self.reviewer)
+        own = {claim: given for claim, given in annotations.items() if claim in self._image_set_of}
+        return Progress(len(self._image_set_of), measure_errors(own, self._image_set_of))
 
-    def _find_subject(self, place: int) -> int:
-        if not 0 <= place < len(self.subjects):
-            raise DataError(f"there is no image {place}; there are {len(self.subjects)}")
-        return self.subjects[place]
+    def _find_image_set(self, place: int) -> int:
+        if not 0 <= place < len(self.image_sets):
+            raise DataError(f"there is no image {place}; there are {len(self.image_sets)}")
+        return self.image_sets[place]
 
 
-def tell_mark(mark: Mark) -> dict[str, Any]:
-    """Return what a mark says as plain values."""
-    return {"judgement": mark.judgement, "text": mark.text, "is_true": mark.is_true}
+def describe_annotation(annotation: Annotation) -> dict[str, Any]:
+    """Return what an annotation says as plain values."""
+    return {"judgement": annotation.judgement, "text": annotation.text, "is_true": annotation.is_true}
 
 
 def _check_text(text: str) -> str:
     """Return a claim's new text on one line."""
     line = " ".join(text.split())
     if not line:
-        raise DataError("a claim needs words; to leave it out, mark it unclear")
+        raise DataError("a claim needs words; to leave it out, judge it unclear")
     if len(line) > MAX_CHARACTERS:
         raise DataError(f"a claim of {len(line)} characters is too long; keep it below {MAX_CHARACTERS}")
     if not line.isprintable():

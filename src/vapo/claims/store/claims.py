@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vapo.claims.store.images import SourceRow
 from vapo.claims.store.store import Store
 from vapo.types import Claim
 
 
 @dataclass(frozen=True, slots=True)
 class StoredClaim:
-    """A claim about a subject.
+    """A claim about an image set.
 
     Attributes:
         id: its number in the store.
@@ -24,7 +25,7 @@ class StoredClaim:
     """
 
     id: int
-    subject: int
+    image_set: int
     claim: Claim
     kind: str
     maker: str
@@ -41,21 +42,23 @@ class NewClaim:
     rejected_for: str | None = None
 
 
-def add_claims(store: Store, subject: int, maker: str, claims: Iterable[NewClaim], request: int | None = None) -> None:
-    """Add claims to a subject; call it while writing."""
+def add_claims(
+    store: Store, image_set: int, maker: str, claims: Iterable[NewClaim], request: int | None = None
+) -> None:
+    """Add claims to an image set; call it while writing."""
     store.execute_many(
         "INSERT INTO claims (subject, request, maker, text, is_true, kind, rejected_for) VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (subject, request, maker, new.claim.text, int(new.claim.is_true), new.kind, new.rejected_for)
+            (image_set, request, maker, new.claim.text, int(new.claim.is_true), new.kind, new.rejected_for)
             for new in claims
         ],
     )
 
 
-def read_claims(store: Store, subject: int, *, rejected: bool = False) -> list[StoredClaim]:
-    """Return a subject's claims in the order in which they came: those kept, or all with the rejected ones."""
+def read_claims(store: Store, image_set: int, *, rejected: bool = False) -> list[StoredClaim]:
+    """Return an image set's claims in the order in which they came: those kept, or all with the rejected ones."""
     chosen = "" if rejected else "AND rejected_for IS NULL "
-    return _read(store, f"WHERE subject = ? {chosen}ORDER BY id", (subject,))
+    return _read(store, f"WHERE subject = ? {chosen}ORDER BY id", (image_set,))
 
 
 def list_claims(store: Store) -> list[StoredClaim]:
@@ -74,6 +77,31 @@ def _read(store: Store, condition: str, values: Sequence[Any]) -> list[StoredCla
         f"SELECT id, subject, text, is_true, kind, maker, request, rejected_for FROM claims {condition}", values
     )
     return [
-        StoredClaim(int(n), int(subject), Claim(str(text), bool(is_true)), str(kind), str(maker), request, reason)
-        for n, subject, text, is_true, kind, maker, request, reason in found
+        StoredClaim(int(n), int(image_set), Claim(str(text), bool(is_true)), str(kind), str(maker), request, reason)
+        for n, image_set, text, is_true, kind, maker, request, reason in found
+    ]
+
+
+def set_row_claims(store: Store, source: str, name: str, claims: Sequence[int]) -> None:
+    """Record which claims a row was imported with, in order, whatever it had before; call it while writing."""
+    store.execute("DELETE FROM row_claims WHERE source = ? AND name = ?", (source, name))
+    store.execute_many(
+        "INSERT INTO row_claims (source, name, position, claim) VALUES (?, ?, ?, ?)",
+        [(source, name, position, claim) for position, claim in enumerate(claims or (None,))],
+    )
+
+
+def read_row_claims(store: Store, row: SourceRow) -> list[StoredClaim]:
+    """Return the claims of a row that are kept: those it was imported with, then those made about its images."""
+    kept = {stored.id: stored for stored in read_claims(store, row.image_set)}
+    found = store.read(
+        "SELECT claim FROM row_claims WHERE source = ? AND name = ? ORDER BY position", (row.source, row.name)
+    )
+    imported = store.read(
+        "SELECT DISTINCT claim FROM row_claims JOIN claims ON claims.id = claim WHERE subject = ?", (row.image_set,)
+    )
+    own = [int(claim) for (claim,) in found if claim is not None]
+    of_others = {int(claim) for (claim,) in imported} if found else set[int]()
+    return [kept[claim] for claim in own if claim in kept] + [
+        stored for claim, stored in kept.items() if claim not in of_others
     ]

@@ -1,8 +1,8 @@
 """What a store of claims holds: one SQLite file that needs nothing beside it.
 
-    images          pictures by the name of their pixels (`vapo.core.picture_names`), as they are sent to models
-    subjects        what claims are about: one picture, or several in an order; `key` names them
-    subject_images  a subject's pictures, positions from 0
+    images          images by the name of their pixels (`vapo.core.picture_names`), as they are sent to models
+    subjects        what claims are about: one image, or several in an order; `key` names them
+    subject_images  a subject's images, positions from 0
     rows            where a subject came from: a row or a file of a data set; several rows may show the same subject
     workers         the processes that make claims; each holds the subjects it works on, so that no other does
     requests        what was asked of a model about a subject, attempt by attempt from 1
@@ -29,7 +29,7 @@ VERSION = 1
 TABLES = """
 CREATE TABLE images (
     name TEXT NOT NULL UNIQUE,
-    width INTEGER NOT NULL,   -- of the picture as it came, upright; what is sent may be smaller
+    width INTEGER NOT NULL,   -- of the image as it came, upright; what is sent may be smaller
     height INTEGER NOT NULL,
     media_type TEXT NOT NULL, -- of `content`: image/png or image/jpeg
     content BLOB NOT NULL
@@ -50,7 +50,7 @@ CREATE INDEX subjects_of_image ON subject_images (image);
 CREATE TABLE rows (
     source TEXT NOT NULL,      -- the data set or folder
     name TEXT NOT NULL,        -- the row's id, or the file's path in the folder
-    stamp TEXT NOT NULL, -- changes when the row's pictures may have; '' where that is not known
+    stamp TEXT NOT NULL, -- changes when the row's images may have; '' where that is not known
     subject INTEGER NOT NULL REFERENCES subjects (id),
     PRIMARY KEY (source, name)
 );

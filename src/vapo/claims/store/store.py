@@ -63,7 +63,7 @@ class Store:
             # Autocommit: transactions begin and end where `writing` says, not where Python guesses.
             self._db = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
         except _ERRORS as error:
-            raise self._tell(error) from error
+            raise self._describe(error) from error
         try:
             self._prepare(create)
         except BaseException:
@@ -101,35 +101,35 @@ class Store:
         try:
             return self._db.execute(sql, values)
         except _ERRORS as error:
-            raise self._tell(error) from error
+            raise self._describe(error) from error
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each row of values. Raises StoreError."""
         try:
             self._db.executemany(sql, rows)
         except _ERRORS as error:
-            raise self._tell(error) from error
+            raise self._describe(error) from error
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query. Raises StoreError."""
         try:
             return self._db.execute(sql, values).fetchall()
         except _ERRORS as error:
-            raise self._tell(error) from error
+            raise self._describe(error) from error
 
     def stream(self, sql: str) -> Generator[tuple[Any, ...]]:
         """Yield the rows of a query as they are asked for. Raises StoreError."""
         try:
             yield from self._db.execute(sql)
         except _ERRORS as error:
-            raise self._tell(error) from error
+            raise self._describe(error) from error
 
     def read_one(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or None. Raises StoreError."""
         try:
             return self._db.execute(sql, values).fetchone()
         except _ERRORS as error:
-            raise self._tell(error) from error
+            raise self._describe(error) from error
 
     def insert(self, sql: str, values: Sequence[Any]) -> int:
         """Run an INSERT and return the new row's number. Raises StoreError."""
@@ -203,7 +203,7 @@ class Store:
                 return str(self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0])
             except _ERRORS as error:
                 if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                    raise self._tell(error) from error
+                    raise self._describe(error) from error
                 time.sleep(0.01)
 
     def _make_tables(self) -> None:
@@ -215,7 +215,7 @@ class Store:
             self.execute(f"PRAGMA user_version = {VERSION}")
             self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
-    def _tell(self, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
+    def _describe(self, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
         said = str(error)
         if "full" in said:
             return StoreError(

@@ -1,7 +1,7 @@
 """Which process works on what, in a store, so that no work is done twice.
 
-A process that makes claims is a worker. It takes a subject before it works on it and gives it back afterwards. What a
-dead worker held is free again: at once if it ran on this machine, else when it has not been heard of for some minutes.
+A process that makes claims is a worker. It takes an image set before it works on it and gives it back afterwards.
+What a dead worker held is free again: at once if it ran on this machine, else after some minutes without a heartbeat.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vapo.claims.store.store import Store
 
 SILENCE_S = 180.0
 """A worker elsewhere that has said nothing for so long counts as dead."""
-BEAT_S = 20.0
+HEARTBEAT_S = 20.0
 """How often a worker says that it is alive."""
 
 
@@ -30,37 +30,37 @@ def register_worker(store: Store) -> int:
         )
 
 
-def dismiss_worker(store: Store, worker: int) -> None:
+def remove_worker(store: Store, worker: int) -> None:
     """Remove a worker; what it held is free."""
     with store.writing():
         store.execute("DELETE FROM workers WHERE id = ?", (worker,))
 
 
-def beat(store: Store, worker: int) -> None:
+def send_heartbeat(store: Store, worker: int) -> None:
     """Say that a worker is alive."""
     store.execute("UPDATE workers SET beat = ? WHERE id = ?", (time.time(), worker))
 
 
-def take_subject(store: Store, worker: int, subject: int) -> bool:
-    """Take a subject for a worker, unless another one that is alive holds it; call it while writing."""
-    (holder,) = store.read_one("SELECT worker FROM subjects WHERE id = ?", (subject,)) or (None,)
+def take_image_set(store: Store, worker: int, image_set: int) -> bool:
+    """Take an image set for a worker, unless another one that is alive holds it; call it while writing."""
+    (holder,) = store.read_one("SELECT worker FROM subjects WHERE id = ?", (image_set,)) or (None,)
     if holder not in (None, worker):
         free_dead_workers(store)
-        (holder,) = store.read_one("SELECT worker FROM subjects WHERE id = ?", (subject,)) or (None,)
+        (holder,) = store.read_one("SELECT worker FROM subjects WHERE id = ?", (image_set,)) or (None,)
         if holder is not None:
             return False
-    store.execute("UPDATE subjects SET worker = ? WHERE id = ?", (worker, subject))
+    store.execute("UPDATE subjects SET worker = ? WHERE id = ?", (worker, image_set))
     return True
 
 
-def holds_subject(store: Store, worker: int, subject: int) -> bool:
-    """Return whether a worker still holds a subject, which one that slept too long may not."""
-    return store.read_one("SELECT 1 FROM subjects WHERE id = ? AND worker = ?", (subject, worker)) is not None
+def holds_image_set(store: Store, worker: int, image_set: int) -> bool:
+    """Return whether a worker still holds an image set, which one that slept too long may not."""
+    return store.read_one("SELECT 1 FROM subjects WHERE id = ? AND worker = ?", (image_set, worker)) is not None
 
 
-def release_subject(store: Store, worker: int, subject: int) -> None:
-    """Give a subject back."""
-    store.execute("UPDATE subjects SET worker = NULL WHERE id = ? AND worker = ?", (subject, worker))
+def release_image_set(store: Store, worker: int, image_set: int) -> None:
+    """Give an image set back."""
+    store.execute("UPDATE subjects SET worker = NULL WHERE id = ? AND worker = ?", (image_set, worker))
 
 
 def free_dead_workers(store: Store) -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 
 from vapo.core.grading import take_answer_part
-from vapo.diagnosis.opened_models import OPENAI
-from vapo.engines.judge.grading import Case, GradingJudge
-from vapo.errors import ConfigError
+from vapo.diagnosis.opened_models import open_judge
+from vapo.engines.judge.answer_score import Case
+from vapo.engines.judge.judge import Judge
 from vapo.suites.answers import Answer
 from vapo.suites.suite import Suite
 
@@ -28,14 +28,11 @@ def open_grader(suite: Suite, model: str | None, url: str | None) -> Regrade | N
         ConfigError: a URL comes without a model.
         ServerError: there is no server, no such model, or the key is wrong.
     """
-    if model is None:
-        if url is not None:
-            raise ConfigError("--judge-url comes without a model; name it with --judge")
-        return None
-    return partial(judge_answers, suite, GradingJudge(url or OPENAI, model))
+    judge = open_judge(model, url)
+    return partial(judge_answers, suite, judge) if judge is not None else None
 
 
-def judge_answers(suite: Suite, judge: GradingJudge, answers: Sequence[Answer]) -> list[Answer]:
+def judge_answers(suite: Suite, judge: Judge, answers: Sequence[Answer]) -> list[Answer]:
     """Return the answers, those of judged benchmarks with the judge's scores.
 
     The judge reads all that stands behind the thinking. Where that is nothing, there is no answer to judge.

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vapo.claims.asking.reading import read_claims_in
-from vapo.claims.filters.sifting import sift
+from vapo.claims.filters.claim_filter import filter_claims
+from vapo.claims.making.image_set_state import ImageSetState
+from vapo.claims.making.response_parser import read_claims_in
 from vapo.claims.making.settings import MakingSettings
-from vapo.claims.making.standing import Standing
 from vapo.claims.store.claims import NewClaim, StoredClaim
-from vapo.claims.store.requests import Question, StoredRequest
-from vapo.claims.store.subjects import StoredImage, name_subject
+from vapo.claims.store.images import StoredImage, name_image_set
+from vapo.claims.store.requests import NewRequest, StoredRequest
 from vapo.data.pictures import PicturePolicy, open_picture
 from vapo.data.prompts import PLACE
 from vapo.engines.policy.checkpoint import Policy
@@ -24,7 +24,7 @@ from vapo.types import Sample
 
 
 def write_claims(
-    policy: Policy, subjects: Sequence[Sequence[StoredImage]], settings: MakingSettings, *, batch_size: int
+    policy: Policy, image_sets: Sequence[Sequence[StoredImage]], settings: MakingSettings, *, batch_size: int
 ) -> list[list[NewClaim]]:
     """Return the claims that a policy writes about pictures, those that are left out with the reason.
 
@@ -32,55 +32,55 @@ def write_claims(
 
     Args:
         policy: the model and its processor; the model's mode is restored after each batch.
-        subjects: the pictures of each.
+        image_sets: the pictures of each.
         settings: what is asked for.
-        batch_size: subjects asked about together, at most.
+        batch_size: image sets asked about together, at most.
 
     Raises:
         ModelError: no prompt leaves any room.
     """
-    drafts = [_Draft(policy, images, settings) for images in subjects]
+    drafts = [_Draft(policy, images, settings) for images in image_sets]
     while waiting := [draft for draft in drafts if not draft.is_done]:
         for start in range(0, len(waiting), batch_size):
             _ask(policy, waiting[start : start + batch_size])
     refused = [draft.refused for draft in drafts if draft.refused is not None]
     if refused and len(refused) == len(drafts):
         raise refused[0]
-    return [[NewClaim(own.claim, own.kind, own.rejected_for) for own in draft.standing.claims] for draft in drafts]
+    return [[NewClaim(own.claim, own.kind, own.rejected_for) for own in draft.state.claims] for draft in drafts]
 
 
 class _Draft:
-    """What was asked about a subject, and what came of it."""
+    """What was asked about an image set, and what came of it."""
 
     def __init__(self, policy: Policy, images: Sequence[StoredImage], settings: MakingSettings) -> None:
         self.images = images
         self.settings = settings
         self.refused: ModelError | None = None
-        self.standing = Standing(name_subject([image.name for image in images]), (), ())
+        self.state = ImageSetState(name_image_set([image.name for image in images]), (), ())
         self._policy = policy
 
     @property
     def is_done(self) -> bool:
-        return self.refused is not None or self.standing.find_outcome(self.settings) is not None
+        return self.refused is not None or self.state.find_outcome(self.settings) is not None
 
-    def write_question(self) -> Question:
-        return self.standing.write_question(self.settings, len(self.images), self._policy.name, "this process")
+    def write_question(self) -> NewRequest:
+        return self.state.write_request(self.settings, len(self.images), self._policy.name, "this process")
 
-    def read(self, question: Question, text: str, finish_reason: str) -> None:
+    def read(self, question: NewRequest, text: str, finish_reason: str) -> None:
         """Add the claims of an answer."""
-        before, name = self.standing, self._policy.name
+        before, name = self.state, self._policy.name
         reading, number = read_claims_in(text, finish_reason), len(before.requests) + 1
-        sifted = sift(reading.claims, before.make_pool(self.settings.per_image), self.settings.filters)
-        claims = [StoredClaim(0, 0, new.claim, new.kind, name, number, new.rejected_for) for new in sifted]
+        kept = filter_claims(reading.claims, before.make_pool(self.settings.per_image), self.settings.filters)
+        claims = [StoredClaim(0, 0, new.claim, new.kind, name, number, new.rejected_for) for new in kept]
         trouble = reading.trouble or None
         request = StoredRequest(number, 0, number, "read", name, question.num_true, question.num_false, trouble)
-        self.standing = Standing(before.key, [*before.claims, *claims], [*before.requests, request])
+        self.state = ImageSetState(before.key, [*before.claims, *claims], [*before.requests, request])
 
 
 def _ask(policy: Policy, drafts: Sequence[_Draft]) -> None:
-    """Ask about some subjects together."""
+    """Ask about some image sets together."""
     writer, eos_ids = PromptWriter(policy), find_eos_token_ids(policy)
-    asked: list[tuple[_Draft, Question, Sample]] = []
+    asked: list[tuple[_Draft, NewRequest, Sample]] = []
     rooms: list[int] = []
     for draft in drafts:
         question = draft.write_question()

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from vapo.api.prices import Prices
-from vapo.api.refusals import ServerError
-from vapo.claims.asking.pace import Pace
-from vapo.claims.store.requests import RawAnswer
-from vapo.claims.store.subjects import StoredImage
+from vapo.api.rate_limiter import RateLimiter
+from vapo.api.responses import Response
+from vapo.api.server_errors import ServerError
+from vapo.claims.store.images import StoredImage
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.claim_writing import find_room, write_sample
 from vapo.engines.policy.generation import find_eos_token_ids, is_finished, sample_completions
@@ -23,7 +23,7 @@ from vapo.types import Rollout, Sample
 
 
 class PolicyWitness:
-    """Let a policy write claims about pictures; see `vapo.claims.making.witness.Witness`.
+    """Let a policy write claims about pictures; see `vapo.claims.making.requester.Witness`.
 
     Requests that wait at the same time are answered in one batch. An answer has no more room than the model's context
     leaves behind the prompt.
@@ -37,7 +37,7 @@ class PolicyWitness:
     server: str = "this process"
 
     def __init__(self, policy: Policy, *, batch_size: int = 8) -> None:
-        self.pace = Pace(batch_size)
+        self.limiter = RateLimiter(batch_size)
         self.model = policy.name
         self._policy = policy
         self._writer = PromptWriter(policy)
@@ -54,7 +54,7 @@ class PolicyWitness:
     async def connect(self) -> None:
         """A policy at hand needs no connection."""
 
-    async def ask(self, instruction: str, images: Sequence[StoredImage], options: Mapping[str, Any]) -> RawAnswer:
+    async def ask(self, instruction: str, images: Sequence[StoredImage], options: Mapping[str, Any]) -> Response:
         """Return what the policy writes, in the form of a chat completion.
 
         Args:
@@ -65,7 +65,7 @@ class PolicyWitness:
         Raises:
             ServerError: the prompt leaves no room in the model's context.
         """
-        async with self.pace.turn() as began:
+        async with self.limiter.slot() as began:
             request = self._write(instruction, images, options)
             self._waiting.append(request)
             async with self._turn:
@@ -96,12 +96,12 @@ class PolicyWitness:
         for request, (rollout,) in zip(requests, rollouts, strict=True):
             request.rollout = rollout
 
-    def _pack(self, rollout: Rollout, seconds: float) -> RawAnswer:
+    def _pack(self, rollout: Rollout, seconds: float) -> Response:
         finish_reason = "stop" if is_finished(rollout, self._eos_ids) else "length"
         message = {"role": "assistant", "content": "".join(rollout.token_texts)}
         usage = {"prompt_tokens": len(rollout.prompt_ids), "completion_tokens": len(rollout.completion_ids)}
         body = {"choices": [{"index": 0, "finish_reason": finish_reason, "message": message}], "usage": usage}
-        return RawAnswer(json.dumps(body).encode(), seconds, finish_reason, *usage.values(), usd=0.0)
+        return Response(json.dumps(body).encode(), seconds, finish_reason, *usage.values(), usd=0.0)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vapo.api.replies import list_tokens, read_content, read_ids, take_choice, take_message
+from vapo.api.responses import list_tokens, read_content, read_ids, take_choice, take_message
 from vapo.data.prompts import PLACE
 from vapo.engines.examination.examinee import GREEDY, Sampling
 from vapo.engines.servers.connection import ServerConnection
@@ -36,7 +36,7 @@ class ChatEndpoint:
     Args:
         connection: to a server whose chat endpoint reports token ids, as vLLM's does.
         write_conversation: makes messages of a sample.
-        never: token ids that may not be sampled, as they stand for pictures.
+        never: token ids that may not be sampled, as they stand for images.
         decode: turns token ids into text, special tokens included.
     """
 
@@ -51,7 +51,7 @@ class ChatEndpoint:
         self._write_conversation = write_conversation
         self._never = {str(token): -100 for token in never}
         self._decode = decode
-        # By the prompts that pictures were shown again in: what the assistant said before each turn, and its words.
+        # By the prompts that images were shown again in: what the assistant said before each turn, and its words.
         self._turns: dict[tuple[int, ...], tuple[tuple[str, str], ...]] = {}
 
     def find_prompt(self, sample: Sample) -> tuple[int, ...]:
@@ -96,7 +96,7 @@ class ChatEndpoint:
         return read_logprobs(self._continue(sample, prompt_ids, ids, options), wanted)
 
     def find_replay_prompt(self, rollout: Rollout, ids: Sequence[int], sample: Sample, words: str) -> tuple[int, ...]:
-        """Return the prompt that shows a question's pictures again behind the first tokens of a completion.
+        """Return the prompt that shows a question's images again behind the first tokens of a completion.
 
         See `TokenEndpoints.find_replay_prompt`.
         """

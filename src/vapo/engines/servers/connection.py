@@ -1,20 +1,17 @@
-"""A connection to an OpenAI-compatible server: many requests at a time, and what goes wrong told in sentences.
-
-The key comes from the environment variable OPENAI_API_KEY alone. It is in no message and in no answer, whatever a
-server quotes of it.
-"""
+"""A `ModelClient` for callers without an event loop: several threads may use it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, TypeVar
 
-from vapo.api.address import CHAT, MODELS, find_api, hide_password
-from vapo.api.clients import open_client
-from vapo.api.refusals import ServerError, tell_nonsense, tell_silence, tell_status, tell_unreachable
-from vapo.api.replies import choose_model, parse_json, take_choice
-from vapo.errors import ConfigError
+from vapo.api.client import ModelClient
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,11 +23,8 @@ class ServerConnection:
     Args:
         url: for example `http://localhost:8000` or `https://api.openai.com/v1`.
         model: its name there; None takes the only one.
-        timeout_s: longest wait for the server to say anything, in seconds; for a whole answer, four times as long.
-        max_retries: further attempts after 408, 409, 429, 5xx, a lost connection, silence or an answer that is none.
-            Between them it waits as long as `Retry-After` says (up to two minutes; longer is an error), or half a
-            second, doubled each time up to 8 s.
-        max_concurrent: requests under way at a time.
+        concurrency: requests in flight at a time, at most.
+        options: of `ModelClient`.
 
     Raises:
         ConfigError: the URL is none, or a number is out of its range.
@@ -42,23 +36,18 @@ class ServerConnection:
         url: str,
         model: str | None = None,
         *,
+        concurrency: int = 16,
         timeout_s: float = 600.0,
         max_retries: int = 5,
-        max_concurrent: int = 16,
+        **options: Any,
     ) -> None:
-        if max_concurrent < 1 or max_retries < 0 or not timeout_s > 0:
-            raise ConfigError(
-                f"timeout_s is {timeout_s}, max_retries {max_retries} and max_concurrent {max_concurrent}; they must "
-                "be above 0, at least 0 and at least 1"
-            )
-        self._api = find_api(url)
-        self.url = hide_password(self._api.removesuffix("/v1"))
-        self.max_concurrent = max_concurrent
-        self._timeout_s = timeout_s
-        self._max_retries = max_retries
-        self._client = open_client(self._api, timeout_s, max_retries)
-        self._model = model
-        self._found: Mapping[str, Any] | None = None
+        self._client = ModelClient(
+            url, model, concurrency=concurrency, timeout_s=timeout_s, max_retries=max_retries, **options
+        )
+        self.url = self._client.server
+        self.concurrency = concurrency
+        self._lock = threading.Lock()
+        weakref.finalize(self, _close, self._client).atexit = False
 
     @property
     def model(self) -> str:
@@ -66,104 +55,55 @@ class ServerConnection:
         return str(self.find_model()["id"])
 
     def find_model(self) -> Mapping[str, Any]:
-        """Return what the server's list of models says of the model; asked once.
+        """Return what the server's list of models says of the model; asked once. Raises ServerError."""
+        with self._lock:
+            return _run(self._client.connect())
 
-        Raises:
-            ServerError: there is no server, the key is wrong, or it has no such model.
-        """
-        if self._found is None:
-            self._found = self._look_up()
-        return self._found
+    def list_models(self) -> dict[str, Any]:
+        """Return the server's list of models. Raises ServerError."""
+        return _run(self._client.list_models())
 
-    def chat(self, body: Mapping[str, Any], *, needs_choice: bool = True) -> dict[str, Any]:
-        """Return the reply to a chat completion.
+    def chat(
+        self, body: Mapping[str, Any], *, optional: Collection[str] = (), needs_choice: bool = True
+    ) -> dict[str, Any]:
+        """Return the response to a chat completion; see `ModelClient.chat`."""
+        self.find_model()
+        return _run(self._client.chat(body, optional=optional, needs_choice=needs_choice))[1]
 
-        Args:
-            body: the request, but for the model.
-            needs_choice: whether a reply without a choice is asked for again.
-
-        Raises:
-            ServerError: there is none.
-        """
-        check = take_choice if needs_choice else len
-        return self._call(lambda: self._post(self._api + CHAT, body), CHAT, check)
-
-    def post(self, path: str, body: Mapping[str, Any], *, patient: bool = True) -> dict[str, Any]:
-        """Return what an endpoint of vLLM's own answers.
-
-        Args:
-            path: counted from above `/v1`.
-            body: the request, but for the model.
-            patient: whether to try again.
-
-        Raises:
-            ServerError: there is no answer.
-        """
-        return self._call(lambda: self._post(self._api.removesuffix("/v1") + path, body, patient), path)
+    def post(self, path: str, body: Mapping[str, Any], *, retry: bool = True) -> dict[str, Any]:
+        """Return the response of an endpoint of vLLM's own; see `ModelClient.post`."""
+        if "model" not in body:
+            self.find_model()
+        return _run(self._client.post(path, body, retry=retry))
 
     def map(self, call: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return `call` of each item, in order, several at a time; an error drops what has not begun."""
         if not items:
             return []
-        pool = ThreadPoolExecutor(min(self.max_concurrent, len(items)))
+        pool = ThreadPoolExecutor(min(self.concurrency, len(items)))
         try:
             return list(pool.map(call, items))
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _post(self, address: str, body: Mapping[str, Any], patient: bool = True) -> object:
-        client = self._client if patient else self._client.with_options(max_retries=0)
-        return parse_json(client.post(address, body={"model": self.model, **body}, cast_to=_raw()).content)
 
-    def _look_up(self) -> Mapping[str, Any]:
-        try:
-            reply = self._call(
-                lambda: parse_json(self._client.get(self._api + MODELS, cast_to=_raw()).content), MODELS
-            )
-        except ServerError as error:
-            if error.status in (404, 405) and self._model is not None:
-                return {"id": self._model}  # a server without a list; a wrong name shows at the first request
-            raise
-        return choose_model(reply, self._model, self.url)
-
-    def _call(
-        self, send: Callable[[], object], path: str, check: Callable[[dict[str, Any]], object] = len
-    ) -> dict[str, Any]:
-        from openai import APIConnectionError, APIStatusError, APITimeoutError
-
-        malformed = tell_nonsense(self.url, path)
-        for _ in range(self._max_retries + 1):
-            try:
-                reply = send()
-            except APITimeoutError as error:
-                raise tell_silence(self.url, path, self._timeout_s, self._max_retries + 1) from error
-            except APIConnectionError as error:
-                if isinstance(error.__cause__, ServerError):  # of an answer that is out of bounds
-                    raise error.__cause__ from None
-                raise tell_unreachable(self.url, error) from error
-            except APIStatusError as error:
-                raise tell_status(
-                    error.status_code,
-                    error.body,
-                    server=self.url,
-                    path=path,
-                    model=self._model,
-                    attempts=self._max_retries + 1,
-                ) from error
-            except ValueError:  # of JSON, or of text that is in no encoding
-                continue
-            if isinstance(reply, dict):
-                try:
-                    check(reply)
-                except ServerError as error:
-                    malformed = error
-                else:
-                    return reply
-        raise malformed
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    future = asyncio.run_coroutine_threadsafe(work, _start_loop(os.getpid()))
+    try:
+        return future.result()
+    finally:
+        future.cancel()  # where this thread was interrupted
 
 
-def _raw() -> Any:
-    """Return what makes the openai package hand on an answer as it came, so that it is read here."""
-    from openai import HttpxBinaryResponseContent
+@cache
+def _start_loop(pid: int) -> asyncio.AbstractEventLoop:
+    """Return the event loop of this process's connections, which runs in a thread of its own."""
+    del pid  # a forked process has none of its parent's threads
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="vapo server connections", daemon=True).start()
+    return loop
 
-    return HttpxBinaryResponseContent
+
+def _close(client: ModelClient) -> None:
+    loop = _start_loop(os.getpid())
+    loop.call_soon_threadsafe(lambda: loop.create_task(client.close()))

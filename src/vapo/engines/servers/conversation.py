@@ -1,17 +1,13 @@
-"""A sample as messages of the chat protocol that OpenAI-compatible servers share, pictures included."""
+"""A sample as messages of the chat protocol that OpenAI-compatible servers share, images included."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Sequence
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
+from vapo.api.images import encode_lossless, make_image_parts
 from vapo.data.prompts import PLACE, build_messages
 from vapo.types import Sample
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 Message = dict[str, Any]
 
@@ -19,7 +15,7 @@ Message = dict[str, Any]
 def write_conversation(
     sample: Sample, system_prompt: str | None, neutralise: Callable[[str], str] | None
 ) -> list[Message]:
-    """Return the conversation that asks a sample's question, with its pictures as data URLs, without loss.
+    """Return the conversation that asks a sample's question, with its images as data URLs, without loss.
 
     Args:
         sample: the sample.
@@ -29,40 +25,29 @@ def write_conversation(
     Raises:
         DataError: the question's `<image>` places do not fit its images.
     """
-    pictures = iter(show_pictures(sample.images))
+    parts = iter(make_image_parts([encode_lossless(image) for image in sample.images]))
     messages = build_messages(sample, system_prompt, neutralise)
     return [
-        {**message, "content": [next(pictures) if part["type"] == "image" else part for part in message["content"]]}
+        {**message, "content": [next(parts) if part["type"] == "image" else part for part in message["content"]]}
         for message in messages
     ]
 
 
 def write_turn(sample: Sample, number: int, words: str) -> Message:
-    """Return the user turn that shows a question's pictures again.
+    """Return the user turn that shows a question's images again.
 
     Args:
-        sample: its question has a place for each of its own pictures; behind these come those that are shown again,
+        sample: its question has a place for each of its own images; behind these come those that are shown again,
             as many for each turn.
         number: of the turn, from 1.
-        words: text behind the pictures.
+        words: text behind the images.
     """
     count = sample.question.count(PLACE)
-    pictures = show_pictures(sample.images[number * count : (number + 1) * count])
-    return {"role": "user", "content": [*pictures, {"type": "text", "text": words}]}
+    shown = sample.images[number * count : (number + 1) * count]
+    parts = make_image_parts([encode_lossless(image) for image in shown])
+    return {"role": "user", "content": [*parts, {"type": "text", "text": words}]}
 
 
 def count_turns(sample: Sample) -> int:
-    """Return how many turns of a sample show its pictures again."""
+    """Return how many turns of a sample show its images again."""
     return len(sample.images) // sample.question.count(PLACE) - 1
-
-
-def show_pictures(images: Sequence[Image]) -> list[dict[str, Any]]:
-    """Return pictures as parts of a message."""
-    return [{"type": "image_url", "image_url": {"url": write_data_url(image)}} for image in images]
-
-
-def write_data_url(image: Image) -> str:
-    """Return a picture as a data URL, without loss."""
-    buffer = BytesIO()
-    image.save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

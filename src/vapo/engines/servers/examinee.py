@@ -52,7 +52,7 @@ class Continuation(Protocol):
         ...
 
     def find_replay_prompt(self, rollout: Rollout, ids: Sequence[int], sample: Sample, words: str) -> tuple[int, ...]:
-        """Return the prompt that shows a question's pictures again behind the first tokens of a completion."""
+        """Return the prompt that shows a question's images again behind the first tokens of a completion."""
         ...
 
 
@@ -147,15 +147,15 @@ class ServerExaminee:
         return self._connection.map(lambda probe: self._score(way, probe, seen[id(probe.rollout)]), probes)
 
     def replay_image(self, cut: Cut, max_new_tokens: int, scale: float) -> Rollout:
-        """Show the question's pictures again as a user turn behind the cut, and let the model go on.
+        """Show the question's images again as a user turn behind the cut, and let the model go on.
 
         Returns:
-            What the model wrote behind that turn. All before it is its prompt, and the pictures shown again are added
+            What the model wrote behind that turn. All before it is its prompt, and the images shown again are added
             to its sample's, so that it can be cut and shown them again.
 
         Raises:
             ConfigError: a number is out of its range.
-            ModelError: the sample has no picture, or the cut cannot be continued exactly.
+            ModelError: the sample has no image, or the cut cannot be continued exactly.
         """
         _check_length("max_new_tokens", max_new_tokens)
         way, sample = self._need("replay"), cut.rollout.sample
@@ -219,7 +219,7 @@ class ServerExaminee:
         if way.find_prompt(rollout.sample) != rollout.prompt_ids:
             raise ModelError(
                 f"sample {rollout.sample.id!r}: its rollout's prompt is not the one that the server writes for it, so "
-                "it cannot be written without pictures; use view 'blank'"
+                "it cannot be written without images; use view 'blank'"
             )
         sample = leave_out_images(rollout.sample)
         return replace(rollout, sample=sample, prompt_ids=way.find_prompt(sample))

@@ -6,8 +6,8 @@ from typing import Any
 
 from PIL.Image import new as new_image
 
-from vapo.api.refusals import ServerError
-from vapo.api.replies import take_choice
+from vapo.api.responses import take_choice
+from vapo.api.server_errors import ServerError
 from vapo.engines.examination.image_views import GREY
 from vapo.engines.policy.checkpoint import find_folder
 from vapo.engines.servers.chat import ChatEndpoint
@@ -51,7 +51,7 @@ def connect_examinee(
     Raises:
         ConfigError: an option is out of its range.
         ModelError: the server reports tokens, but their tokenizer is not to be had, or is another one.
-        ServerError: there is no server, no such model, the key is wrong, or the model reads no pictures.
+        ServerError: there is no server, no such model, the key is wrong, or the model reads no images.
     """
     connection = ServerConnection(url, model, **options)
     obstacle = _find_obstacle(connection)

@@ -1,6 +1,6 @@
 """Exact continuation through vLLM's endpoints for token ids: what was sampled goes back as it was sampled.
 
-One endpoint turns a conversation into token ids and pictures into features, the other continues token ids that are
+One endpoint turns a conversation into token ids and images into features, the other continues token ids that are
 paired with features. Both need `vllm serve --enable-scale-out`. The chat endpoint takes text, and tokenises it anew.
 """
 
@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from vapo.api.refusals import ServerError
-from vapo.api.replies import list_tokens, read_ids, take_choice
-from vapo.api.replies import read_logprobs as read_pairs
+from vapo.api.images import encode_lossless, make_image_parts
+from vapo.api.responses import list_tokens, read_ids, take_choice
+from vapo.api.responses import read_logprobs as read_pairs
+from vapo.api.server_errors import ServerError
 from vapo.core.picture_names import name_image
 from vapo.engines.examination.examinee import GREEDY, Sampling
 from vapo.engines.examination.shown_again import STAND_INS, find_common_end
 from vapo.engines.servers.connection import ServerConnection
-from vapo.engines.servers.conversation import Message, count_turns, show_pictures, write_turn
+from vapo.engines.servers.conversation import Message, count_turns, write_turn
 from vapo.engines.servers.vllm_server import GENERATE, RENDER
 from vapo.engines.vllm.local import one_token_of
 from vapo.errors import ModelError
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_KEPT_FEATURES = 32
-"""Prompts whose pictures are kept as features: with the largest pictures of Qwen2.5-VL, some 60 MB each."""
+"""Prompts whose images are kept as features: with the largest images of Qwen2.5-VL, some 60 MB each."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Pictures:
-    """What the server made of a prompt's pictures: their features, and the tokens of each."""
+class _RenderedImages:
+    """What the server made of a prompt's images: their features, and the tokens of each."""
 
     features: dict[str, Any]
     tokens: tuple[tuple[int, ...], ...]
@@ -46,7 +47,7 @@ class TokenEndpoints:
     Args:
         connection: to a vLLM server with both endpoints.
         write_conversation: makes messages of a sample.
-        never: token ids that may not be sampled, as they stand for pictures.
+        never: token ids that may not be sampled, as they stand for images.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class TokenEndpoints:
         self._connection = connection
         self._write_conversation = write_conversation
         self._never = {str(token): -100.0 for token in never}
-        self._kept: OrderedDict[tuple[str, ...], _Pictures] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, ...], _RenderedImages] = OrderedDict()
         self._brought: set[tuple[str, ...]] = set()
         self._lock = Lock()
 
@@ -66,7 +67,7 @@ class TokenEndpoints:
         """Return a sample's prompt in tokens. Raises ServerError if the server refuses it."""
         reply = self._render(self._write_conversation(sample))
         if sample.images:
-            self._keep(_name(sample.images), _read_pictures(reply))
+            self._keep(_name(sample.images), _read_rendered(reply))
         return read_ids(reply, "token_ids")
 
     def write(
@@ -80,8 +81,8 @@ class TokenEndpoints:
         """Return what the model writes behind `ids`, with the end token.
 
         Args:
-            sample: its pictures are those of the prompt.
-            prompt_ids: the prompt, pictures expanded.
+            sample: its images are those of the prompt.
+            prompt_ids: the prompt, images expanded.
             ids: the beginning of the completion.
             max_tokens: the most to write.
             sampling: how.
@@ -94,8 +95,8 @@ class TokenEndpoints:
         length = len(prompt_ids) + len(ids)
         if isinstance(context, int) and length + max_tokens > context:
             raise ModelError(
-                f"sample {sample.id!r}: {length} tokens (pictures included) and {max_tokens} new ones exceed the "
-                f"server's context of {context}; ask for fewer new tokens, use smaller pictures, or start the server "
+                f"sample {sample.id!r}: {length} tokens (images included) and {max_tokens} new ones exceed the "
+                f"server's context of {context}; ask for fewer new tokens, use smaller images, or start the server "
                 "with a larger --max-model-len"
             )
         options = {
@@ -116,7 +117,7 @@ class TokenEndpoints:
         return read_logprobs(choice, token_ids)
 
     def find_replay_prompt(self, rollout: Rollout, ids: Sequence[int], sample: Sample, words: str) -> tuple[int, ...]:
-        """Return the prompt that shows a question's pictures again behind the first tokens of a completion.
+        """Return the prompt that shows a question's images again behind the first tokens of a completion.
 
         Those tokens stay as they are. What the chat template writes behind them is what two conversations that differ
         in their answers have in common at their ends.
@@ -125,7 +126,7 @@ class TokenEndpoints:
             rollout: its prompt comes first.
             ids: what is kept of its completion.
             sample: that of the new prompt, see `write_turn`.
-            words: text behind the pictures.
+            words: text behind the images.
 
         Raises:
             ModelError: the chat template cannot carry the turn.
@@ -136,7 +137,7 @@ class TokenEndpoints:
             for text in STAND_INS
         )
         prompt = (*rollout.prompt_ids, *ids, *find_common_end(first, second))
-        place_pictures(self._find_pictures(_name(sample.images), sample.images), prompt, sample.id)
+        place_images(self._find_rendered(_name(sample.images), sample.images), prompt, sample.id)
         return prompt
 
     def _render(self, messages: Sequence[Message], **options: Any) -> dict[str, Any]:
@@ -147,13 +148,13 @@ class TokenEndpoints:
         if not sample.images:
             return take_choice(self._connection.post(GENERATE, body))
         names = _name(sample.images)
-        features = place_pictures(self._find_pictures(names, sample.images), ids, sample.id)
+        features = place_images(self._find_rendered(names, sample.images), ids, sample.id)
         with self._lock:
             by_name = names in self._brought
         if by_name:
             body["features"] = {**features, "kwargs_data": None, "mm_metadata": None}
             try:
-                return take_choice(self._connection.post(GENERATE, body, patient=False))
+                return take_choice(self._connection.post(GENERATE, body, retry=False))
             except ServerError as error:
                 if error.status != 500:
                     raise  # else: evicted, or another replica answered
@@ -162,45 +163,47 @@ class TokenEndpoints:
             self._brought.add(names)
         return take_choice(reply)
 
-    def _find_pictures(self, names: tuple[str, ...], images: Sequence[Image]) -> _Pictures:
+    def _find_rendered(self, names: tuple[str, ...], images: Sequence[Image]) -> _RenderedImages:
         with self._lock:
             if names in self._kept:
                 self._kept.move_to_end(names)
                 return self._kept[names]
-        pictures = _read_pictures(self._render([{"role": "user", "content": show_pictures(images)}]))
-        self._keep(names, pictures)
-        return pictures
+        rendered = _read_rendered(
+            self._render([{"role": "user", "content": make_image_parts([encode_lossless(image) for image in images])}])
+        )
+        self._keep(names, rendered)
+        return rendered
 
-    def _keep(self, names: tuple[str, ...], pictures: _Pictures) -> None:
+    def _keep(self, names: tuple[str, ...], rendered: _RenderedImages) -> None:
         with self._lock:
-            self._kept[names] = pictures
+            self._kept[names] = rendered
             self._kept.move_to_end(names)
             while len(self._kept) > MAX_KEPT_FEATURES:
                 self._kept.popitem(last=False)
 
 
-def place_pictures(pictures: _Pictures, ids: Sequence[int], sample_id: str) -> dict[str, Any]:
-    """Return the features of pictures, pointed at their tokens in `ids`.
+def place_images(rendered: _RenderedImages, ids: Sequence[int], sample_id: str) -> dict[str, Any]:
+    """Return the features of images, pointed at their tokens in `ids`.
 
     Raises:
-        ModelError: `ids` was not written for these pictures, or for another processor.
+        ModelError: `ids` was not written for these images, or for another processor.
     """
     places: list[dict[str, int]] = []
     start = 0
-    for tokens in pictures.tokens:
+    for tokens in rendered.tokens:
         place = _find(tokens, ids, start)
         if place is None:
             break
         places.append({"offset": place, "length": len(tokens)})
         start = place + len(tokens)
-    kinds = {tokens[len(tokens) // 2] for tokens in pictures.tokens}
+    kinds = {tokens[len(tokens) // 2] for tokens in rendered.tokens}
     meant = sum(token in kinds for token in ids)
-    if len(places) < len(pictures.tokens) or meant != sum(t in kinds for tokens in pictures.tokens for t in tokens):
+    if len(places) < len(rendered.tokens) or meant != sum(t in kinds for tokens in rendered.tokens for t in tokens):
         raise ModelError(
-            f"sample {sample_id!r}: the server makes other tokens of its pictures than the chain was written with; "
+            f"sample {sample_id!r}: the server makes other tokens of its images than the chain was written with; "
             "let the server write the chain, or save the processor with its settings into the model's folder"
         )
-    return {**pictures.features, "mm_placeholders": {"image": places}}
+    return {**rendered.features, "mm_placeholders": {"image": places}}
 
 
 def read_logprobs(choice: Mapping[str, Any], token_ids: Sequence[int]) -> dict[int, float]:
@@ -218,17 +221,17 @@ def _say(role: str, text: str) -> Message:
     return {"role": role, "content": [{"type": "text", "text": text}]}
 
 
-def _read_pictures(reply: Mapping[str, Any]) -> _Pictures:
+def _read_rendered(reply: Mapping[str, Any]) -> _RenderedImages:
     ids = read_ids(reply, "token_ids")
     try:
         features = dict(reply["features"])
         places = [slice(p["offset"], p["offset"] + p["length"]) for p in features["mm_placeholders"]["image"]]
         tokens = tuple(ids[place] for place in places)
     except (KeyError, TypeError, ValueError) as error:
-        raise ServerError("the server makes no features of pictures; use vLLM 0.31 or newer") from error
+        raise ServerError("the server makes no features of images; use vLLM 0.31 or newer") from error
     if not all(tokens):
-        raise ServerError("the server makes no tokens of a picture; use vLLM 0.31 or newer")
-    return _Pictures(features, tokens)
+        raise ServerError("the server makes no tokens of an image; use vLLM 0.31 or newer")
+    return _RenderedImages(features, tokens)
 
 
 def _find(tokens: tuple[int, ...], ids: Sequence[int], start: int) -> int | None:

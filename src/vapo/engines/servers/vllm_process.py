@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 from vapo.errors import ConfigError, ModelError
 
-_PATIENCE_S = 1800.0  # large models on slow disks
+_START_TIMEOUT_S = 1800.0  # large models on slow disks
 _TELLING = 400  # characters of the log that an error repeats
 
 
@@ -73,7 +73,7 @@ def _find_port() -> int:
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, folder: Path, log: Path) -> None:
-    until = time.monotonic() + _PATIENCE_S
+    until = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < until:
         if process.poll() is not None:
             raise ModelError(f"vLLM cannot serve {folder}: {_find_reason(log)}")
@@ -82,4 +82,4 @@ def _wait(process: subprocess.Popen[bytes], url: str, folder: Path, log: Path) -
             return
         except (URLError, TimeoutError, ConnectionError):
             time.sleep(0.5)
-    raise ModelError(f"vLLM did not answer within {_PATIENCE_S / 60:.0f} minutes")
+    raise ModelError(f"vLLM did not answer within {_START_TIMEOUT_S / 60:.0f} minutes")

@@ -15,11 +15,10 @@ from typing import Any
 from PIL.Image import Image
 from trl import GRPOTrainer
 
-from vapo.claims.asking.pictures import encode_picture
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.claims import add_claims, read_claims
+from vapo.claims.store.images import add_image_set, add_row, encode_stored_image, find_row
 from vapo.claims.store.store import Store
-from vapo.claims.store.subjects import add_row, add_subject, find_row
 from vapo.core.picture_names import name_image
 from vapo.engines.policy.checkpoint import Policy
 from vapo.engines.policy.claim_writing import write_claims
@@ -82,18 +81,20 @@ class OwnClaims:
         self.store.parent.mkdir(parents=True, exist_ok=True)
         with Store(self.store, create=True) as store:
             new = [name for name in shown if find_row(store, _SOURCE, name) is None]
-            pictures = [[encode_picture(image, self._settings.max_pixels) for image in shown[name]] for name in new]
+            pictures = [
+                [encode_stored_image(image, self._settings.max_pixels) for image in shown[name]] for name in new
+            ]
             batch_size = trainer.args.per_device_train_batch_size
             claims = write_claims(policy, pictures, self._settings, batch_size=batch_size)
             with store.writing():
                 for name, images, own in zip(new, pictures, claims, strict=True):
                     if find_row(store, _SOURCE, name) is not None:
                         continue  # another process was asked about the same pictures
-                    subject = add_subject(store, images)
-                    add_row(store, _SOURCE, name, "", subject)
-                    add_claims(store, subject, policy.name, own)
+                    image_set = add_image_set(store, images)
+                    add_row(store, _SOURCE, name, "", image_set)
+                    add_claims(store, image_set, policy.name, own)
             found = {name: find_row(store, _SOURCE, name) for name in shown}
-            kept = {name: read_claims(store, row.subject) for name, row in found.items() if row is not None}
+            kept = {name: read_claims(store, row.image_set) for name, row in found.items() if row is not None}
         return {
             name: [{"text": one.claim.text, "is_true": one.claim.is_true} for one in own]
             for name, own in kept.items()

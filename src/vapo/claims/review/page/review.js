@@ -1,9 +1,9 @@
 // A person's way through claims: one image at a time, a key for each judgement. What the server has not stored is not
-// shown as marked. Text from models is set as text and never parsed.
+// shown as judged. Text from models is set as text and never parsed.
 (function () {
   "use strict";
   const KEYS = [["r", "the label is right"], ["w", "the label is wrong"], ["u", "unclear: the image does not tell"], ["e", "edit claim or label"],
-    ["z", "undo the last mark"], ["↑ ↓", "previous, next claim"], ["← →", "previous, next image"], ["?", "this list"]];
+    ["z", "undo the last annotation"], ["↑ ↓", "previous, next claim"], ["← →", "previous, next image"], ["?", "this list"]];
   const at = (id) => document.getElementById(id);
   const percent = (share) => `${(100 * share).toFixed(1)} %`;
   const state = { places: 0, place: 0, shown: null, current: 0 };
@@ -19,7 +19,7 @@
     return element;
   }
 
-  // One thing after another: keys pressed quickly mark one claim each, in order.
+  // One thing after another: keys pressed quickly judge one claim each, in order.
   function queue(step) {
     last = last.then(step).catch((error) => {
       at("trouble").textContent = error.message;
@@ -59,17 +59,17 @@
   }
 
   function drawClaim(claim, number) {
-    const { mark } = claim;
-    const wrong = mark && mark.judgement === "wrong";
-    const label = wrong ? (mark.is_true ?? (mark.text == null ? !claim.is_true : claim.is_true)) : claim.is_true;
-    const changed = wrong && mark.text != null;
+    const { annotation } = claim;
+    const wrong = annotation && annotation.judgement === "wrong";
+    const label = wrong ? (annotation.is_true ?? (annotation.text == null ? !claim.is_true : claim.is_true)) : claim.is_true;
+    const changed = wrong && annotation.text != null;
     return make("li", {
-      class: mark ? mark.judgement : null, "aria-current": String(number === state.current), "data-claim": claim.id,
+      class: annotation ? annotation.judgement : null, "aria-current": String(number === state.current), "data-claim": claim.id,
       click: () => queue(() => move(number - state.current)),
     },
       make("span", { class: "label" }, ...(label === claim.is_true ? [] : [make("span", { class: "was" }, String(claim.is_true)), " "]), String(label)),
-      make("span", { dir: "auto" }, ...(changed ? [make("span", { class: "was" }, claim.text), " ", mark.text] : [claim.text])),
-      make("span", { class: "mark" }, mark ? mark.judgement : ""));
+      make("span", { dir: "auto" }, ...(changed ? [make("span", { class: "was" }, claim.text), " ", annotation.text] : [claim.text])),
+      make("span", { class: "annotation" }, annotation ? annotation.judgement : ""));
   }
 
   function draw() {
@@ -86,14 +86,14 @@
   async function show(place, claim) {
     const shown = await ask(`places/${place}`);
     if (state.place !== place || !state.shown) {
-      at("pictures").replaceChildren(...Array.from({ length: shown.images }, (_, n) => make("img", {
+      at("images").replaceChildren(...Array.from({ length: shown.images }, (_, n) => make("img", {
         src: `images/${place}/${n}`, alt: `image ${n + 1} that the claims are about`,
         load: (event) => event.target.classList.toggle("small", event.target.naturalWidth <= 160),
       })));
     }
     closeEditor();
     [state.place, state.shown] = [place, shown];
-    const first = shown.claims.findIndex((one) => (claim == null ? !one.mark : one.id === claim));
+    const first = shown.claims.findIndex((one) => (claim == null ? !one.annotation : one.id === claim));
     state.current = Math.max(0, first);
     draw();
   }
@@ -108,24 +108,24 @@
     if (place >= 0 && place < state.places) await show(place);
   }
 
-  // To the next claim without a mark, of this image or of a later one.
+  // To the next claim without an annotation, of this image or of a later one.
   async function goOn() {
-    const next = state.shown.claims.findIndex((claim, number) => number > state.current && !claim.mark);
+    const next = state.shown.claims.findIndex((claim, number) => number > state.current && !claim.annotation);
     if (next >= 0) move(next - state.current);
-    else if (state.shown.claims.some((claim) => !claim.mark)) move(state.shown.claims.findIndex((claim) => !claim.mark) - state.current);
+    else if (state.shown.claims.some((claim) => !claim.annotation)) move(state.shown.claims.findIndex((claim) => !claim.annotation) - state.current);
     else await goTo(state.place + 1);
   }
 
-  async function mark(judgement, change = {}) {
+  async function annotate(judgement, change = {}) {
     const claim = state.shown.claims[state.current];
     let measured;
     try {
-      measured = await ask("marks", { claim: claim.id, judgement, before: claim.mark, ...change });
+      measured = await ask("annotations", { claim: claim.id, judgement, before: claim.annotation, ...change });
     } catch (error) {
-      if (error.stale) await show(state.place, claim.id); // as it is marked now
+      if (error.stale) await show(state.place, claim.id); // as it is judged now
       throw error;
     }
-    claim.mark = measured.mark;
+    claim.annotation = measured.annotation;
     drawRate(measured);
     draw();
     await goOn();
@@ -133,13 +133,13 @@
 
   async function undo() {
     const measured = await ask("undo", {});
-    drawRate(measured);
     if (measured.undone) await show(...measured.undone);
+    drawRate(measured);
   }
 
   function edit() {
     const claim = state.shown.claims[state.current];
-    const before = claim.mark && claim.mark.judgement === "wrong" ? claim.mark : {};
+    const before = claim.annotation && claim.annotation.judgement === "wrong" ? claim.annotation : {};
     at("text").value = before.text ?? claim.text;
     at((before.is_true ?? claim.is_true) ? "label-true" : "label-false").checked = true;
     at("editor").hidden = false;
@@ -159,7 +159,7 @@
     const change = {};
     if (text !== claim.text) change.text = text;
     if (isTrue !== claim.is_true) change.is_true = isTrue;
-    if (Object.keys(change).length) queue(() => mark("wrong", change));
+    if (Object.keys(change).length) queue(() => annotate("wrong", change));
   }
 
   function toggleHelp() {
@@ -168,7 +168,7 @@
   }
 
   const ACTIONS = {
-    r: () => queue(() => mark("right")), w: () => queue(() => mark("wrong")), u: () => queue(() => mark("unclear")),
+    r: () => queue(() => annotate("right")), w: () => queue(() => annotate("wrong")), u: () => queue(() => annotate("unclear")),
     e: () => queue(edit), z: () => queue(undo), "?": toggleHelp,
     ArrowUp: () => queue(() => move(-1)), ArrowDown: () => queue(() => move(1)),
     ArrowLeft: () => queue(() => goTo(state.place - 1)), ArrowRight: () => queue(() => goTo(state.place + 1)),
@@ -181,7 +181,7 @@
       else return;
     } else {
       if (event.ctrlKey || event.metaKey || event.altKey || !state.shown || !Object.hasOwn(ACTIONS, event.key)) return;
-      if (!event.repeat || event.key.startsWith("Arrow")) ACTIONS[event.key](); // a key held down marks one claim
+      if (!event.repeat || event.key.startsWith("Arrow")) ACTIONS[event.key](); // a key held down judges one claim
     }
     event.preventDefault();
   }
@@ -190,7 +190,7 @@
   for (const [key, name, kind] of [["r", "Right", "right"], ["w", "Wrong", "wrong"], ["u", "Unclear", "unclear"], ["e", "Edit"], ["z", "Undo"]]) {
     at("actions").append(make("button", { type: "button", class: kind, click: ACTIONS[key] }, `${name} `, make("kbd", {}, key)));
   }
-  at("right-half").append(make("p", { id: "done", hidden: "" }, "All claims are marked. You can close this page and end the command with Ctrl-C."));
+  at("right-half").append(make("p", { id: "done", hidden: "" }, "All claims are judged. You can close this page and end the command with Ctrl-C."));
   at("previous").addEventListener("click", ACTIONS.ArrowLeft);
   at("next").addEventListener("click", ACTIONS.ArrowRight);
   at("help-button").addEventListener("click", toggleHelp);

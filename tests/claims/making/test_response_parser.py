@@ -1,0 +1,123 @@
+"""Whatever is whole in an answer is read; nothing is guessed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from vapo.claims.making.response_parser import read_claims_in, read_reply
+from vapo.types import Claim
+
+CAT, DOG = Claim("A cat sits.", True), Claim("A dog {runs}.", False)
+PLAIN = json.dumps({"claims": [{"text": c.text, "is_true": c.is_true} for c in (CAT, DOG)]})
+FORM = '{"claims": [{"text": "...", "is_true": true}, ...]}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        f"```json\n{PLAIN}\n```",
+        f"Here you are:\n{PLAIN}\nI hope this helps!",
+        f'<think>They want {FORM}, perhaps {{"claims": []}}.</think>\n{PLAIN}',
+        f"I follow {FORM}.\n{PLAIN}",
+        json.dumps(json.loads(PLAIN)["claims"]),
+        json.dumps(json.loads(PLAIN), indent=2).replace(": true", ':"True"').replace(": false", ':"FALSE"'),
+        '{"claims": [{"claim": "A cat  sits.", "label": "CORRECT"}, {"statement": "A dog {runs}.", "label":"wrong"}]}',
+        PLAIN.replace("}]}", "},]}"),
+        "\n".join(json.dumps(entry) for entry in json.loads(PLAIN)["claims"]),
+        PLAIN[:-2],
+        PLAIN[:-2] + ', {"text": "A bird s',
+    ],
+)
+def test_leniently(text: str):
+    assert read_claims_in(text).claims == (CAT, DOG)
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"text": "A cat sits."}, "no truth"),
+        ({"text": "A cat sits.", "is_true": 1}, "a number says nothing"),
+        ({"text": "A cat sits.", "is_true": None}, "null"),
+        ({"text": "A cat sits.", "is_true": "maybe"}, "neither"),
+        ({"text": "A cat sits.", "is_true": True, "label": "wrong"}, "two truths"),
+        ({"text": "", "is_true": True}, "no text"),
+        ({"text": "...", "is_true": True}, "no words"),
+        ({"text": ["A cat sits."], "is_true": True}, "a list"),
+    ],
+)
+def test_strictly(entry: dict, reason: str):
+    reading = read_claims_in(json.dumps({"claims": [entry, {"text": CAT.text, "is_true": True}]}))
+    assert (reading.claims, reading.unusable) == ((CAT,), 1), reason
+    assert reading.trouble == '1 of its 2 claims had no "text", or no "is_true" that is true or false'
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "trouble"),
+    [
+        ("", "stop", "it was empty"),
+        ("<think>Hm", "length", "it held no JSON of the asked form"),
+        ("", "length", "it was cut off before any claim"),
+        ("I'm sorry, but I can't help with that.", "stop", "it was a refusal"),
+        ("A cat sits. A dog runs.", "stop", "it held no JSON of the asked form"),
+        ('{"claims": []}', "stop", "its list of claims was empty"),
+        ('{"claims": ["A cat sits."]}', "stop", "it held no JSON of the asked form"),
+        ('{"answer": 3}', "stop", "it held no JSON of the asked form"),
+    ],
+)
+def test_what_cannot_be_read_says_why(text: str, finish_reason: str, trouble: str):
+    reading = read_claims_in(text, finish_reason)
+    assert reading.claims == () and reading.trouble == trouble
+
+
+def test_a_cut_answer_keeps_what_is_whole_and_says_so():
+    reading = read_claims_in(PLAIN[: PLAIN.index("runs")], "length")
+    assert (reading.claims, reading.trouble) == ((CAT,), "it was cut off")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000, "{" * 100_000, "[{" * 50_000 + "]" * 9])
+def test_hostile_answers_hold_no_claims(text: str):
+    assert read_claims_in(text).claims == ()
+
+
+def wrap(message: dict, **choice) -> bytes:
+    return json.dumps({"choices": [{"message": message, **choice}]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "trouble"),
+    [
+        (wrap({"content": PLAIN}), ""),
+        (wrap({"content": [{"type": "text", "text": PLAIN[:40]}, {"type": "text", "text": PLAIN[40:]}]}), ""),
+        (wrap({"content": PLAIN}, finish_reason="length"), "it was cut off"),
+        (wrap({"content": None, "refusal": "no"}), "it was a refusal"),
+        (wrap({"content": None}), "it was empty"),
+        (b'{"choices": []}', "it was no chat completion"),
+        (b"\xff{", "it was no chat completion"),
+        (b"", "it was no chat completion"),
+    ],
+)
+def test_replies_as_they_are_received(body: bytes, trouble: str):
+    reading = read_reply(body)
+    assert reading.trouble == trouble and reading.claims == ((CAT, DOG) if trouble in ("", "it was cut off") else ())
+
+
+def test_an_answer_that_was_taken_for_thoughts_is_read_as_one():
+    assert read_reply(wrap({"content": None, "reasoning_content": PLAIN})).claims == (CAT, DOG)
+    assert read_reply(wrap({"content": "nothing", "reasoning_content": PLAIN})).claims == ()
+
+
+@pytest.mark.parametrize("spoilt", ['[{"a": ', '[{"text": "x", "is_true": ' + "9" * 9_999 + "}, ", "[[1, "])
+def test_an_answer_without_end_is_not_read_without_end(spoilt: str, monkeypatch: pytest.MonkeyPatch):
+    tried: list[int] = []
+    decode = json.JSONDecoder.raw_decode
+
+    def count(self: json.JSONDecoder, text: str, start: int = 0):
+        tried.append(len(text) - start)
+        return decode(self, text, start)
+
+    monkeypatch.setattr(json.JSONDecoder, "raw_decode", count)
+    assert read_claims_in(spoilt * (300_000 // len(spoilt) + 1)).claims == ()
+    assert sum(tried) <= 200_000_000
