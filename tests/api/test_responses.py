@@ -108,11 +108,11 @@ bodies = st.recursive(
 def read_everything(body: bytes) -> None:
     """Do all that is done with an answer; only ServerError may come of it, and nothing that a store cannot keep."""
     from vapo.claims.audit.questions import read_verdict
-    from vapo.claims.making.response_parser import read_reply
+    from vapo.claims.making.response_parser import parse_response
     from vapo.engines.judge.answer_score import read_score
     from vapo.engines.judge.error_category import read_category
 
-    for claim in read_reply(body).claims:
+    for claim in parse_response(body).claims:
         claim.text.encode()
     _, p_yes = read_verdict(body)
     assert p_yes is None or 0 <= p_yes <= 1

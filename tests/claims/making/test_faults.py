@@ -13,7 +13,7 @@ from engines.openai_stub import CHAT, Stub, run_stub
 
 from vapo.api.client import ModelClient
 from vapo.claims.making.make import make_claims
-from vapo.claims.making.response_parser import read_reply
+from vapo.claims.making.response_parser import parse_response
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.claims import read_claims
 from vapo.claims.store.images import list_image_sets
@@ -55,7 +55,7 @@ def check(store: Store, stub: Stub, fault: Fault, count: int) -> None:
     assert counts.tokens == 1500 * len(bodies)
     rejected = dict(store.read("SELECT rejected_for, count(*) FROM claims GROUP BY rejected_for"))
     assert rejected.pop(None) == counts.kept == 20 * count and rejected == counts.rejected
-    assert sum(len(read_reply(body).claims) for body in bodies) == counts.kept + counts.rejected.total()
+    assert sum(len(parse_response(body).claims) for body in bodies) == counts.kept + counts.rejected.total()
     if fault in LINE_FAULTS:
         assert len(bodies) == count and counts.rejected == {}
     elif fault == "too many":

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vapo.claims.making.response_parser import read_claims_in, read_reply
+from vapo.claims.making.response_parser import parse_claims, parse_response
 from vapo.types import Claim
 
 CAT, DOG = Claim("A cat sits.", True), Claim("A dog {runs}.", False)
@@ -32,7 +32,7 @@ FORM = '{"claims": [{"text": "...", "is_true": true}, ...]}'
     ],
 )
 def test_leniently(text: str):
-    assert read_claims_in(text).claims == (CAT, DOG)
+    assert parse_claims(text).claims == (CAT, DOG)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_leniently(text: str):
     ],
 )
 def test_strictly(entry: dict, reason: str):
-    reading = read_claims_in(json.dumps({"claims": [entry, {"text": CAT.text, "is_true": True}]}))
+    reading = parse_claims(json.dumps({"claims": [entry, {"text": CAT.text, "is_true": True}]}))
     assert (reading.claims, reading.unusable) == ((CAT,), 1), reason
     assert reading.trouble == '1 of its 2 claims had no "text", or no "is_true" that is true or false'
 
@@ -68,18 +68,18 @@ def test_strictly(entry: dict, reason: str):
     ],
 )
 def test_what_cannot_be_read_says_why(text: str, finish_reason: str, trouble: str):
-    reading = read_claims_in(text, finish_reason)
+    reading = parse_claims(text, finish_reason)
     assert reading.claims == () and reading.trouble == trouble
 
 
 def test_a_cut_answer_keeps_what_is_whole_and_says_so():
-    reading = read_claims_in(PLAIN[: PLAIN.index("runs")], "length")
+    reading = parse_claims(PLAIN[: PLAIN.index("runs")], "length")
     assert (reading.claims, reading.trouble) == ((CAT,), "it was cut off")
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000, "{" * 100_000, "[{" * 50_000 + "]" * 9])
 def test_hostile_answers_hold_no_claims(text: str):
-    assert read_claims_in(text).claims == ()
+    assert parse_claims(text).claims == ()
 
 
 def wrap(message: dict, **choice) -> bytes:
@@ -100,13 +100,13 @@ def wrap(message: dict, **choice) -> bytes:
     ],
 )
 def test_replies_as_they_are_received(body: bytes, trouble: str):
-    reading = read_reply(body)
+    reading = parse_response(body)
     assert reading.trouble == trouble and reading.claims == ((CAT, DOG) if trouble in ("", "it was cut off") else ())
 
 
 def test_an_answer_that_was_taken_for_thoughts_is_read_as_one():
-    assert read_reply(wrap({"content": None, "reasoning_content": PLAIN})).claims == (CAT, DOG)
-    assert read_reply(wrap({"content": "nothing", "reasoning_content": PLAIN})).claims == ()
+    assert parse_response(wrap({"content": None, "reasoning_content": PLAIN})).claims == (CAT, DOG)
+    assert parse_response(wrap({"content": "nothing", "reasoning_content": PLAIN})).claims == ()
 
 
 @pytest.mark.parametrize("spoilt", ['[{"a": ', '[{"text": "x", "is_true": ' + "9" * 9_999 + "}, ", "[[1, "])
@@ -119,5 +119,5 @@ def test_an_answer_without_end_is_not_read_without_end(spoilt: str, monkeypatch:
         return decode(self, text, start)
 
     monkeypatch.setattr(json.JSONDecoder, "raw_decode", count)
-    assert read_claims_in(spoilt * (300_000 // len(spoilt) + 1)).claims == ()
+    assert parse_claims(spoilt * (300_000 // len(spoilt) + 1)).claims == ()
     assert sum(tried) <= 200_000_000

@@ -19,7 +19,7 @@ from vapo.claims.filters.similarity import Embedder, make_similarity
 from vapo.claims.making.budget import BudgetTracker
 from vapo.claims.making.counts import RunCounts
 from vapo.claims.making.image_set_state import ImageSetState, Outcome, read_state
-from vapo.claims.making.response_parser import read_reply
+from vapo.claims.making.response_parser import parse_response
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.making.stop_signal import StopSignal
 from vapo.claims.store.claims import add_claims
@@ -185,15 +185,15 @@ class Requester:
 
     async def _read(self, request: StoredRequest, state: ImageSetState, answer: Response) -> None:
         """Keep or reject the claims of an answer."""
-        reading = read_reply(answer.body)
+        parsed = parse_response(answer.body)
         pool = state.make_pool(self._settings.per_image)
         similarity = None
-        if self._embedder is not None and reading.claims:
-            similarity = await make_similarity(self._embedder, [claim.text for claim in reading.claims], pool.texts)
-        filtered = filter_claims(reading.claims, pool, self._settings.filters, similarity)
+        if self._embedder is not None and parsed.claims:
+            similarity = await make_similarity(self._embedder, [claim.text for claim in parsed.claims], pool.texts)
+        filtered = filter_claims(parsed.claims, pool, self._settings.filters, similarity)
         with self._store.writing():
             if not holds_image_set(self._store, self._worker, request.image_set):
                 return  # this process slept for so long that another one took over; it finds the answer
             add_claims(self._store, request.image_set, request.model, filtered, request.id)
-            set_request_state(self._store, request.id, "read", reading.trouble or None)
+            set_request_state(self._store, request.id, "read", parsed.trouble or None)
         self._counts.count_claims(filtered)

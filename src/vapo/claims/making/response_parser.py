@@ -43,7 +43,7 @@ _MAX_TRIED = 50_000_000  # characters read in vain, behind all of them
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedResponse:
     """What an answer holds.
 
     Attributes:
@@ -57,23 +57,23 @@ class Reading:
     trouble: str = ""
 
 
-def read_reply(body: bytes) -> Reading:
+def parse_response(body: bytes) -> ParsedResponse:
     """Read the claims in a chat completion as it was received."""
     try:
         choice = open_completion(body)
     except ServerError:
-        return Reading(trouble="it was no chat completion")
+        return ParsedResponse(trouble="it was no chat completion")
     message = take_message(choice)
     if not message:
-        return Reading(trouble="it was no chat completion")
+        return ParsedResponse(trouble="it was no chat completion")
     if message.get("refusal"):
-        return Reading(trouble=_REFUSED)
+        return ParsedResponse(trouble=_REFUSED)
     # A server that takes all of an answer for thoughts hands it on as such.
     text = read_content(message) or read_reasoning(message)
-    return read_claims_in(text, read_finish_reason(choice))
+    return parse_claims(text, read_finish_reason(choice))
 
 
-def read_claims_in(text: str, finish_reason: str = "") -> Reading:
+def parse_claims(text: str, finish_reason: str = "") -> ParsedResponse:
     """Read the claims in the text of an answer.
 
     Args:
@@ -82,10 +82,12 @@ def read_claims_in(text: str, finish_reason: str = "") -> Reading:
     """
     body = take_answer_part(text)
     if not body:
-        return Reading(trouble="it was empty" if finish_reason != "length" else "it was cut off before any claim")
+        return ParsedResponse(
+            trouble="it was empty" if finish_reason != "length" else "it was cut off before any claim"
+        )
     entries = _find_entries(body)
     if entries is None:
-        return Reading(trouble=_REFUSED if _REFUSAL.search(body) else "it held no JSON of the asked form")
+        return ParsedResponse(trouble=_REFUSED if _REFUSAL.search(body) else "it held no JSON of the asked form")
     claims = [_read_entry(entry) for entry in entries]
     read = tuple(claim for claim in claims if claim is not None)
     unusable = len(claims) - len(read)
@@ -96,7 +98,7 @@ def read_claims_in(text: str, finish_reason: str = "") -> Reading:
         trouble = "its list of claims was empty"
     elif unusable:
         trouble = f'{unusable} of its {len(claims)} claims had no "text", or no "is_true" that is true or false'
-    return Reading(read, unusable, trouble)
+    return ParsedResponse(read, unusable, trouble)
 
 
 def _find_entries(body: str) -> list[object] | None:
