@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from vapo.claims.filters.claim_filter import filter_claims
 from vapo.claims.making.image_set_state import ImageSetState
-from vapo.claims.making.response_parser import read_claims_in
+from vapo.claims.making.response_parser import parse_claims
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.claims import NewClaim, StoredClaim
 from vapo.claims.store.images import StoredImage, name_image_set
@@ -69,7 +69,7 @@ class _Draft:
     def read(self, question: NewRequest, text: str, finish_reason: str) -> None:
         """Add the claims of an answer."""
         before, name = self.state, self._policy.name
-        reading, number = read_claims_in(text, finish_reason), len(before.requests) + 1
+        reading, number = parse_claims(text, finish_reason), len(before.requests) + 1
         kept = filter_claims(reading.claims, before.make_pool(self.settings.per_image), self.settings.filters)
         claims = [StoredClaim(0, 0, new.claim, new.kind, name, number, new.rejected_for) for new in kept]
         trouble = reading.trouble or None
