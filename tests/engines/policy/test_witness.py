@@ -89,7 +89,7 @@ def test_what_it_says_is_kept_even_if_it_is_nothing(tmp_path):
     with Store(tmp_path / "claims.db", create=True) as store:
         settings = MakingSettings(per_image=2, tries=1, max_tokens=5)
         tally = make_claims(load_shown(str(tmp_path)), store, PolicyWitness(policy), settings)
-        assert tally.fates == {"short": 3} and tally.requests == 6 and tally.tokens > 0
+        assert tally.by_status == {"short": 3} and tally.requests == 6 and tally.tokens > 0
         assert store.read("SELECT DISTINCT model, server FROM requests") == [("tiny", "this process")]
 
 
