@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from engines.training_world import CLAIMS, even_letters, make_config, make_rows
 from tiny_models import save_tiny
 
 from vapo import VAPOTrainer
-from vapo.api.responses import Response
+from vapo.claims.store.claims import NewClaim
 from vapo.claims.store.store import Store
-from vapo.engines.policy.witness import PolicyWitness
 from vapo.errors import ConfigError
+from vapo.types import Claim
 
 OF_THE_DATA = {claim["text"] for claim in CLAIMS}
 
@@ -24,20 +22,19 @@ def checkpoint(tmp_path_factory) -> str:
 
 @pytest.fixture
 def written(monkeypatch) -> list[str]:
-    """Policies that wrote, in order; each writes claims that name it."""
+    """Policies that wrote, one for each picture, in order; each writes claims that name it."""
     names: list[str] = []
 
-    async def ask(self, instruction, images, options) -> Response:
-        names.append(self.model)
-        step = self.model.rpartition(" ")[2]
+    def write(policy, image_sets, settings, *, batch_size):
+        names.extend([policy.name] * len(image_sets))
+        step = policy.name.rpartition(" ")[2]
         claims = [
-            {"text": f"The {thing} of {step} stands near the wall.", "is_true": thing in ("cup", "lamp")}
+            NewClaim(Claim(f"The {thing} of {step} stands near the wall.", thing in ("cup", "lamp")), "other")
             for thing in ("cup", "book", "lamp", "plate")
         ]
-        reply = {"choices": [{"message": {"content": json.dumps({"claims": claims})}}]}
-        return Response(json.dumps(reply).encode(), 0.0, "stop", 9, 9, 0.0)
+        return [claims] * len(image_sets)
 
-    monkeypatch.setattr(PolicyWitness, "ask", ask)
+    monkeypatch.setattr("vapo.engines.trl.own_claims.write_claims", write)
     return names
 
 
@@ -75,11 +72,11 @@ def test_a_run_that_goes_on_asks_for_nothing_twice(checkpoint, tmp_path, written
     train(checkpoint, tmp_path, max_steps=1, **options)
     before = list(written)
     with Store(tmp_path / "claims" / "step-0.db") as store:
-        kept = store.read("SELECT body FROM answers ORDER BY request")
+        kept = store.read("SELECT * FROM claims ORDER BY id")
     train(checkpoint, tmp_path, resume=True, max_steps=2, **options)
     assert set(written[len(before) :]) <= {"policy at step 1"}
     with Store(tmp_path / "claims" / "step-0.db") as store:
-        assert store.read("SELECT body FROM answers ORDER BY request")[: len(kept)] == kept
+        assert store.read("SELECT * FROM claims ORDER BY id")[: len(kept)] == kept
 
 
 def test_where_it_writes_none_the_datas_stay(checkpoint, tmp_path):

@@ -14,9 +14,8 @@ from vapo.api.rate_limiter import RateLimiter
 from vapo.api.responses import Response
 from vapo.api.server_errors import ServerError
 from vapo.claims.store.images import StoredImage
-from vapo.data.pictures import PicturePolicy, open_picture
-from vapo.data.prompts import PLACE
 from vapo.engines.policy.checkpoint import Policy
+from vapo.engines.policy.claim_writing import find_room, write_sample
 from vapo.engines.policy.generation import find_eos_token_ids, is_finished, sample_completions
 from vapo.engines.policy.prompt_writer import PromptWriter
 from vapo.errors import ModelError
@@ -43,7 +42,6 @@ class PolicyWitness:
         self._policy = policy
         self._writer = PromptWriter(policy)
         self._eos_ids = find_eos_token_ids(policy)
-        self._context: int | None = getattr(policy.model.config.get_text_config(), "max_position_embeddings", None)
         self._waiting: list[_Request] = []
 
     async def __aenter__(self) -> PolicyWitness:
@@ -79,20 +77,11 @@ class PolicyWitness:
         return self._pack(request.rollout, time.monotonic() - began)
 
     def _write(self, instruction: str, images: Sequence[StoredImage], options: Mapping[str, Any]) -> _Request:
-        # The id is what the draws depend on.
-        sample = Sample(
-            id=str(options["seed"]),
-            images=tuple(open_picture(image.content, None, PicturePolicy()) for image in images),
-            question=instruction + PLACE * len(images),
-            answer="",
-        )
-        room = int(options["max_completion_tokens"])
+        sample = write_sample(instruction, images, options["seed"])
         try:
-            length = len(self._writer.write(sample, room_for=1).ids)
+            room = find_room(self._policy, self._writer, sample, int(options["max_completion_tokens"]))
         except ModelError as error:
             raise ServerError(str(error)) from error
-        if self._context is not None:
-            room = min(room, self._context - length)
         return _Request(sample, room, float(options["temperature"]))
 
     def _answer(self, requests: Sequence[_Request]) -> None:

@@ -8,43 +8,27 @@ nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL.Image import Image
 from trl import GRPOTrainer
 
-from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
-from vapo.claims.store.claims import read_claims
-from vapo.claims.store.images import find_row
+from vapo.claims.store.claims import add_claims, read_claims
+from vapo.claims.store.images import add_image_set, add_row, encode_stored_image, find_row
 from vapo.claims.store.store import Store
 from vapo.core.picture_names import name_image
 from vapo.engines.policy.checkpoint import Policy
-from vapo.engines.policy.witness import PolicyWitness
+from vapo.engines.policy.claim_writing import write_claims
 from vapo.engines.run_folder import OWN_CLAIMS
 from vapo.engines.trl.rows import list_images
 from vapo.errors import ConfigError
 
+_SOURCE = "training"
 _TOKENS_OF_A_CLAIM = 64
 """Room for 20 words and what JSON stands around them; a policy that rambles costs no more than that."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """A row's pictures, called by their pixels, as the making of claims wants them."""
-
-    name: str
-    images: tuple[Image, ...]
-    source: str = "training"
-    stamp: str = ""
-
-    def open(self) -> tuple[Image, ...]:
-        return self.images
 
 
 class OwnClaims:
@@ -81,34 +65,38 @@ class OwnClaims:
 
         Where it did not manage to write right and wrong ones, a row keeps its own.
         """
-        shown = [_Shown(" ".join(name_image(i) for i in images), tuple(images)) for images in map(list_images, rows)]
-        asked = list({one.name: one for one in shown if one.images}.values())
-        written = self._ask(asked)
-        renewed = [
-            {**row, "claims": written.get(one.name, row["claims"])} for row, one in zip(rows, shown, strict=True)
-        ]
+        shown = [(" ".join(name_image(image) for image in images), images) for images in map(list_images, rows)]
+        asked = {name: images for name, images in shown if images}
+        written = self._write(asked)
         self._trainer._log_metric("claims/own_share", len(written) / len(asked) if asked else 0.0)
-        return renewed
+        return [
+            {**row, "claims": written.get(name, row["claims"])} for row, (name, _) in zip(rows, shown, strict=True)
+        ]
 
-    def _ask(self, shown: Sequence[_Shown]) -> dict[str, list[dict[str, Any]]]:
-        # In a thread of its own: there no event loop runs, as one does in a notebook, and signals stay the trainer's.
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(self._make, shown).result()
-
-    def _make(self, shown: Sequence[_Shown]) -> dict[str, list[dict[str, Any]]]:
+    def _write(self, shown: Mapping[str, Sequence[Image]]) -> dict[str, list[dict[str, Any]]]:
+        """Return the claims about pictures, by what rows call these; those asked about before are not asked again."""
         trainer = self._trainer
-        if trainer.accelerator.device.type == "cuda":
-            torch.cuda.set_device(trainer.accelerator.device)  # threads begin on the first one
         model = trainer.accelerator.unwrap_model(trainer.model)
         policy = Policy(model, trainer.processing_class, f"policy at step {trainer.state.global_step}")
         self.store.parent.mkdir(parents=True, exist_ok=True)
         with Store(self.store, create=True) as store:
+            new = [name for name in shown if find_row(store, _SOURCE, name) is None]
+            pictures = [
+                [encode_stored_image(image, self._settings.max_pixels) for image in shown[name]] for name in new
+            ]
             batch_size = trainer.args.per_device_train_batch_size
-            make_claims(shown, store, PolicyWitness(policy, batch_size=batch_size), self._settings)
-            found = {one.name: find_row(store, one.source, one.name) for one in shown}
-            claims = {name: read_claims(store, row.image_set) for name, row in found.items() if row is not None}
+            claims = write_claims(policy, pictures, self._settings, batch_size=batch_size)
+            with store.writing():
+                for name, images, own in zip(new, pictures, claims, strict=True):
+                    if find_row(store, _SOURCE, name) is not None:
+                        continue  # another process was asked about the same pictures
+                    image_set = add_image_set(store, images)
+                    add_row(store, _SOURCE, name, "", image_set)
+                    add_claims(store, image_set, policy.name, own)
+            found = {name: find_row(store, _SOURCE, name) for name in shown}
+            kept = {name: read_claims(store, row.image_set) for name, row in found.items() if row is not None}
         return {
-            name: [{"text": kept.claim.text, "is_true": kept.claim.is_true} for kept in own]
-            for name, own in claims.items()
-            if {kept.claim.is_true for kept in own} == {True, False}
+            name: [{"text": one.claim.text, "is_true": one.claim.is_true} for one in own]
+            for name, own in kept.items()
+            if {one.claim.is_true for one in own} == {True, False}
         }
