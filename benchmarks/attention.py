@@ -19,9 +19,9 @@ from benchmarks.models import build_model
 from benchmarks.report import Report
 from benchmarks.rollouts import Work, make_rollouts
 from benchmarks.settings import Settings
-from vapo.engines.examination.attention_ratio import attention_on_image
-from vapo.engines.policy.inference import inference
-from vapo.engines.tree.attention_switch import switched_attention
+from vapo.diagnosis.transformers.attention_ratio import attention_on_image
+from vapo.models.policy.inference import inference
+from vapo.models.tree.attention_switch import switched_attention
 from vapo.models.image_features import find_feature_module
 from vapo.models.images import process_images
 from vapo.models.vision_tokens import token_types

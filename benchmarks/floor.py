@@ -20,9 +20,9 @@ from benchmarks.models import build_model
 from benchmarks.report import Report
 from benchmarks.rollouts import Work, grow_tree, make_probes, make_rollouts
 from benchmarks.settings import Settings
-from vapo.engines.policy.inference import inference
-from vapo.engines.tree.packed import TokenTree
-from vapo.engines.tree.packed_scores import score_trees
+from vapo.models.policy.inference import inference
+from vapo.models.tree.packed import TokenTree
+from vapo.models.tree.packed_scores import score_trees
 from vapo.models.questions import ClaimQuestions
 from vapo.models.vision_tokens import token_types
 

@@ -19,8 +19,8 @@ from benchmarks.report import Report
 from benchmarks.rollouts import Work, make_probes, make_rollouts
 from benchmarks.settings import Settings
 from benchmarks.warm_engine import HOW_TO_GET_IT, WarmEngine, is_installed
-from vapo.engines.probes.packed_prober import PackedProber
-from vapo.engines.probes.reference import ReferenceProber
+from vapo.probing.packed_prober import PackedProber
+from vapo.probing.reference import ReferenceProber
 from vapo.types import Probe, Verdict
 
 QUICK = (Work(group=8, probes=20, image_tokens=256, completion_tokens=512),)

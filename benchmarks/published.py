@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks.rollouts import text_part
-from vapo.engines.policy.inference import inference
+from vapo.models.policy.inference import inference
 from vapo.models.questions import PROBE_TEMPLATE, ClaimQuestions
 from vapo.types import Probe, Rollout, Verdict
 

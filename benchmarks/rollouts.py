@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.models import PIXELS_PER_TOKEN_SIDE
 from benchmarks.texts import QUESTION, write_claim, write_thought
-from vapo.engines.tree.packed import Question, TokenTree
+from vapo.models.tree.packed import Question, TokenTree
 from vapo.models.images import process_images
 from vapo.models.questions import ClaimQuestions
 from vapo.types import Anchor, Claim, Probe, Rollout, Sample

@@ -23,9 +23,9 @@ from benchmarks.models import build_model
 from benchmarks.report import Report
 from benchmarks.rollouts import Work, grow_tree, make_probes, make_rollouts
 from benchmarks.settings import Settings
-from vapo.engines.tree.packed import TokenTree
-from vapo.engines.trl.config import VAPOConfig
-from vapo.engines.trl.trainer import VAPOTrainer
+from vapo.models.tree.packed import TokenTree
+from vapo.training.config import VAPOConfig
+from vapo.training.trainer import VAPOTrainer
 from vapo.models.questions import ClaimQuestions
 from vapo.models.vision_tokens import token_types
 

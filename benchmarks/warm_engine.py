@@ -13,8 +13,8 @@ from tempfile import mkdtemp
 from typing import Any
 
 from benchmarks.models import SHAPES, build_model
-from vapo.engines.vllm.local import LocalEngine
-from vapo.engines.vllm.prober import ImagePrompt, VLLMProber
+from vapo.probing.vllm.local import LocalEngine
+from vapo.probing.vllm.prober import ImagePrompt, VLLMProber
 from vapo.types import Probe, Rollout, Verdict
 
 HOW_TO_GET_IT = "vllm: left out; run where vLLM is installed (make vllm makes such an environment)"

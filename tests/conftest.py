@@ -14,3 +14,14 @@ settings.load_profile("unhurried")
 
 # What commands print does not depend on which packages are newer than those tested.
 os.environ[TOLD] = "1"
+import pytest
+
+
+@pytest.fixture
+def model(model_and_processor):
+    return model_and_processor[0]
+
+
+@pytest.fixture
+def processor(model_and_processor):
+    return model_and_processor[1]

@@ -26,8 +26,8 @@ import pytest
 import vapo
 from vapo.algorithms.algorithm import Algorithm
 from vapo.cli import build_parser
-from vapo.engines.trl.config import VAPOConfig
-from vapo.engines.trl.options import RunOptions, parse_run
+from vapo.training.config import VAPOConfig
+from vapo.training.options import RunOptions, parse_run
 from vapo.lab.shipped import shipped_checkpoint, shipped_data
 
 ROOT = Path(__file__).parents[1]

@@ -14,16 +14,16 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 import yaml
-from engines.training_world import letters_and_marks_only
+from training.training_world import letters_and_marks_only
 from PIL import Image
 from tiny_models import build_tiny, save_tiny, tiny_tokenizer
 
 from vapo import VAPOConfig
 from vapo.algorithms.vapo import VAPO
 from vapo.cli import main
-from vapo.engines.policy.checkpoint import load_policy
-from vapo.engines.recipes import list_recipes, open_recipe
-from vapo.engines.trl.options import RunOptions, parse_run, read_options
+from vapo.models.policy.checkpoint import load_policy
+from vapo.training.recipes import list_recipes, open_recipe
+from vapo.training.options import RunOptions, parse_run, read_options
 
 RECIPES = [recipe.name for recipe in list_recipes()]
 OF_THE_PAPER = ("qwen2_5_vl_3b", "qwen2_5_vl_7b", "qwen2_5_vl_7b_server", "qwen3_vl_8b")
@@ -43,7 +43,7 @@ def read(name: str) -> dict[str, Any]:
 def parse(name: str, monkeypatch: pytest.MonkeyPatch, *more: str) -> RunOptions:
     """Parse a recipe as each process of its launch command does."""
     num_gpus = NUM_GPUS.get(name, 1)
-    monkeypatch.setattr("vapo.engines.trl.config.count_processes", lambda: num_gpus)
+    monkeypatch.setattr("vapo.training.config.count_processes", lambda: num_gpus)
     monkeypatch.setattr(VAPOConfig, "world_size", num_gpus)
     return parse_run(["--config", name, "--use_cpu", "true", *more])
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from engines.training_world import letters_and_marks_only
+from training.training_world import letters_and_marks_only
 from PIL import Image
 from tiny_models import NEEDS_TORCHVISION, save_tiny, tiny_tokenizer
 from transformers import AutoModelForImageTextToText, AutoProcessor

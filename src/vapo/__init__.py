@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from vapo.diagnosis.diagnose import diagnose
     from vapo.diagnosis.settings import DiagnosisSettings
     from vapo.diagnosis.training_callback import DiagnosisCallback
-    from vapo.engines.trl.config import VAPOConfig
-    from vapo.engines.trl.rows import make_training_rows
-    from vapo.engines.trl.trainer import VAPOTrainer
+    from vapo.training.config import VAPOConfig
+    from vapo.training.rows import make_training_rows
+    from vapo.training.trainer import VAPOTrainer
     from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
 
 __version__ = "0.1.0"
@@ -29,13 +29,13 @@ _HOMES = {
     "Reward": "vapo.types",
     "Rollout": "vapo.types",
     "Sample": "vapo.types",
-    "VAPOConfig": "vapo.engines.trl.config",
-    "VAPOTrainer": "vapo.engines.trl.trainer",
+    "VAPOConfig": "vapo.training.config",
+    "VAPOTrainer": "vapo.training.trainer",
     "Verdict": "vapo.types",
     "diagnose": "vapo.diagnosis.diagnose",
     "grade_answer": "vapo.core.grading",
     "load_samples": "vapo.data.samples",
-    "make_training_rows": "vapo.engines.trl.rows",
+    "make_training_rows": "vapo.training.rows",
     "perception_reward": "vapo.core.perception",
 }
 

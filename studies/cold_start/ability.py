@@ -12,9 +12,9 @@ from vapo.algorithms.vapo import VAPO
 from vapo.core.grading import grade_sample
 from vapo.core.perception import depth_quarter
 from vapo.diagnosis.direct_probes import probe_directly
-from vapo.engines.policy.checkpoint import Policy
-from vapo.engines.policy.generation import sample_completions
-from vapo.engines.probes.transformers_prober import TransformersProber
+from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.generation import sample_completions
+from vapo.probing.transformers_prober import TransformersProber
 from vapo.lab.claims import claim_kind, make_claims
 from vapo.lab.judge import judge_readings
 from vapo.lab.questions import KINDS, ask

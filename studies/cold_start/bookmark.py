@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from vapo.drafts import drafting
+from vapo.atomic_files import drafting
 from vapo.errors import DataError
 
 from .model import LabModel

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import torch
 
-from vapo.drafts import write_atomically
+from vapo.atomic_files import write_atomically
 from vapo.errors import DataError
 from vapo.lab.dataset import write_dataset
 from vapo.lab.world import Split

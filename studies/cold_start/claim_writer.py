@@ -13,8 +13,8 @@ from PIL.Image import Image
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.store import Store
-from vapo.engines.policy.checkpoint import Policy
-from vapo.engines.policy.witness import PolicyWitness
+from vapo.models.policy.checkpoint import Policy
+from vapo.claims.local_model import PolicyWitness
 from vapo.lab.claim_truth import ClaimScore, score_claims
 from vapo.lab.world import GRIDS, Scene, Split, draw_scene, photograph
 

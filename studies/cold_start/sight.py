@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from vapo.lab.marks import MAX_LINES, cell_name, column_mark, row_mark
+from vapo.lab.cell_names import MAX_LINES, cell_name, column_mark, row_mark
 from vapo.lab.world import CELL, Scene, draw_scene, paint
 
 from .model import LabModel, LabTokenizer

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vapo.lab.claims import make_claims, write_claims
-from vapo.lab.marks import MAX_LINES, cell_name
+from vapo.lab.cell_names import MAX_LINES, cell_name
 from vapo.lab.questions import EXERCISES, KINDS, ask, ask_claim
 from vapo.lab.world import CELL, draw_scene
 from vapo.models.questions import PROBE_TEMPLATE

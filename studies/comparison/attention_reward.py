@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from vapo.core.grading import grade_sample
-from vapo.engines.examination.attention_ratio import attention_on_image
-from vapo.engines.policy.chain_texts import spell_tokens
-from vapo.engines.policy.checkpoint import Policy
-from vapo.engines.policy.prompt_writer import PromptWriter
-from vapo.engines.trl.rewards import completion_text
-from vapo.engines.trl.rows import SampleReader
+from vapo.diagnosis.transformers.attention_ratio import attention_on_image
+from vapo.models.policy.chain_texts import spell_tokens
+from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.prompt_writer import PromptWriter
+from vapo.training.rewards import completion_text
+from vapo.training.rows import SampleReader
 from vapo.types import Rollout, Sample
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vapo.drafts import drafting
+from vapo.atomic_files import drafting
 from vapo.lab.questions import ask_claim
 from vapo.types import Claim
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vapo.algorithms.vapo import VAPO
-from vapo.engines.policy.checkpoint import Policy
-from vapo.engines.policy.generation import sample_completions
-from vapo.engines.probes.transformers_prober import TransformersProber
+from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.generation import sample_completions
+from vapo.probing.transformers_prober import TransformersProber
 from vapo.types import Rollout, Sample
 
 from .variance import Spread, decompose

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from vapo.data.samples import load_samples
-from vapo.drafts import write_atomically
-from vapo.engines.policy.checkpoint import load_policy
+from vapo.atomic_files import write_atomically
+from vapo.models.policy.checkpoint import load_policy
 from vapo.lab.processes.side_by_side import Report
 
 from .luck import measure_luck

@@ -15,9 +15,9 @@ import numpy as np
 
 from vapo.algorithms.vapo import VAPO
 from vapo.core.grading import grade_format, grade_sample
-from vapo.engines.examination.transformers_examinee import TransformersExaminee
-from vapo.engines.policy.checkpoint import Policy
-from vapo.engines.policy.generation import sample_completions
+from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
+from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.generation import sample_completions
 from vapo.lab.judge import find_readings
 from vapo.types import Rollout, Sample
 

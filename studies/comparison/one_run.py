@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from vapo.data.samples import load_samples
-from vapo.engines.policy.checkpoint import load_policy
-from vapo.engines.trl.options import parse_run
-from vapo.engines.trl.rewards import accuracy_reward, format_reward
-from vapo.engines.trl.run import train
+from vapo.models.policy.checkpoint import load_policy
+from vapo.training.options import parse_run
+from vapo.training.rewards import accuracy_reward, format_reward
+from vapo.training.run import train
 from vapo.lab.processes.side_by_side import Report
 from vapo.lab.processes.step_report import StepReport
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vapo.drafts import drafting
+from vapo.atomic_files import drafting
 
 from .measuring import ChainRow, ProbeRow
 

@@ -13,8 +13,8 @@ import torch
 from studies.cold_start.build import build_lab
 from studies.cold_start.sizes import SIZES, Size
 from vapo.diagnosis.row_log import make_folder
-from vapo.drafts import write_atomically
-from vapo.engines.run_folder import SETTINGS, adopt_settings
+from vapo.atomic_files import write_atomically
+from vapo.run_folder import SETTINGS, adopt_settings
 from vapo.errors import ConfigError
 from vapo.lab.processes.side_by_side import Job, Progress, run_side_by_side
 from vapo.lab.shipped import resolve_data, shipped_checkpoint

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vapo.engines.run_folder import METRICS
+from vapo.run_folder import METRICS
 
 from .rows import write_table
 

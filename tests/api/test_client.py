@@ -10,7 +10,7 @@ import zlib
 from typing import Any
 
 import pytest
-from engines.openai_stub import CHAT, Reply, refuse, run_stub, say
+from openai_stub import CHAT, Reply, refuse, run_stub, say
 
 from vapo.api.client import ModelClient
 from vapo.api.prices import Prices

@@ -109,8 +109,8 @@ def read_everything(body: bytes) -> None:
     """Do all that is done with an answer; only ServerError may come of it, and nothing that a store cannot keep."""
     from vapo.claims.audit.questions import read_verdict
     from vapo.claims.making.response_parser import parse_response
-    from vapo.engines.judge.answer_score import read_score
-    from vapo.engines.judge.error_category import read_category
+    from vapo.serving.judge.answer_score import read_score
+    from vapo.serving.judge.error_category import read_category
 
     for claim in parse_response(body).claims:
         claim.text.encode()

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import datasets
 import pytest
-from engines.openai_stub import CHAT, refuse, run_stub, say
+from openai_stub import CHAT, refuse, run_stub, say
 from PIL import Image
 
 from vapo.claims.store.annotations import Annotation, add_annotation

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from claims.making.claim_writer import answer
-from engines.openai_stub import CHAT, Reply, Stub, refuse, run_stub
+from openai_stub import CHAT, Reply, Stub, refuse, run_stub
 from PIL import Image
 
 from vapo.claims.store.claims import read_claims

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-from engines.vllm_world import run_server
+from vllm_world import run_server
 
 from vapo.claims.store.annotations import read_annotations
 from vapo.claims.store.claims import list_claims

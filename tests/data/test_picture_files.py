@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from engines.openai_stub import Reply, run_stub
+from openai_stub import Reply, run_stub
 
 from vapo.data.picture_files import Folder, download_picture, find_picture, is_url
 from vapo.errors import DataError

@@ -3,10 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from engines.prober_contract import make_sample
+from prober_contract import make_sample
 from tiny_models import build_tiny
 
-from vapo.engines.policy.checkpoint import Policy
+from vapo.models.policy.checkpoint import Policy
 
 
 class ChainWriter:

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from vapo.engines.policy.checkpoint import Policy
+from vapo.models.policy.checkpoint import Policy
 
 Columns = tuple[torch.Tensor, torch.Tensor]
 """Two columns, each of shape (rows, tokens)."""

@@ -8,7 +8,7 @@ from typing import get_args
 
 from PIL import Image
 
-from vapo.engines.examination.examinee import GREEDY, Ability, Cut, Sampling, View
+from vapo.probing.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
 from vapo.errors import ModelError
 from vapo.types import Claim, Probe, Rollout, Sample, Verdict
 

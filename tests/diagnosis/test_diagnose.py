@@ -20,7 +20,7 @@ from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.findings import Category, Diagnosis
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.tables import COLUMNS, SUMMARY_COLUMNS, list_estimates
-from vapo.engines.examination.examinee import GREEDY, Sampling
+from vapo.probing.diagnosed_model import GREEDY, Sampling
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.types import Sample
 

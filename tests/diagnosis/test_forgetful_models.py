@@ -7,15 +7,15 @@ import pytest
 import torch
 from diagnosis.forgetful_models import fade, go_blind, make_forgetful, untouched
 from diagnosis.looking_questions import NOTED, PROMPT, claim_what_is_not_noted, draw_questions
-from engines.prober_contract import make_probes
+from prober_contract import make_probes
 
-from vapo.engines.examination.attention_ratio import attention_on_image
-from vapo.engines.examination.examinee import Cut
-from vapo.engines.examination.transformers_examinee import TransformersExaminee
-from vapo.engines.policy.checkpoint import load_policy
-from vapo.engines.probes.packed_prober import PackedProber
-from vapo.engines.probes.reference import ReferenceProber
-from vapo.engines.tree.attention_switch import switched_attention
+from vapo.diagnosis.transformers.attention_ratio import attention_on_image
+from vapo.probing.diagnosed_model import Cut
+from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
+from vapo.models.policy.checkpoint import load_policy
+from vapo.probing.packed_prober import PackedProber
+from vapo.probing.reference import ReferenceProber
+from vapo.models.tree.attention_switch import switched_attention
 from vapo.lab.shipped import shipped_checkpoint
 
 SLOPE, BLIND_FROM = 0.1, PROMPT + 5

@@ -18,7 +18,7 @@ from vapo.diagnosis.image_sensitivity import dependent_share, measure_sensitivit
 from vapo.diagnosis.perception_by_depth import choose_depths, draw_balanced_claims, probe_by_depth
 from vapo.diagnosis.remedies import focus, replay
 from vapo.diagnosis.settings import CLOSING_SENTENCE, DiagnosisSettings, choose_protocols, make_settings
-from vapo.engines.examination.examinee import Cut, View
+from vapo.probing.diagnosed_model import Cut, View
 from vapo.errors import ConfigError
 from vapo.types import Probe, Sample
 

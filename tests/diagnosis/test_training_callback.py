@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from engines.prober_contract import make_sample
-from engines.training_world import even_letters, make_config, make_rows
+from prober_contract import make_sample
+from training.training_world import even_letters, make_config, make_rows
 from tiny_models import save_tiny
 
 from vapo import DiagnosisCallback, DiagnosisSettings, VAPOTrainer
-from vapo.engines.run_folder import MetricsFile
+from vapo.run_folder import MetricsFile
 from vapo.errors import ConfigError
 
 SMALL = DiagnosisSettings(

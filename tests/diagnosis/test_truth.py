@@ -20,8 +20,8 @@ from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.findings import Diagnosis, Point
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.engines.examination.transformers_examinee import TransformersExaminee
-from vapo.engines.policy.checkpoint import Policy, load_policy
+from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
+from vapo.models.policy.checkpoint import Policy, load_policy
 from vapo.lab.shipped import shipped_checkpoint
 from vapo.types import Sample
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from engines.vllm_world import start_llm
+from vllm_world import start_llm
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from vapo.lab.questions import KINDS, ask

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from vapo.lab.marks import MAX_LINES, cell_name, column_mark, mark_bitmap, row_mark
+from vapo.lab.cell_names import MAX_LINES, cell_name, column_mark, mark_bitmap, row_mark
 from vapo.lab.world import CELL, draw_scene, load_handwriting, paint, photograph
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from engines.prober_contract import encode_prompt, make_sample
+from prober_contract import encode_prompt, make_sample
 from tiny_models import FAMILIES, build_tiny
 from transformers import Qwen2Config, Qwen2ForCausalLM
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from engines.prober_contract import encode_prompt, make_sample
+from prober_contract import encode_prompt, make_sample
 from tiny_models import FAMILIES, build_tiny, tiny_tokenizer
 
 from vapo.models.image_features import find_feature_module

@@ -12,11 +12,11 @@ import yaml
 from transformers import Qwen2_5_VLConfig, TrainerCallback
 
 from vapo.cli import main
-from vapo.engines.outline.outline import Loading, draw_outline
-from vapo.engines.outline.tensor_bytes import TensorBytes
-from vapo.engines.recipes import open_recipe
-from vapo.engines.trl.options import parse_run
-from vapo.engines.trl.run import train
+from vapo.planning.model_shape import Loading, draw_outline
+from vapo.planning.tensor_bytes import TensorBytes
+from vapo.training.recipes import open_recipe
+from vapo.training.options import parse_run
+from vapo.training.run import train
 from vapo.errors import ConfigError
 from vapo.lab.shipped import shipped_checkpoint, shipped_data
 from vapo.planning.advice import advise

@@ -126,8 +126,8 @@ def _read_settings(options: argparse.Namespace) -> MakingSettings:
 def _open_checkpoint(options: argparse.Namespace) -> VisionModel | None:
     if options.model is None or options.base_url is not None:
         return None
-    from vapo.engines.policy.checkpoint import load_policy
-    from vapo.engines.policy.witness import PolicyWitness
+    from vapo.models.policy.checkpoint import load_policy
+    from vapo.claims.local_model import PolicyWitness
     from vapo.lab.shipped import resolve_model
 
     return PolicyWitness(load_policy(resolve_model(options.model)), batch_size=options.concurrency)

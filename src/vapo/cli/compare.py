@@ -26,11 +26,11 @@ def add_compare(commands: Commands) -> None:
 
 
 def compare(options: argparse.Namespace) -> int:
-    from vapo.diagnosis.suite.comparison import compare_answers
-    from vapo.diagnosis.suite.result import read_result
-    from vapo.diagnosis.suite.table import format_differences, format_result
-    from vapo.suites.answers import read_answers
-    from vapo.suites.suite import find_suite
+    from vapo.evaluation.suite_runs.comparison import compare_answers
+    from vapo.evaluation.suite_runs.result import read_result
+    from vapo.evaluation.suite_runs.table import format_differences, format_result
+    from vapo.evaluation.suites.answers import read_answers
+    from vapo.evaluation.suites.suite import find_suite
 
     suite = find_suite(options.suite)
     if options.second is None:

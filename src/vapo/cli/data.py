@@ -75,7 +75,7 @@ def inspect(options: argparse.Namespace) -> int:
 
     processor = neutralise = None
     if options.processor:
-        from vapo.engines.policy.checkpoint import load_processor
+        from vapo.models.policy.checkpoint import load_processor
         from vapo.models.plain_text import make_neutraliser
 
         processor = load_processor(resolve_model(options.processor))

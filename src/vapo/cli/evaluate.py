@@ -43,11 +43,11 @@ def add_evaluate(commands: Commands) -> None:
 def evaluate(options: argparse.Namespace) -> int:
     if options.suite is not None:
         return evaluate_suite(options)
-    from vapo.diagnosis.evaluation import evaluate as measure
+    from vapo.evaluation.evaluate import evaluate as measure
     from vapo.diagnosis.opened_models import LAB
     from vapo.diagnosis.report import format_evaluation
-    from vapo.engines.policy.checkpoint import load_policy
-    from vapo.engines.run_folder import choose_system_prompt
+    from vapo.models.policy.checkpoint import load_policy
+    from vapo.run_folder import choose_system_prompt
     from vapo.errors import ConfigError
     from vapo.lab.shipped import resolve_data, resolve_model
 

@@ -33,7 +33,7 @@ def add_plan(commands: Commands) -> None:
 
 
 def plan(options: argparse.Namespace) -> int:
-    from vapo.engines.trl.planned_run import parse_planned_run
+    from vapo.training.planned_run import parse_planned_run
     from vapo.lab.shipped import resolve_model
     from vapo.planning.advice import advise, find_gpus
     from vapo.planning.gpus import parse_gpus

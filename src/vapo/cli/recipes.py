@@ -21,7 +21,7 @@ def add_recipes(commands: Commands) -> None:
 
 
 def recipes(options: argparse.Namespace) -> int:
-    from vapo.engines.recipes import format_recipes, open_recipe
+    from vapo.training.recipes import format_recipes, open_recipe
 
     print(format_recipes() if options.name is None else open_recipe(options.name).text.rstrip())
     return 0

@@ -30,12 +30,12 @@ def add_train(commands: Commands) -> None:
 
 def print_help() -> None:
     """Print the options of a run without importing what declares them, if that can be done."""
-    from vapo.engines.trl.declared_options import UNKNOWN, UnreadableSourceError, read_run_options
+    from vapo.training.declared_options import UNKNOWN, UnreadableSourceError, read_run_options
 
     try:
         groups = read_run_options()
     except UnreadableSourceError:
-        from vapo.engines.trl.options import import_run_options
+        from vapo.training.options import import_run_options
 
         groups = {"Options": import_run_options()}
     usage = "vapo train [--config FILE] [--NAME VALUE ...]"
@@ -52,10 +52,10 @@ def print_help() -> None:
 
 
 def train(arguments: Sequence[str]) -> int:
-    from vapo.engines.trl.launch import launch, wants_launch
-    from vapo.engines.trl.options import read_options
-    from vapo.engines.trl.run import leave_other_processes
-    from vapo.engines.trl.run import train as run
+    from vapo.training.launch import launch, wants_launch
+    from vapo.training.options import read_options
+    from vapo.training.run import leave_other_processes
+    from vapo.training.run import train as run
     from vapo.lab.shipped import resolve_data, resolve_model
 
     given = read_options(arguments)

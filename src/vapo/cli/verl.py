@@ -74,8 +74,8 @@ def add_check(group: Commands) -> None:
 
 
 def config(options: argparse.Namespace) -> int:
-    from vapo.engines.verl.derived import Machines
-    from vapo.engines.verl.planning import plan_recipe, save_files
+    from vapo.verl.derived import Machines
+    from vapo.verl.planning import plan_recipe, save_files
     from vapo.lab.shipped import resolve_model
 
     machines = Machines(options.nodes, options.gpus_per_node)
@@ -89,7 +89,7 @@ def config(options: argparse.Namespace) -> int:
 def convert(options: argparse.Namespace) -> int:
     from vapo.data.pictures import PicturePolicy
     from vapo.data.row_files import check_parquet_name
-    from vapo.engines.verl.convert import convert as write
+    from vapo.verl.convert import convert as write
     from vapo.lab.shipped import resolve_data
 
     check_parquet_name(options.out)
@@ -112,7 +112,7 @@ def convert(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    from vapo.engines.verl.check import check_run
+    from vapo.verl.check import check_run
 
     checked = check_run(options.folder, trust_remote_code=options.trust_remote_code)
     print(f"the run can start: {checked.num_rows} rows, {checked.num_nodes} machine(s)")

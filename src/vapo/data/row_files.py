@@ -9,7 +9,7 @@ from typing import Any, cast
 from vapo.data.pictures import PicturePolicy, read_picture
 from vapo.data.row_reader import RowReader, read_images
 from vapo.data.untyped import import_untyped
-from vapo.drafts import drafting
+from vapo.atomic_files import drafting
 from vapo.errors import ConfigError, DataError
 from vapo.types import Claim
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from vapo.diagnosis.findings import Attention
-from vapo.engines.examination.examinee import Examinee
+from vapo.probing.diagnosed_model import Examinee
 from vapo.types import Rollout
 
 

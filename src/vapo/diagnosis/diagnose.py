@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from vapo.data.samples import Samples
 from vapo.diagnosis.comparison import compare_models
 from vapo.diagnosis.error_causes import Judge
-from vapo.diagnosis.examination import TITLES, Examination
+from vapo.diagnosis.protocol_run import TITLES, Examination
 from vapo.diagnosis.findings import Diagnosis, ModelFindings, QuestionFindings
 from vapo.diagnosis.findings_log import FindingsLog
 from vapo.diagnosis.model_summary import summarise_model
 from vapo.diagnosis.row_log import make_folder
 from vapo.diagnosis.settings import DiagnosisSettings, Protocol, choose_protocols
 from vapo.diagnosis.tables import write_tables
-from vapo.engines.examination.examinee import Ability, Examinee
+from vapo.probing.diagnosed_model import Ability, Examinee
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.types import Sample
 

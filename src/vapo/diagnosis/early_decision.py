@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from vapo.diagnosis.chains import Chain, grade_text
 from vapo.diagnosis.findings import EarlyAnswer
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.engines.examination.examinee import Cut, Examinee
+from vapo.probing.diagnosed_model import Cut, Examinee
 
 
 def decide_early(

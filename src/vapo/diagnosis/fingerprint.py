@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 import vapo
-from vapo.engines.policy.checkpoint import Policy, find_folder
-from vapo.engines.run_folder import list_versions
+from vapo.models.policy.checkpoint import Policy, find_folder
+from vapo.run_folder import list_versions
 
 _SAMPLES, _SAMPLE_BYTES = 256, 1 << 12
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

@@ -7,7 +7,7 @@ measure that PAPO (arXiv 2507.06448) and VPPO (arXiv 2510.09285) build on.
 from __future__ import annotations
 
 from vapo.diagnosis.findings import Sensitivity
-from vapo.engines.examination.examinee import Examinee, View
+from vapo.probing.diagnosed_model import Examinee, View
 from vapo.types import Rollout
 
 

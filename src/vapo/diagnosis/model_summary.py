@@ -25,8 +25,8 @@ from vapo.diagnosis.image_sensitivity import dependent_share
 from vapo.diagnosis.question_measures import claims_right, p_label
 from vapo.diagnosis.recovery import is_recoverable, summarise_recovery
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.diagnosis.verdict_words import phrase_verdict
-from vapo.engines.examination.examinee import View
+from vapo.diagnosis.conclusion import phrase_verdict
+from vapo.probing.diagnosed_model import View
 from vapo.errors import ModelError
 
 Curve = tuple[Point, ...]

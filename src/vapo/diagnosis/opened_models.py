@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import vapo
 from vapo.diagnosis.fingerprint import describe_policy
-from vapo.engines.examination.examinee import Examinee
-from vapo.engines.examination.transformers_examinee import TransformersExaminee
-from vapo.engines.policy.checkpoint import check_checkpoint, load_policy
-from vapo.engines.run_folder import choose_system_prompt
+from vapo.probing.diagnosed_model import Examinee
+from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
+from vapo.models.policy.checkpoint import check_checkpoint, load_policy
+from vapo.run_folder import choose_system_prompt
 from vapo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from vapo.engines.judge.judge import Judge
+    from vapo.serving.judge.judge import Judge
 
 LAB = "lab"
 OPENAI = "https://api.openai.com/v1"
@@ -123,7 +123,7 @@ def open_judge(model: str | None, url: str | None, prices: tuple[float, float] |
             raise ConfigError("--judge-url comes without a model; name it with --judge")
         return None
     from vapo.api.prices import Prices
-    from vapo.engines.judge.judge import Judge
+    from vapo.serving.judge.judge import Judge
 
     return Judge(url or OPENAI, model, prices=Prices(*prices) if prices is not None else None)
 
@@ -132,7 +132,7 @@ def _connect(
     name: str, base_url: str, tokenizer: str | None, system_prompt: str | None
 ) -> tuple[Examinee, dict[str, Any]]:
     from vapo.api.address import hide_password
-    from vapo.engines.servers.start import connect_examinee
+    from vapo.serving.start import connect_examinee
 
     examinee = connect_examinee(base_url, name or None, tokenizer=tokenizer, system_prompt=system_prompt)
     return examinee, {"system_prompt": system_prompt, "server": hide_password(base_url), "vapo": vapo.__version__}

@@ -18,7 +18,7 @@ from vapo.diagnosis.chains import Chain
 from vapo.diagnosis.direct_probes import BEFORE_CHAIN
 from vapo.diagnosis.findings import ProbedClaim
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.engines.examination.examinee import Examinee
+from vapo.probing.diagnosed_model import Examinee
 from vapo.types import Anchor, Claim, Probe, Sample
 
 _CLAIM_DRAWS, _DEPTH_DRAWS = 4, 5  # keep these generators apart from others with the same seed

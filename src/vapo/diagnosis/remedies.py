@@ -24,7 +24,7 @@ from vapo.diagnosis.attention import measure_attention
 from vapo.diagnosis.chains import Chain, grade_text
 from vapo.diagnosis.findings import Attention, Remedied
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.engines.examination.examinee import Cut, Examinee, ReadsSuffixes, ReplaysTogether
+from vapo.probing.diagnosed_model import Cut, Examinee, ReadsSuffixes, ReplaysTogether
 from vapo.types import Rollout
 
 _SENTENCE_DRAWS = 6  # keeps this generator apart from others with the same seed

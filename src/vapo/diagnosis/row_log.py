@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from vapo.drafts import write_atomically
-from vapo.engines.run_folder import SETTINGS, adopt_settings
+from vapo.atomic_files import write_atomically
+from vapo.run_folder import SETTINGS, adopt_settings
 from vapo.errors import ConfigError, DataError
 
 _ROWS = "rows.jsonl"

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from vapo.core.boundaries import THINK_TAGS
-from vapo.engines.examination.examinee import View
+from vapo.probing.diagnosed_model import View
 from vapo.errors import ConfigError
 
 Protocol = Literal["early", "perception", "attention", "remedies", "errors", "sensitivity"]

@@ -16,7 +16,7 @@ import pyarrow.parquet
 from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.findings import Diagnosis, ModelFindings, QuestionFindings
 from vapo.diagnosis.recovery import find_last_right
-from vapo.drafts import drafting, write_atomically
+from vapo.atomic_files import drafting, write_atomically
 
 _TEXT, _FLOAT, _INT, _TRUTH = pyarrow.string(), pyarrow.float64(), pyarrow.int64(), pyarrow.bool_()
 _QUESTION = {"model": _TEXT, "sample_id": _TEXT}

@@ -11,8 +11,8 @@ from transformers import TrainerCallback
 from vapo.diagnosis.diagnose import diagnose, write_report
 from vapo.diagnosis.findings import Diagnosis, ModelFindings
 from vapo.diagnosis.settings import DiagnosisSettings, choose_protocols
-from vapo.engines.examination.transformers_examinee import TransformersExaminee
-from vapo.engines.policy.checkpoint import Policy
+from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
+from vapo.models.policy.checkpoint import Policy
 from vapo.errors import ConfigError
 from vapo.types import Sample
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from vapo.types import Claim
 
-from .marks import cell_name
+from .cell_names import cell_name
 from .world import Grid
 
 CLAIM_KINDS = ("cell", "presence", "comparison")

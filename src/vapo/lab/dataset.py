@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vapo.drafts import drafting
+from vapo.atomic_files import drafting
 
 from .claims import make_claims
 from .questions import KINDS, ask

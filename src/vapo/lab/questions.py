@@ -13,7 +13,7 @@ import numpy as np
 
 from vapo.types import Claim
 
-from .marks import cell_name, column_mark, row_mark
+from .cell_names import cell_name, column_mark, row_mark
 from .world import Grid
 
 KINDS = ("sum", "count", "largest", "compare", "path")

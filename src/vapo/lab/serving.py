@@ -21,7 +21,7 @@ def save_for_vllm(folder: Path, model: str = "lab") -> Path:
         ConfigError: there is something in that place.
         ModelError: the package came without a checkpoint.
     """
-    from vapo.engines.vllm.weight_names import name_for_vllm
+    from vapo.serving.vllm_weight_names import name_for_vllm
 
     if folder.exists():
         raise ConfigError(f"there is a {folder} already; name another folder, or remove it")

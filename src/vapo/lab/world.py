@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from .marks import MAX_LINES, cell_name, column_mark, mark_bitmap, row_mark
+from .cell_names import MAX_LINES, cell_name, column_mark, mark_bitmap, row_mark
 
 Split = Literal["train", "heldout", "practice"]
 """Two splits of the real pictures, and "practice": the train pictures and slightly turned and slanted copies of them,

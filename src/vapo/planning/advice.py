@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from vapo.engines.outline.outline import Outline
+from vapo.planning.model_shape import Outline
 from vapo.planning.gpus import Gpus
 from vapo.planning.plan import Plan, plan_shape
 from vapo.planning.run_shape import RunShape

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vapo.engines.outline.outline import Outline
-from vapo.engines.outline.passes import PassBytes
+from vapo.planning.model_shape import Outline
+from vapo.planning.activations import PassBytes
 from vapo.planning.gpus import GIB
 from vapo.planning.run_shape import RunShape
 

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from vapo.engines.outline.outline import Loading, Outline, draw_outline
-from vapo.engines.outline.passes import measure_text_pass
-from vapo.engines.outline.pictures import estimate_picture_bytes
+from vapo.planning.model_shape import Loading, Outline, draw_outline
+from vapo.planning.activations import measure_text_pass
+from vapo.planning.image_tokens import estimate_picture_bytes
 from vapo.errors import ConfigError
 from vapo.planning.gpus import Gpus
 from vapo.planning.memory import Memory, ModelBytes, add_up_memory, count_engine_bytes
@@ -66,7 +66,7 @@ def plan_run(
     """Return the outline of a run's model, and what the run needs.
 
     Args:
-        options: of the run (`vapo.engines.trl.options.RunOptions`), parsed as for one process.
+        options: of the run (`vapo.training.options.RunOptions`), parsed as for one process.
         gpus: to plan for.
         prompt_tokens: of the longest prompt; default: the run's max_prompt_tokens.
         image_tokens: of these, those of pictures; default: all but 256.

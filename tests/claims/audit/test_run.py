@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engines.openai_stub import CHAT, Reply, refuse, run_stub, say
+from openai_stub import CHAT, Reply, refuse, run_stub, say
 from PIL import Image
 
 from vapo.api.client import ModelClient

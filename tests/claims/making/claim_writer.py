@@ -8,7 +8,7 @@ import random
 import re
 from typing import Any
 
-from engines.openai_stub import Reply, say
+from openai_stub import Reply, say
 
 THINGS = (
     "cat",

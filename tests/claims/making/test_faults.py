@@ -9,7 +9,7 @@ import pytest
 from claims.making.claim_writer import answer
 from claims.making.fault_proxy import ANSWER_FAULTS, LINE_FAULTS, Fault, run_proxy
 from claims.making.painted_rows import paint_rows
-from engines.openai_stub import CHAT, Stub, run_stub
+from openai_stub import CHAT, Stub, run_stub
 
 from vapo.api.client import ModelClient
 from vapo.claims.making.make import make_claims

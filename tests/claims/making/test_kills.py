@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from claims.making.claim_writer import say_claims, write_claims
-from engines.openai_stub import CHAT, Reply, Stub, run_stub
+from openai_stub import CHAT, Reply, Stub, run_stub
 from PIL import Image
 
 from vapo.claims.store.claims import read_claims

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from claims.making.claim_writer import answer, say_claims, write_claims
 from claims.making.painted_rows import PaintedRow, paint_rows
-from engines.openai_stub import CHAT, Reply, Stub, refuse, run_stub, say
+from openai_stub import CHAT, Reply, Stub, refuse, run_stub, say
 
 from vapo.api.client import ModelClient
 from vapo.api.prices import Prices

@@ -11,7 +11,7 @@ from vapo.diagnosis.findings import ModelFindings
 from vapo.lab.demo.learning import Group, draw_learning
 from vapo.lab.demo.outcome import GRPO, VAPO, Outcome
 from vapo.lab.demo.paired import compare
-from vapo.lab.demo.verdict import phrase_demo
+from vapo.lab.demo.conclusion import phrase_demo
 
 NUM_STEPS = 30
 

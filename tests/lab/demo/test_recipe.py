@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.engines.trl.options import parse_run
+from vapo.training.options import parse_run
 from vapo.lab.demo.jobs import Job, make_jobs
 from vapo.lab.demo.recipe import RECIPE
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from vapo.claims.exchange.rows import ClaimRow
 from vapo.claims.store.images import StoredImage
-from vapo.drafts import drafting
+from vapo.atomic_files import drafting
 
 
 def write_json_lines(path: Path, rows: Iterable[ClaimRow]) -> tuple[int, int]:

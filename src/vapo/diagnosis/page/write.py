@@ -13,7 +13,7 @@ from vapo.diagnosis.page.chains import describe_questions
 from vapo.diagnosis.page.filling import MAX_BYTES, fill_page
 from vapo.diagnosis.page.frame import Frame
 from vapo.diagnosis.page.summary import describe_diagnosis
-from vapo.drafts import write_atomically
+from vapo.atomic_files import write_atomically
 from vapo.errors import DataError
 
 

@@ -69,7 +69,7 @@ class Job:
 
     def mark_finished(self) -> None:
         """Record that the job has been done."""
-        from vapo.drafts import write_atomically  # seconds: a worker first reads its job, and watches
+        from vapo.atomic_files import write_atomically  # seconds: a worker first reads its job, and watches
 
         write_atomically(self._mark, self.to_json())
 

@@ -10,14 +10,14 @@ from transformers.utils import logging
 
 from vapo.data.samples import load_samples
 from vapo.diagnosis.diagnose import SampleImages
-from vapo.drafts import write_atomically
+from vapo.atomic_files import write_atomically
 from vapo.lab.demo.jobs import SPLIT, Job
 from vapo.lab.demo.learning import draw_learning, read_steps
 from vapo.lab.demo.outcome import GRPO, VAPO, Outcome
 from vapo.lab.demo.page.write import render_demo
 from vapo.lab.demo.paired import compare
 from vapo.lab.demo.recipe import Recipe
-from vapo.lab.demo.verdict import phrase_demo
+from vapo.lab.demo.conclusion import phrase_demo
 from vapo.lab.demo.work import examine
 
 

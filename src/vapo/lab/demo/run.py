@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vapo.diagnosis.row_log import make_folder
-from vapo.engines.run_folder import SETTINGS, adopt_settings
+from vapo.run_folder import SETTINGS, adopt_settings
 from vapo.errors import ConfigError
 from vapo.lab.demo.jobs import make_jobs
 from vapo.lab.demo.outcome import PAGE, Outcome

@@ -9,8 +9,8 @@ from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.findings import ModelFindings
 from vapo.diagnosis.opened_models import open_models
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.engines.trl.options import parse_run
-from vapo.engines.trl.run import train
+from vapo.training.options import parse_run
+from vapo.training.run import train
 from vapo.lab.demo.jobs import SPLIT, Job
 from vapo.lab.processes.side_by_side import Report
 from vapo.lab.processes.step_report import StepReport

@@ -1,0 +1,140 @@
+"""Cuts of chains that were read, as the rows of one batch that is written on.
+
+A row takes the keys and values of the tokens before its cut. Rows are aligned at their ends, so that a row's slots are
+its tokens without a gap: a window that counts slots counts tokens, and each row reads as it would alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch.nn.functional import pad
+from transformers import DynamicCache
+
+from vapo.diagnosis.transformers.chain_reader import ReadChain, as_position_ids, continuing
+from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.rollout_row import lay_row, reading_row
+from vapo.models.tree.packing_obstacles import LOW_PRECISION_TOLERANCE, TOLERANCE
+from vapo.models.image_features import find_feature_module
+from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.types import Rollout
+
+_agrees: WeakKeyDictionary[torch.nn.Module, bool] = WeakKeyDictionary()  # with its own plain pass, by a first look
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A chain kept up to `index` tokens, with `ids` behind it, to be continued."""
+
+    rollout: Rollout
+    index: int
+    ids: tuple[int, ...] = ()
+
+    @property
+    def all_ids(self) -> tuple[int, ...]:
+        """All tokens before the first new one."""
+        return self.rollout.prompt_ids + self.rollout.completion_ids[: self.index] + self.ids
+
+    @property
+    def num_tokens(self) -> int:
+        """Their number."""
+        return len(self.rollout.prompt_ids) + self.index + len(self.ids)
+
+
+def write_on(
+    policy: Policy,
+    branches: Sequence[Branch],
+    chains: Sequence[ReadChain],
+    max_new_tokens: int,
+    eos_ids: Sequence[int],
+) -> list[tuple[int, ...]] | None:
+    """Return the tokens written behind each branch, or None if this model would not write them by itself.
+
+    The first time that a model comes here, the distribution of one first token is compared with that of a plain pass
+    over the whole row.
+
+    Args:
+        policy: the model and its processor.
+        branches: at least one; every row is fed as many tokens as the longest has behind its cut, which must not
+            reach back into a picture.
+        chains: what was read of each branch's rollout.
+        max_new_tokens: longest continuation.
+        eos_ids: tokens that end one.
+    """
+    if not _agrees.get(policy.model, True):
+        return None
+    module = find_feature_module(policy.model)
+    device = chains[0].prompt_positions.device
+    never = list(find_vision_token_ids(policy.model.config, policy.processor.tokenizer))
+    ends = torch.tensor(list(eos_ids), device=device)
+    fed = max(1, *(len(branch.ids) for branch in branches))
+    kept = [branch.num_tokens - fed for branch in branches]
+    ids = torch.tensor([branch.all_ids[-fed:] for branch in branches], device=device)
+    pairs = list(zip(chains, kept, strict=True))
+    positions = torch.stack([chain.positions(length, length + fed) for chain, length in pairs], dim=1)
+    slots = torch.arange(max(kept) + fed, device=device)
+    mask = (slots >= max(kept) - torch.tensor(kept, device=device)[:, None]).long()
+    cache = _align(pairs)
+    rows = list(range(len(branches)))
+    written: list[list[int]] = [[] for _ in branches]
+    for _ in range(max_new_tokens):
+        output = policy.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=as_position_ids(positions),
+            **continuing(module, cache),
+            logits_to_keep=1,
+        )
+        logits = output.logits[:, -1].to(device, torch.float32, copy=True)
+        if policy.model not in _agrees:
+            shortest = kept.index(min(kept))
+            _agrees[policy.model] = _first_token_agrees(policy, branches[shortest], logits[shortest])
+            if not _agrees[policy.model]:
+                return None
+        logits[:, never] = -torch.inf
+        ids = logits.argmax(-1, keepdim=True)
+        for row, token in zip(rows, ids[:, 0].tolist(), strict=True):
+            written[row].append(token)
+        going = ~torch.isin(ids[:, 0], ends)
+        if not bool(going.all()):
+            left = going.nonzero()[:, 0]
+            if not len(left):
+                break
+            rows = [rows[place] for place in left.tolist()]
+            ids, mask, positions = ids[left], mask[left], positions[:, left]
+            layers: list[Any] = list(cache.layers)
+            for layer in layers:
+                layer.batch_select_indices(left.to(layer.keys.device))
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+        positions = positions[:, :, -1:] + 1
+    return [tuple(ids) for ids in written]
+
+
+def _align(pairs: Sequence[tuple[ReadChain, int]]) -> DynamicCache:
+    """Return the first tokens of each chain as one batch, aligned at their ends."""
+    longest = max(kept for _, kept in pairs)
+    cache = DynamicCache()
+    for number in range(len(pairs[0][0].layers)):
+        keys, values = (
+            torch.cat(
+                [pad(chain.layers[number][part][:, :, :kept], (0, 0, longest - kept, 0)) for chain, kept in pairs]
+            )
+            for part in (0, 1)
+        )
+        cache.update(keys, values, number)
+    return cache
+
+
+def _first_token_agrees(policy: Policy, branch: Branch, logits: torch.Tensor) -> bool:
+    rollout = branch.rollout
+    ids = rollout.completion_ids[: branch.index] + branch.ids
+    row = lay_row(policy, replace(rollout, completion_ids=ids, token_texts=("",) * len(ids)))
+    with reading_row(policy, row):
+        plain = policy.model(**row.inputs, use_cache=False, logits_to_keep=1).logits[0, -1]
+    difference = (plain.to(logits.device, torch.float32).softmax(-1) - logits.softmax(-1)).abs().max()
+    exact = plain.dtype == torch.float32
+    return float(difference) <= (TOLERANCE if exact else LOW_PRECISION_TOLERANCE)

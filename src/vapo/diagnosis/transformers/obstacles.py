@@ -1,0 +1,61 @@
+"""What keeps a transformers model from being examined, found before anything is computed and said by name."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from vapo.probing.diagnosed_model import Ability
+from vapo.diagnosis.transformers.image_replay import find_replay_obstacle
+from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.generation import find_eos_token_ids, find_generator
+from vapo.errors import ModelError
+from vapo.models.image_features import find_feature_module
+from vapo.models.questions import ClaimQuestions
+from vapo.models.vision_tokens import find_image_token_id
+
+
+def find_obstacles(policy: Policy, probe_template: str, system_prompt: str | None = None) -> dict[Ability, str]:
+    """Return, for each ability that a model lacks, why.
+
+    Args:
+        policy: the model and its processor.
+        probe_template: how claims are asked; see `vapo.models.questions`.
+        system_prompt: as for the chains.
+
+    Raises:
+        ConfigError: the template cannot carry a claim.
+    """
+    basic = _find_basic_obstacle(policy)
+    if basic is not None:
+        return dict.fromkeys(get_args(Ability), basic)
+    found: dict[Ability, str] = {}
+    try:
+        ClaimQuestions(policy.processor.tokenizer, probe_template)
+    except ModelError as error:
+        found["probe"] = str(error)
+    replay = find_replay_obstacle(policy, system_prompt)
+    if replay is not None:
+        found["replay"] = replay
+    decoder = find_feature_module(policy.model).get_decoder()
+    if not getattr(decoder, "_supports_attention_backend", False):
+        found["attend"] = (
+            f"{type(decoder).__name__} does not take its attention from transformers' AttentionInterface, so its "
+            "attention cannot be measured; use a model class of transformers itself"
+        )
+    return found
+
+
+def _find_basic_obstacle(policy: Policy) -> str | None:
+    processor = policy.processor
+    if not (getattr(processor, "chat_template", None) or processor.tokenizer.chat_template):
+        return (
+            f"{policy.name} has no chat template, so questions cannot be put to it; use the instruct version of the "
+            "model, or save a template with its processor"
+        )
+    try:
+        find_image_token_id(find_feature_module(policy.model).config)
+        find_generator(policy.model)
+        find_eos_token_ids(policy)
+    except ModelError as error:
+        return str(error)
+    return None

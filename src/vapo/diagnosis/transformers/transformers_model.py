@@ -1,0 +1,220 @@
+"""A transformers model under examination, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import get_args
+
+from vapo.data.prompts import PLACE
+from vapo.diagnosis.transformers.aligned_rows import Branch
+from vapo.diagnosis.transformers.attention_ratio import attention_on_image
+from vapo.diagnosis.transformers.branching import MAX_BATCH_TOKENS, continue_branches
+from vapo.probing.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
+from vapo.diagnosis.transformers.image_replay import ImageReplay
+from vapo.data.image_views import Masking, leave_out_images, mask_images
+from vapo.diagnosis.transformers.obstacles import find_obstacles
+from vapo.diagnosis.transformers.token_divergence import measure_divergence
+from vapo.models.policy.chain_texts import read_suffix, spell_tokens
+from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.generation import find_eos_token_ids, sample_completions
+from vapo.models.policy.prompt_writer import PromptWriter
+from vapo.probing.transformers_prober import TransformersProber
+from vapo.errors import ModelError
+from vapo.models.questions import PROBE_TEMPLATE
+from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.types import Probe, Rollout, Sample, Verdict
+
+
+class TransformersExaminee:
+    """Satisfies `Examinee` with a model of transformers, on any device, also spread over several (`device_map`).
+
+    Args:
+        policy: the model and its processor.
+        system_prompt: text of a system message; None for none.
+        batch_size: chains that are written together.
+        max_batch_tokens: tokens held at a time where cuts are continued; a quarter of it in one pass of probes.
+        masking: what view "blank" shows in `compare_views`; probes are always shown grey.
+        seed: of what is drawn for a masking.
+        probe_template: how claims are asked.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        system_prompt: str | None = None,
+        batch_size: int = 16,
+        max_batch_tokens: int = MAX_BATCH_TOKENS,
+        masking: Masking = "blank",
+        seed: int = 0,
+        probe_template: str = PROBE_TEMPLATE,
+    ) -> None:
+        self._policy = policy
+        self._tokenizer = policy.processor.tokenizer
+        self._system_prompt = system_prompt
+        self._batch_size = batch_size
+        self._max_batch_tokens = max_batch_tokens
+        self._masking: Masking = masking
+        self._seed = seed
+        self._probe_template = probe_template
+        self._probers: dict[View, TransformersProber] = {}
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return self._policy.name
+
+    @cached_property
+    def _obstacles(self) -> dict[Ability, str]:
+        return find_obstacles(self._policy, self._probe_template, self._system_prompt)
+
+    @cached_property
+    def _replay(self) -> ImageReplay:
+        return ImageReplay(self._policy, self._system_prompt)
+
+    @cached_property
+    def _writer(self) -> PromptWriter:
+        return PromptWriter(self._policy, self._system_prompt)
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What it can do; found by trying what differs between models, before anything is computed."""
+        return frozenset(get_args(Ability)) - frozenset(self._obstacles)
+
+    def why_not(self, ability: Ability) -> str:
+        """Return why an ability is missing. Raises ValueError if it is not."""
+        if ability not in self._obstacles:
+            raise ValueError(f"{self.name} is able to {ability}")
+        return self._obstacles[ability]
+
+    def write_chains(
+        self, samples: Sequence[Sample], max_completion_tokens: int, sampling: Sampling = GREEDY
+    ) -> list[Rollout]:
+        """Answer questions; one chain each. Raises as `sample_completions` does."""
+        self._demand("continue")
+        completions = sample_completions(
+            self._policy,
+            samples,
+            max_completion_tokens=max_completion_tokens,
+            temperature=sampling.temperature,
+            seed=sampling.seed,
+            batch_size=self._batch_size,
+            system_prompt=self._system_prompt,
+        )
+        return [own[0] for own in completions]
+
+    def continue_cuts(self, cuts: Sequence[Cut], max_new_tokens: int) -> list[str]:
+        """Return the text written behind each cut, without special tokens.
+
+        A suffix is read by the tokenizer as it stands: `</think>` is the model's own token if it has one. It is the
+        caller's configuration; text from data must be neutralised before it gets here. An end token among what is
+        kept is left out before a suffix.
+
+        Raises:
+            ConfigError: a suffix holds a token that stands for a picture.
+            ModelError: a cut leaves no room in the model's context.
+        """
+        self._demand("continue")
+        branches = [self._grow(cut) for cut in cuts]
+        written = continue_branches(self._policy, branches, max_new_tokens, max_batch_tokens=self._max_batch_tokens)
+        return [
+            "".join(spell_tokens(self._tokenizer, ids, branch.all_ids))
+            for branch, ids in zip(branches, written, strict=True)
+        ]
+
+    def score_probes(self, probes: Sequence[Probe], view: View = "image") -> list[Verdict]:
+        """Return one verdict per probe, in order.
+
+        Under "blank" every picture is grey. Under "none" the prompt is written anew without pictures, and the tokens
+        of the chain are kept.
+
+        Raises:
+            ModelError: the model cannot be probed, or, under "none", the rollout's prompt is not its sample's own.
+        """
+        self._demand("probe")
+        seen: dict[int, Rollout] = {}
+        for probe in probes:
+            if id(probe.rollout) not in seen:
+                seen[id(probe.rollout)] = self._show(probe.rollout, view, "blank")
+        asked = [replace(probe, rollout=seen[id(probe.rollout)]) for probe in probes]
+        if view not in self._probers:
+            self._probers[view] = TransformersProber(
+                self._policy.model,
+                self._policy.processor,
+                template=self._probe_template,
+                max_batch_tokens=max(1, self._max_batch_tokens // 4),
+            )
+        verdicts = self._probers[view].score(asked)
+        return [Verdict(probe, verdict.p_true) for probe, verdict in zip(probes, verdicts, strict=True)]
+
+    def replay_image(self, cut: Cut, max_new_tokens: int, scale: float) -> Rollout:
+        """Show the image again, its sides scaled by `scale`, as a user turn behind the cut, and let the model go on.
+
+        The new rollout's prompt holds the old prompt, the kept chain, the cut's suffix and the turn; its completion
+        is what is new. See `ImageReplay`.
+        """
+        return self.replay_images([cut], max_new_tokens, scale)[0]
+
+    def replay_images(self, cuts: Sequence[Cut], max_new_tokens: int, scale: float) -> list[Rollout]:
+        """Do `replay_image` for many cuts, which are written on together."""
+        self._demand("replay")
+        shown: list[Rollout] = []
+        for cut in cuts:
+            branch = self._grow(cut)
+            kept = branch.rollout.completion_ids[: branch.index] + branch.ids
+            rollout = replace(branch.rollout, completion_ids=kept, token_texts=("",) * len(kept))
+            shown.append(self._replay.show_again(rollout, len(kept), scale))
+        branches = [Branch(rollout, 0) for rollout in shown]
+        written = continue_branches(self._policy, branches, max_new_tokens, max_batch_tokens=self._max_batch_tokens)
+        return [
+            replace(rollout, completion_ids=new, token_texts=spell_tokens(self._tokenizer, new))
+            for rollout, new in zip(shown, written, strict=True)
+        ]
+
+    def read_cut(self, cut: Cut) -> Rollout:
+        """Return the kept chain with the cut's suffix as further tokens of it, as `continue_cuts` reads it."""
+        branch = self._grow(cut)
+        kept = branch.rollout.completion_ids[: branch.index]
+        texts = branch.rollout.token_texts[: branch.index] + spell_tokens(self._tokenizer, branch.ids, kept)
+        return replace(branch.rollout, completion_ids=kept + branch.ids, token_texts=texts)
+
+    def attend_to_image(self, rollout: Rollout) -> list[list[list[float]]]:
+        """Return the share of attention on image tokens; shape (completion tokens, layers, heads)."""
+        self._demand("attend")
+        return attention_on_image(self._policy.model, self._policy.processor, rollout).tolist()
+
+    def compare_views(self, rollout: Rollout, view: View = "blank") -> list[float]:
+        """Return KL(with the image || under `view`) of each completion token, in nats; shape (T,)."""
+        self._demand("compare_views")
+        return measure_divergence(self._policy, rollout, self._show(rollout, view, self._masking)).tolist()
+
+    def _demand(self, ability: Ability) -> None:
+        if ability in self._obstacles:
+            raise ModelError(self._obstacles[ability])
+
+    def _grow(self, cut: Cut) -> Branch:
+        ids = read_suffix(
+            self._tokenizer, cut.suffix, find_vision_token_ids(self._policy.model.config, self._tokenizer)
+        )
+        index = cut.index
+        if ids and index and cut.rollout.completion_ids[index - 1] in find_eos_token_ids(self._policy):
+            index -= 1
+        return Branch(cut.rollout, index, ids)
+
+    def _show(self, rollout: Rollout, view: View, masking: Masking) -> Rollout:
+        if view == "image":
+            return rollout
+        if view == "blank":
+            return replace(rollout, sample=mask_images(rollout.sample, masking, self._seed))
+        writer = self._writer
+        # One that was shown its pictures again has more of them than places.
+        writable = rollout.sample.question.count(PLACE) in (0, len(rollout.sample.images))
+        if not writable or writer.write(rollout.sample).ids != rollout.prompt_ids:
+            raise ModelError(
+                f"sample {rollout.sample.id!r}: its rollout's prompt is not the one that {self.name} writes for it, "
+                "so it cannot be written without pictures; use view 'blank'"
+            )
+        sample = leave_out_images(rollout.sample)
+        return replace(rollout, sample=sample, prompt_ids=writer.write(sample).ids)

@@ -1,0 +1,79 @@
+"""What a task's file names: how a marked row is put to a model, and what its response is worth.
+
+`put_*` are the harness's doc_to_*: messages for models that take conversations, text and pictures for the older ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vapo.data.prompts import PLACE, split_question
+from vapo.evaluation.lmms_eval.rows import find_benchmark
+from vapo.evaluation.suites.benchmark import Graded, grade_response
+from vapo.evaluation.suites.suite import PAPER, PROMPT
+
+Row = dict[str, Any]
+
+
+def put_messages(row: Row) -> list[dict[str, Any]]:
+    """Return the conversation: the prompt as the system's, then the question with its pictures in their places."""
+    benchmark = find_benchmark(row)
+    pictures = benchmark.images(row)
+    parts = split_question(benchmark.question(row).text, len(pictures))
+    left = iter(pictures)
+    content = [
+        {"type": "image", "url": next(left)} if part is None else {"type": "text", "text": part} for part in parts
+    ]
+    return [{"role": "system", "content": [{"type": "text", "text": PROMPT}]}, {"role": "user", "content": content}]
+
+
+def put_text(row: Row) -> str:
+    """Return the prompt and the question as one text, for models that put pictures first."""
+    return f"{PROMPT}\n\n{find_benchmark(row).question(row).text.replace(PLACE, '').strip()}"
+
+
+def put_pictures(row: Row) -> list[Any]:
+    """Return the pictures in order."""
+    return find_benchmark(row).images(row)
+
+
+def put_target(row: Row) -> str:
+    """Return the right answer in words."""
+    return find_benchmark(row).question(row).key.reference
+
+
+def grade(row: Row, responses: Sequence[str]) -> dict[str, Any]:
+    """Grade a response by rule.
+
+    Returns:
+        `score`, of which `aggregate_scores` makes the benchmark's, with all that a comparison needs of the question;
+        and `unparsed`, 1 where there was no answer to grade.
+    """
+    benchmark = find_benchmark(row)
+    question = benchmark.question(row)
+    graded = grade_response(question, responses[0])
+    outcome = {
+        "benchmark": benchmark.name,
+        "id": question.id,
+        "question": question.text,
+        "score": graded.score,
+        "is_parsed": graded.is_parsed,
+        "answer": graded.answer,
+        "reference": question.key.reference,
+        "marks": dict(question.marks),
+    }
+    return {"score": outcome, "unparsed": float(not graded.is_parsed)}
+
+
+def aggregate_scores(outcomes: Sequence[Mapping[str, Any]]) -> float:
+    """Return a benchmark's own score in percent; not a number if no group of questions was asked whole."""
+    benchmark = PAPER.find(outcomes[0]["benchmark"])
+    shares = benchmark.shares([Graded(outcome["score"], outcome["marks"]) for outcome in outcomes])
+    return 100 * sum(shares) / len(shares) if shares else math.nan
+
+
+def aggregate_unparsed(unparsed: Sequence[float]) -> float:
+    """Return how many responses held no answer, in percent."""
+    return 100 * sum(unparsed) / len(unparsed)

@@ -1,0 +1,99 @@
+"""Two models on the same questions of a suite, by paired bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vapo.diagnosis.estimates import Estimate
+from vapo.evaluation.suite_runs.scores import bound, draw_scores, select_answers, share_answers, tally_answers
+from vapo.errors import DataError
+from vapo.evaluation.suites.answers import Answer
+from vapo.evaluation.suites.benchmark import Benchmark
+from vapo.evaluation.suites.suite import Suite
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two models on one benchmark, or on the mean of several.
+
+    Attributes:
+        name: of the benchmark; None for the mean.
+        num_questions: that both answered.
+        first, second: their scores on these, in [0, 1].
+        change: the second less the first, with its paired interval.
+    """
+
+    name: str | None
+    num_questions: int
+    first: float
+    second: float
+    change: Estimate
+
+
+def compare_answers(
+    suite: Suite, first: Sequence[Answer], second: Sequence[Answer], *, seed: int = 0
+) -> tuple[Difference, ...]:
+    """Compare two models on the questions that both answered.
+
+    Each resample draws groups of questions and scores both models on the same ones, so that what makes a question hard
+    for both says nothing about their difference.
+
+    Args:
+        suite: whose benchmarks they answered.
+        first, second: their answers.
+        seed: of the resampling.
+
+    Returns:
+        A difference per benchmark, in the suite's order, and then that of their mean if there are several.
+
+    Raises:
+        ConfigError: an answer is of a benchmark that the suite does not have.
+        DataError: the two were asked different questions, or have none in common.
+    """
+    differences: list[Difference] = []
+    draws: list[NDArray[np.float64]] = []
+    for benchmark in suite.benchmarks:
+        ours, theirs = _pair(benchmark, *(select_answers(suite, answers, benchmark) for answers in (first, second)))
+        tallies = [tally_answers(benchmark, answers) for answers in (ours, theirs)]
+        if tallies[0]:
+            scores = [float(np.mean(share_answers(benchmark, answers))) for answers in (ours, theirs)]
+            drawn = [draw_scores(benchmark, own, seed) for own in tallies]
+            draws.append(drawn[1] - drawn[0])
+            change = bound(scores[1] - scores[0], draws[-1], len(tallies[0]))
+            differences.append(Difference(benchmark.name, len(ours), scores[0], scores[1], change))
+    if not differences:
+        raise DataError("the two have no question in common; evaluate both on the same benchmarks")
+    if len(differences) > 1:
+        differences.append(_average(differences, np.mean(draws, axis=0)))
+    return tuple(differences)
+
+
+def _pair(
+    benchmark: Benchmark, first: Sequence[Answer], second: Sequence[Answer]
+) -> tuple[list[Answer], list[Answer]]:
+    by_row = {answer.row: answer for answer in second}
+    common = [answer for answer in first if answer.row in by_row]
+    for answer in common:
+        other = by_row[answer.row]
+        if (answer.id, answer.reference) != (other.id, other.reference):
+            raise DataError(
+                f"{benchmark.title}, row {answer.row}: the two were asked different questions ({answer.id!r} and "
+                f"{other.id!r}); the data has changed between them, so evaluate both on the same"
+            )
+        if answer.grader != other.grader:
+            raise DataError(
+                f"{benchmark.title} was graded by {answer.grader} for the first and by {other.grader} for the second; "
+                "have both graded alike"
+            )
+    return common, [by_row[answer.row] for answer in common]
+
+
+def _average(differences: Sequence[Difference], draws: NDArray[np.float64]) -> Difference:
+    first = float(np.mean([one.first for one in differences]))
+    second = float(np.mean([one.second for one in differences]))
+    count = sum(one.num_questions for one in differences)
+    return Difference(None, count, first, second, bound(second - first, draws, count))

@@ -1,0 +1,142 @@
+"""Answers of a suite as scores with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vapo.core.intervals import resample_scores
+from vapo.diagnosis.estimates import CONFIDENCE, RESAMPLES, Estimate, estimate_mean, estimate_rate
+from vapo.errors import DataError
+from vapo.evaluation.suites.answers import RULE, Answer
+from vapo.evaluation.suites.benchmark import Benchmark, Graded, Tally
+from vapo.evaluation.suites.suite import Suite
+
+_RESAMPLING = 4  # keeps this generator apart from others with the same seed
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkScore:
+    """What a model scored on one benchmark; shares are in [0, 1].
+
+    Attributes:
+        name: of the benchmark.
+        num_questions: how many were answered.
+        score: the benchmark's own; None if no group of its questions was asked whole.
+        parts: per name, the shares that the score is the mean of; empty where it is one.
+        wrong: share of the questions whose answer could be read and earned nothing.
+        unparsed: share whose response held no answer of the kind asked for.
+        num_tokens: length of a response; None where the engine did not say.
+        grader: `rule`, or the judge's name.
+    """
+
+    name: str
+    num_questions: int
+    score: Estimate | None
+    parts: dict[str, float]
+    wrong: Estimate
+    unparsed: Estimate
+    num_tokens: Estimate | None
+    grader: str
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteScore:
+    """What a model scored on a suite.
+
+    Attributes:
+        benchmarks: in the suite's order; those that were not asked are left out.
+        mean: of the benchmarks' scores, each weighing the same; None unless every benchmark of the suite has one.
+    """
+
+    benchmarks: tuple[BenchmarkScore, ...]
+    mean: Estimate | None
+
+
+def score_answers(suite: Suite, answers: Sequence[Answer], *, seed: int = 0) -> SuiteScore:
+    """Make scores of graded answers.
+
+    Args:
+        suite: whose benchmarks they are of.
+        answers: at least one.
+        seed: of the intervals' resampling.
+
+    Raises:
+        ConfigError: an answer is of a benchmark that the suite does not have.
+        DataError: there are no answers.
+    """
+    if not answers:
+        raise DataError("there are no answers to score; evaluate the suite first")
+    scores: list[BenchmarkScore] = []
+    draws: list[NDArray[np.float64]] = []
+    for benchmark in suite.benchmarks:
+        own = select_answers(suite, answers, benchmark)
+        if own:
+            tallies = tally_answers(benchmark, own)
+            scores.append(_score_benchmark(benchmark, own, tallies, seed))
+            draws += [draw_scores(benchmark, tallies, seed)] if tallies else []
+    mean = None
+    if len(draws) == len(suite.benchmarks):
+        values = [score.score.value for score in scores if score.score is not None]
+        mean = bound(float(np.mean(values)), np.mean(draws, axis=0), len(answers))
+    return SuiteScore(tuple(scores), mean)
+
+
+def select_answers(suite: Suite, answers: Sequence[Answer], benchmark: Benchmark) -> list[Answer]:
+    """Return the answers to one benchmark's questions, in the order of its rows."""
+    own = [answer for answer in answers if suite.find(answer.benchmark) is benchmark]
+    return sorted(own, key=lambda answer: answer.row)
+
+
+def tally_answers(benchmark: Benchmark, answers: Sequence[Answer]) -> list[Tally]:
+    """Group answers into the benchmark's independent groups."""
+    return benchmark.tally([Graded(answer.score, answer.marks) for answer in answers])
+
+
+def share_answers(benchmark: Benchmark, answers: Sequence[Answer]) -> tuple[float, ...]:
+    """Return the shares that a benchmark's score is the mean of; none if no group of questions was asked whole."""
+    return benchmark.shares([Graded(answer.score, answer.marks) for answer in answers])
+
+
+def draw_scores(benchmark: Benchmark, tallies: Sequence[Tally], seed: int) -> NDArray[np.float64]:
+    """Resample a benchmark's score, shape (RESAMPLES,); the same groups for every model with as many."""
+    rng = np.random.default_rng([_RESAMPLING, seed, crc32(benchmark.name.encode())])
+    reached, possible = [tally.reached_K for tally in tallies], [tally.possible_K for tally in tallies]
+    return resample_scores(reached, possible, rng, RESAMPLES)
+
+
+def bound(value: float, draws: NDArray[np.float64], num_questions: int) -> Estimate:
+    """Return a value with the percentile interval of its draws; none where they are all alike."""
+    if draws.min() == draws.max():
+        return Estimate(value, None, None, num_questions)
+    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Estimate(value, float(low), float(high), num_questions)
+
+
+def _score_benchmark(
+    benchmark: Benchmark, answers: Sequence[Answer], tallies: Sequence[Tally], seed: int
+) -> BenchmarkScore:
+    lengths = [answer.num_tokens for answer in answers if answer.num_tokens is not None]
+    shares = share_answers(benchmark, answers)
+    return BenchmarkScore(
+        name=benchmark.name,
+        num_questions=len(answers),
+        score=_estimate(benchmark, tallies, shares, seed),
+        parts=dict(zip(benchmark.parts, shares, strict=True)) if benchmark.parts and shares else {},
+        wrong=estimate_rate([answer.is_parsed and answer.score == 0 for answer in answers]),
+        unparsed=estimate_rate([not answer.is_parsed for answer in answers]),
+        num_tokens=estimate_mean(lengths, seed=seed, name=f"tokens {benchmark.name}") if lengths else None,
+        grader=next((answer.grader for answer in answers if answer.grader != RULE), RULE),
+    )
+
+
+def _estimate(benchmark: Benchmark, tallies: Sequence[Tally], shares: Sequence[float], seed: int) -> Estimate | None:
+    if not tallies:
+        return None
+    if all(tally.possible_K == (1.0,) and tally.reached_K[0] in (0, 1) for tally in tallies):
+        return estimate_rate([tally.reached_K[0] == 1 for tally in tallies])
+    return bound(sum(shares) / len(shares), draw_scores(benchmark, tallies, seed), len(tallies))

@@ -1,0 +1,103 @@
+"""A suite's scores, and the difference of two models, as text that reads well in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vapo.core.text_tables import align
+from vapo.diagnosis.estimate_words import say_chance
+from vapo.diagnosis.estimates import Estimate
+from vapo.evaluation.suite_runs.comparison import Difference
+from vapo.evaluation.suite_runs.result import SuiteResult
+from vapo.evaluation.suite_runs.scores import BenchmarkScore
+from vapo.evaluation.suites.answers import RULE
+from vapo.evaluation.suites.suite import Suite
+
+_SCORES = (16, 9, 16, 11, 8, 7)
+_DIFFERENCES = (16, 9, 9, 9, 16, 7)
+
+
+def format_result(suite: Suite, result: SuiteResult) -> str:
+    """Return a table of a model's scores in percent beside the published ones, and how each was measured."""
+    score = result.score
+    widths = (*_SCORES, *(len(name) + 2 for name in suite.published))
+    head = ("", "score", "95 % interval", "no answer", "tokens", "asked", *suite.published)
+    lines = [
+        f"{result.model} on the suite {suite.name!r}: {sum(one.num_questions for one in score.benchmarks)} questions",
+        f"ours: {result.harness or 'harness not recorded'}, {result.engine or 'engine not recorded'}, greedy",
+        f"published: {suite.published_by}",
+        "",
+        align(head, widths),
+        *(align(_write(suite, one), widths) for one in score.benchmarks),
+    ]
+    if score.mean is not None:
+        means = [f"{sum(scores.values()) / len(scores):.1f}" for scores in suite.published.values()]
+        lines.append(align(("mean", *_write_score(score.mean), "", "", "", *means), widths))
+    if result.tokens_per_second is not None:
+        lines += ["", f"{result.tokens_per_second:,.0f} tokens per second"]
+    return "\n".join([*lines, "", *_notes(suite, result)])
+
+
+def format_differences(suite: Suite, names: Sequence[str], differences: Sequence[Difference]) -> str:
+    """Return a table of the second model's scores less the first's, paired by question.
+
+    Args:
+        suite: whose benchmarks they are.
+        names: of the two models.
+        differences: see `compare_answers`.
+    """
+    lines = [
+        f"{names[1]} less {names[0]}, on the questions that both answered",
+        "",
+        align(("", "first", "second", "change", "95 % interval", "asked"), _DIFFERENCES),
+    ]
+    for one in differences:
+        name = "mean" if one.name is None else suite.find(one.name).title
+        scores = (f"{100 * one.first:.1f}", f"{100 * one.second:.1f}", f"{100 * one.change.value:+.1f}")
+        cells = (name, *scores, _interval(one.change, "+.1f"), one.num_questions)
+        lines.append(align(cells, _DIFFERENCES) + say_chance(one.change))
+    return "\n".join([*lines, "", "Scores in percent; intervals by paired bootstrap over questions."])
+
+
+def _write(suite: Suite, one: BenchmarkScore) -> list[object]:
+    benchmark = suite.find(one.name)
+    length = "-" if one.num_tokens is None else f"{one.num_tokens.value:,.0f}"
+    published = [f"{scores[one.name]:.1f}" for scores in suite.published.values()]
+    unparsed = f"{100 * one.unparsed.value:.1f} %"
+    return [benchmark.title, *_write_score(one.score), unparsed, length, one.num_questions, *published]
+
+
+def _write_score(estimate: Estimate | None) -> tuple[str, str]:
+    return ("-", "") if estimate is None else (f"{100 * estimate.value:.1f}", _interval(estimate, ".1f"))
+
+
+def _interval(estimate: Estimate, form: str) -> str:
+    if estimate.low is None or estimate.high is None:
+        return "all alike"
+    return f"{100 * estimate.low:{form}} to {100 * estimate.high:{form}}"
+
+
+def _notes(suite: Suite, result: SuiteResult) -> list[str]:
+    notes: list[str] = []
+    for one in result.score.benchmarks:
+        benchmark = suite.find(one.name)
+        told: list[str] = []
+        if one.num_questions < benchmark.num_questions:
+            told.append(f"{one.num_questions} of {benchmark.num_questions} questions were asked")
+        if one.score is None:
+            told.append(f"no problem was asked with all its steps, so there is no {benchmark.score}")
+        if one.parts:
+            parts = ", ".join(f"{name} {100 * share:.1f}" for name, share in one.parts.items())
+            told.append(f"{benchmark.score}, here {parts}")
+        if benchmark.wants_judge:
+            told.append("graded by rule, stricter than the published judge" if one.grader == RULE else one.grader)
+        notes += [f"{benchmark.title}: {'; '.join(told)}."] if told else []
+    asked = {one.name for one in result.score.benchmarks}
+    missing = [one.title for one in suite.benchmarks if one.name not in asked]
+    if missing:
+        notes.append(f"Not asked: {', '.join(missing)}.")
+    notes.append(
+        "No answer: the response holds none of the kind asked for; it scores 0, and is not counted as a wrong answer."
+    )
+    notes.append("Published scores were measured with another harness, prompt and grader: differences hold these too.")
+    return notes

@@ -1,0 +1,166 @@
+"""What is known of a published benchmark, and a row of it as a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from vapo.core.grading import extract_answer
+from vapo.errors import DataError
+from vapo.evaluation.suites.keys import Key
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A row as it is put and graded.
+
+    Attributes:
+        id: unique in its benchmark.
+        text: with `<image>` where a picture stands; without, the pictures come first.
+        key: the right answer.
+        images: the columns of its pictures, in order.
+        marks: what the benchmark's own score needs to know of the row, such as the problem that it is a step of.
+    """
+
+    id: str
+    text: str
+    key: Key
+    images: tuple[str, ...]
+    marks: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """What an answer is worth.
+
+    Attributes:
+        score: in [0, 1].
+        is_parsed: whether there was an answer of the kind asked for: a `\\boxed{}` that holds one. What could not be
+            parsed scores 0, and is not a wrong answer.
+        answer: what stands in the box; None without one.
+    """
+
+    score: float
+    is_parsed: bool
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A question's score with its marks, of which a benchmark makes its own."""
+
+    score: float
+    marks: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One independent group of questions: K shares, as what was reached of what could be.
+
+    A benchmark's score is mean_k(sum_g reached_gk / sum_g possible_gk).
+    """
+
+    reached_K: tuple[float, ...]
+    possible_K: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A published benchmark, in the split and with the score that a suite takes of it.
+
+    Attributes:
+        name: for commands and files.
+        title: for readers.
+        data: name on the Hugging Face hub.
+        split: which questions, for readers.
+        num_questions: how many there are.
+        read: makes a row's question; a KeyError says which column is missing.
+        score: what the score is, for readers.
+        tally: groups graded questions.
+        parts: names of the K shares, where the score is a mean of several.
+        wants_judge: whether the published score is a judge's, so that grading by rule is stricter.
+    """
+
+    name: str
+    title: str
+    data: str
+    split: str
+    num_questions: int
+    read: Callable[[Row], Question]
+    score: str = "accuracy"
+    tally: Callable[[Sequence[Graded]], list[Tally]] = lambda graded: [Tally((one.score,), (1.0,)) for one in graded]
+    parts: tuple[str, ...] = ()
+    wants_judge: bool = False
+
+    def question(self, row: Row) -> Question:
+        """Return a row's question.
+
+        Raises:
+            DataError: the row is not of this benchmark's form.
+        """
+        try:
+            return self.read(row)
+        except KeyError as error:
+            raise DataError(
+                f"{self.title}: a row has no column {error}; its columns are {', '.join(row)}. Either {self.data} has "
+                "changed, or a folder of that name holds other data"
+            ) from None
+
+    def images(self, row: Row) -> list[Image]:
+        """Return a row's pictures, in RGB.
+
+        Raises:
+            DataError: the row is not of this benchmark's form, or has no picture.
+        """
+        question = self.question(row)
+        found = [picture for column in question.images for picture in _list_pictures(row.get(column))]
+        if not found or len(found) < len(question.images):
+            raise self.missing_image(question.id)
+        return [picture.convert("RGB") for picture in found]
+
+    def missing_image(self, where: str) -> DataError:
+        """Return the error about a row without a picture."""
+        return DataError(
+            f"{self.title}, row {where!r}: it has no image, so that its question cannot be put; mend the data, or "
+            "leave the row out"
+        )
+
+    def shares(self, graded: Sequence[Graded]) -> tuple[float, ...]:
+        """Return the K shares in [0, 1] that the score is the mean of; none if no group of questions is whole."""
+        tallies = self.tally(graded)
+        reached = [sum(column) for column in zip(*(tally.reached_K for tally in tallies), strict=True)]
+        possible = [sum(column) for column in zip(*(tally.possible_K for tally in tallies), strict=True)]
+        return tuple(have / of for have, of in zip(reached, possible, strict=True))
+
+
+def grade_response(question: Question, response: str) -> Grade:
+    r"""Grade a response by rule: its last complete `\boxed{}` behind the thinking, against the question's key.
+
+    Args:
+        question: what was asked.
+        response: the text, with or without its thinking.
+
+    Raises:
+        RuntimeError: math-verify cannot be run at all.
+    """
+    answer = extract_answer(response)
+    score = None if answer is None else question.key.grade(answer)
+    return Grade(score or 0.0, score is not None, answer)
+
+
+def put_options(question: str, options: Sequence[str]) -> str:
+    """Write a question and its options below each other, lettered."""
+    lettered = [f"{chr(ord('A') + number)}. {option}" for number, option in enumerate(options)]
+    return "\n".join([question, *lettered])
+
+
+def _list_pictures(value: Any) -> list[Any]:
+    if isinstance(value, (list, tuple)):
+        return [picture for picture in cast(Sequence[Any], value) if picture is not None]
+    return [] if value is None or isinstance(value, str) else [value]

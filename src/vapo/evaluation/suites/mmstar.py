@@ -1,0 +1,21 @@
+"""MMStar (arXiv 2403.20330): questions that cannot be answered without the picture."""
+
+from __future__ import annotations
+
+from vapo.evaluation.suites.benchmark import Benchmark, Question, Row
+from vapo.evaluation.suites.keys import Choice
+
+
+def read_question(row: Row) -> Question:
+    """Make the question of a row; its text holds the options."""
+    return Question(str(row["index"]), str(row["question"]), Choice((str(row["answer"]).strip(),)), ("image",))
+
+
+MMSTAR = Benchmark(
+    name="mmstar",
+    title="MMStar",
+    data="Lin-Chen/MMStar",
+    split="val",
+    num_questions=1500,
+    read=read_question,
+)

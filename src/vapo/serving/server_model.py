@@ -1,0 +1,257 @@
+"""A model behind an OpenAI-compatible server, examined through its text and log-probabilities.
+
+What a server can do is found out before anything is computed: whether it continues a chain from the very tokens that
+the chain was cut behind. vLLM does with `--enable-scale-out`, and mostly through its chat endpoint, where each
+continuation is checked. A server that cannot be checked writes chains only. Attention and whole distributions do not
+leave any server: for these, run the checkpoint with transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NoReturn, Protocol
+
+from vapo.probing.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
+from vapo.data.image_views import leave_out_images, mask_images
+from vapo.data.repeated_images import REPLAY_SENTENCE, repeat_pictures
+from vapo.models.policy.chain_texts import read_suffix, spell_tokens
+from vapo.serving.chat import UNKNOWN_ID, write_text_only
+from vapo.serving.connection import ServerConnection
+from vapo.serving.conversation import Message, write_conversation
+from vapo.probing.vllm.prober import share_of_yes
+from vapo.errors import ConfigError, ModelError
+from vapo.models.plain_text import make_neutraliser
+from vapo.models.questions import PROBE_TEMPLATE, AnswerTokens, ClaimQuestions
+from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.types import Probe, Rollout, Sample, Verdict
+
+
+class Continuation(Protocol):
+    """A way to continue token ids on a server: `TokenEndpoints` or `ChatEndpoint`."""
+
+    def find_prompt(self, sample: Sample) -> tuple[int, ...]:
+        """Return a sample's prompt in tokens."""
+        ...
+
+    def write(
+        self,
+        sample: Sample,
+        prompt_ids: Sequence[int],
+        ids: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling = GREEDY,
+    ) -> tuple[int, ...]:
+        """Return what the model writes behind `ids`."""
+        ...
+
+    def ask(
+        self, sample: Sample, prompt_ids: Sequence[int], ids: Sequence[int], token_ids: Sequence[int]
+    ) -> dict[int, float]:
+        """Return the log-probabilities of those of `token_ids` that are known, up to a shared constant."""
+        ...
+
+    def find_replay_prompt(self, rollout: Rollout, ids: Sequence[int], sample: Sample, words: str) -> tuple[int, ...]:
+        """Return the prompt that shows a question's images again behind the first tokens of a completion."""
+        ...
+
+
+class ServerExaminee:
+    """A model behind a server; `vapo.serving.start.connect_examinee` makes one.
+
+    Args:
+        connection: to the server.
+        tokenizer: the model's; None where there is no `continuation`.
+        continuation: continues token ids exactly; None where the server cannot.
+        obstacle: why it cannot, in a sentence that says what to do.
+        name: what reports call the model; None for its name on the server.
+        system_prompt: text of a system message; None for none.
+        template: how claims are put, see `vapo.models.questions`.
+    """
+
+    def __init__(
+        self,
+        connection: ServerConnection,
+        tokenizer: Any,
+        continuation: Continuation | None,
+        *,
+        obstacle: str = "",
+        name: str | None = None,
+        system_prompt: str | None = None,
+        template: str = PROBE_TEMPLATE,
+    ) -> None:
+        self._connection = connection
+        self._tokenizer = tokenizer
+        self._continuation = continuation
+        self._obstacle = obstacle
+        self._name = name or connection.model
+        self._system_prompt = system_prompt
+        self._questions = ClaimQuestions(tokenizer, template) if continuation is not None else None
+        self._neutralise = make_neutraliser(tokenizer) if tokenizer is not None else None
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return self._name
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What the server can do; writing chains is no ability, as every one can."""
+        return frozenset(() if self._continuation is None else ("continue", "probe", "replay"))
+
+    def why_not(self, ability: Ability) -> str:
+        """Return why an ability is missing, in a sentence that says what to do."""
+        if ability == "attend":
+            return f"{self._name} runs behind a server, which reports no attention; {_RUN_IT_HERE}"
+        if ability == "compare_views":
+            return f"{self._name} runs behind a server, which reports no whole distributions; {_RUN_IT_HERE}"
+        return self._obstacle
+
+    def write_chains(
+        self, samples: Sequence[Sample], max_completion_tokens: int, sampling: Sampling = GREEDY
+    ) -> list[Rollout]:
+        """Answer questions; one chain each.
+
+        Where the server reports no token ids, those of the prompt are missing and those of the chain `UNKNOWN_ID`.
+
+        Raises:
+            DataError: a question's `<image>` places do not fit its images.
+            ServerError: the server does not answer, or refuses a prompt.
+        """
+        _check_length("max_completion_tokens", max_completion_tokens)
+        return self._connection.map(lambda sample: self._write_chain(sample, max_completion_tokens, sampling), samples)
+
+    def continue_cuts(self, cuts: Sequence[Cut], max_new_tokens: int) -> list[str]:
+        """Return the text written behind each cut; a server with a prefix cache reads the shared part once.
+
+        Raises:
+            ModelError: a cut cannot be continued exactly.
+            ServerError: the server does not answer, or has no room for a chain in its context.
+        """
+        _check_length("max_new_tokens", max_new_tokens)
+        way = self._need("continue")
+        return self._connection.map(lambda cut: self._continue_cut(way, cut, max_new_tokens), cuts)
+
+    def score_probes(self, probes: Sequence[Probe], view: View = "image") -> list[Verdict]:
+        """Return one verdict per probe, in order; for the views, see `TransformersExaminee.score_probes`.
+
+        Raises:
+            ModelError: the server tells no log-probability of "yes" or none of "no"; or, under "none", the rollout's
+                prompt is not its sample's own.
+            ServerError: the server does not answer.
+        """
+        way = self._need("probe")
+        rollouts = {id(probe.rollout): probe.rollout for probe in probes}
+        shown = self._connection.map(lambda rollout: self._show(way, rollout, view), list(rollouts.values()))
+        seen = dict(zip(rollouts, shown, strict=True))
+        return self._connection.map(lambda probe: self._score(way, probe, seen[id(probe.rollout)]), probes)
+
+    def replay_image(self, cut: Cut, max_new_tokens: int, scale: float) -> Rollout:
+        """Show the question's images again as a user turn behind the cut, and let the model go on.
+
+        Returns:
+            What the model wrote behind that turn. All before it is its prompt, and the images shown again are added
+            to its sample's, so that it can be cut and shown them again.
+
+        Raises:
+            ConfigError: a number is out of its range.
+            ModelError: the sample has no image, or the cut cannot be continued exactly.
+        """
+        _check_length("max_new_tokens", max_new_tokens)
+        way, sample = self._need("replay"), cut.rollout.sample
+        shown = repeat_pictures(sample, scale)
+        kept = self._keep(cut)
+        if self._has_ended(cut) and not cut.suffix:
+            kept = kept[:-1]  # the turn's own end stands there
+        prompt = way.find_replay_prompt(cut.rollout, kept, shown, REPLAY_SENTENCE)
+        ids = way.write(shown, prompt, (), max_new_tokens)
+        return Rollout(shown, prompt, ids, spell_tokens(self._tokenizer, ids))
+
+    def replay_images(self, cuts: Sequence[Cut], max_new_tokens: int, scale: float) -> list[Rollout]:
+        """Do `replay_image` for every cut, several at a time."""
+        return self._connection.map(lambda cut: self.replay_image(cut, max_new_tokens, scale), cuts)
+
+    def attend_to_image(self, rollout: Rollout) -> NoReturn:
+        """Raise ModelError: no server reports attention."""
+        raise ModelError(self.why_not("attend"))
+
+    def compare_views(self, rollout: Rollout, view: View = "blank") -> NoReturn:
+        """Raise ModelError: no server reports whole distributions."""
+        raise ModelError(self.why_not("compare_views"))
+
+    def converse(self, sample: Sample) -> list[Message]:
+        """Return the conversation that asks a sample's question."""
+        return write_conversation(sample, self._system_prompt, self._neutralise)
+
+    def _write_chain(self, sample: Sample, max_tokens: int, sampling: Sampling) -> Rollout:
+        if self._continuation is None:
+            texts = write_text_only(self._connection, self.converse(sample), max_tokens, sample, sampling)
+            return Rollout(sample, (), (UNKNOWN_ID,) * len(texts), texts)
+        prompt = self._continuation.find_prompt(sample)
+        ids = self._continuation.write(sample, prompt, (), max_tokens, sampling)
+        return Rollout(sample, prompt, ids, spell_tokens(self._tokenizer, ids))
+
+    def _continue_cut(self, way: Continuation, cut: Cut, max_tokens: int) -> str:
+        if self._has_ended(cut) and not cut.suffix:
+            return ""
+        kept = self._keep(cut)
+        new = way.write(cut.rollout.sample, cut.rollout.prompt_ids, kept, max_tokens)
+        return "".join(spell_tokens(self._tokenizer, new, kept))
+
+    def _keep(self, cut: Cut) -> tuple[int, ...]:
+        """Return the tokens of the completion that stand before what comes next, the suffix's included."""
+        if not 0 <= cut.index <= len(cut.rollout.completion_ids):
+            raise ValueError(f"a cut behind {cut.index} tokens of a chain that has {len(cut.rollout.completion_ids)}")
+        suffix = read_suffix(self._tokenizer, cut.suffix, find_vision_token_ids(None, self._tokenizer))
+        index = cut.index - 1 if suffix and self._has_ended(cut) else cut.index
+        return cut.rollout.completion_ids[:index] + suffix
+
+    def _has_ended(self, cut: Cut) -> bool:
+        """Whether the last kept token is the chain's end token."""
+        ids = cut.rollout.completion_ids
+        return 0 < cut.index == len(ids) and ids[-1] in self._tokenizer.all_special_ids
+
+    def _show(self, way: Continuation, rollout: Rollout, view: View) -> Rollout:
+        if view == "image":
+            return rollout
+        if view == "blank":
+            return replace(rollout, sample=mask_images(rollout.sample, "blank"))
+        if way.find_prompt(rollout.sample) != rollout.prompt_ids:
+            raise ModelError(
+                f"sample {rollout.sample.id!r}: its rollout's prompt is not the one that the server writes for it, so "
+                "it cannot be written without images; use view 'blank'"
+            )
+        sample = leave_out_images(rollout.sample)
+        return replace(rollout, sample=sample, prompt_ids=way.find_prompt(sample))
+
+    def _score(self, way: Continuation, probe: Probe, shown: Rollout) -> Verdict:
+        assert self._questions is not None  # wherever chains can be continued
+        answers = self._questions.answer_tokens
+        ids = shown.completion_ids[: probe.anchor.index] + self._questions.encode(probe.claim.text)
+        told = way.ask(shown.sample, shown.prompt_ids, ids, [*answers.yes, *answers.no])
+        return Verdict(probe, _share_of_yes(told, answers, probe.rollout.sample.id))
+
+    def _need(self, ability: Ability) -> Continuation:
+        if self._continuation is None:
+            raise ModelError(self.why_not(ability))
+        return self._continuation
+
+
+_RUN_IT_HERE = "for that, run its checkpoint with transformers, without a server"
+
+
+def _share_of_yes(told: dict[int, float], answers: AnswerTokens, sample_id: str) -> float:
+    yes, no = ([token for token in side if token in told] for side in (answers.yes, answers.no))
+    if not yes or not no:
+        lacking = "neither 'yes' nor 'no'" if not yes and not no else "no 'yes'" if not yes else "no 'no'"
+        raise ModelError(
+            f"sample {sample_id!r}: the server ignores `allowed_token_ids` and `logprob_token_ids`, and there is "
+            f"{lacking} among the likeliest tokens it lists, so P(true) is unknown; use vLLM 0.31 or newer, or run "
+            "the checkpoint with transformers"
+        )
+    return share_of_yes(told, yes, no)
+
+
+def _check_length(name: str, number: int) -> None:
+    if number < 1:
+        raise ConfigError(f"{name} is {number}; it must be at least 1")

@@ -1,0 +1,67 @@
+"""A data set whose rows are read once for all the times that TRL asks for them.
+
+For each rollout TRL's sampler names every prompt once per completion, and names all of them anew in every micro-step
+that trains on the rollout. A `datasets.Dataset` opens the images each time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasets import Dataset
+from PIL.Image import Image
+
+from vapo.training.rows import SampleRows
+
+
+class CachedRows(Dataset):
+    """A data set that keeps the rows of the last batch that a data loader asked for.
+
+    The rows of a batch are copies: what is done to one of them changes no other. A worker that loads data keeps rows
+    of its own. Rows are read anew where the user's own transform makes them, which may differ each time.
+    """
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> CachedRows:
+        """Return a view of a data set."""
+        view = cls.__new__(cls)
+        view.__setstate__(dataset.__dict__)
+        view._kept = {}
+        return view
+
+    def __getitems__(self, keys: list[int]) -> list[dict[str, Any]]:
+        """Return the rows of a batch, as data loaders ask for them."""
+        if not reads_the_same_twice(self):
+            return super().__getitems__(keys)
+        wanted = list(dict.fromkeys(keys))
+        self._kept = {key: self._kept[key] for key in wanted if key in self._kept}
+        missing = [key for key in wanted if key not in self._kept]
+        if missing:
+            self._kept.update(zip(missing, super().__getitems__(missing), strict=True))
+        return [_copy(self._kept[key]) for key in keys]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": {}}
+
+
+def cache_rows(data: Any) -> Any:
+    """Return a data set, or data sets by name, with rows that are kept for the next batch; a stream as it is."""
+    if isinstance(data, dict):
+        return type(data)({name: cache_rows(dataset) for name, dataset in data.items()})
+    return CachedRows.of(data) if isinstance(data, Dataset) and not isinstance(data, CachedRows) else data
+
+
+def reads_the_same_twice(dataset: Dataset) -> bool:
+    """Return whether a row is certain to be the same each time it is read."""
+    form = dataset.format
+    return form["type"] is None or isinstance(form["format_kwargs"].get("transform"), SampleRows)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Image):
+        twin = value.copy()
+        twin.format = value.format
+        return twin
+    if isinstance(value, dict):
+        return {name: _copy(item) for name, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,74 @@
+"""What a run on TRL cannot be given, said before its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sized
+from typing import Any
+
+from vapo.algorithms.algorithm import Needs
+from vapo.training.config import VAPOConfig
+from vapo.errors import ConfigError, DataError
+
+
+def check_arguments(args: Any, train_dataset: Any, *, environments: bool = False) -> None:
+    """Refuse what cannot be trained on.
+
+    Args:
+        args: should be a `VAPOConfig`.
+        train_dataset: should be there.
+        environments: whether environments of TRL's may own the data, so that there need be no data set.
+
+    Raises:
+        ConfigError: an option cannot be had.
+        DataError: there is nothing to train on.
+    """
+    if not isinstance(args, VAPOConfig):
+        raise ConfigError(f"args is a {type(args).__name__}; pass a vapo.VAPOConfig, which takes the same options")
+    if train_dataset is None and environments:
+        return
+    if train_dataset is None:
+        raise DataError("train_dataset is missing; pass a datasets.Dataset with prompts, images and claims")
+    _check_one_rollout(args, train_dataset)
+
+
+def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], needs: Needs) -> None:
+    """Refuse rollouts of several turns where probes or dynamic sampling need single turns.
+
+    Args:
+        args: of the run.
+        given: what the trainer was given, by TRL's names.
+        needs: of the algorithm.
+
+    Raises:
+        ConfigError: it names what cannot be had.
+    """
+    several_turns = [name for name in ("tools", "environment_factory", "rollout_func") if given.get(name)]
+    if not several_turns:
+        return
+    if needs.claims:
+        raise ConfigError(
+            f"{several_turns[0]} cannot be combined with probes, which need TRL's own single-turn rollouts; leave it "
+            "out, or set algorithm='grpo'"
+        )
+    if needs.second_view is not None or needs.sampled_images:
+        raise ConfigError(
+            f"{several_turns[0]} cannot be combined with an algorithm that puts other images in the place of a "
+            "prompt's, which needs TRL's own single-turn rollouts; leave it out"
+        )
+    if args.dynamic_sampling:
+        raise ConfigError(
+            f"{several_turns[0]} cannot be combined with dynamic_sampling, which needs TRL's own single-turn "
+            "rollouts; set dynamic_sampling=False"
+        )
+
+
+def _check_one_rollout(args: VAPOConfig, train_dataset: Any) -> None:
+    # TRL leaves out the last rows of an epoch that do not fill a rollout; if those are all, it trains on nothing.
+    assert args.generation_batch_size is not None and args.num_generations is not None
+    num_prompts = args.generation_batch_size // args.num_generations
+    if isinstance(train_dataset, Sized) and 0 < len(train_dataset) < num_prompts:
+        raise DataError(
+            f"the data set has {len(train_dataset)} row(s), but one rollout takes {num_prompts} prompts "
+            f"(generation_batch_size={args.generation_batch_size} / num_generations={args.num_generations}), so not "
+            "a single step could be made; lower generation_batch_size, or use more rows"
+        )

@@ -1,0 +1,125 @@
+"""Rows that a run cannot be trained on, found before its first step and without opening an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from itertools import repeat
+from typing import Any, cast
+
+from datasets import Dataset
+
+from vapo.data.checks import RowProblem, list_problems
+from vapo.data.samples import Samples
+from vapo.data.untyped import import_untyped
+from vapo.training.cached_rows import reads_the_same_twice
+from vapo.training.rows import TRL_IMAGE_COLUMNS, SampleReader, SampleRows
+from vapo.errors import DataError
+
+kinds, compute = import_untyped("pyarrow.types"), import_untyped("pyarrow.compute")
+
+_ROWS_TOGETHER = 1000
+
+
+def check_data(reader: SampleReader, train_dataset: Any, eval_dataset: Any = None) -> None:
+    """Refuse data that lacks what is trained on.
+
+    Of a stream, and of rows that a transform of the user's own makes, the first row alone is looked at.
+
+    Args:
+        reader: says what rows must have.
+        train_dataset, eval_dataset: as the trainer takes them; None is passed over.
+
+    Raises:
+        DataError: a data set is empty, a column is missing, or rows cannot be used. The message names the first ones.
+    """
+    named = {"train_dataset": train_dataset}
+    if isinstance(eval_dataset, dict):
+        named |= {f"eval_dataset[{name!r}]": dataset for name, dataset in eval_dataset.items()}
+    else:
+        named["eval_dataset"] = eval_dataset
+    for name, dataset in named.items():
+        if dataset is not None:
+            problems = _find_problems(reader, dataset, name)
+            if problems:
+                raise DataError(
+                    f"{name}, {list_problems(problems)}; mend the rows or leave them out, for example with .filter()"
+                )
+
+
+def _find_problems(reader: SampleReader, dataset: Any, name: str) -> list[RowProblem]:
+    readable = isinstance(dataset, Dataset) and reads_the_same_twice(dataset)
+    first: Any = None
+    if not readable:
+        first = next(iter(dataset), None)
+    elif len(dataset) > 0:
+        first = dataset[:0]  # its columns, as a transform makes them
+    if first is None:
+        raise DataError(f"{name} is empty; it needs at least one row")
+    columns = list(first)
+    reader.check_columns(columns)
+    if not readable:
+        return _check_rows(reader, [first])
+    transform = dataset.format["format_kwargs"].get("transform")
+    if isinstance(transform, SampleRows):
+        return _check_samples(reader, transform.samples, list(dataset.with_format(None)["number"]))
+    return _check_rows(reader, _read_without_images(dataset, reader.choose_columns(columns)))
+
+
+def _check_samples(reader: SampleReader, samples: Sequence[Any], numbers: Sequence[int]) -> list[RowProblem]:
+    if not isinstance(samples, Samples):  # then images are open already
+        transform = SampleRows(samples)
+        made = (transform({"number": [number]}) for number in numbers)
+        return _check_rows(reader, ({name: values[0] for name, values in row.items()} for row in made))
+    unclaimed = samples.find_unclaimed() if reader.requires_claims else {}
+    return [unclaimed[number] for number in numbers if number in unclaimed]
+
+
+def _check_rows(reader: SampleReader, rows: Iterable[Mapping[str, Any]]) -> list[RowProblem]:
+    problems: list[RowProblem] = []
+    for number, row in enumerate(rows):
+        try:
+            reader.check(row)
+        except DataError as error:
+            problems.append(RowProblem(number, f"row {number}", str(error)))
+    return problems
+
+
+def _read_without_images(dataset: Dataset, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield rows with some of their columns, and with marks in place of images."""
+    images = next((name for name in TRL_IMAGE_COLUMNS if name in columns), None)
+    texts = [name for name in columns if name != images]
+    if not texts:
+        return
+    marks = repeat(None) if images is None else _mark_images(dataset.select_columns([images]))
+    for batch in cast("Iterable[Any]", dataset.select_columns(texts).iter(_ROWS_TOGETHER)):
+        for values, mark in zip(zip(*batch.values(), strict=True), marks, strict=False):
+            row = dict(zip(batch, values, strict=True))
+            yield row if images is None else {**row, images: mark}
+
+
+def _mark_images(dataset: Dataset) -> Iterator[Any]:
+    """Yield True for an image and None for a null one, in a list where a row holds a list; no bytes are copied."""
+    for table in cast("Iterable[Any]", dataset.with_format("arrow").iter(_ROWS_TOGETHER)):
+        column = table.column(0)
+        if not (kinds.is_list(column.type) or kinds.is_large_list(column.type)):
+            yield from _mark(column)
+            continue
+        marks = iter(_mark(compute.list_flatten(column)))
+        for length in compute.list_value_length(column).to_pylist():
+            yield [next(marks) for _ in range(length or 0)]
+
+
+def _mark(images: Any) -> list[bool | None]:
+    if kinds.is_struct(images.type):  # {bytes, path}, as the hub keeps images
+        fields = [compute.struct_field(images, [place]) for place in range(images.type.num_fields)]
+        there = reduce(compute.or_, map(_hold_something, fields))
+    else:
+        there = _hold_something(images)
+    return [mark or None for mark in there.to_pylist()]
+
+
+def _hold_something(values: Any) -> Any:
+    if kinds.is_binary(values.type) or kinds.is_large_binary(values.type) or kinds.is_string(values.type):
+        return compute.fill_null(compute.greater(compute.binary_length(values), 0), False)
+    return compute.is_valid(values)

@@ -1,0 +1,168 @@
+"""The options of `vapo train`: what to train on, beside TRL's own options and VAPO's."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentError
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+from trl import ModelConfig, TrlParser, get_peft_config
+
+from vapo.algorithms.options import tell_unknown
+from vapo.data.options import DataOptions
+from vapo.training.recipes import open_recipe
+from vapo.training.config import VAPOConfig
+from vapo.training.declared_options import DeclaredOption
+from vapo.training.launch import LaunchOptions
+from vapo.training.option_values import OptionValues
+from vapo.training.run_file import check_run_file
+from vapo.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """All options of one run: which model, on which data, and how."""
+
+    model_name: str
+    source: str
+    data: DataOptions
+    training: VAPOConfig
+    model: ModelConfig
+    launch: LaunchOptions
+
+    @property
+    def adapters(self) -> Any:
+        """peft's configuration of the adapters to train, if there are to be any.
+
+        Raises:
+            ConfigError: peft is missing.
+        """
+        if self.model.use_peft and find_spec("peft") is None:
+            raise ConfigError("use_peft needs peft, which is not installed: pip install 'vapo[peft]'")
+        return get_peft_config(self.model)
+
+
+@dataclass(frozen=True)
+class GivenOptions:
+    """What a command line and its run file give, read once.
+
+    Attributes:
+        parser: of all options of a run.
+        words: of the command line, but for `--config`.
+        config: what the run file holds but for `env`, in the types that the options have; empty without one.
+        text: of the run file.
+    """
+
+    parser: TrlParser
+    words: Sequence[str]
+    config: Mapping[str, Any]
+    text: str
+
+    def parse_run(self) -> RunOptions:
+        """Return the options of a run.
+
+        Raises:
+            ConfigError: a value cannot be converted, or the model or the data is missing.
+        """
+        data, training, model, launch = _parse(self.parser, self.words, self.config)
+        model_name, source = model.model_name_or_path, data.data
+        for value, name in ((model_name, "model_name_or_path"), (source, "data")):
+            if not value:
+                raise ConfigError(f"{name} is missing; pass --{name} (the word 'lab' stands for the shipped one)")
+        targets = model.lora_target_modules
+        if isinstance(targets, str) and targets != "all-linear" and targets.isidentifier():
+            model.lora_target_modules = [targets]  # TRL makes a pattern of one name, which peft then finds nowhere
+        return RunOptions(str(model_name), str(source), data, training, model, launch)
+
+    def parse_launch(self) -> LaunchOptions:
+        """Return how a run starts its processes, and leave the rest to these; raises ConfigError for values of it."""
+        classes: Any = (LaunchOptions,)
+        parser = TrlParser(classes, prog=self.parser.prog, exit_on_error=False)
+        options, _ = _parse(parser, self.words, self.config, rest=True)
+        return options
+
+
+def parse_run(arguments: Sequence[str], prog: str = "vapo train") -> RunOptions:
+    """Parse `--config run.yaml` and overrides, as `trl grpo` does.
+
+    Raises:
+        ConfigError: as `read_options` and `GivenOptions.parse_run`.
+    """
+    return read_options(arguments, prog).parse_run()
+
+
+def read_options(arguments: Sequence[str], prog: str = "vapo train") -> GivenOptions:
+    """Read a command line and its run file, and set the variables of the environment that the file sets.
+
+    Raises:
+        ConfigError: the file cannot be read or says what it may not, or an option is unknown (the nearest right one
+            is named).
+    """
+    classes: Any = (DataOptions, VAPOConfig, ModelConfig, LaunchOptions)
+    parser = TrlParser(classes, prog=prog, exit_on_error=False)
+    known = sorted({action.dest for action in parser._actions} - {"help"})
+    arguments = [word for a in arguments for word in (a.split("=", 1) if a.startswith("--config=") else [a])]
+    _check_names(arguments, known)
+    values = OptionValues(parser, classes)
+    if "--config" not in arguments:
+        return GivenOptions(parser, values.split_lists(arguments), {}, "")
+    place = arguments.index("--config") + 1
+    if place >= len(arguments):
+        raise ConfigError("--config needs the path of a YAML file, or the name of a recipe")
+    path = Path(arguments[place])
+    if not path.exists() and not path.suffix and len(path.parts) == 1:
+        path = open_recipe(str(path)).path
+    config, text = _read_file(path, known)
+    os.environ.update({str(name): str(value) for name, value in (config.pop("env", None) or {}).items()})
+    rest = [*arguments[: place - 1], *arguments[place + 1 :]]
+    return GivenOptions(parser, values.split_lists(rest), values.convert(config, path), text)
+
+
+def import_run_options() -> list[DeclaredOption]:
+    """Return the options of `vapo train` as its parser has them."""
+    parser = read_options([]).parser
+    actions = {action.dest: action for action in reversed(parser._actions) if action.dest != "help"}  # not --no_NAME
+    return [
+        DeclaredOption(name, action.help or "", action.default, tuple(action.choices or ()))
+        for name, action in reversed(actions.items())
+    ]
+
+
+def _parse(parser: Any, arguments: Sequence[str], config: Mapping[str, Any], *, rest: bool = False) -> Any:
+    """Return the options, one object for each class of the parser; with `rest`, behind them what is not theirs."""
+    parser.set_defaults_with_config(**config)
+    try:
+        return parser.parse_args_into_dataclasses(args=list(arguments), return_remaining_strings=rest)
+    except (ArgumentError, ArithmeticError, ImportError, OSError, RuntimeError, ValueError, TypeError) as error:
+        raise ConfigError(f"{parser.prog}: {error}") from error
+
+
+def _read_file(path: Path, known: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Return what a run file holds, with the names of its options checked, and its text."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        config: Any = yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path} must hold options as 'name: value' lines")
+    for name in config:
+        if name != "env" and name not in known:
+            raise ConfigError(f"{path}: unknown option {name!r}{tell_unknown(str(name), known)}")
+    check_run_file(path, config)
+    return config, text
+
+
+def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
+    for argument in arguments:
+        name = argument[2:].split("=")[0].replace("-", "_")
+        negated = name.removeprefix("no_")
+        if argument.startswith("--") and name not in ("config", "help", *known) and negated not in known:
+            raise ConfigError(f"unknown option {argument!r}{tell_unknown(name, known)}")

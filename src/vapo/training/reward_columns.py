@@ -1,0 +1,102 @@
+"""The reward functions of a run: the user's, one of which tells accuracy, and behind them the algorithm's bonus."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from accelerate.utils import gather
+from trl import GRPOTrainer
+
+from vapo.core.grading import ends_in_open_thinking
+from vapo.training.rewards import format_reward, opened_format_reward
+from vapo.errors import ConfigError
+from vapo.models.think_tags import check_think_tags
+
+
+class RewardColumns:
+    """Reads accuracies from TRL's table of rewards, and puts bonuses into it.
+
+    TRL's options are counted before: weights and processing classes are those of the user's functions. The bonus comes
+    behind them as TRL does with an environment's.
+
+    Args:
+        trainer: whose reward functions these are; it gets one more for the bonus.
+        gate: name of the function that tells accuracy; None takes the first.
+        bonus_weight: what the bonus is multiplied by; None adds no column for it.
+
+    Attributes:
+        gate: number of the column that tells accuracy.
+
+    Raises:
+        ConfigError: no function has the name.
+    """
+
+    def __init__(self, trainer: GRPOTrainer, *, gate: str | None, bonus_weight: float | None) -> None:
+        names: list[str] = trainer.reward_func_names
+        if gate is not None and gate not in names:
+            raise ConfigError(f"gate_reward={gate!r} is none of the reward functions ({', '.join(names)})")
+        self.gate = names.index(gate) if gate is not None else 0
+        self._gate_name = names[self.gate] if names else ""
+        self._bonus: int | None = None
+        if bonus_weight is not None:
+            self._bonus = len(names)
+            trainer.reward_funcs = [*trainer.reward_funcs, perception_bonus]
+            trainer.reward_func_names = [*names, perception_bonus.__name__]
+            classes: Any = trainer.reward_processing_classes
+            trainer.reward_processing_classes = [*classes, None]
+            trainer.reward_weights = torch.cat([trainer.reward_weights, torch.tensor([bonus_weight])])
+
+    def read_accuracies(self, rewards_BF: torch.Tensor, *, required: bool) -> list[float]:
+        """Return the accuracy of each row; see `read_accuracy`."""
+        return [read_accuracy(own, self._gate_name, required=required) for own in rewards_BF[:, self.gate].tolist()]
+
+    def put_bonuses(self, rewards_NF: torch.Tensor, bonuses: Sequence[float]) -> None:
+        """Put this process's bonuses and those of all others into the table of all rows, if it has a column for them.
+
+        Where no function of the user's scored a completion, TRL leaves it out of its group.
+        """
+        if self._bonus is not None:
+            bonuses_N: Any = gather(torch.tensor(bonuses, device=rewards_NF.device))
+            rewards_NF[:, self._bonus] = bonuses_N.masked_fill(rewards_NF.isnan().all(dim=1), torch.nan)
+
+
+def read_accuracy(accuracy: float, name: str, *, required: bool) -> float:
+    """Return what the gate reads of a reward: an accuracy in [0, 1].
+
+    Args:
+        accuracy: what the reward function that opens the gate returned; NaN (it returned None) counts as wrong.
+        name: of that function.
+        required: whether rewards depend on it. Where they do not, a number outside [0, 1] counts as wrong.
+
+    Raises:
+        ConfigError: it is required and not in [0, 1].
+    """
+    if 0.0 <= accuracy <= 1.0:
+        return accuracy
+    if required and not math.isnan(accuracy):
+        raise ConfigError(
+            f"the reward function {name!r} opens the accuracy gate and returned {accuracy}; it must return a number "
+            "in [0, 1]; name another one with gate_reward, or let perception count without a gate: "
+            "accuracy_gate='none'"
+        )
+    return 0.0
+
+
+def adopt_think_format(trainer: GRPOTrainer, tokenizer: Any) -> None:
+    """Use the format reward that fits a chat template whose generation prompt already opens <think>."""
+    if format_reward in trainer.reward_funcs:
+        check_think_tags(tokenizer, ", or pass reward functions of your own")
+    probe = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
+    options: Any = trainer.chat_template_kwargs
+    processor: Any = trainer.processing_class
+    rendered = processor.apply_chat_template(probe, add_generation_prompt=True, tokenize=False, **options)
+    if ends_in_open_thinking(rendered):
+        trainer.reward_funcs = [opened_format_reward if f is format_reward else f for f in trainer.reward_funcs]
+
+
+def perception_bonus(completions: Sequence[Any], **_: Any) -> list[None]:
+    """Hold the place of the perception reward; the trainer fills it in once accuracies are known."""
+    return [None] * len(completions)

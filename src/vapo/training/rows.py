@@ -1,0 +1,170 @@
+"""Rows as TRL reads them, from samples, and samples back from such rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from vapo.data.claim_columns import read_claims
+from vapo.data.columns import DEFAULT_COLUMNS, find_answer, match_columns
+from vapo.data.prompts import build_messages
+from vapo.data.row_reader import read_images
+from vapo.training.rewards import NO_ANSWERS, last_user_text, read_reference
+from vapo.errors import DataError
+from vapo.types import Claim, Sample
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+TRL_IMAGE_COLUMNS = ("images", "image")
+"""Where TRL looks for images, in this order."""
+
+
+def make_training_rows(
+    samples: Sequence[Sample],
+    *,
+    system_prompt: str | None = None,
+) -> Dataset:
+    """Return a `datasets.Dataset` with the columns prompt, images, answer, claims and id, decoded row by row.
+
+    Args:
+        samples: what to train on, for example `load_samples(...)`.
+        system_prompt: put before every question.
+    """
+    from datasets import Dataset
+
+    from vapo.training.cached_rows import CachedRows
+
+    # A transform, not a map: nothing is decoded before its turn and nothing is written to a cache.
+    numbers = Dataset.from_dict({"number": list(range(len(samples)))})
+    return CachedRows.of(numbers.with_transform(SampleRows(samples, system_prompt)))
+
+
+class SampleRows:
+    """The transform that turns numbers of samples into rows; a class, so that workers that load data can be sent it.
+
+    Args:
+        samples: what to train on.
+        system_prompt: put before every question; None for none.
+    """
+
+    def __init__(self, samples: Sequence[Sample], system_prompt: str | None = None) -> None:
+        self.samples = samples
+        self._system_prompt = system_prompt
+
+    def __call__(self, batch: Mapping[str, list[int]]) -> dict[str, list[Any]]:
+        """Return the rows of the samples in the column `number`."""
+        chosen = [self.samples[number] for number in batch["number"]]
+        return {
+            "prompt": [build_messages(sample, self._system_prompt) for sample in chosen],
+            "images": [list(sample.images) for sample in chosen],
+            "answer": [sample.answer for sample in chosen],
+            "claims": [[{"text": c.text, "is_true": c.is_true} for c in sample.claims] for sample in chosen],
+            "id": [sample.id for sample in chosen],
+        }
+
+    def __deepcopy__(self, memo: object) -> SampleRows:
+        return self  # `datasets` copies a transform with every change of format; samples do not change
+
+
+class SampleReader:
+    """Read samples out of rows as TRL has them.
+
+    Args:
+        require_claims: whether data without claims or images, and a row without, are refused.
+        require_answers: whether data without answers, and a row without, are refused.
+    """
+
+    def __init__(self, *, require_claims: bool, require_answers: bool = False) -> None:
+        self.requires_claims = require_claims
+        self.requires_answers = require_answers
+        self._match = lru_cache(lambda columns: match_columns(DEFAULT_COLUMNS, columns, asks=False))
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Raise DataError if a column that is required is missing, or columns of claims do not go together."""
+        names = ", ".join(columns)
+        if self.requires_answers and find_answer(columns) is None:
+            raise DataError(f"{NO_ANSWERS}. The columns are {names}")
+        if not self.requires_claims:
+            return
+        layout = self._match(tuple(columns))
+        if not layout.has_claims:
+            raise DataError(
+                f"the data set has no claims, and VAPO trains on them: its columns are {names}; add a column 'claims' "
+                "that lists {text, is_true} (or claim_1 .. with label_1 ..), or set algorithm='grpo'"
+            )
+        if layout.images not in TRL_IMAGE_COLUMNS:
+            raise DataError(
+                f"the data set has claims but no images to check them against: its columns are {names}; add a column "
+                "'image' or 'images', or pass make_training_rows(load_samples(...))"
+            )
+        if layout.problems:
+            raise DataError("; ".join(layout.problems))
+
+    def choose_columns(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return the columns that `check` looks at."""
+        layout, answer = self._match(tuple(columns)), find_answer(columns)
+        claims = layout.used if self.requires_claims else ()
+        return (*claims, answer) if self.requires_answers and answer is not None else claims
+
+    def check(self, row: Mapping[str, Any]) -> tuple[Claim, ...]:
+        """Check all of a row but its pixels, and return its claims.
+
+        Args:
+            row: the row; anything but None may stand in an image's place.
+
+        Raises:
+            DataError: a claim is malformed; or claims and an image, or an answer, are required and missing.
+        """
+        layout = self._match(tuple(row))
+        claims = read_claims(row, layout)
+        if self.requires_claims and not claims:
+            raise DataError("the row has no claims")
+        if self.requires_claims and not read_images(row, layout):
+            raise DataError("the row has claims but no image to check them against")
+        if self.requires_answers:
+            name = find_answer(row) or "answer"
+            read_reference(row.get(name), name)
+        return claims
+
+    def read(self, row: Mapping[str, Any], where: str) -> Sample:
+        """Return the sample of one row.
+
+        Raises:
+            DataError: as `check`.
+        """
+        try:
+            claims = self.check(row)
+        except DataError as error:
+            raise DataError(f"{where}: {error}; mend the row or leave it out") from error
+        answer = row.get(find_answer(row) or "answer")
+        return Sample(
+            id=str(row.get("id", where)),
+            images=tuple(list_images(row)),
+            question=last_user_text(row["prompt"]),
+            answer="" if answer is None else str(answer),
+            claims=claims,
+        )
+
+
+def list_images(row: Mapping[str, Any]) -> list[Any]:
+    """Return the pictures of a row, from its column `images` or `image`."""
+    images = row["images"] if "images" in row else [row.get("image")]
+    return [image for image in images or () if image is not None]
+
+
+def keep_text_plain(prompt: Any, neutralise: Callable[[str], str]) -> Any:
+    """Return a conversation whose user text cannot turn into special tokens; other roles are the author's own."""
+    if isinstance(prompt, str):
+        return prompt
+
+    def plain(content: Any) -> Any:
+        if isinstance(content, str):
+            return neutralise(content)
+        return [{**part, "text": neutralise(part["text"])} if part["type"] == "text" else part for part in content]
+
+    return [
+        {**message, "content": plain(message["content"])} if message["role"] == "user" else message
+        for message in prompt
+    ]

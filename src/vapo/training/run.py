@@ -1,0 +1,163 @@
+"""One training run on TRL, from options to a finished folder; run again, it goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+from trl import get_peft_config, get_quantization_config
+
+from vapo.core.control_characters import show_controls
+from vapo.data.origin import describe_origin
+from vapo.data.samples import Samples, load_samples
+from vapo.models.policy.checkpoint import load_processor
+from vapo.run_folder import MetricsFile, ProcessCount, RunFolder
+from vapo.training.checks import check_arguments
+from vapo.training.options import RunOptions
+from vapo.training.preparation import Beginning, prepare_run, setting_up, telling_of_memory
+from vapo.training.prompt_lengths import leave_out_long_prompts
+from vapo.training.rows import make_training_rows
+from vapo.training.sharded_checkpoint import check_sharded_checkpoint
+from vapo.training.sharding import check_same_sharding
+from vapo.training.trainer import VAPOTrainer
+from vapo.training.vllm_rollouts import check_vllm
+
+# Where a run is written, reported or executed does not change what it computes.
+NOT_SETTINGS = ("output_dir", "run_name", "report_to", "logging_dir", "disable_tqdm", "hub_token", "local_rank")
+
+# Derived from update_batch_size and the number of processes, which may change while a run is interrupted.
+SHARES_OF_PROCESSES = ("gradient_accumulation_steps", "steps_per_generation")
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What a run left behind: its folder, how many steps were made in all, and how many of them by this call."""
+
+    folder: Path
+    steps: int
+    new_steps: int
+
+
+def train(
+    options: RunOptions, callbacks: Sequence[TrainerCallback] = (), reward_funcs: Sequence[Any] | None = None
+) -> FinishedRun:
+    """Train, or go on training, and save the policy into the run's folder.
+
+    Args:
+        options: of the run.
+        callbacks: of transformers, beside the one that keeps the metrics.
+        reward_funcs: see `VAPOTrainer`; their names are among the run's settings.
+
+    Raises:
+        ConfigError: an option is out of range, or the folder holds a run with other settings.
+        DataError: the data cannot be used.
+        ModelError: the model cannot be loaded or probed.
+    """
+    training = options.training
+    # What can be refused is refused before the folder is opened: a mistake must not be held against the next try.
+    prepare_run(options)
+    needs_claims = training.make_algorithm().needs.claims
+    samples = load_split(options, options.data.split, require_claims=needs_claims)
+    rows = make_training_rows(samples, system_prompt=options.data.system_prompt)
+    check_arguments(training, rows)
+    check_vllm(options.model_name, training)
+    loaded, eval_rows = {options.data.split: samples}, None
+    if options.data.eval_split is not None:
+        eval_samples = load_split(options, options.data.eval_split, require_claims=needs_claims)
+        eval_rows = make_training_rows(eval_samples, system_prompt=options.data.system_prompt)
+        loaded[options.data.eval_split] = eval_samples
+    folder = RunFolder(str(training.output_dir), training.world_size)
+    if training.process_index == 0:
+        own = {} if reward_funcs is None else {"reward_funcs": [function.__name__ for function in reward_funcs]}
+        folder.open({**describe(options), **own})
+        folder.record_data(lambda: {split: describe_origin(options.source, split, s) for split, s in loaded.items()})
+    checkpoint = folder.find_checkpoint()
+    if checkpoint is not None and not folder.is_finished:
+        check_same_sharding(checkpoint, training)
+        check_sharded_checkpoint(checkpoint)
+    done = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
+    if folder.is_finished:
+        return FinishedRun(folder.path, done, 0)
+    beginning = Beginning()
+    with setting_up(), telling_of_memory():
+        trainer = VAPOTrainer(
+            options.model_name,
+            None if reward_funcs is None else list(reward_funcs),
+            args=training,
+            train_dataset=rows,
+            eval_dataset=eval_rows,
+            quantization_config=get_quantization_config(options.model),
+            peft_config=get_peft_config(options.model),
+            callbacks=[MetricsFile(folder.path), ProcessCount(training.world_size), *callbacks, beginning],
+        )
+    trainer.accelerator.wait_for_everyone()
+    if trainer.accelerator.is_main_process:
+        folder.remove_checkpoints_after(checkpoint)
+    trainer.accelerator.wait_for_everyone()
+    if checkpoint is not None:
+        trainer.accelerator.print(f"going on from {checkpoint}")
+        before = folder.count_processes_of(checkpoint)
+        if before != training.world_size:
+            trainer.accelerator.print(
+                f"{before} process(es) came so far and {training.world_size} go on: with the same data, batches and "
+                "probes, but the policy draws other tokens from here on"
+            )
+    steps = done
+    if checkpoint is not None and folder.has_all_steps(checkpoint):  # stopped between the last step and the end
+        trainer._load_from_checkpoint(str(checkpoint))
+    else:
+        with setting_up(beginning), telling_of_memory():
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        steps = trainer.state.global_step
+    trainer.save_model(training.output_dir)
+    if trainer.accelerator.is_main_process:
+        folder.mark_finished()
+    trainer.accelerator.wait_for_everyone()
+    return FinishedRun(folder.path, steps, steps - done)
+
+
+def leave_other_processes() -> None:
+    """Take leave of the processes trained with; without it, one that ends first may abort on its way out."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samples:
+    """Load one split of the data the options name, and tell what is left out of it."""
+    data = options.data
+    samples = load_samples(
+        options.source,
+        split=split,
+        columns=data.columns,
+        on_bad_row=data.on_bad_row,
+        require_claims=require_claims,
+        image_folder=data.image_folder,
+        allow_urls=data.allow_urls,
+        max_pixels=data.max_pixels,
+        limit=data.limit,
+    )
+    if data.max_prompt_tokens is not None:
+        processor = load_processor(options.model_name, options.training.trust_remote_code)
+        samples = leave_out_long_prompts(samples, processor, data.max_prompt_tokens, system_prompt=data.system_prompt)
+    if samples.skipped and options.training.process_index == 0:
+        total = len(samples) + len(samples.skipped)
+        last = show_controls(str(samples.skipped[-1]))
+        print(f"rows left out: {len(samples.skipped)} of {total}; the last is {last}")
+    return samples
+
+
+def describe(options: RunOptions) -> dict[str, Any]:
+    """Return all settings that a run's result depends on."""
+    left_out = NOT_SETTINGS if options.training.update_batch_size is None else NOT_SETTINGS + SHARES_OF_PROCESSES
+    training = {name: value for name, value in options.training.to_dict().items() if name not in left_out}
+    return {
+        **asdict(options.data),
+        **training,
+        **asdict(options.model),
+        "model_name_or_path": options.model_name,
+        "data": options.source,
+    }

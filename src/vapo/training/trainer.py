@@ -1,0 +1,397 @@
+"""GRPO training on TRL, with probes along the chain.
+
+TRL rolls out, normalises and updates. This trainer adds one reward column, what perception is worth, filled from the
+algorithm's probes after TRL has called its reward functions. It changes nothing else: with that column at 0 the
+update is TRL's own: bit for bit row by row, to rounding where rows that share a prompt are packed into one tree.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate.utils import gather
+from transformers import PreTrainedModel, ProcessorMixin
+from trl import GRPOTrainer
+
+from vapo.algorithms.algorithm import Algorithm
+from vapo.probing.perception_log import PerceptionLog
+from vapo.probing.prober import Prober
+from vapo.probing.transformers_prober import TransformersProber
+from vapo.training.batches import groups_kept_together
+from vapo.training.cached_rows import cache_rows
+from vapo.training.checks import check_arguments, check_rollouts
+from vapo.training.config import VAPOConfig
+from vapo.training.data_checks import check_data
+from vapo.training.dynamic_sampling import InformativeRollouts
+from vapo.training.other_images import OtherImages
+from vapo.training.own_claims import OwnClaims
+from vapo.training.packing import BatchScores, TreePacking
+from vapo.training.reward_columns import RewardColumns, adopt_think_format
+from vapo.training.rewards import accuracy_reward, format_reward
+from vapo.training.rollout_batch import PlaceInRun, RolloutBatch, find_progress
+from vapo.training.rows import SampleReader, keep_text_plain
+from vapo.training.saves import SavesBetweenRollouts
+from vapo.training.sharding import (
+    name_layers_to_shard,
+    optimizer_without_idle_weights,
+    reference_sharded_like_policy,
+)
+from vapo.training.token_credit import TokenCredit
+from vapo.training.vllm_rollouts import (
+    check_vllm,
+    make_vllm_prober,
+    mend_rollouts,
+    never_sample_vision_tokens,
+    probes_on_vllm,
+)
+from vapo.errors import ConfigError, ModelError
+from vapo.models.image_features import (
+    features_like_embeddings,
+    find_feature_module,
+    freeze_vision,
+    told_images_per_row,
+)
+from vapo.models.plain_text import make_neutraliser
+from vapo.models.questions import ClaimQuestions
+from vapo.models.replaced_method import replaced_method
+from vapo.models.vision_tokens import correct_token_types, find_image_token_id
+from vapo.versions import tell_untested
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class VAPOTrainer(GRPOTrainer):
+    """`trl.GRPOTrainer` with Vision-Anchored Policy Optimization.
+
+    Args:
+        model: as in TRL; it must be a vision-language model.
+        reward_funcs: as in TRL. None grades `\\boxed{}` answers against the column `answer`, and the format. With
+            functions of your own, the one named by `args.gate_reward` (default: the first) must return the accuracy
+            in [0, 1], unless the gate plays no part; the perception reward is added to theirs. A completion that
+            none of them scores (None) earns no perception reward either.
+        args: a `VAPOConfig`.
+        train_dataset: as in TRL, with a column `claims` that lists `{text, is_true}` (or the published
+            `claim_1`, `label_1`, ...).
+        algorithm: one of your own in place of the one that `args` describes, derived from
+            `vapo.algorithms.algorithm.Algorithm`. TRL adds up the reward functions by their weights, and to that the
+            `bonus` of the algorithm's reward.
+        positional: what `trl.GRPOTrainer` takes behind the processing class, in its order.
+        kwargs: the same by name.
+
+    Raises:
+        ConfigError: an option cannot be had together with probes.
+        DataError: the algorithm needs claims and the data set has none.
+        ModelError: the model cannot be probed.
+    """
+
+    # TRL and transformers declare these more widely than they are here.
+    args: Any
+    model: Any
+    processing_class: Any
+    num_generations: int
+    num_generations_eval: int
+
+    _batch: RolloutBatch | None = None  # that is being generated, scored and rewarded
+
+    _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
+    _name = "VAPO"
+    _paper = {  # noqa: RUF012
+        "title": "More Thought, Less Accuracy? On the Dual Nature of Reasoning in Vision-Language Models",
+        "id": "2509.25848",
+    }
+
+    def __init__(
+        self,
+        model: Any,
+        reward_funcs: Any = None,
+        args: VAPOConfig | None = None,
+        train_dataset: Dataset | None = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        *positional: Any,
+        algorithm: Algorithm | None = None,
+        **kwargs: Any,
+    ) -> None:
+        tell_untested(logging.getLogger(__name__).warning)
+        if args is None:
+            name = model if isinstance(model, str) else model.config._name_or_path
+            args = VAPOConfig(f"{name.split('/')[-1]}-VAPO")
+        given = (model, reward_funcs, args, train_dataset, eval_dataset, processing_class, *positional)
+        options = inspect.signature(GRPOTrainer).bind(*given, **kwargs).arguments
+        owns_data = options.get("environment_factory") is not None  # and perhaps the reward: TRL says what is missing
+        check_arguments(args, train_dataset, environments=owns_data)
+        check_vllm(model, args)
+        self.algorithm = algorithm if algorithm is not None else args.make_algorithm()
+        if not isinstance(self.algorithm, Algorithm):
+            raise ConfigError(
+                f"algorithm is a {type(self.algorithm).__name__}; derive it from vapo.algorithms.algorithm.Algorithm"
+            )
+        needs = self.algorithm.needs
+        check_rollouts(args, options, needs)
+        options["args"] = args = copy.copy(args)  # the caller may use it again
+        if reward_funcs is None and not owns_data:
+            options["reward_funcs"] = [accuracy_reward, format_reward]
+            built_in: Any = [args.accuracy_weight, args.format_weight]
+            args.reward_weights = args.reward_weights or built_in
+        rewards = options["reward_funcs"]
+        graded = accuracy_reward in (rewards if isinstance(rewards, list) else [rewards])
+        sample_reader = SampleReader(require_claims=needs.claims, require_answers=graded)
+        check_data(sample_reader, train_dataset, eval_dataset)
+        options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
+        with reference_sharded_like_policy():
+            super().__init__(**options)
+        self.add_callback(SavesBetweenRollouts(args))
+        if not isinstance(self.processing_class, ProcessorMixin):
+            raise ModelError(
+                f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
+                "vision-language models, whose AutoProcessor handles pictures"
+            )
+        if args.freeze_vision:
+            freeze_vision(self.model)
+        if self.is_fsdp_enabled:
+            name_layers_to_shard(self.accelerator.state.fsdp_plugin, self.model)
+        self._neutralise = make_neutraliser(self.processing_class)
+        adopt_think_format(self, self._tokenizer)
+        normalised = args.multi_objective_aggregation == "normalize_then_sum"
+        bonus_weight = (args.perception_weight if normalised else 1.0) if needs.bonus else None
+        self._columns = RewardColumns(self, gate=args.gate_reward, bonus_weight=bonus_weight)
+        never_sample_vision_tokens(self, self._tokenizer)
+        if args.use_vllm:
+            mend_rollouts(self.vllm_generation, self.model.config.image_token_id)
+        self._log_of_perception = PerceptionLog(
+            self._log_metric, self._log_completion_extra, self.algorithm.max_probes
+        )
+        self._images = OtherImages(self, self.algorithm)
+        self._informative = None
+        if args.dynamic_sampling:
+            gate = self.reward_funcs[self._columns.gate]
+            self._informative = InformativeRollouts(self, self._images, gate=gate, prepare=self.with_plain_text)
+        self._token_credit = TokenCredit(self, self.algorithm)
+        self._packing = self._make_packing() if args.packing != "off" else None
+        self.prober: Prober | None = self._make_prober() if needs.claims else None
+        self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if needs.claims else None
+        self._own_claims = self._make_own_claims() if needs.claims and args.own_claims_steps else None
+        self._sample_reader = sample_reader
+        self._update_scores: BatchScores | None = None  # of the forward pass of an update
+        self._probe_seconds = 0.0
+
+    # Rollouts ---------------------------------------------------------------------------------------------------
+
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        with features_like_embeddings(find_feature_module(self.model)):
+            return super()._generate_single_turn(*args, **kwargs)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        inputs = [self.with_plain_text(row) for row in inputs]
+        training = self.model.training
+        refilled = self._informative.roll_out(inputs) if self._informative is not None and training else None
+        inputs = inputs if refilled is None else refilled.rows
+        if self._own_claims is not None and training:
+            inputs = self._own_claims.renew(inputs)
+        batch = self._begin_batch(inputs)
+        if refilled is not None:
+            batch.generated, batch.kept = refilled.generated, refilled.kept
+        roll_out = self._generate
+
+        def generate(prompts: list[Any]) -> tuple[Any, ...]:
+            if batch.generated is None:
+                batch.generated = self._images.roll_out(roll_out, prompts, inputs, batch.place.first)
+            return batch.generated
+
+        self._batch = batch
+        with replaced_method(self, "_generate", generate):
+            output = super()._generate_and_score_completions(inputs)
+        self._batch = None
+        self._images.add_second_view(output, inputs, batch.place)
+        self._token_credit.weigh_advantages(output)
+        if self._informative is not None and batch.kept is not None:
+            return self._informative.leave_out_dropped(output, batch.kept)
+        return output
+
+    def _begin_batch(self, rows: list[dict[str, Any]]) -> RolloutBatch:
+        along = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
+        place = PlaceInRun.of(self, len(rows))
+        return RolloutBatch(
+            rows, place, self.algorithm, self._sample_reader, self._tokenizer, asks_while_scoring=along
+        )
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        if self._packing is None or not self._packing.is_on:
+            return super()._prepare_inputs(generation_batch)
+        with groups_kept_together(self.num_generations):
+            return super()._prepare_inputs(generation_batch)
+
+    def _scores_old_policy(self) -> bool:
+        """Return whether TRL computes the old policy's log-probabilities, and before any others."""
+        generate_every = self.args.steps_per_generation * self.num_iterations
+        misaligned = self.args.gradient_accumulation_steps % generate_every != 0
+        return misaligned or (self.use_vllm and self.vllm_importance_sampling_correction)
+
+    def _may_ask_along(self) -> bool:
+        """Return whether probes asked in TRL's scoring pass are those that would be asked on their own."""
+        all_of_them = self.args.silent_share == 1 and not self.args.mask_truncated_completions
+        dropout = any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in self.model.modules())
+        return all_of_them and not dropout and self.args.probe_backend != "vllm"  # TRL scores in training mode
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        *args: Any,
+        num_images: list[int] | None = None,
+        batch_num_images: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        # TRL 1.16 hands over LLaVA-OneVision's batch_num_images, which its own method does not take.
+        module = find_feature_module(model)
+        kwargs = correct_token_types(kwargs, input_ids, find_image_token_id(module.config))
+        with features_like_embeddings(module):
+            if self._packing is not None and self._packing.is_on:
+                scores = self._score_packed(model, input_ids, *args, num_images=num_images, **kwargs)
+                if scores is not None:
+                    self._update_scores = scores
+                    return scores.log_probs, scores.entropies, None
+            with told_images_per_row(module, num_images):
+                kwargs["num_images"] = num_images
+                found = super()._get_per_token_logps_and_entropies(model, input_ids, *args, **kwargs)
+                self._update_scores = BatchScores(found[0], found[1], [])
+                return found
+
+    def _score_packed(
+        self,
+        model: Any,
+        *args: Any,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
+        **images: Any,
+    ) -> BatchScores | None:
+        assert self._packing is not None and not compute_aux_loss
+        if self._batch is None or not self._batch.take_scoring_pass():
+            return self._packing.score(model, *args, batch_size=batch_size, **images)
+        assert self._questions is not None
+        scores = self._packing.score(
+            model,
+            *args,
+            batch_size=batch_size,
+            questions=self._batch.questions(self._questions),
+            answer_tokens=self._questions.answer_tokens,
+            **images,
+        )
+        if scores is not None:
+            self._batch.take_answers(scores.p_true)
+        return scores
+
+    def with_plain_text(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the row with a prompt whose user text holds no special tokens."""
+        if "prompt" not in row:  # an environment of TRL's brings it later
+            return row
+        return {**row, "prompt": keep_text_plain(row["prompt"], self._neutralise)}
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Return TRL's loss and the algorithm's, over kept completions alone where dynamic sampling dropped some."""
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        scores, self._update_scores = self._update_scores, None
+        loss = self._token_credit.add_to_loss(loss, model, scores, inputs)
+        self._update_scores = None  # of a second view
+        return loss * inputs["loss_scale"] if "loss_scale" in inputs else loss
+
+    # Rewards ----------------------------------------------------------------------------------------------------
+
+    def _calculate_rewards(
+        self,
+        inputs: list[dict[str, Any]],
+        prompts: list[Any],
+        completions: list[Any],
+        completion_ids_list: list[list[int]],
+    ) -> torch.Tensor:
+        rewards_NF = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        needs = self.algorithm.needs
+        if not needs.claims and not needs.bonus:
+            return rewards_NF
+        started = time.perf_counter()
+        assert self._batch is not None
+        first = self.accelerator.process_index * len(prompts)
+        accuracies = self._columns.read_accuracies(rewards_NF[first : first + len(prompts)], required=needs.accuracy)
+        scored = self._batch.reward(self.prober, accuracies, find_progress(self), self.args.silent_share)
+        self._probe_seconds += time.perf_counter() - started
+        if self.prober is not None:
+            self._log_of_perception.add(scored, tables=self.log_completions)
+        self._columns.put_bonuses(rewards_NF, [own.reward.bonus for own in scored])
+        return rewards_NF
+
+    # Set-up -----------------------------------------------------------------------------------------------------
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss = super().training_step(*args, **kwargs)
+        if self.prober is not None and self._step % self.current_gradient_accumulation_steps == 0:
+            step_seconds = self._metrics["train"]["step_time"][-1]
+            self._metrics["train"]["perception/probe_time_share"].append(self._probe_seconds / step_seconds)
+            self._probe_seconds = 0.0
+        return loss
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        # transformers 5.17 saves some families (LLaVA, LLaVA-OneVision, Qwen2.5-VL) under the names of older releases
+        # and reads them back without translating: a resumed run would go on from the base weights, with a warning.
+        # from_pretrained translates.
+        model = model if model is not None else self.model
+        whole = isinstance(model, PreTrainedModel) and not self.is_fsdp_enabled and not self.is_deepspeed_enabled
+        if not whole or not list(Path(resume_from_checkpoint).glob("model*.safetensors")):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        saved = type(model).from_pretrained(resume_from_checkpoint, dtype=model.dtype, use_safetensors=True)
+        model.load_state_dict(saved.state_dict())
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with optimizer_without_idle_weights():
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_best_model(self) -> None:
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_best_model()
+        else:
+            assert self.state.best_model_checkpoint is not None
+            self._load_from_checkpoint(self.state.best_model_checkpoint)
+
+    def _make_own_claims(self) -> OwnClaims:
+        return OwnClaims(
+            self,
+            every=int(self.args.own_claims_steps),
+            per_image=max(2, self.algorithm.max_probes),
+            collective=self._forward_is_collective(),
+        )
+
+    def _make_packing(self) -> TreePacking:
+        return TreePacking(
+            self,
+            required=self.args.packing == "require",
+            agree_on_passes=self._most_batches if self.accelerator.num_processes > 1 else None,
+            collective=self._forward_is_collective(),
+        )
+
+    def _make_prober(self) -> Prober:
+        if probes_on_vllm(self.args):
+            return make_vllm_prober(self)
+        return TransformersProber(
+            self.model,
+            self.processing_class,
+            packing=self.args.packing,
+            template=self.args.probe_template,
+            autocast=lambda: self.accelerator.autocast(),
+            agree_on_batches=self._most_batches if self.accelerator.num_processes > 1 else None,
+            collective=self._forward_is_collective(),
+        )
+
+    def _forward_is_collective(self) -> bool:
+        return bool(self.is_fsdp_enabled or (self.is_deepspeed_enabled and self._dist.is_zero3))
+
+    def _most_batches(self, own: int) -> int:
+        everyone: Any = gather(torch.tensor([own], device=self.accelerator.device))
+        return int(everyone.max())

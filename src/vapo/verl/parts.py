@@ -1,0 +1,91 @@
+"""The named parts of a reward, as verl carries them beside it, and what a step's log makes of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from vapo.core.perception import NUM_QUARTERS, depth_quarter
+from vapo.verl.asking import AskedProbes
+from vapo.types import Reward
+
+Parts = dict[str, float]
+
+ACCURACY = "acc"
+"""verl's own name for it: validation reports it first, and `algorithm.filter_groups.metric` reads it."""
+
+_HITS, _ASKED = "hits_quarter_{}", "probes_quarter_{}"
+_QUARTERS = range(1, NUM_QUARTERS + 1)
+
+
+def name_answer(reward: Reward) -> Parts:
+    """Return the parts of a completion that was not to be probed."""
+    return {ACCURACY: reward.accuracy, "format": reward.format}
+
+
+def name_parts(reward: Reward, asked: AskedProbes, num_drawn: int, num_wanted: int, *, gate_open: bool) -> Parts:
+    """Return the parts of a completion's reward; all completions have the same ones, as verl wants it.
+
+    Args:
+        reward: of the completion. Its perception is NaN where no probe was answered.
+        asked: what came of its probes.
+        num_drawn: probes the chain had boundaries for.
+        num_wanted: probes that the algorithm asks for at most.
+        gate_open: whether verdicts can change the reward.
+    """
+    quarters = {quarter: [0.0, 0.0] for quarter in _QUARTERS}
+    for verdict in asked.verdicts:
+        own = quarters[depth_quarter(verdict.probe.anchor.depth)]
+        own[0] += verdict.correct
+        own[1] += 1
+    return {
+        **name_answer(reward),
+        "perception": math.nan if reward.perception is None else reward.perception,
+        "perception_bonus": reward.bonus,
+        "gate_open": float(gate_open),
+        "probes_wanted": float(num_wanted),
+        "probes_drawn": float(num_drawn),
+        "probes_asked": float(asked.num_asked),
+        "probes_failed": float(asked.num_failed),
+        "probes_without_room": float(asked.num_without_room),
+        "probes_on_other_weights": float(asked.num_on_other_weights),
+        **{_HITS.format(quarter): hits for quarter, (hits, _) in quarters.items()},
+        **{_ASKED.format(quarter): count for quarter, (_, count) in quarters.items()},
+    }
+
+
+def summarise_parts(rows: Sequence[Parts]) -> dict[str, float]:
+    """Return a step's metrics of perception, under the names that a run on TRL logs them by.
+
+    Rates of verdicts are over all probes of the step, rates of completions over all completions.
+
+    Args:
+        rows: the parts of each completion; those without probes are left out.
+    """
+    rows = [row for row in rows if "probes_wanted" in row]
+    if not rows:
+        return {}
+
+    def add(name: str) -> float:
+        return sum(row[name] for row in rows)
+
+    hits = {quarter: add(_HITS.format(quarter)) for quarter in _QUARTERS}
+    asked = {quarter: add(_ASKED.format(quarter)) for quarter in _QUARTERS}
+    answered, put = sum(asked.values()), add("probes_asked")
+    drawn, wanted = add("probes_drawn"), add("probes_wanted")
+    perceptions = [row["perception"] for row in rows if not math.isnan(row["perception"])]
+    metrics = {"perception/gate_open": add("gate_open") / len(rows)}
+    if wanted:
+        metrics["perception/anchors_without_boundary"] = 1 - drawn / wanted
+    if put:
+        metrics["perception/failed_probes"] = add("probes_failed") / put
+        metrics["perception/probes_without_room"] = add("probes_without_room") / put
+    if perceptions:
+        metrics["perception/reward"] = sum(perceptions) / len(perceptions)
+    if answered:
+        metrics["perception/accuracy"] = sum(hits.values()) / answered
+        metrics["perception/probes_on_other_weights"] = add("probes_on_other_weights") / answered
+    for quarter in _QUARTERS:
+        if asked[quarter]:
+            metrics[f"perception/accuracy_quarter_{quarter}"] = hits[quarter] / asked[quarter]
+    return metrics

@@ -1,0 +1,77 @@
+"""What the agent loop is told: the method's options and how probes are asked, as the agent-loop file writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from vapo.algorithms.algorithm import Algorithm
+from vapo.algorithms.options import check_options, make_options_class, tell_unknown
+from vapo.algorithms.registry import make_algorithm
+from vapo.algorithms.vapo import VAPO
+from vapo.errors import ConfigError
+from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
+
+AGENT_NAME = "vapo"
+TARGET = "vapo.verl.agent_loop.VAPOAgentLoop"
+"""The agent loop's name and its class, as verl's registry and agent-loop files have them."""
+
+_VAPOOptions: Any = make_options_class("_VAPOOptions", VAPO, frozen=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings(_VAPOOptions):
+    """Settings of the agent loop `vapo`; the names and defaults are those of `VAPOConfig` with `preset="paper"`.
+
+    Attributes:
+        probe_timeout: seconds after which a probe counts as failed, its time in the server's queue included.
+        validation_probes: whether rows of the validation file are probed as well; it changes no training.
+    """
+
+    algorithm: str = "vapo"
+    algorithm_options: dict[str, Any] = field(default_factory=dict, hash=False)
+    probe_template: str = PROBE_TEMPLATE
+    probe_seed: int = 42
+    silent_share: float = 1.0
+    probe_timeout: float = 300.0
+    validation_probes: bool = False
+
+    def __post_init__(self) -> None:
+        check_options(self, {"silent_share": (0, 1)})
+        if self.probe_timeout <= 0:
+            raise ConfigError(f"probe_timeout must be more than 0 seconds, but is {self.probe_timeout}")
+        check_probe_template(self.probe_template)
+
+    def make_algorithm(self) -> Algorithm:
+        """Return the algorithm these settings describe."""
+        algorithm = make_algorithm(self, self.algorithm_options)
+        needs = algorithm.needs
+        if needs.token_weights or needs.token_loss:
+            raise ConfigError(
+                f"algorithm {self.algorithm!r} weighs or adds to the loss of single tokens, which a plug-in of verl "
+                "cannot; train it with `vapo train`"
+            )
+        if needs.second_view is not None or needs.sampled_images:
+            raise ConfigError(
+                f"algorithm {self.algorithm!r} needs a second view of the image, or other images to sample from, and "
+                "a plug-in of verl has neither; train it with `vapo train`"
+            )
+        return algorithm
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the settings by name, as the agent-loop file holds them."""
+        return asdict(self)
+
+
+def read_settings(given: Mapping[str, Any]) -> LoopSettings:
+    """Return the settings that an agent-loop file gives; what it leaves out keeps its default.
+
+    Raises:
+        ConfigError: a name is unknown (the nearest right one is told), or a value is out of its range.
+    """
+    known = [field.name for field in fields(LoopSettings)]
+    for name in given:
+        if name not in known:
+            raise ConfigError(f"the agent loop {AGENT_NAME!r} has no setting {name!r}{tell_unknown(name, known)}")
+    return LoopSettings(**given)

@@ -1,0 +1,78 @@
+"""What all rollouts of one worker process share: the tokenizer's questions, and whether probes get answered at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from vapo.core.grading import ends_in_open_thinking
+from vapo.training.rows import SampleReader
+from vapo.verl.settings import LoopSettings
+from vapo.errors import ModelError
+from vapo.models.plain_text import make_neutraliser
+from vapo.models.questions import ClaimQuestions
+from vapo.models.think_tags import check_think_tags
+from vapo.models.vision_tokens import find_vision_token_ids
+
+PATIENCE = 64
+"""Probes that may fail one after the other before the run is stopped; a server that is merely slow answers some."""
+
+_TAIL = 16  # tokens of a prompt that show whether it ends by opening <think>
+
+
+class Desk:
+    """Holds what is made once per process.
+
+    Args:
+        processor: the policy's processor.
+        model: the policy's name or folder; its configuration names the tokens that stand for pictures.
+        settings: of the agent loop.
+        trust_remote_code: whether code that comes with the model may run.
+
+    Raises:
+        ModelError: the model cannot be probed.
+    """
+
+    def __init__(self, processor: Any, model: str, settings: LoopSettings, trust_remote_code: bool) -> None:
+        from transformers import AutoConfig
+
+        self.tokenizer: Any = processor.tokenizer
+        check_think_tags(self.tokenizer)
+        config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
+        self.algorithm = settings.make_algorithm()
+        self.reader = SampleReader(require_claims=self.algorithm.needs.claims)
+        self.questions = ClaimQuestions(self.tokenizer, settings.probe_template)
+        self.never_sampled = find_vision_token_ids(config, self.tokenizer)
+        self.neutralise: Callable[[str], str] = make_neutraliser(processor)
+        self._failures = 0
+        self._anything_answered = False
+
+    def opens_thinking(self, prompt_ids: Sequence[int]) -> bool:
+        """Return whether a prompt ends by opening `<think>`, so that its completion begins inside."""
+        return ends_in_open_thinking(self.tokenizer.decode(list(prompt_ids[-_TAIL:])))
+
+    def note_answers(self, count: int) -> None:
+        """Count probes that were answered."""
+        self._failures = 0 if count else self._failures
+        self._anything_answered = self._anything_answered or count > 0
+
+    def note_failure(self, error: Exception) -> None:
+        """Count a probe that failed.
+
+        Raises:
+            ModelError: none was ever answered, so that a run would train without perception and not know it.
+        """
+        self._failures += 1
+        if self._failures >= PATIENCE and not self._anything_answered:
+            error = getattr(error, "cause", None) or error  # Ray wraps what a server raised in its traceback
+            raise ModelError(
+                f"the server answered none of the first {self._failures} probes; the last one failed with "
+                f"{type(error).__name__}: {error or 'no message'}"
+            ) from error
+
+
+@lru_cache(maxsize=2)
+def open_desk(processor: Any, model: str, settings: LoopSettings, trust_remote_code: bool = False) -> Desk:
+    """Return the process's desk for these settings."""
+    return Desk(processor, model, settings, trust_remote_code)

@@ -1,0 +1,124 @@
+"""Rows of each benchmark as questions; the two scores that are more than a rate."""
+
+import pytest
+import yaml
+from evaluation.suites.row_forms import make_rows
+
+from vapo.training.recipes import list_recipes
+from vapo.errors import ConfigError, DataError
+from vapo.evaluation.suites.benchmark import Graded, grade_response
+from vapo.evaluation.suites.hallusionbench import FIGURE, HALLUSIONBENCH, PAIR, SET
+from vapo.evaluation.suites.suite import PAPER, PROMPT, find_suite
+from vapo.evaluation.suites.wemath import PROBLEM, STEP, WEMATH
+
+ROWS = make_rows()
+
+
+def read(name, number):
+    return PAPER.find(name).question(ROWS[name][number])
+
+
+def test_every_benchmark_of_the_paper_has_rows_and_figures():
+    names = [benchmark.name for benchmark in PAPER.benchmarks]
+    assert names == list(ROWS) and len(names) == 10
+    means = {model: sum(scores.values()) / 10 for model, scores in PAPER.published.items()}
+    # The paper's own means, rounded.
+    assert means["Qwen2.5-VL-7B"] == pytest.approx(46.3, abs=0.051)
+    assert means["GRPO-7B"] == pytest.approx(51.5, abs=0.051)
+    assert means["VAPO-Thinker-7B"] == pytest.approx(55.9, abs=0.051)
+    assert means["VAPO-Thinker-3B"] == pytest.approx(47.5, abs=0.051)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "text", "right", "wrong"),
+    [
+        ("mathverse", 0, "letter of the right choice", "B", "A"),
+        ("mathverse", 1, "question that the picture shows", "25\\sqrt{3}", "25"),
+        ("mathvista", 0, "Which bar is highest?\nA. Paris\nB. Rome", "B", "C"),
+        ("mathvista", 1, "(Unit: cm)\nThe answer is a number, rounded to 2 decimal places.", "1.5", "1.6"),
+        ("mathvista", 2, "integer", "4", "5"),
+        ("mathvista", 3, "list", "[2007, 2008]", "[2007, 2009]"),
+        ("mathvision", 0, "Which one is it?\nThe choices A to E are in the picture.", "C", "D"),
+        ("mathvision", 1, "A. $\\frac{1}{2}$\nB. $2$", "2", "7"),
+        ("mathvision", 2, "Count the cubes.", "12", "13"),
+        ("logicvista", 0, "comes next", "D", "A"),
+        ("logicvista", 1, "belong together", "A, C", "A"),
+        ("wemath", 0, "A. 1; B. 2", "A", "B"),
+        ("geometry3k", 0, "<image>Find", "3\\sqrt{2}", "3"),
+        ("mmmu", 0, "Who made <image> and <image>, not [picture 1]?\nA. Goya\nB. Klee", "Klee", "Goya"),
+        ("mmmu", 1, "sum in <image>", "twenty-four", "25"),
+        ("mmstar", 0, "What is in the sky?", "A", "B"),
+        ("hallusionbench", 0, "yes or no", "no", "yes"),
+        ("mmvet", 0, "What is x", "-1 and -5", "3"),
+        ("mmvet", 1, "Which country", "the Italian Republic", "Spain"),
+    ],
+)
+def test_rows_are_read(name, number, text, right, wrong):
+    question = read(name, number)
+    assert text in question.text
+    assert grade_response(question, f"<think>\\boxed{{{wrong}}}</think>\\boxed{{{right}}}").score == 1
+    grade = grade_response(question, f"\\boxed{{{wrong}}}")
+    assert grade.score == 0 and grade.is_parsed
+
+
+def test_what_cannot_be_parsed_is_not_a_wrong_answer():
+    choice = read("mmstar", 0)
+    assert not grade_response(choice, "It is A.").is_parsed
+    assert not grade_response(choice, "\\boxed{a kitten}").is_parsed
+    assert not grade_response(choice, "<think>\\boxed{A}</think>and so on").is_parsed
+    assert grade_response(choice, "\\boxed{B}").is_parsed
+
+
+@pytest.mark.parametrize("name", list(ROWS))
+def test_pictures_come_in_order(name):
+    benchmark = PAPER.find(name)
+    for row in ROWS[name]:
+        question = benchmark.question(row)
+        pictures = benchmark.images(row)
+        assert pictures and {picture.mode for picture in pictures} == {"RGB"}
+        assert question.text.count("<image>") in (0, len(pictures))
+
+
+@pytest.mark.parametrize("name", list(ROWS))
+def test_a_row_without_its_picture_is_one_sentence(name):
+    benchmark = PAPER.find(name)
+    row = {**ROWS[name][0], **dict.fromkeys(benchmark.question(ROWS[name][0]).images)}
+    with pytest.raises(DataError, match=f"{benchmark.title}, row .*: it has no image"):
+        benchmark.images(row)
+
+
+def test_other_data_is_named():
+    with pytest.raises(DataError, match="MMStar: a row has no column 'index'; its columns are question"):
+        PAPER.find("mmstar").question({"question": "?"})
+    with pytest.raises(ConfigError, match="no suite 'papers'; there is 'paper'"):
+        find_suite("papers")
+    with pytest.raises(ConfigError, match="no benchmark 'mmlu'; it has mathverse"):
+        PAPER.find("mmlu")
+
+
+def test_wemath_strict_by_hand():
+    """Problems of two steps: mastered 1; steps right, whole wrong 1/2; a step wrong, whole right 0; all wrong 0."""
+    outcomes = {"2-a": (1, 1, 1), "2-b": (1, 1, 0), "2-c": (1, 0, 1), "2-d": (0, 0, 0), "2-e": (1, 1)}
+    graded = [
+        Graded(score, {PROBLEM: problem, STEP: step})
+        for problem, scores in outcomes.items()
+        for step, score in zip(("1", "2", "multi"), scores, strict=False)
+    ]
+    tallies = WEMATH.tally(graded)
+    assert [tally.reached_K for tally in tallies] == [(1.0,), (0.5,), (0.0,), (0.0,)]  # 2-e was asked in part
+    assert sum(tally.reached_K[0] for tally in tallies) / 4 == 1 - (0.5 * 1 + 1 + 1) / 4
+
+
+def test_hallusionbench_by_hand():
+    """Two figures, two questions of both; one answer wrong: 3 of 4 answers, 1 of 2 figures, 1 of 2 questions."""
+    graded = [
+        Graded(score, {SET: "s", FIGURE: f"s_{figure}", PAIR: f"s_{question}"})
+        for figure, question, score in ((0, 0, 1), (0, 1, 1), (1, 0, 1), (1, 1, 0))
+    ]
+    (tally,) = HALLUSIONBENCH.tally(graded)
+    assert (tally.reached_K, tally.possible_K) == ((3, 1, 1), (4, 2, 2))
+
+
+def test_the_prompt_is_the_recipes():
+    prompts = {yaml.safe_load(recipe.text)["system_prompt"] for recipe in list_recipes()}
+    assert prompts == {PROMPT}

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+from vapo.probing.perception_log import PerceptionLog
+from vapo.probing.perception_scorer import ScoredRollout
+from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
+
+ROLLOUT = Rollout(Sample("s", (), "?", "1"), (1,), (1, 2, 3, 4), ("a,", " b,", " c,", " d."))
+
+
+def test_what_is_reported():
+    seen, tables = defaultdict(list), {}
+    log = PerceptionLog(lambda name, value: seen[name].append(value), tables.__setitem__, max_probes=4)
+    claim = Claim("a cat", True)
+    verdicts = [
+        Verdict(Probe(ROLLOUT, Anchor(3, 0.75), claim), 0.2),
+        Verdict(Probe(ROLLOUT, Anchor(1, 0.25), claim), 0.9),
+    ]
+    rewards = [Reward(1.0, 0.0, 0.4, 0.04, 1.04), Reward(0.0, 0.0, None, 0.0, 0.0)]
+    probes = tuple(verdict.probe for verdict in verdicts)
+    scored = [
+        ScoredRollout(ROLLOUT, probes, tuple(verdicts), rewards[0], True),
+        ScoredRollout(ROLLOUT, probes[:1], (), rewards[1], False),
+    ]
+    log.add(scored, tables=True)
+    assert seen == {
+        "perception/gate_open": [1.0, 0.0],
+        "perception/anchors_without_boundary": [0.5, 0.75],
+        "perception/reward": [0.4],
+        "perception/accuracy": [0.0, 1.0],
+        "perception/accuracy_quarter_3": [0.0],
+        "perception/accuracy_quarter_1": [1.0],
+    }
+    assert tables["num_tokens"] == [4, 4]
+    first, second = (json.loads(cell) for cell in tables["anchors"])
+    assert [row["index"] for row in first] == [1, 3] and first[0]["before"] == "a," and second == []

@@ -1,0 +1,192 @@
+"""A model behind a real vLLM server, examined as it is in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from prober_contract import ProberContract, make_probes, make_rollout, make_sample
+from vllm_world import build_for_vllm, run_server, save_for_vllm
+
+from vapo.core.boundaries import find_boundaries
+from vapo.probing.diagnosed_model import Cut, View
+from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
+from vapo.models.policy.checkpoint import Policy
+from vapo.serving import start
+from vapo.serving.server_model import ServerExaminee
+from vapo.serving.start import connect_examinee
+from vapo.errors import ConfigError, ModelError
+from vapo.types import Rollout
+
+pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
+
+CHAIN = "I see a 3, then a 5. So 3 + 5 = 8: there are two cats. One is black!"
+CLOSING = " Time is up. I should stop thinking and give an answer based on what I have.</think>"
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return Policy(*build_for_vllm("qwen2_5_vl"), "tiny")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("served")
+    save_for_vllm("qwen2_5_vl", folder / "model")
+    with run_server(folder / "model", folder / "log", "--served-model-name", "tiny") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def here(policy) -> TransformersExaminee:
+    return TransformersExaminee(policy)
+
+
+@pytest.fixture(params=["token endpoints", "chat endpoint"])
+def there(request, server, policy, monkeypatch) -> ServerExaminee:
+    if request.param == "chat endpoint":
+        monkeypatch.setattr(start, "_has_token_endpoints", lambda connection: False)
+    return connect_examinee(server, tokenizer=policy.processor.tokenizer)
+
+
+def takes_text(there: ServerExaminee) -> bool:
+    return type(there._continuation).__name__ == "ChatEndpoint"
+
+
+def is_what_text_gives(policy, rollout: Rollout, index: int) -> bool:
+    ids, tokenizer = rollout.completion_ids[:index], policy.processor.tokenizer
+    return tuple(tokenizer.encode(tokenizer.decode(ids), add_special_tokens=False)) == ids
+
+
+@pytest.fixture
+def chains(policy) -> list[Rollout]:
+    samples = [make_sample("one", (112, 84)), make_sample("two", (56, 84), num_images=2)]
+    return [make_rollout(policy.processor, sample, CHAIN) for sample in samples]
+
+
+def test_abilities_and_what_to_do_without_the_others(there):
+    assert there.name == "tiny"
+    assert there.abilities == {"continue", "probe", "replay"}
+    for ability in ("attend", "compare_views"):
+        assert "run its checkpoint with transformers" in there.why_not(ability)
+
+
+def test_chains_are_those_of_transformers(there, here):
+    samples = [make_sample("one", (112, 84)), make_sample("two", (56, 84), num_images=2)]
+    assert there.write_chains(samples, 24) == here.write_chains(samples, 24)
+
+
+def test_a_chain_continued_from_any_of_its_tokens_is_the_chain(there, policy):
+    (whole,) = there.write_chains([make_sample("whole", (112, 84))], 40)
+    places = [n for n in range(40) if takes_text(there) is False or is_what_text_gives(policy, whole, n)]
+    assert len(places) >= 5
+    cuts = [Cut(whole, index) for index in places]
+    for index, text in zip(places, there.continue_cuts(cuts, 40), strict=True):
+        assert text.startswith("".join(whole.token_texts[index:]))
+
+
+def test_early_decision_is_that_of_transformers(there, here, chains):
+    cuts = [Cut(chain, index, CLOSING) for chain in chains for index in (0, *find_boundaries(chain.token_texts))]
+    assert len(cuts) > 8
+    assert there.continue_cuts(cuts, 12) == here.continue_cuts(cuts, 12)
+
+
+@pytest.mark.parametrize("view", ["image", "blank", "none"])
+def test_probes_are_those_of_transformers_under_every_view(there, here, chains, view: View):
+    probes = make_probes(chains)
+    expected = [verdict.p_true for verdict in here.score_probes(probes, view)]
+    got = there.score_probes(probes, view)
+    assert [verdict.probe for verdict in got] == probes
+    difference = np.abs(np.subtract([verdict.p_true for verdict in got], expected)).max()
+    print(f"largest difference of P(true) under {view!r}: {difference:.1e}")
+    assert difference < 1e-3
+
+
+def test_the_views_differ(there, chains):
+    probes = make_probes(chains)
+    views = [[v.p_true for v in there.score_probes(probes, view)] for view in ("image", "blank", "none")]
+    assert min(np.abs(np.subtract(a, b)).max() for a, b in zip(views, [*views[1:], views[0]], strict=True)) > 1e-6
+
+
+def test_an_image_shown_again_twice_is_shown_as_transformers_show_it(there, here, chains):
+    index = find_boundaries(chains[0].token_texts)[1]
+    for chain in chains:
+        first = there.replay_image(Cut(chain, index), 12, 0.5)
+        assert first == here.replay_image(Cut(chain, index), 12, 0.5)
+        kept = 5 if not takes_text(there) else 0  # a random model does not write the tokens that text gives
+        again = there.replay_image(Cut(first, kept, "So."), 12, 0.5)
+        assert again == here.replay_image(Cut(first, kept, "So."), 12, 0.5)
+        if takes_text(there):
+            continue
+        assert there.continue_cuts([Cut(again, 4, "I")], 8) == here.continue_cuts([Cut(again, 4, "I")], 8)
+
+
+def test_the_end_of_a_chain(there, policy, chains):
+    tokenizer = policy.processor.tokenizer
+    ended = Rollout(
+        chains[0].sample,
+        chains[0].prompt_ids,
+        (*chains[0].completion_ids, tokenizer.eos_token_id),
+        (*chains[0].token_texts, ""),
+    )
+    length = len(ended.completion_ids)
+    assert there.continue_cuts([Cut(ended, length)], 8) == [""]
+    with_end, without = there.continue_cuts([Cut(ended, length, CLOSING), Cut(ended, length - 1, CLOSING)], 8)
+    assert with_end == without
+
+
+def test_a_chain_longer_than_the_context_is_refused_in_a_sentence(there):
+    with pytest.raises(ModelError, match="2048"):
+        there.write_chains([make_sample("long")], 4000)
+
+
+def test_tokens_of_pictures_in_a_suffix_are_refused(there, chains):
+    with pytest.raises(ConfigError, match="stands for a picture"):
+        there.continue_cuts([Cut(chains[0], 3, "<|image_pad|>")], 8)
+
+
+def test_a_chain_of_other_pictures_is_refused(server, policy, chains):
+    there = connect_examinee(server, tokenizer=policy.processor.tokenizer)
+    other = Rollout(
+        make_sample("other", (56, 28)), chains[0].prompt_ids, chains[0].completion_ids, chains[0].token_texts
+    )
+    with pytest.raises(ModelError, match="other tokens of its pictures"):
+        there.continue_cuts([Cut(other, 3, " So")], 4)
+
+
+def test_tokens_that_text_would_change_are_refused_by_the_chat_endpoint_alone(there, here, policy, chains):
+    """Spelled letter by letter, a word has other tokens than its text."""
+    tokenizer = policy.processor.tokenizer
+    ids = tuple(tokenizer.encode(letter, add_special_tokens=False)[0] for letter in "correct")
+    assert tuple(tokenizer.encode("correct", add_special_tokens=False)) != ids
+    odd = Rollout(chains[0].sample, chains[0].prompt_ids, ids, tuple("correct"))
+    try:
+        assert there.continue_cuts([Cut(odd, 7)], 8) == here.continue_cuts([Cut(odd, 7)], 8)
+    except ModelError as error:
+        assert "--enable-scale-out" in str(error)
+        assert takes_text(there)
+    else:
+        assert not takes_text(there)
+
+
+def test_the_tokenizer_is_the_one_that_the_server_names(server):
+    assert connect_examinee(server).abilities == {"continue", "probe", "replay"}
+
+
+class TestAsAProber(ProberContract):
+    atol = 1e-3
+
+    @pytest.fixture
+    def model(self, policy):
+        return policy.model
+
+    @pytest.fixture
+    def processor(self, policy):
+        return policy.processor
+
+    @pytest.fixture
+    def prober(self, server, policy):
+        there = connect_examinee(server, tokenizer=policy.processor.tokenizer)
+        there.score = there.score_probes
+        return there

@@ -1,0 +1,305 @@
+"""TRL and vLLM, played by stand-ins: what is sent to them, in what order, and what of TRL this leans on."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import pytest
+from openai_stub import Reply, run_stub
+from prober_contract import make_sample
+from tiny_models import tiny_tokenizer
+from trl.generation import vllm_client, vllm_generation
+from trl.generation.vllm_generation import VLLMGeneration
+
+from vapo import VAPOConfig
+from vapo.serving.vllm_server import ServerEngine, place_features
+from vapo.training.vllm_rollouts import MendedLLM, awake, check_vllm, mend_rollouts, never_sample, probes_on_vllm
+from vapo.probing.vllm.local import EngineRanks, LocalEngine, one_token_of
+from vapo.probing.vllm.prober import Answer, ImagePrompt, VLLMProber, share_of_yes
+from vapo.errors import ConfigError, ModelError
+from vapo.types import Anchor, Claim, Probe, Rollout
+
+PAD = 9
+IDS = (1, 7, PAD, PAD, PAD, 8, 2)
+
+
+class FakeLLM:
+    """Expands one image token to three, as the fake pictures want it, and keeps what it was told."""
+
+    def __init__(self):
+        self.told = []
+        self.llm_engine = SimpleNamespace(reset_encoder_cache=lambda: self.told.append("reset_encoder_cache"))
+
+    def generate(self, prompts, sampling_params=None, use_tqdm=True):
+        self.told.append([prompt["prompt_token_ids"] for prompt in prompts])
+        seen = [[j for i in p["prompt_token_ids"] for j in [i] * (3 if i == PAD else 1)] for p in prompts]
+        return [SimpleNamespace(prompt_token_ids=ids) for ids in seen]
+
+    def reset_prefix_cache(self):
+        self.told.append("reset_prefix_cache")
+
+    def wake_up(self, tags):
+        self.told.append(f"wake_up {tags}")
+
+    def sleep(self, level):
+        self.told.append(f"sleep {level}")
+
+
+class TestMendedLLM:
+    def test_sends_one_image_token_per_picture(self):
+        llm, (image,) = FakeLLM(), make_sample("a").images
+        row = {"prompt_token_ids": list(IDS)}
+        prompts = [{**row, "multi_modal_data": {"image": image}}, {**row, "multi_modal_data": {"image": [image]}}]
+        prompts.append({"prompt_token_ids": [1, 2]})
+        assert len(MendedLLM(llm, PAD).generate(prompts, sampling_params=None, use_tqdm=False)) == 3
+        assert llm.told == [[[1, 7, PAD, 8, 2], [1, 7, PAD, 8, 2], [1, 2]]]
+
+    def test_notices_a_picture_of_another_size(self):
+        (image,) = make_sample("a").images
+        ids = [1, 7, PAD, PAD, 8]
+        with pytest.raises(ModelError, match=r"pictures of \[3\] tokens instead of \[2\]"):
+            MendedLLM(FakeLLM(), PAD).generate([{"prompt_token_ids": ids, "multi_modal_data": {"image": image}}])
+
+    def test_forgets_encoded_pictures_with_the_prefixes_and_passes_the_rest_on(self):
+        llm = FakeLLM()
+        mended = MendedLLM(llm, PAD)
+        mended.reset_prefix_cache()
+        mended.sleep(level=2)
+        assert llm.told == ["reset_encoder_cache", "reset_prefix_cache", "sleep 2"]
+
+
+class TestMendRollouts:
+    def test_vision_tokens_are_never_sampled(self):
+        generation = SimpleNamespace(generation_kwargs={"seed": 3, "logit_bias": {5: 1.0, 8: 2.0}})
+        never_sample(generation, [8, 9])
+        assert generation.generation_kwargs == {"seed": 3, "logit_bias": {5: 1.0, 8: -100.0, 9: -100.0}}
+
+    def test_server_forgets_encoded_pictures(self):
+        told = []
+        post = lambda url: told.append(url) or SimpleNamespace(raise_for_status=lambda: None)  # noqa: E731
+        client = SimpleNamespace(base_url="http://there", session=SimpleNamespace(post=post))
+        client.reset_prefix_cache = lambda: told.append("reset_prefix_cache")
+        mend_rollouts(SimpleNamespace(mode="server", vllm_client=client), PAD)
+        client.reset_prefix_cache()
+        assert told == ["http://there/reset_encoder_cache", "reset_prefix_cache"]
+        mend_rollouts(SimpleNamespace(mode="server"), PAD)  # a rank without a client
+
+
+class TestSleep:
+    def make_generation(self, llm, sleeping):
+        generation = SimpleNamespace(llm=llm, enable_sleep_mode=True, _llm_weights_sleeping=sleeping)
+        generation.sync_weights = lambda: llm.told.append("sync_weights")
+        return generation
+
+    def test_a_sleeping_engine_gets_its_weights_and_is_put_back(self):
+        llm = FakeLLM()
+        generation = self.make_generation(llm, sleeping=True)
+        with pytest.raises(RuntimeError), awake(generation):
+            llm.told.append("probes")
+            raise RuntimeError
+        assert llm.told == ["sync_weights", "wake_up ['kv_cache']", "probes", "sleep 2"]
+        assert generation._llm_weights_sleeping
+
+    def test_one_that_does_not_sleep_is_left_alone(self):
+        llm = FakeLLM()
+        with awake(SimpleNamespace(llm=llm, enable_sleep_mode=False)):
+            pass
+        assert llm.told == []
+
+
+class TestRanks:
+    def test_ranks_that_share_an_engine_ask_the_same_and_keep_their_own_answers(self, monkeypatch):
+        prompts = [[ImagePrompt((rank, place), ()) for place in range(rank)] for rank in range(3)]
+        asked = []
+
+        def ask(self, everyones, token_ids):
+            asked.append([prompt.ids for prompt in everyones])
+            return [Answer({0: float(prompt.ids[0])}, None) for prompt in everyones]
+
+        monkeypatch.setattr(LocalEngine, "_ask", ask)
+        for rank in range(3):
+            ranks = EngineRanks(gather=lambda own: prompts, own=rank)
+            answers = LocalEngine(None, PAD, ranks=ranks).answer(prompts[rank], [0])
+            assert [answer.logprobs[0] for answer in answers] == [rank] * rank
+        assert asked[0] == asked[1] == asked[2] == [(1, 0), (2, 0), (2, 1)]
+
+    def test_an_engine_without_questions_is_woken_but_not_asked(self):
+        llm = FakeLLM()
+        engine = LocalEngine(llm, PAD, awake=lambda: awake(TestSleep().make_generation(llm, sleeping=False)))
+        assert engine.answer([], [0]) == []
+        assert llm.told == ["wake_up ['kv_cache']", "sleep 2"]
+
+
+class TestProber:
+    def test_a_completion_with_image_tokens_is_refused(self):
+        tokenizer = tiny_tokenizer()
+        pad = tokenizer.convert_tokens_to_ids("<|image_pad|>")
+        rollout = Rollout(make_sample("a"), (1, pad, 2), (3, pad, 4), ("a", "b", "c"))
+        prober = VLLMProber(LocalEngine(FakeLLM(), pad), tokenizer, pad)
+        with pytest.raises(ModelError, match="a completion of 'a' holds an image token"):
+            prober.score([Probe(rollout, Anchor(3, 1.0), Claim("there is a cat", True))])
+
+    def test_share_of_yes_sums_spellings(self):
+        thirds = {1: math.log(0.2), 2: math.log(0.1), 3: math.log(0.3)}
+        assert share_of_yes(thirds, [1, 2], [3]) == pytest.approx(0.5)
+        assert share_of_yes({1: -1000.0, 2: -1000.0 + math.log(3)}, [1], [2]) == pytest.approx(0.25)
+        assert share_of_yes({1: -math.inf, 2: 0.0}, [1], [2]) == 0.0
+
+
+class Server(BaseHTTPRequestHandler):
+    """Speaks vLLM's two endpoints; pictures it was not brought are unknown to it."""
+
+    known, requests, missing = set(), [], ()
+
+    def reply(self, body, code=200):
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def do_GET(self):
+        self.reply({"data": [{"id": "the-model"}]})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.requests.append((self.path, body))
+        if self.path in self.missing:
+            self.reply({}, 404)
+        elif self.path.endswith("/render"):
+            place = [{"offset": 0, "length": 3}]
+            features = {"mm_hashes": {"image": ["h"]}, "mm_placeholders": {"image": place}}
+            self.reply({"features": {**features, "kwargs_data": {"image": ["pixels"]}, "mm_metadata": None}})
+        else:
+            if body["features"]["kwargs_data"] is not None:
+                self.known.add("h")
+            elif "h" not in self.known:
+                return self.reply({"error": "Multi-modal cache miss"}, 500)
+            top = [{"token": f"token_id:{token}", "logprob": -float(token)} for token in (3, 4)]
+            usage = {"prompt_tokens_details": {"cached_tokens": 5}}
+            self.reply({"choices": [{"logprobs": {"content": [{"top_logprobs": top}]}}], "usage": usage})
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    Server.known, Server.requests, Server.missing = set(), [], ()
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{httpd.server_port}"
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
+
+
+class TestServerEngine:
+    def test_pictures_are_rendered_and_brought_once(self, server):
+        prompts = [ImagePrompt((*IDS, place), make_sample("a").images) for place in range(4)]
+        prompts = [ImagePrompt(prompt.ids, prompts[0].images) for prompt in prompts]
+        answers = ServerEngine(server, PAD).answer(prompts, [3, 4])
+        assert answers == [Answer({3: -3.0, 4: -4.0}, 5)] * 4
+        rendered = [body for path, body in Server.requests if path.endswith("/render")]
+        asked = [body for path, body in Server.requests if path.endswith("/generate")]
+        assert len(rendered) == 1 and sorted(body["token_ids"][-1] for body in asked) == [0, 1, 2, 3]
+        assert sum(body["features"]["kwargs_data"] is not None for body in asked) == 1
+        assert all(body["sampling_params"] == one_token_of([3, 4]) for body in asked)
+        assert asked[0]["features"]["mm_placeholders"] == {"image": [{"offset": 2, "length": 3}]}
+        assert asked[0]["model"] == "the-model"
+
+    def test_pictures_the_server_forgot_are_brought_again(self, server, monkeypatch):
+        images = make_sample("a").images
+        prompts = [ImagePrompt((*IDS, place), images) for place in range(2)]
+        monkeypatch.setattr(Server, "known", type("Forgetful", (set,), {"add": lambda *_: None})())
+        assert len(ServerEngine(server, PAD).answer(prompts, [3, 4])) == 2
+        with_pixels = [b["features"]["kwargs_data"] is not None for p, b in Server.requests if p.endswith("/generate")]
+        assert with_pixels == [True, False, True]
+
+    def test_a_server_without_the_endpoints_is_told_the_flag(self, server, monkeypatch):
+        monkeypatch.setattr(Server, "missing", ("/v1/chat/completions/render",))
+        with pytest.raises(ModelError, match="start it again with --enable-scale-out"):
+            ServerEngine(server, PAD).answer([ImagePrompt(IDS, make_sample("a").images)], [3, 4])
+
+    def test_no_server(self):
+        with pytest.raises(ModelError, match=r"cannot be reached.*that the server is running"):
+            ServerEngine("http://127.0.0.1:9", PAD, max_retries=0).answer([ImagePrompt((1,), ())], [3, 4])
+        assert ServerEngine("http://127.0.0.1:9", PAD).answer([], [3, 4]) == []
+
+    @pytest.mark.parametrize("reply", [Reply({"data": []}, fault="reset"), Reply(b"<html>log in</html>")])
+    def test_a_server_whose_answer_is_none(self, reply):
+        with run_stub() as stub:
+            stub.script["/v1/models"] = [reply]
+            with pytest.raises(ModelError, match=r"cannot be reached|does not speak JSON"):
+                ServerEngine(stub.url, PAD, max_retries=0).answer([ImagePrompt((1,), ())], [3, 4])
+
+    def test_a_picture_of_another_size_is_refused(self):
+        features = {"mm_placeholders": {"image": [{"offset": 0, "length": 4}]}}
+        with pytest.raises(ModelError, match=r"images of \[4\] tokens where the prompt has \[3\]"):
+            place_features(features, IDS, PAD)
+
+
+class TestChoice:
+    def make_args(self, tmp_path, **options) -> VAPOConfig:
+        return VAPOConfig(str(tmp_path), use_cpu=True, **options)
+
+    @pytest.mark.parametrize(
+        ("options", "there"),
+        [
+            ({}, False),
+            ({"use_vllm": True, "vllm_mode": "colocate"}, True),
+            ({"use_vllm": True, "vllm_mode": "server"}, True),
+            ({"use_vllm": True, "vllm_mode": "colocate", "vllm_enable_sleep_mode": True}, False),
+            ({"use_vllm": True, "probe_backend": "transformers"}, False),
+            ({"use_vllm": True, "vllm_enable_sleep_mode": True, "probe_backend": "vllm"}, True),
+        ],
+    )
+    def test_where_probes_are_asked(self, tmp_path, options, there):
+        assert probes_on_vllm(self.make_args(tmp_path, **options)) is there
+
+    def test_what_cannot_be_had_is_refused_early(self, tmp_path):
+        qwen, llava = (SimpleNamespace(config=SimpleNamespace(model_type=name)) for name in ("qwen3_vl", "llava"))
+        with pytest.raises(ConfigError, match="set use_vllm=True as well"):
+            check_vllm(qwen, self.make_args(tmp_path, probe_backend="vllm"))
+        with pytest.raises(ConfigError, match="probe_backend must be one of auto, transformers, vllm"):
+            self.make_args(tmp_path, probe_backend="elsewhere")
+        with pytest.raises(ModelError, match="not supported for 'llava'"):
+            check_vllm(llava, self.make_args(tmp_path, use_vllm=True))
+        check_vllm(llava, self.make_args(tmp_path))
+
+    def test_a_missing_vllm_is_named(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("vapo.training.vllm_rollouts.find_spec", lambda name: None)
+        qwen = SimpleNamespace(config=SimpleNamespace(model_type="qwen3_vl"))
+        with pytest.raises(ConfigError, match=r"pip install 'vapo\[vllm\]'"):
+            check_vllm(qwen, self.make_args(tmp_path, use_vllm=True))
+
+
+class TestWhatWeLeanOn:
+    def test_the_engine_is_called_as_it_is_mended(self):
+        source = inspect.getsource(VLLMGeneration.generate)
+        assert "self.llm.generate(vllm_prompts, sampling_params=sampling_params, use_tqdm=False)" in source
+        assert 'row["multi_modal_data"] = {"image": img_list if len(img_list) > 1 else img_list[0]}' in source
+        assert "SamplingParams(**generation_kwargs)" in source and "generation_kwargs.update(self.gene" in source
+
+    def test_weights_are_synchronised_and_caches_reset_where_they_are_mended(self):
+        assert list(inspect.signature(VLLMGeneration.sync_weights).parameters) == ["self"]
+        source = inspect.getsource(VLLMGeneration.sync_weights)
+        assert "self.llm.reset_prefix_cache()" in source and "self.vllm_client.reset_prefix_cache()" in source
+        assert "reset_encoder_cache" not in source  # when TRL does it, ours has no more to do
+
+    def test_sleep_is_what_it_was(self):
+        source = inspect.getsource(VLLMGeneration.generate)
+        assert 'self.llm.wake_up(tags=["kv_cache"])' in source and "self.llm.sleep(level=2)" in source
+        assert "self._llm_weights_sleeping = True" in source
+
+    def test_the_server_is_asked_at_the_same_endpoints_with_expanded_prompts(self):
+        client = inspect.getsource(vllm_client.VLLMClient)
+        assert "/v1/chat/completions/render" in client and "/inference/v1/generate" in client
+        assert "self._place_features(prompt_features, prompt_ids)" in inspect.getsource(VLLMGeneration.generate)
+        parameters = inspect.signature(VLLMGeneration.generate).parameters
+        assert list(parameters) == ["self", "prompts", "images", "num_generations", "profiler"]
+        assert vllm_generation.VLLMClient is vllm_client.VLLMClient
