@@ -16,8 +16,8 @@ HARNESS_PINS := .ci/lmms_eval.txt
 NEWEST := $(VENV)-newest
 LOWEST := $(VENV)-lowest
 # The tests that tell most about other versions of other packages: commands, two steps of training and probes against
-# plain passes for every family, evaluation, diagnosis, export and demo. `make newest TELLING=` runs all.
-TELLING := tests/test_cli.py tests/test_versions.py tests/test_users_models.py tests/probing \
+# plain passes for every family, evaluation, diagnosis, export and demo. `make newest VERSION_TESTS=` runs all.
+VERSION_TESTS := tests/test_cli.py tests/test_versions.py tests/test_users_models.py tests/probing \
 	tests/models/policy/test_generation.py tests/training/test_families.py tests/training/test_declared_options.py \
 	tests/diagnosis/test_diagnose_command.py tests/sharing/test_export_command.py tests/lab/demo/test_run.py
 SHIM = $(CURDIR)/tests/torchvision_on_cpu:$(abspath $(1))/torchvision
@@ -45,7 +45,7 @@ lint: $(VENV)/.ready-dev ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: $(VENV)/.ready-dev ## mend style and formatting
+format: $(VENV)/.ready-dev ## fix style and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -70,7 +70,7 @@ newest: $(NEWEST)/.made ## try the newest versions of all but torch on the tests
 	$(NEWEST)/bin/python $(PIP) $(TORCH)
 	$(NEWEST)/bin/python $(PIP) --upgrade --upgrade-strategy eager $(TORCH) --editable '.[dev]'
 	$(call add_torchvision,$(NEWEST),$(TORCHVISION))
-	$(call run_tests,$(NEWEST),$(MARKS),$(TELLING))
+	$(call run_tests,$(NEWEST),$(MARKS),$(VERSION_TESTS))
 
 # uv, because pip cannot be asked for the least versions.
 lowest: $(LOWEST)/.made ## try the least versions that pyproject.toml allows on the same tests (Python 3.11)
@@ -81,7 +81,7 @@ lowest: $(LOWEST)/.made ## try the least versions that pyproject.toml allows on 
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --requirement $(LOWEST)/requirements.txt --editable .
 	$(call add_torchvision,$(LOWEST),$$(echo torchvision | $(LOWEST)/bin/uv pip compile --quiet \
 	--python $(LOWEST)/bin/python --constraint $(LOWEST)/requirements.txt - | grep ^torchvision==))
-	$(call run_tests,$(LOWEST),$(MARKS),$(TELLING))
+	$(call run_tests,$(LOWEST),$(MARKS),$(VERSION_TESTS))
 
 # One engine at a time, with few threads and little cache; -rP prints what was measured. No other files: importing
 # TRL's trainer where vLLM is installed imports half of torch, whose warnings would be errors.
@@ -106,7 +106,7 @@ slow: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests that take m
 	$(call run_tests,$(VENV),slow and not gpu)
 
 nightly: ## run the tests that take minutes, then all tests with the newest and with the least versions; audit the pins
-	$(MAKE) --keep-going slow newest lowest audit TELLING= MARKS='not gpu'
+	$(MAKE) --keep-going slow newest lowest audit VERSION_TESTS= MARKS='not gpu'
 
 # In an environment of its own, so that what it needs is no part of what it looks at. Without a network it says so.
 audit: ## ask PyPI which of the pinned versions have known vulnerabilities

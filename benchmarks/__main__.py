@@ -24,12 +24,12 @@ QUICK_RESPONSES = 2
 AXES: Mapping[str, tuple[type, str]] = {
     "group": (int, "completions of the prompt"),
     "probes": (int, "questions to each completion"),
-    "image_tokens": (int, "tokens of the picture"),
+    "image_tokens": (int, "tokens of the image"),
     "completion_tokens": (int, "tokens of each completion"),
     "concurrency": (int, "claims: requests at a time"),
     "latency_s": (float, "claims: seconds until a request is answered"),
-    "waves": (int, "claims: pictures over requests at a time"),
-    "images": (int, "store: pictures"),
+    "waves": (int, "claims: images over requests at a time"),
+    "images": (int, "store: images"),
     "prompts": (int, "rows: prompts of a rollout"),
     "micro_steps": (int, "rows: micro-steps that train on a rollout"),
 }

@@ -1,9 +1,9 @@
-"""The share of attention on the picture, against a plain forward pass and against `output_attentions=True`.
+"""The share of attention on the image, against a plain forward pass and against `output_attentions=True`.
 
-All sides read one finished chain, the same tokens and the same picture, and none needs the vocabulary but for the last
+All sides read one finished response, the same tokens and the same image, and none needs the vocabulary but for the last
 token. The plain pass is the model's own ("sdpa"); `outputs` takes every weight of every layer from "eager" attention
 and sums those of image tokens, which is what there is without us, and what ours must equal. Ours also turns the
-picture into tensors, which the other two are given.
+image into tensors, which the other two are given.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from benchmarks.report import Report
 from benchmarks.rollouts import Work, make_rollouts
 from benchmarks.settings import Settings
 from vapo.diagnosis.transformers.attention_ratio import attention_on_image
-from vapo.models.policy.inference import inference
-from vapo.models.tree.attention_switch import switched_attention
 from vapo.models.image_features import find_feature_module
 from vapo.models.images import process_images
+from vapo.models.policy.inference import inference
+from vapo.models.tree.attention_switch import switched_attention
 from vapo.models.vision_tokens import token_types
 from vapo.types import Rollout
 

@@ -1,8 +1,8 @@
-"""How many pictures a second get their claims, against a bare loop that sends as much through the same client.
+"""How many images a second get their claims, against a bare loop that sends as much through the same client.
 
 The server answers after a fixed time, in a process of its own. The bare loop has its requests ready and throws the
-answers away; ours opens and encodes the pictures, keeps requests and answers, reads and sifts the claims. Both begin
-with nothing under way, so that the first wave of pictures is part of what is timed.
+answers away; ours opens and encodes the images, keeps requests and answers, reads and sifts the claims. Both begin
+with nothing under way, so that the first wave of images is part of what is timed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LIBRARIES = ("openai", "pillow")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """So many requests at a time, each answered after so many seconds; as many waves of them as pictures make.
+    """So many requests at a time, each answered after so many seconds; as many waves of them as images make.
 
     Eight seconds are an answer of 400 tokens at 50 tokens a second.
     """
@@ -52,7 +52,7 @@ class Load:
 
     @property
     def images(self) -> int:
-        """Pictures in all."""
+        """Images in all."""
         return self.concurrency * self.waves
 
 
@@ -62,7 +62,7 @@ GRID = (Load(32), Load(256))
 
 @dataclass(frozen=True, slots=True)
 class DrawnRow:
-    """A picture of soft colours, unlike any other, drawn when it is asked for."""
+    """An image of soft colours, unlike any other, drawn when it is asked for."""
 
     seed: int
     side: int = 224
@@ -75,13 +75,13 @@ class DrawnRow:
         return str(self.seed)
 
     def open(self) -> tuple[Image.Image]:
-        """Draw the picture."""
+        """Draw the image."""
         coarse = np.random.default_rng(self.seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         return (Image.fromarray(coarse).resize((self.side, self.side), Image.Resampling.BICUBIC),)
 
 
 def run(settings: Settings, works: Sequence[Load]) -> Report:
-    """Time both sides over the loads, in turn; ratios are pictures a second, ours over theirs."""
+    """Time both sides over the loads, in turn; ratios are images a second, ours over theirs."""
     report = Report("claims", replace(settings, model="none", clock="wall"), libraries=LIBRARIES)
     for load in works:
         with run_server(load.latency_s) as url:
@@ -129,7 +129,7 @@ def ask_bare(url: str, load: Load) -> None:
 
 
 def make_ours(url: str, load: Load) -> None:
-    """Make claims about all pictures, in a new store."""
+    """Make claims about all images, in a new store."""
     rows = [DrawnRow(number) for number in range(load.images)]
     with tempfile.TemporaryDirectory() as folder:
         fill_store(Path(folder) / "claims.db", rows, url, load.concurrency)
@@ -140,7 +140,7 @@ def fill_store(path: Path, rows: Collection[DrawnRow], url: str, concurrency: in
     with Store(path, create=True) as store:
         tally = make_claims(rows, store, ModelClient(url, "stub", concurrency=concurrency))
     if tally.by_status != {"full": len(rows)}:
-        raise RuntimeError(f"not all pictures got their claims: {dict(tally.by_status)}")
+        raise RuntimeError(f"not all images got their claims: {dict(tally.by_status)}")
 
 
 @contextmanager

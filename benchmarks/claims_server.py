@@ -3,7 +3,7 @@
     python -m benchmarks.claims_server SECONDS
 
 Prints its port. In a process of its own it takes nothing from the client that is timed. Its answer, twenty good
-claims, is the same for every picture.
+claims, is the same for every image.
 """
 
 from __future__ import annotations

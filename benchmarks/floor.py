@@ -2,7 +2,7 @@
 
 Ours scores a group's completions and answers K probes of each, packed. The plain pass is the same model with its own
 causal attention over a single row of text: the same prompt, completions and questions strung together, as many tokens
-in all. The picture is encoded once on both sides. Ours computes log-probabilities and entropies of the completions'
+in all. The image is encoded once on both sides. Ours computes log-probabilities and entropies of the completions'
 tokens and the logits of the answers; the plain one the logits of as many rows.
 """
 
@@ -21,9 +21,9 @@ from benchmarks.report import Report
 from benchmarks.rollouts import Work, grow_tree, make_probes, make_rollouts
 from benchmarks.settings import Settings
 from vapo.models.policy.inference import inference
+from vapo.models.questions import ClaimQuestions
 from vapo.models.tree.packed import TokenTree
 from vapo.models.tree.packed_scores import score_trees
-from vapo.models.questions import ClaimQuestions
 from vapo.models.vision_tokens import token_types
 
 QUICK = (Work(group=8, probes=20, image_tokens=1024, completion_tokens=256),)

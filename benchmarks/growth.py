@@ -1,4 +1,4 @@
-"""How time and memory of the packed scoring pass grow with probes, group, completions and picture, one at a time.
+"""How time and memory of the packed scoring pass grow with probes, group, completions and image, one at a time.
 
 The pass is that of `floor`. An exponent is the slope of a straight line through the points, logarithms on both axes.
 """

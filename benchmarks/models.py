@@ -82,7 +82,7 @@ def build_model(name: str, device: str = "cpu") -> tuple[Any, Any]:
             "rope_theta": 1000000.0,
         },
         "max_position_embeddings": 32768,
-        # Large enough that what a random model answers depends on the picture and on the chain.
+        # Large enough that what a random model answers depends on the image and on the response.
         "initializer_range": shape.width**-0.5,
         "bos_token_id": None,
         "eos_token_id": tokenizer.eos_token_id,
@@ -124,7 +124,7 @@ def build_model(name: str, device: str = "cpu") -> tuple[Any, Any]:
 
 
 def build_processor() -> Any:
-    """Return a processor that leaves pictures at the size they come in."""
+    """Return a processor that leaves images at the size they come in."""
     from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor
     from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
 

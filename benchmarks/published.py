@@ -15,11 +15,11 @@ from vapo.types import Probe, Rollout, Verdict
 
 
 class RepromptingProber:
-    """Ask every probe with a prompt of its own: picture, question, chain and claim from the beginning.
+    """Ask every probe with a prompt of its own: image, question, response and claim from the beginning.
 
-    Assumed of the published code: a probe's prompt is text (the chat prompt, the decoded chain up to the anchor, the
-    claim), which the processor tokenises together with the picture; the K prompts of a response are handed over
-    together, each with the picture, which is resized, normalised and encoded for each of them; nothing is kept from
+    Assumed of the published code: a probe's prompt is text (the chat prompt, the decoded response up to the anchor, the
+    claim), which the processor tokenises together with the image; the K prompts of a response are handed over
+    together, each with the image, which is resized, normalised and encoded for each of them; nothing is kept from
     one prompt to the next. Prompts are batched with as many tokens as the other probers get, and only the last
     token's logits are computed, so the engine itself is not what differs.
 
@@ -63,11 +63,11 @@ class RepromptingProber:
             images=[list(probe.rollout.sample.images) for probe in probes],
         )
         ids: list[list[int]] = [list(row) for row in encoded["input_ids"]]
-        pictures = _split_pictures(encoded, [len(probe.rollout.sample.images) for probe in probes])
+        images = _split_images(encoded, [len(probe.rollout.sample.images) for probe in probes])
         verdicts: list[Verdict] = []
         for batch in self._split(ids):
             padded = self._processor.tokenizer.pad({"input_ids": [ids[n] for n in batch]}, return_tensors="pt")
-            inputs = {**padded, **{name: torch.cat([pictures[n][name] for n in batch]) for name in pictures[0]}}
+            inputs = {**padded, **{name: torch.cat([images[n][name] for n in batch]) for name in images[0]}}
             inputs["mm_token_type_ids"] = (inputs["input_ids"] == self._model.config.image_token_id).long()
             on_device = {name: tensor.to(self._model.device) for name, tensor in inputs.items()}
             logits = self._model(**on_device, use_cache=False, logits_to_keep=1).logits[:, -1]
@@ -77,11 +77,11 @@ class RepromptingProber:
 
     def _write(self, probe: Probe) -> str:
         rollout = probe.rollout
-        pictures = [{"type": "image", "image": image} for image in rollout.sample.images]
-        messages = [{"role": "user", "content": [*pictures, text_part(rollout.sample.question)]}]
+        images = [{"type": "image", "image": image} for image in rollout.sample.images]
+        messages = [{"role": "user", "content": [*images, text_part(rollout.sample.question)]}]
         prompt = self._processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        chain = self._processor.tokenizer.decode(list(rollout.completion_ids[: probe.anchor.index]))
-        return prompt + chain + PROBE_TEMPLATE.replace("{claim}", probe.claim.text)
+        response = self._processor.tokenizer.decode(list(rollout.completion_ids[: probe.anchor.index]))
+        return prompt + response + PROBE_TEMPLATE.replace("{claim}", probe.claim.text)
 
     def _split(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
         batches: list[list[int]] = [[]]
@@ -95,11 +95,11 @@ class RepromptingProber:
         return batches
 
 
-def _split_pictures(encoded: Any, pictures_per_row: Sequence[int]) -> list[dict[str, torch.Tensor]]:
+def _split_images(encoded: Any, images_per_row: Sequence[int]) -> list[dict[str, torch.Tensor]]:
     grids = torch.as_tensor(encoded["image_grid_thw"])
     patches = torch.as_tensor(encoded["pixel_values"])
     rows: list[dict[str, torch.Tensor]] = []
-    for own in grids.split(list(pictures_per_row)):
+    for own in grids.split(list(images_per_row)):
         taken = sum(len(row["pixel_values"]) for row in rows)
         rows.append({"image_grid_thw": own, "pixel_values": patches[taken : taken + int(own.prod(-1).sum())]})
     return rows

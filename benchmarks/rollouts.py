@@ -1,4 +1,4 @@
-"""The work that both sides of a benchmark do: a group of completions of one prompt with a picture, and its probes."""
+"""The work that both sides of a benchmark do: a group of completions of one prompt with an image, and its probes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from PIL import Image
 
 from benchmarks.models import PIXELS_PER_TOKEN_SIDE
 from benchmarks.texts import QUESTION, write_claim, write_thought
-from vapo.models.tree.packed import Question, TokenTree
 from vapo.models.images import process_images
 from vapo.models.questions import ClaimQuestions
+from vapo.models.tree.packed import Question, TokenTree
 from vapo.types import Anchor, Claim, Probe, Rollout, Sample
 
 
@@ -24,7 +24,7 @@ class Work:
     Attributes:
         group: completions of the prompt.
         probes: questions asked of each completion.
-        image_tokens: tokens of the prompt's one picture.
+        image_tokens: tokens of the prompt's one image.
         completion_tokens: tokens of each completion; all have the same, so that rows need no padding.
     """
 
@@ -41,7 +41,7 @@ def make_rollouts(processor: Any, work: Work, seed: int = 0) -> list[Rollout]:
     """Return a group's rollouts; their completions are text in the tokenizer's own tokens, cut at the length asked."""
     rng = np.random.default_rng(seed)
     claims = tuple(Claim(write_claim(rng), bool(rng.integers(2))) for _ in range(20))
-    sample = Sample("work", (_make_picture(rng, work.image_tokens),), QUESTION, "42", claims)
+    sample = Sample("work", (_make_image(rng, work.image_tokens),), QUESTION, "42", claims)
     messages = [{"role": "user", "content": [{"type": "image", "image": sample.images[0]}, text_part(QUESTION)]}]
     encoded = processor.apply_chat_template(
         [messages], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
@@ -82,7 +82,7 @@ def grow_tree(processor: Any, rollouts: list[Rollout], probes: list[Probe]) -> T
     )
 
 
-def _make_picture(rng: np.random.Generator, image_tokens: int) -> Image.Image:
+def _make_image(rng: np.random.Generator, image_tokens: int) -> Image.Image:
     rows = math.isqrt(image_tokens)
     while image_tokens % rows:
         rows -= 1

@@ -74,13 +74,13 @@ def run(settings: Settings, works: Sequence[Rollouts]) -> Report:
 
 def make_data(count: int) -> dict[str, tuple[Dataset, Dataset]]:
     """Return a data set of each kind, as it reads rows anew and as it keeps them."""
-    pictures = [_draw(number) for number in range(count)]
+    encoded = [_draw(number) for number in range(count)]
     samples = make_training_rows(
-        load_samples([{"problem": f"q {n}", "answer": "1", "images": [png]} for n, png in enumerate(pictures)])
+        load_samples([{"problem": f"q {n}", "answer": "1", "images": [png]} for n, png in enumerate(encoded)])
     )
     numbers = Dataset.from_dict({"number": list(range(count))})
     prompt = [{"role": "user", "content": "What is it?"}]
-    rows = [{"prompt": prompt, "image": Image.open(io.BytesIO(png))} for png in pictures]
+    rows = [{"prompt": prompt, "image": Image.open(io.BytesIO(png))} for png in encoded]
     images = Dataset.from_list(rows)
     return {
         "samples": (numbers.with_transform(samples.format["format_kwargs"]["transform"]), samples),

@@ -23,11 +23,11 @@ from benchmarks.models import build_model
 from benchmarks.report import Report
 from benchmarks.rollouts import Work, grow_tree, make_probes, make_rollouts
 from benchmarks.settings import Settings
+from vapo.models.questions import ClaimQuestions
 from vapo.models.tree.packed import TokenTree
+from vapo.models.vision_tokens import token_types
 from vapo.training.config import VAPOConfig
 from vapo.training.trainer import VAPOTrainer
-from vapo.models.questions import ClaimQuestions
-from vapo.models.vision_tokens import token_types
 
 QUICK = (Work(group=8, probes=20, image_tokens=1024, completion_tokens=256),)
 GRID = tuple(
@@ -48,7 +48,7 @@ class Step:
 
 
 class RowScores:
-    """TRL as it is: each completion is a row with the prompt and its picture, and no probe is asked."""
+    """TRL as it is: each completion is a row with the prompt and its image, and no probe is asked."""
 
     trainer_class = GRPOTrainer
 
@@ -155,7 +155,7 @@ def _no_reward(completions: Sequence[Any], **_: Any) -> list[float]:
 
 
 def _make_inputs(tree: TokenTree, work: Work, model: Any) -> dict[str, Any]:
-    """Return a batch as TRL makes it of a group: prompt and pictures repeated for every completion."""
+    """Return a batch as TRL makes it of a group: prompt and images repeated for every completion."""
     completions = torch.tensor(tree.completions)
     prompts = torch.tensor([tree.prompt_ids] * work.group)
     types = torch.tensor([token_types(tree.prompt_ids, model.config.image_token_id)] * work.group)

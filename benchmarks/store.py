@@ -1,6 +1,6 @@
-"""Whether memory grows with the number of pictures that claims are made about; it must not.
+"""Whether memory grows with the number of images that claims are made about; it must not.
 
-Small pictures, a server that answers at once, and a new store for each number of pictures.
+Small images, a server that answers at once, and a new store for each number of images.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from benchmarks.memory import PeakMemory
 from benchmarks.report import Report
 from benchmarks.settings import Settings
 
-SIDE = 8  # of the pictures, in pixels
+SIDE = 8  # of the images, in pixels
 CONCURRENCY = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
-    """So many pictures."""
+class Images:
+    """So many images."""
 
     images: int = 1000
 
 
-QUICK = (Pictures(500), Pictures(2000))
-GRID = (Pictures(1000), Pictures(10_000), Pictures(100_000))
+QUICK = (Images(500), Images(2000))
+GRID = (Images(1000), Images(10_000), Images(100_000))
 
 
 class DrawnRows:
@@ -52,8 +52,8 @@ class DrawnRows:
         return any(row == one for one in self)
 
 
-def run(settings: Settings, works: Sequence[Pictures]) -> Report:
-    """Measure the peak of each number of pictures, once; the ratio is the last one's over the first one's."""
+def run(settings: Settings, works: Sequence[Images]) -> Report:
+    """Measure the peak of each number of images, once; the ratio is the last one's over the first one's."""
     report = Report("store", replace(settings, model="none", clock="wall", repeats=1), libraries=LIBRARIES)
     peaks: list[float | None] = []
     with run_server(0.0) as url, tempfile.TemporaryDirectory() as folder:
@@ -67,5 +67,5 @@ def run(settings: Settings, works: Sequence[Pictures]) -> Report:
             report.rows.append({**row, "peak MB": peaks[-1], "store MB": path.stat().st_size / 1e6})
     if peaks[0] and peaks[-1]:
         report.ratios[f"store_memory@{works[-1].images}"] = Spread.of([peaks[-1] / peaks[0]])
-    report.notes.append("peak MB: beyond what the process held before, after a run over 200 pictures")
+    report.notes.append("peak MB: beyond what the process held before, after a run over 200 images")
     return report

@@ -1,4 +1,4 @@
-"""Sentences about a picture, and a byte-level BPE tokenizer in Qwen's manner that was trained on them.
+"""Sentences about an image, and a byte-level BPE tokenizer in Qwen's manner that was trained on them.
 
 A claim has about 10 tokens and a probe's question about 24, as with the published tokenizers.
 """
@@ -29,7 +29,7 @@ CHAT_TEMPLATE = (
     "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-QUESTION = "Look at the picture. How many things stand left of the window, and what is the sum of their prices?"
+QUESTION = "Look at the image. How many things stand left of the window, and what is the sum of their prices?"
 
 COLOURS = [
     "red",
@@ -63,7 +63,7 @@ THINGS = [
     "basket",
     "carpet",
     "mirror",
-    "picture",
+    "image",
     "shelf",
     "spoon",
     "knife",

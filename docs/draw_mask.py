@@ -18,7 +18,7 @@ TRUNK, BRANCH, TWIG, INK, FAINT, PAPER = "#8a6d4b", "#2e7d4f", "#3465a4", "#1f23
 
 
 def draw_mask() -> str:
-    """Return the picture as SVG."""
+    """Return the image as SVG."""
     layout = lay_out([TREE])
     size = layout.num_tokens * CELL
     width, height = LEFT + size + 20, TOP + size + 44

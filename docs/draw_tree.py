@@ -1,6 +1,6 @@
-"""Draw docs/tree.svg, the picture in the README, with the library's own arithmetic: `python docs/draw_tree.py`.
+"""Draw docs/tree.svg, the image in the README, with the library's own arithmetic: `python docs/draw_tree.py`.
 
-The picture and its digits are real, the three completions and the verdicts on their probes are made up. Where the
+The image and its digits are real, the three completions and the verdicts on their probes are made up. Where the
 anchors hang, what perception is worth, the rewards and the advantages are computed by vapo.
 """
 
@@ -37,7 +37,7 @@ RIGHT, WRONG, WOOD, INK, FAINT = "#2e7d4f", "#c0392b", "#8a6d4b", "#1f2328", "#6
 
 
 def draw_tree() -> str:
-    """Return the picture as SVG."""
+    """Return the image as SVG."""
     rng = np.random.default_rng(SEED)
     grown = [grow_branch(text, right, verdicts, rng) for text, right, verdicts in COMPLETIONS]
     advantages = group_advantages([reward.total for _, reward in grown], group_size=len(grown))

@@ -18,9 +18,9 @@ from vapo.cli.data_options import add_data_options
 from vapo.cli.parser import Parser, Renamed
 from vapo.core.rewards import PRESETS, Preset
 from vapo.data.options import DataOptions
-from vapo.training.recipes import list_recipes
 from vapo.training.config import VAPOConfig
 from vapo.training.launch import LaunchOptions
+from vapo.training.recipes import list_recipes
 
 PAGES = ("training.md", "many_gpus.md", "readings.md", "recipes.md", "commands.md")
 PARSED_BY_TRL = "vapo train"  # its options are those of a run, which have tables of their own

@@ -1,6 +1,6 @@
-"""Make the report that the docs link to, and the pictures in them: `python docs/take_screenshots.py`.
+"""Make the report that the docs link to, and the images in them: `python docs/take_screenshots.py`.
 
-All are real, of the lab's checkpoint on its held-out questions and of claims about its pictures; Chromium photographs
+All are real, of the lab's checkpoint on its held-out questions and of claims about its images; Chromium photographs
 them. The report takes about two minutes on two cores, the demo ten, the review's page seconds; `python
 docs/take_screenshots.py report`, or `demo`, or `review`, remakes one of them.
 """
@@ -101,7 +101,7 @@ def photograph(page: Page, part: str, file: Path) -> None:
 
 
 def show_a_lost_answer(page: Page) -> None:
-    """Choose an error that was right at an earlier cut, if there is one, and stop its chain there."""
+    """Choose an error that was right at an earlier cut, if there is one, and stop its response there."""
     lost = page.locator("button[data-filter=recoverable]")
     if lost.count():
         lost.click()
@@ -118,8 +118,8 @@ def show_what_differs(page: Page) -> None:
 
 def shrink(file: Path) -> Path:
     """Keep 256 colours: the page has few."""
-    with Image.open(file) as picture:
-        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
+    with Image.open(file) as image:
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
     if file.stat().st_size > MAX_BYTES:
         sys.exit(f"{file} has {file.stat().st_size} bytes, more than {MAX_BYTES}; show less on it")
     return file

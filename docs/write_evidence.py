@@ -19,9 +19,9 @@ from studies.comparison.arms import ABLATIONS, COMPARED
 from studies.comparison.figures import draw_comparison
 from studies.comparison.looks import sort_by_looks
 from studies.comparison.results import Run
-from studies.comparison.rows import read_chains
+from studies.comparison.rows import read_responses
 from studies.comparison.run import summarise_runs
-from studies.comparison.tables import write_ablations, write_comparison, write_looks, write_luck
+from studies.comparison.tables import write_ablations, write_comparison, write_looks, write_noise
 from studies.comparison.variance import Spread
 
 DOCS = Path(__file__).parent
@@ -39,9 +39,9 @@ def read_results(name: str) -> dict[str, dict[int, Run]]:
     return summarise_runs(ROWS / f"{name}.parquet", ROWS / f"{name}-steps.parquet")
 
 
-def read_luck() -> dict[tuple[str, str], Spread]:
+def read_noise() -> dict[tuple[str, str], Spread]:
     """Return where the perception reward varies at the start."""
-    found = json.loads((ROWS / "compare.json").read_text(encoding="utf-8"))["luck"]
+    found = json.loads((ROWS / "compare.json").read_text(encoding="utf-8"))["noise"]
     return {(way.split()[0], way.split()[1]): Spread(**spread) for way, spread in found.items()}
 
 
@@ -54,8 +54,8 @@ def draw_figures() -> list[Path]:
 
 TABLES: dict[str, Callable[[], str]] = {
     "compare": lambda: write_comparison(read_results("compare"), COMPARED),
-    "looks": lambda: write_looks(sort_by_looks(read_chains(ROWS / "compare.parquet")), COMPARED),
-    "luck": lambda: write_luck(read_luck()),
+    "looks": lambda: write_looks(sort_by_looks(read_responses(ROWS / "compare.parquet")), COMPARED),
+    "noise": lambda: write_noise(read_noise()),
     "ablate": lambda: write_ablations(read_results("ablate"), ABLATIONS),
 }
 

@@ -36,7 +36,7 @@ def _add_build(commands: Commands) -> None:
     parser = commands.add_parser(
         "build",
         help="make the lab's data set, tokenizer and cold-started checkpoints",
-        description="Make the lab from a seed: pictures of real handwritten digits, questions, claims with exact "
+        description="Make the lab from a seed: images of real handwritten digits, questions, claims with exact "
         "truth, a small vision-language model that has learned to read them, and a copy of it that writes claims.",
         epilog="example: python -m studies build --out runs/lab",
         formatter_class=RAW,
@@ -59,8 +59,8 @@ def _add_comparisons(commands: Commands) -> None:
         "compare",
         help="train the lab's model in several ways with several seeds, and say with intervals what differs",
         description="Train the lab's model with GRPO and with three ways of VAPO from the same checkpoint, with the "
-        "same seeds and as many rollouts; measure answers, and claims along the chains, on held-out pictures; print "
-        "the numbers and their differences from GRPO with 95 %% intervals over seeds. Every measured chain and every "
+        "same seeds and as many rollouts; measure answers, and claims along the responses, on held-out images; print "
+        "the numbers and their differences from GRPO with 95 %% intervals over seeds. Every measured response and every "
         "training step is kept. The same command goes on where it was stopped.",
         epilog="example: python -m studies compare --seeds 5",
         formatter_class=RAW,
@@ -136,15 +136,15 @@ def run_build(options: argparse.Namespace) -> int:
 def run_compare(options: argparse.Namespace) -> int:
     from studies.comparison.arms import COMPARED
     from studies.comparison.figures import draw_comparison
-    from studies.comparison.tables import write_comparison, write_luck
+    from studies.comparison.tables import write_comparison, write_noise
     from vapo.diagnosis.figures import import_matplotlib
 
     if options.figures:
         import_matplotlib()  # that it is missing is said now, not when all is trained
     compared = _run(options, "compare", COMPARED)
     print(write_comparison(compared.results, COMPARED))
-    print(f"\nThe perception reward at the start, variances x 1000:\n\n{write_luck(compared.luck)}")
-    print(f"\nevery chain: {compared.rows}\nevery step:  {compared.steps}")
+    print(f"\nThe perception reward at the start, variances x 1000:\n\n{write_noise(compared.noise)}")
+    print(f"\nevery response: {compared.rows}\nevery step:  {compared.steps}")
     if options.figures:
         for file in draw_comparison(compared.results, compared.steps, COMPARED, options.out):
             print(f"figure: {file}")
@@ -158,7 +158,7 @@ def run_ablate(options: argparse.Namespace) -> int:
     varied = [ablation for ablation in ABLATIONS if options.only is None or ablation.key in options.only]
     compared = _run(options, "ablate", list_arms(varied))
     print(write_ablations(compared.results, varied))
-    print(f"\nevery chain: {compared.rows}\nevery step:  {compared.steps}")
+    print(f"\nevery response: {compared.rows}\nevery step:  {compared.steps}")
     return 0
 
 

@@ -6,14 +6,14 @@ import os
 
 from hypothesis import settings
 
-from vapo.versions import TOLD
+from vapo.versions import REPORTED
 
 # None has a time limit: machines may be busy.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 # What commands print does not depend on which packages are newer than those tested.
-os.environ[TOLD] = "1"
+os.environ[REPORTED] = "1"
 import pytest
 
 

@@ -33,7 +33,7 @@ def encode_prompt(processor, sample: Sample):
 
 
 def extend_prompt(prompt, ids: Sequence[int]) -> dict[str, torch.Tensor]:
-    """The processor's tensors with text behind: one more id each, seen, and no part of a picture."""
+    """The processor's tensors with text behind: one more id each, seen, and no part of an image."""
     behind = {"input_ids": torch.tensor([ids], dtype=torch.long)}
     behind["attention_mask"] = torch.ones_like(behind["input_ids"])
     behind |= {name: torch.zeros_like(behind["input_ids"]) for name in TOKEN_TYPE_INPUTS}
@@ -57,7 +57,7 @@ def make_probes(rollouts: list[Rollout]) -> list[Probe]:
 
 
 def ask_plainly(model, processor, probe: Probe) -> float:
-    """The definition: one row, nothing shared, the processor's own picture tensors, every logit."""
+    """The definition: one row, nothing shared, the processor's own image tensors, every logit."""
     tokenizer = processor.tokenizer
     question = PROBE_TEMPLATE.replace("{claim}", probe.claim.text)
     ids = [
@@ -90,12 +90,12 @@ class ProberContract:
         assert [verdict.probe for verdict in verdicts] == probes
         np.testing.assert_allclose([verdict.p_true for verdict in verdicts], expected, atol=self.atol)
 
-    def test_several_pictures_in_one_prompt(self, model, processor, prober):
+    def test_several_images_in_one_prompt(self, model, processor, prober):
         probes = make_probes([make_rollout(processor, make_sample("pair", num_images=2), "Two, I think.")])
         expected = [ask_plainly(model, processor, probe) for probe in probes]
         np.testing.assert_allclose([v.p_true for v in prober.score(probes)], expected, atol=self.atol)
 
-    def test_pictures_of_different_sizes_in_one_prompt(self, model, processor, prober):
+    def test_images_of_different_sizes_in_one_prompt(self, model, processor, prober):
         few, many = make_sample("few", (28, 56)), make_sample("many", num_images=3)
         images = (many.images[0], many.images[1].resize((56, 20)), many.images[2].resize((20, 84)))
         samples = (few, replace(many, images=images))
@@ -103,7 +103,7 @@ class ProberContract:
         expected = [ask_plainly(model, processor, probe) for probe in probes]
         np.testing.assert_allclose([v.p_true for v in prober.score(probes)], expected, atol=self.atol)
 
-    def test_the_picture_matters(self, processor, prober, probes):
+    def test_the_image_matters(self, processor, prober, probes):
         swapped = [
             Probe(
                 Rollout(make_sample("other"), p.rollout.prompt_ids, p.rollout.completion_ids, p.rollout.token_texts),

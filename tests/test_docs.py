@@ -26,9 +26,9 @@ import pytest
 import vapo
 from vapo.algorithms.algorithm import Algorithm
 from vapo.cli import build_parser
+from vapo.lab.shipped import shipped_checkpoint, shipped_data
 from vapo.training.config import VAPOConfig
 from vapo.training.options import RunOptions, parse_run
-from vapo.lab.shipped import shipped_checkpoint, shipped_data
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -194,12 +194,12 @@ def test_members_of_an_algorithm_are_all_explained():
 
 
 @pytest.mark.parametrize(
-    ("script", "function", "picture"),
+    ("script", "function", "image"),
     [("draw_tree", "draw_tree", "tree.svg"), ("draw_mask", "draw_mask", "rollout_tree.svg")],
 )
-def test_pictures_are_what_their_scripts_draw(script: str, function: str, picture: str):
+def test_images_are_what_their_scripts_draw(script: str, function: str, image: str):
     drawn = getattr(load_script(script), function)()
-    assert drawn == (ROOT / "docs" / picture).read_text(encoding="utf-8"), f"run `python docs/{script}.py`"
+    assert drawn == (ROOT / "docs" / image).read_text(encoding="utf-8"), f"run `python docs/{script}.py`"
     xml.etree.ElementTree.fromstring(drawn)
 
 

@@ -14,16 +14,16 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 import yaml
-from training.training_world import letters_and_marks_only
 from PIL import Image
 from tiny_models import build_tiny, save_tiny, tiny_tokenizer
+from training.training_world import letters_and_marks_only
 
 from vapo import VAPOConfig
 from vapo.algorithms.vapo import VAPO
 from vapo.cli import main
 from vapo.models.policy.checkpoint import load_policy
-from vapo.training.recipes import list_recipes, open_recipe
 from vapo.training.options import RunOptions, parse_run, read_options
+from vapo.training.recipes import list_recipes, open_recipe
 
 RECIPES = [recipe.name for recipe in list_recipes()]
 OF_THE_PAPER = ("qwen2_5_vl_3b", "qwen2_5_vl_7b", "qwen2_5_vl_7b_server", "qwen3_vl_8b")

@@ -113,7 +113,7 @@ def test_ci_runs_the_command_of_the_readme():
         (
             '{"dependencies": [{"name": "a", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}]}',
             1,
-            "a 1: CVE-1, mended in 2",
+            "a 1: CVE-1, fixed in 2",
         ),
     ],
     ids=["well", "not found", "offline", "vulnerable"],

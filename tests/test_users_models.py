@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from training.training_world import letters_and_marks_only
 from PIL import Image
 from tiny_models import NEEDS_TORCHVISION, save_tiny, tiny_tokenizer
+from training.training_world import letters_and_marks_only
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from vapo.cli import main
@@ -67,8 +67,8 @@ def open_model(folder: Path) -> torch.nn.Module:
     return model
 
 
-def read_prompt(folder: Path, picture: Path) -> dict[str, torch.Tensor]:
-    content = [{"type": "image", "image": Image.open(picture)}, {"type": "text", "text": "What is it?"}]
+def read_prompt(folder: Path, image: Path) -> dict[str, torch.Tensor]:
+    content = [{"type": "image", "image": Image.open(image)}, {"type": "text", "text": "What is it?"}]
     return AutoProcessor.from_pretrained(folder).apply_chat_template(
         [{"role": "user", "content": content}],
         add_generation_prompt=True,

@@ -10,7 +10,7 @@ import pytest
 
 from vapo import versions
 from vapo.cli import main
-from vapo.versions import TESTED, TOLD, find_untested, read_release, tell_untested
+from vapo.versions import REPORTED, TESTED, find_untested, read_release, report_untested
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def installed(monkeypatch) -> dict[str, str]:
     """Make it seem that these packages are installed, and that nothing was said yet."""
-    for name in (TOLD, "RANK"):
+    for name in (REPORTED, "RANK"):
         monkeypatch.setenv(name, "")  # so that what a test leaves there is taken back
         monkeypatch.delenv(name)
     here: dict[str, str] = {}
@@ -64,11 +64,11 @@ def test_it_is_said_once_by_the_first_process(installed, monkeypatch):
     said: list[str] = []
     installed["trl"] = "1.99"
     monkeypatch.setenv("RANK", "1")
-    tell_untested(said.append)
+    report_untested(said.append)
     assert said == []
     monkeypatch.setenv("RANK", "0")
-    tell_untested(said.append)
-    tell_untested(said.append)
+    report_untested(said.append)
+    report_untested(said.append)
     assert len(said) == 1 and "trl 1.99" in said[0]
 
 
@@ -98,7 +98,7 @@ def test_the_installed_packages_own_metadata_is_asked(tmp_path):
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-m", "vapo", "recipes"],
-        env={name: value for name, value in os.environ.items() if name != TOLD} | {"PYTHONPATH": path},
+        env={name: value for name, value in os.environ.items() if name != REPORTED} | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=True,

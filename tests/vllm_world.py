@@ -27,7 +27,7 @@ ENGINE = {"dtype": "float32", "enforce_eager": True, "block_size": 32}
 """Float32 to compare by, no compilation, and the smallest cache blocks the CPU build has, as prompts are short."""
 
 LONG = "I see a 3, then a 5. So 3 + 5 = 8, and there are two cats: one is black. " * 4
-"""A chain of several cache blocks."""
+"""A response of several cache blocks."""
 ENGINE_WORDS = ("--dtype", "float32", "--enforce-eager", "--block-size", "32")
 """The same for a server."""
 
@@ -43,7 +43,7 @@ def build_for_vllm(family: str) -> tuple[Any, Any]:
     text.rope_parameters = {**text.rope_parameters, "mrope_section": [4, 6, 6]}
     set_seed(0)
     model = type(tiny)(config).float().eval()
-    # As they are drawn, weights are so small that hardly anything depends on the picture.
+    # As they are drawn, weights are so small that hardly anything depends on the image.
     for parameter in model.parameters():
         if parameter.dim() > 1:
             parameter.data *= 5
@@ -60,7 +60,7 @@ def save_for_vllm(family: str, folder: Path) -> Path:
 
 
 def expanded_row(processor, sample: Sample) -> dict[str, object]:
-    """A row as TRL 1.16 sends it: image tokens expanded, and the pictures themselves."""
+    """A row as TRL 1.16 sends it: image tokens expanded, and the images themselves."""
     ids = encode_prompt(processor, sample)["input_ids"][0].tolist()
     return {"prompt_token_ids": ids, "multi_modal_data": {"image": list(sample.images)}}
 

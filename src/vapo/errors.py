@@ -21,7 +21,7 @@ class ModelError(VapoError):
     """A model, tokenizer or processor cannot do what is asked of it."""
 
 
-def tell_nearest(name: str, known: Iterable[str], *, closeness: float = 0.5) -> str:
+def suggest_nearest(name: str, known: Iterable[str], *, closeness: float = 0.5) -> str:
     """Return the end of a sentence that tells which known name is nearest to a wrong one; "" if none is as close."""
     import difflib  # no command needs it that goes well
 

@@ -64,7 +64,7 @@ class Rollout:
 class Anchor:
     """A place to look from: `index` completion tokens are kept; `depth` = index / completion length, in (0, 1].
 
-    Index and depth are 0 only where diagnosis asks right behind the prompt, before the chain.
+    Index and depth are 0 only where diagnosis asks right behind the prompt, before the response.
     """
 
     index: int

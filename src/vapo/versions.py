@@ -22,7 +22,7 @@ TESTED = {
 }
 """The newest version tested of each package that vapo leans on; a test compares it with what CI installs."""
 
-TOLD = "VAPO_TOLD_VERSIONS"
+REPORTED = "VAPO_REPORTED_VERSIONS"
 """Set in the environment once it was said, so that a run's further processes do not say it again."""
 
 
@@ -39,13 +39,13 @@ def find_untested() -> list[str]:
     return found
 
 
-def tell_untested(say: Callable[[str], object]) -> None:
+def report_untested(say: Callable[[str], object]) -> None:
     """Say once which packages are newer than any version tested; the first process says it for all."""
-    if TOLD in os.environ or os.environ.get("RANK", "0") != "0":
+    if REPORTED in os.environ or os.environ.get("RANK", "0") != "0":
         return
     untested = find_untested()
     if untested:
-        os.environ[TOLD] = "1"
+        os.environ[REPORTED] = "1"
         say(f"newer than what vapo was tested with: {', '.join(untested)}; if anything fails, try the tested version")
 
 

@@ -12,13 +12,13 @@ from vapo.algorithms.vapo import VAPO
 from vapo.core.grading import grade_sample
 from vapo.core.perception import depth_quarter
 from vapo.diagnosis.direct_probes import probe_directly
-from vapo.models.policy.checkpoint import Policy
-from vapo.models.policy.generation import sample_completions
-from vapo.probing.transformers_prober import TransformersProber
 from vapo.lab.claims import claim_kind, make_claims
 from vapo.lab.judge import judge_readings
 from vapo.lab.questions import KINDS, ask
 from vapo.lab.world import GRIDS, Grid, Split, draw_scene, photograph
+from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.generation import sample_completions
+from vapo.probing.transformers_prober import TransformersProber
 from vapo.types import Rollout, Sample
 
 from .model import LabModel, LabProcessor
@@ -28,30 +28,30 @@ MAX_COMPLETION_TOKENS = 176
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """Shares in 0..1. `notes`: cells read rightly in the first sentence of greedy chains; `claims`: by kind, right
-    after the question; `late_claims`: by quarter of sampled chains; `greedy` and `sampled`: answers by question;
-    `chain_tokens`: mean sampled length."""
+    """Shares in 0..1. `notes`: cells read rightly in the first sentence of greedy responses; `claims`: by kind, right
+    after the question; `late_claims`: by quarter of sampled responses; `greedy` and `sampled`: answers by question;
+    `response_tokens`: mean sampled length."""
 
     notes: float
     claims: dict[str, float]
     late_claims: dict[str, float]
     greedy: dict[str, float]
     sampled: dict[str, float]
-    chain_tokens: float
+    response_tokens: float
     counts: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return the measures as a Markdown table."""
         lines = ["| measure | share | number |", "|---|---|---|"]
-        lines.append(f"| cell noted by a greedy chain | {self.notes:.3f} | {self.counts['notes']} |")
+        lines.append(f"| cell noted by a greedy response | {self.notes:.3f} | {self.counts['notes']} |")
         for title, shares, number in (
             ("claim at the start", self.claims, self.counts["claims"]),
-            ("claim along a sampled chain", self.late_claims, self.counts["late_claims"]),
+            ("claim along a sampled response", self.late_claims, self.counts["late_claims"]),
             ("answer, greedy", self.greedy, self.counts["answers"]),
             ("answer, temperature 1", self.sampled, self.counts["answers"]),
         ):
             lines += [f"| {title}: {name} | {share:.3f} | {number} in all |" for name, share in shares.items()]
-        lines.append(f"| tokens in a sampled completion | {self.chain_tokens:.1f} | |")
+        lines.append(f"| tokens in a sampled completion | {self.response_tokens:.1f} | |")
         return "\n".join(lines)
 
 
@@ -66,7 +66,7 @@ def measure_ability(
     grids: tuple[tuple[int, int], ...] = GRIDS,
     batch_size: int = 64,
 ) -> Ability:
-    """Measure a model on newly drawn pictures of a split; the same seed gives the same pictures and samples."""
+    """Measure a model on newly drawn images of a split; the same seed gives the same images and samples."""
     rng = np.random.default_rng([seed, 21])
     canvas = processor.image_processor.crop_size["height"]
     policy = Policy(model, processor, "lab")
@@ -106,7 +106,7 @@ def measure_ability(
         late_claims=_means(along),
         greedy=_share_right(greedy),
         sampled=_share_right(sampled),
-        chain_tokens=float(np.mean([len(rollout.completion_ids) for rollout in sampled])),
+        response_tokens=float(np.mean([len(rollout.completion_ids) for rollout in sampled])),
         counts={
             "notes": len(noted),
             "claims": sum(map(len, at_start.values())),
@@ -131,9 +131,9 @@ def _means(verdicts: Mapping[str, Sequence[bool]]) -> dict[str, float]:
 def _judge_claims(
     policy: Policy, rollouts: Sequence[Rollout], seed: int
 ) -> tuple[dict[str, list[bool]], dict[str, list[bool]]]:
-    """Ask each picture's claims right after the question, by kind, and along the chain, by quarter of its depth."""
+    """Ask each image's claims right after the question, by kind, and along the response, by quarter of its depth."""
     prober = TransformersProber(policy.model, policy.processor)
-    algorithm = VAPO(num_anchors=20, anchor_sharing="group")  # as many probes for short chains as for long ones
+    algorithm = VAPO(num_anchors=20, anchor_sharing="group")  # as many probes for short responses as for long ones
     first = [probe for rollout in rollouts for probe in probe_directly(rollout, rollout.sample.claims)]
     later = [
         probe

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from vapo.atomic_files import drafting
+from vapo.atomic_files import atomic_file
 from vapo.errors import DataError
 
 from .model import LabModel
@@ -48,6 +48,6 @@ class Bookmark:
         if self._path is None or not (at_once or time.monotonic() - self._kept > self._every_s):
             return
         state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
-        with drafting(self._path) as draft:
-            torch.save({"made_for": self._made_for, **state}, draft)
+        with atomic_file(self._path) as temporary:
+            torch.save({"made_for": self._made_for, **state}, temporary)
         self._kept = time.monotonic()

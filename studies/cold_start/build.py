@@ -163,11 +163,11 @@ and opened by `AutoProcessor.from_pretrained` and `AutoModelForImageTextToText.f
 
 ## What it can do
 
-On newly drawn pictures of held-out digits (seed {seed}):
+On newly drawn images of held-out digits (seed {seed}):
 
 {ability if ability is not None else "Not measured."}
 
-A chain notes every cell, works an answer out or guesses it, and checks it three times; a check either reads all cells
+A response notes every cell, works an answer out or guesses it, and checks it three times; a check either reads all cells
 once more or muses, at equal length, and repeats the answer either way.
 {_tell_reach(size.sliding_window)}
 
@@ -175,14 +175,16 @@ once more or muses, at equal length, and repeats the answer either way.
 
 Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI Machine Learning Repository (1998),
 https://doi.org/10.24432/C50P49, licence CC BY 4.0, in the copy that scikit-learn carries. Four fifths of the 1,797
-pictures were trained on, also turned and slanted a little; one fifth was held out.
+images were trained on, also turned and slanted a little; one fifth was held out.
 """
 
 
 def _tell_reach(window: int | None) -> str:
     if window is None:
         return "Its text layers reach back without limit."
-    return f"Its text layers reach {window} tokens back: what a chain has not written down since is out of its sight."
+    return (
+        f"Its text layers reach {window} tokens back: what a response has not written down since is out of its sight."
+    )
 
 
 def _read_note(folder: Path, made_for: str) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL.Image import Image
 
+from vapo.claims.local_model import PolicyClaimModel
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.store import Store
-from vapo.models.policy.checkpoint import Policy
-from vapo.claims.local_model import PolicyWitness
 from vapo.lab.claim_truth import ClaimScore, score_claims
 from vapo.lab.world import GRIDS, Scene, Split, draw_scene, photograph
+from vapo.models.policy.checkpoint import Policy
 
 from .model import LabModel, LabProcessor
 from .study import Report
@@ -34,7 +34,7 @@ WRITER_SETTINGS = MakingSettings(
 
 @dataclass(frozen=True, slots=True)
 class DrawnRow:
-    """A picture drawn for the occasion, as the making of claims takes it."""
+    """An image drawn for the occasion, as the making of claims takes it."""
 
     name: str
     scene: Scene
@@ -43,7 +43,7 @@ class DrawnRow:
     stamp: str = ""
 
     def open(self) -> Sequence[Image]:
-        """Return the picture."""
+        """Return the image."""
         return (photograph(self.scene, self.canvas),)
 
 
@@ -90,18 +90,18 @@ def measure_writing(
     *,
     seed: int = 0,
     split: Split = "heldout",
-    pictures: int = 100,
+    images: int = 100,
     grids: tuple[tuple[int, int], ...] = GRIDS,
     batch_size: int = 32,
 ) -> ClaimScore:
-    """Let a model make claims about newly drawn pictures of a split, and compare their labels with the truth."""
+    """Let a model make claims about newly drawn images of a split, and compare their labels with the truth."""
     rng = np.random.default_rng([seed, 23])
     canvas = processor.image_processor.crop_size["height"]
     rows = [
         DrawnRow(str(number), draw_scene(rng, *grids[rng.integers(len(grids))], split), canvas)
-        for number in range(pictures)
+        for number in range(images)
     ]
-    witness = PolicyWitness(Policy(model, processor, "lab-writer"), batch_size=batch_size)
+    witness = PolicyClaimModel(Policy(model, processor, "lab-writer"), batch_size=batch_size)
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "claims.db", create=True) as store:
         make_claims(rows, store, witness, WRITER_SETTINGS)
         return score_claims(store, {row.name: row.scene.grid for row in rows})
@@ -129,7 +129,7 @@ and asked for claims by
 
 ## How good its claims are
 
-Four claims each about 100 newly drawn pictures of held-out digits (seed {seed}):
+Four claims each about 100 newly drawn images of held-out digits (seed {seed}):
 
 {told}
 

@@ -1,6 +1,6 @@
 """What lessons hold: first what cells show, then whether claims are right, kind after kind, then how to reason.
 
-Probes hang at any boundary of a chain, all alike, and one in six straight after the question. Where nothing that
+Probes hang at any boundary of a response, all alike, and one in six straight after the question. Where nothing that
 could settle a claim is within the text layers' reach, the model can only learn that it does not know.
 """
 
@@ -17,24 +17,24 @@ from vapo.lab.questions import KINDS, ask, ask_claim
 from vapo.lab.world import CELL, GRIDS, Grid, draw_scene, paint
 from vapo.models.questions import PROBE_TEMPLATE
 
-from .chains import CHECKS, list_cells, write_chain, write_exercise, write_judgement, write_notes
 from .lessons import JUDGING, SAYING, TELLING, Branch, Lesson
 from .model import LabTokenizer
+from .responses import CHECKS, list_cells, write_exercise, write_judgement, write_notes, write_response
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
     """What a lesson holds.
 
-    Counted per picture: `chains`, `readings` of a single cell, `dictations` of all cells and lines, `additions` of
-    bare numbers, `judgements` of claims put as questions, `recalls` of notes when the picture is out of reach, and
+    Counted per image: `responses`, `readings` of a single cell, `dictations` of all cells and lines, `additions` of
+    bare numbers, `judgements` of claims put as questions, `recalls` of notes when the image is out of reach, and
     `writings` of two claims in the form in which models are asked for them. `probes` is how many claims are put to
-    each chain, reading and recall; a kind named twice in `claims` comes twice as often. `guesses` is the share of
-    chains that guess, `looks[n]` how many chains look n times. The words of the work count `stress` times as much as
+    each response, reading and recall; a kind named twice in `claims` comes twice as often. `guesses` is the share of
+    responses that guess, `looks[n]` how many responses look n times. The words of the work count `stress` times as much as
     others.
     """
 
-    chains: int = 1
+    responses: int = 1
     dictations: int = 0
     additions: int = 0
     readings: int = 1
@@ -53,7 +53,7 @@ class Teacher:
 
     Args:
         tokenizer: the lab's tokenizer.
-        canvas: side of the pictures in pixels.
+        canvas: side of the images in pixels.
         grids: (rows, columns) pairs to draw from in equal parts.
     """
 
@@ -77,32 +77,34 @@ class Teacher:
         self._yes, self._no = encode(" yes")[0][0], encode(" no")[0][0]
 
     def write_lesson(self, rng: np.random.Generator, mixture: Mixture) -> Lesson:
-        """Write one lesson about a newly drawn picture of the training digits."""
+        """Write one lesson about a newly drawn image of the training digits."""
         rows, columns = self.grids[rng.integers(len(self.grids))]
         scene = draw_scene(rng, rows, columns, "practice")
         grid = scene.grid
         branches = [Branch(self._trunk, None, 0)]
         for kind in ["list"] * mixture.dictations + ["add"] * mixture.additions:
             question = ask(rng, grid, kind)
-            self._add_chain(branches, question.text, write_exercise(question), read_only=kind == "list")
+            self._add_response(branches, question.text, write_exercise(question), read_only=kind == "list")
         grown: list[tuple[int | None, int, list[int]]] = []
         for _ in range(mixture.readings):
             question = ask(rng, grid, "read")
-            grown.append(self._add_chain(branches, question.text, write_exercise(question)))
-        for _ in range(mixture.chains):
+            grown.append(self._add_response(branches, question.text, write_exercise(question)))
+        for _ in range(mixture.responses):
             question = ask(rng, grid, str(rng.choice(KINDS)))
             chances = np.asarray(mixture.looks) / sum(mixture.looks)
             looks = int(rng.choice(CHECKS + 1, p=chances))
             guess = bool(rng.random() < mixture.guesses)
-            chain = write_chain(rng, grid, question, guess=guess, looks=looks)
+            response = write_response(rng, grid, question, guess=guess, looks=looks)
             stressed = "" if guess else question.work
-            grown.append(self._add_chain(branches, question.text, chain, stressed=stressed, stress=mixture.stress))
+            grown.append(
+                self._add_response(branches, question.text, response, stressed=stressed, stress=mixture.stress)
+            )
         grown += [self._add_notes(rng, branches, grid) for _ in range(mixture.recalls)]
         if mixture.probes:
             number = mixture.probes * len(grown)
             claims = iter(make_claims(rng, grid, number=number + number % 2, kinds=mixture.claims))
-            for asked, chain, boundaries in grown:
-                places = [(chain, kept) for kept in boundaries]
+            for asked, response, boundaries in grown:
+                places = [(response, kept) for kept in boundaries]
                 if asked is not None:
                     places += [(asked, len(branches[asked].ids))] * (1 + len(boundaries) // 5)
                 for _ in range(mixture.probes):
@@ -111,12 +113,12 @@ class Teacher:
                     self._add_probe(branches, parent, kept, claim.text, claim.is_true)
         for _ in range(mixture.judgements):
             question, answer = ask_claim(make_claims(rng, grid, number=2)[0])
-            self._add_chain(branches, question, write_judgement(rng, grid, answer))
+            self._add_response(branches, question, write_judgement(rng, grid, answer))
         for _ in range(mixture.writings):
             self._add_writing(branches, write_claims(make_claims(rng, grid, number=2)))
         return Lesson(paint(scene, self.canvas), branches)
 
-    def _add_chain(
+    def _add_response(
         self,
         branches: list[Branch],
         question: str,
@@ -144,7 +146,7 @@ class Teacher:
         return len(branches) - 2, len(branches) - 1, list(find_boundaries(pieces))
 
     def _add_notes(self, rng: np.random.Generator, branches: list[Branch], grid: Grid) -> tuple[None, int, list[int]]:
-        """Grow notes and a look at them as a chain holds them, with the picture out of reach; claims hang behind."""
+        """Grow notes and a look at them as a response holds them, with the image out of reach; claims hang behind."""
         notes, _ = self._encode(f" {write_notes(rng, grid)}")
         text = f" Again {list_cells(rng, grid)}, so"
         look, ends = self._encode(text)
@@ -153,7 +155,7 @@ class Teacher:
         return None, len(branches) - 1, [len(notes), len(notes) + len(look)]
 
     def _add_writing(self, branches: list[Branch], text: str) -> None:
-        """Grow claims straight behind the picture: an instruction stands before it, out of the text layers' reach."""
+        """Grow claims straight behind the image: an instruction stands before it, out of the text layers' reach."""
         asked, _ = self._encode("<|im_end|>\n<|im_start|>assistant\n")
         branches.append(Branch(list(asked), 0, len(self._trunk)))
         ids, _ = self._encode(text + "<|im_end|>")

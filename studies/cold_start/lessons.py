@@ -1,6 +1,6 @@
-"""What the cold start learns from: one picture, and everything said about it, as one tree.
+"""What the cold start learns from: one image, and everything said about it, as one tree.
 
-The picture is the trunk. Questions with their chains are branches, probes are twigs on the branches. Every path from
+The image is the trunk. Questions with their responses are branches, probes are twigs on the branches. Every path from
 the root is, token for token, what the model sees when it is used: one user turn, one answer, perhaps cut off by a
 probe. Sharing the trunk and the branches only saves computing them again for each path.
 """
@@ -36,7 +36,7 @@ class Branch:
 
 @dataclass(slots=True)
 class Lesson:
-    """A tree about one picture: `pixels` uint8 [canvas, canvas, 3] and branches, parents before children."""
+    """A tree about one image: `pixels` uint8 [canvas, canvas, 3] and branches, parents before children."""
 
     pixels: np.ndarray
     branches: list[Branch]

@@ -1,7 +1,7 @@
 """The lab's vision-language model: LLaVA with a SigLIP tower and a Qwen2 text model, about one million parameters.
 
 LLaVA is the family because its processor needs no torchvision, which CPU-only machines often cannot import. One
-patch of the tower is one cell of the grid, so a picture of 3 x 3 digits with its marks is 16 image tokens.
+patch of the tower is one cell of the grid, so an image of 3 x 3 digits with its marks is 16 image tokens.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ LabProcessor = Any
 class ModelSize:
     """How large the model is, and how far its text layers reach back.
 
-    `canvas` is the picture's side in pixels; `sliding_window` is None for full attention, or a number of tokens
-    that the text layers can look back, which makes what was seen fade out of reach as a chain grows.
+    `canvas` is the image's side in pixels; `sliding_window` is None for full attention, or a number of tokens
+    that the text layers can look back, which makes what was seen fade out of reach as a response grows.
     """
 
     canvas: int = 64
@@ -87,7 +87,7 @@ def build_model(size: ModelSize, tokenizer: LabTokenizer, *, seed: int) -> LabMo
     """Build the model with random weights drawn from `seed`; the global random state of torch is left as it was.
 
     Keys begin equal to queries, so that at first a token looks at what resembles it. The tower is taught to write
-    in the text model's word vectors (`teach_sight`), and a cell is found by its name, a digit by its like, at once.
+    in the text model's word vectors (`teach_vision`), and a cell is found by its name, a digit by its like, at once.
     """
     import torch
     from transformers import GenerationConfig, LlavaForConditionalGeneration

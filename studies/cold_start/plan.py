@@ -16,7 +16,7 @@ from vapo.lab.world import GRIDS
 from .bookmark import Bookmark
 from .curriculum import Mixture, Teacher
 from .model import LabModel, LabTokenizer
-from .sight import teach_sight
+from .sight import teach_vision
 from .study import Report, Study, rate_at
 from .writing import WRITING, WritingPlan
 
@@ -49,8 +49,8 @@ class Course:
 
 
 SEEING = (
-    Stage(0.06, 16, Mixture(chains=0, dictations=2, readings=0, probes=0)),
-    Stage(0.24, 16, Mixture(chains=0, probes=8, recalls=1)),
+    Stage(0.06, 16, Mixture(responses=0, dictations=2, readings=0, probes=0)),
+    Stage(0.24, 16, Mixture(responses=0, probes=8, recalls=1)),
     Stage(0.65, 8, Mixture(readings=0, recalls=1, probes=8, looks=(1, 1, 1, 3))),
     Stage(1.0, 8, Mixture(readings=0, additions=1, judgements=1, writings=1, probes=10, looks=(3, 1, 1, 2))),
 )
@@ -59,7 +59,7 @@ REASONING = (
         1.0,
         8,
         Mixture(
-            chains=3,
+            responses=3,
             readings=0,
             additions=1,
             judgements=1,
@@ -78,7 +78,7 @@ class Plan:
     """How long and on what the cold start trains: first to see, then to reason; then, as a copy of its own, to write
     claims. The defaults made the shipped checkpoints."""
 
-    sight_steps: int = 600
+    vision_steps: int = 600
     courses: tuple[Course, ...] = (Course(3400, 1.5e-3, SEEING), Course(800, 1e-3, REASONING))
     telling: float = 0.4
     grids: tuple[tuple[int, int], ...] = GRIDS
@@ -110,14 +110,14 @@ def run_cold_start(
     bookmark = Bookmark(state_path, repr((seed, canvas, plan, len(tokenizer))), save_every_seconds)
     state = bookmark.open()
     if state is None:
-        teach_sight(
+        teach_vision(
             model,
             tokenizer,
             canvas=canvas,
             grids=plan.grids,
             seed=seed,
-            steps=plan.sight_steps,
-            report=lambda step, loss: report("sight", step, plan.sight_steps, loss),
+            steps=plan.vision_steps,
+            report=lambda step, loss: report("sight", step, plan.vision_steps, loss),
         )
     first = 0
     if state is not None:

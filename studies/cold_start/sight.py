@@ -22,12 +22,12 @@ _SHARPNESS = 4.0
 
 
 def scale_pixels(pixels: np.ndarray, device: torch.device | None = None) -> torch.Tensor:
-    """Turn uint8 [B, H, W, 3] into the float32 [B, 3, H, W] in -1..1 that the lab's processor makes of a picture."""
+    """Turn uint8 [B, H, W, 3] into the float32 [B, 3, H, W] in -1..1 that the lab's processor makes of an image."""
     scaled = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
     return (scaled - 0.5) / 0.5
 
 
-def see_pictures(model: LabModel, pixels: torch.Tensor) -> torch.Tensor:
+def see_images(model: LabModel, pixels: torch.Tensor) -> torch.Tensor:
     """Return the projected image tokens [B, patches, width] of pixels [B, 3, H, W]."""
     return torch.stack(list(model.get_image_features(pixels).pooler_output))
 
@@ -53,7 +53,7 @@ def list_words(tokenizer: LabTokenizer) -> list[list[int]]:
     return [[tokenizer.encode(word)[0] for word in words] for words in named]
 
 
-def teach_sight(
+def teach_vision(
     model: LabModel,
     tokenizer: LabTokenizer,
     *,
@@ -61,11 +61,11 @@ def teach_sight(
     grids: tuple[tuple[int, int], ...],
     seed: int,
     steps: int,
-    pictures: int = 64,
+    images: int = 64,
     learning_rate: float = 2e-3,
     report: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
-    """Train the vision tower and the projector in place for `steps` steps of `pictures` pictures each.
+    """Train the vision tower and the projector in place for `steps` steps of `images` images each.
 
     `report(step, loss)` is called after each step. All randomness comes from `seed`.
     """
@@ -77,10 +77,10 @@ def teach_sight(
     model.train()
     for step in range(steps):
         rng = np.random.default_rng([seed, 2, step])
-        scenes = [draw_scene(rng, *grids[rng.integers(len(grids))], "practice") for _ in range(pictures)]
+        scenes = [draw_scene(rng, *grids[rng.integers(len(grids))], "practice") for _ in range(images)]
         pixels = np.stack([paint(scene, canvas) for scene in scenes])
         labels = torch.from_numpy(np.concatenate([label_patches(scene, canvas) for scene in scenes])).to(model.device)
-        seen = see_pictures(model, scale_pixels(pixels, model.device)).flatten(0, 1)
+        seen = see_images(model, scale_pixels(pixels, model.device)).flatten(0, 1)
         loss = seen.new_zeros(())
         for kind, words in enumerate(vocabularies):
             loss = loss + functional.cross_entropy(_SHARPNESS * seen @ words.T, labels[:, kind])

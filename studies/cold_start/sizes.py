@@ -34,7 +34,7 @@ SIZES: Mapping[Size, LabSize] = {
             sliding_window=144,
         ),
         Plan(
-            sight_steps=3000,
+            vision_steps=3000,
             courses=(Course(9000, 5e-4, SEEING, warmup_steps=200), Course(3000, 3e-4, REASONING, warmup_steps=200)),
             grids=((4, 4), (4, 5), (5, 4)),
             writing=None,
@@ -42,4 +42,4 @@ SIZES: Mapping[Size, LabSize] = {
     ),
 }
 """small: the shipped one, made on a CPU. large: 42 million parameters, for a GPU; notes of up to twenty cells make
-chains of about three hundred tokens, and its window is as much longer."""
+responses of about three hundred tokens, and its window is as much longer."""

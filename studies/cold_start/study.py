@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from .lessons import JUDGING, SAYING, TELLING, Batch, Lesson, pack_lessons
 from .model import LabModel
-from .sight import scale_pixels, see_pictures
+from .sight import scale_pixels, see_images
 
 Report = Callable[[str, int, int, float], None]
 """Called as report(stage, step, steps, loss) after each step."""
@@ -59,8 +59,8 @@ def read_lessons(model: LabModel, batch: Batch) -> torch.Tensor:
     ids = torch.from_numpy(batch.ids).to(device)
     embedded = model.get_input_embeddings()(ids)
     with torch.no_grad():
-        pictures = see_pictures(model, scale_pixels(batch.pixels, device))
-    embedded = embedded.masked_scatter((ids == model.config.image_token_id)[..., None], pictures)
+        images = see_images(model, scale_pixels(batch.pixels, device))
+    embedded = embedded.masked_scatter((ids == model.config.image_token_id)[..., None], images)
     states = model.model.language_model(
         inputs_embeds=embedded,
         attention_mask=dict.fromkeys(

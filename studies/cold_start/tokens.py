@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from vapo.lab.claims import make_claims, write_claims
 from vapo.lab.cell_names import MAX_LINES, cell_name
+from vapo.lab.claims import make_claims, write_claims
 from vapo.lab.questions import EXERCISES, KINDS, ask, ask_claim
 from vapo.lab.world import CELL, draw_scene
 from vapo.models.questions import PROBE_TEMPLATE
 
-from .chains import CHECKS, write_chain, write_exercise
 from .model import LabProcessor, LabTokenizer
+from .responses import CHECKS, write_exercise, write_response
 
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>")
 """Tokens that only a template may write."""
@@ -40,7 +40,7 @@ _EXTRA_TEXT = "user\n assistant\n system\n yes no Yes No YES NO A B C D E F U V 
 
 
 def write_corpus(*, seed: int, scenes: int = 150) -> list[str]:
-    """Write the text the tokenizer is trained on: questions, chains of both kinds, and claims put as probes."""
+    """Write the text the tokenizer is trained on: questions, responses of both kinds, and claims put as probes."""
     rng = np.random.default_rng([seed, 1])
     names = [cell_name(row, column) for row in range(MAX_LINES) for column in range(MAX_LINES)]
     corpus = [_EXTRA_TEXT] * 40 + [name + " " + name for name in names] * 150
@@ -50,7 +50,7 @@ def write_corpus(*, seed: int, scenes: int = 150) -> list[str]:
         for kind in KINDS:
             question = ask(rng, grid, kind)
             looks = int(rng.integers(CHECKS + 1))
-            corpus += [question.text, write_chain(rng, grid, question, guess=bool(rng.integers(2)), looks=looks)]
+            corpus += [question.text, write_response(rng, grid, question, guess=bool(rng.integers(2)), looks=looks)]
         for kind in EXERCISES:
             question = ask(rng, grid, kind)
             corpus += [question.text, write_exercise(question)]
@@ -106,7 +106,7 @@ def train_tokenizer(*, seed: int, vocabulary: int = 640) -> LabTokenizer:
 
 
 def build_processor(tokenizer: LabTokenizer, *, canvas: int) -> LabProcessor:
-    """Join the tokenizer with an image processor for pictures of `canvas` pixels a side; it needs no torchvision."""
+    """Join the tokenizer with an image processor for images of `canvas` pixels a side; it needs no torchvision."""
     from transformers import LlavaProcessor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 

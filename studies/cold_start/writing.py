@@ -1,6 +1,6 @@
 """The third course: a copy of the lab's model learns to write claims in the form in which models are asked for them.
 
-An answer stands behind an instruction of seven hundred tokens and the picture. The text layers reach back no further
+An answer stands behind an instruction of seven hundred tokens and the image. The text layers reach back no further
 than `layers * (window - 1)` tokens, so lessons begin in the middle of the instruction, where an answer's first word
 no longer reaches, and are exact all the same. The writer never sees how many claims are wanted: it writes two, and the
 making of claims asks again for what is missing.
@@ -9,7 +9,7 @@ Whether a claim is true the model can judge already. What it has to learn is to 
 of its own. So most of a lesson are sentences about which one word is to be said, first ones of an answer and second
 ones; whole answers, from which the form is learned within a few hundred steps, are few. Claims of one answer are true
 or false independently of each other: were the second always the other kind, the model would look at the first one's
-label, and no more at the picture.
+label, and no more at the image.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _OPENING = '{"claims": [{"text": "'
 _NEXT = ', {"text": "'
 _FAULT = REASONS["duplicate"]
 _TROUBLE = "it held no JSON of the asked form"
-_TELLING = 2.0
+_MOST_TELLING = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class WritingStage:
         probes: in the form that the model knows.
         kinds: of the claims in answers.
         lies: weight of the wrong digits in false claims, where those in true ones have 1.
-        context: tokens before the picture; None takes as many as an answer depends on.
+        context: tokens before the image; None takes as many as an answer depends on.
     """
 
     until: float
@@ -110,11 +110,11 @@ class WritingTeacher(Teacher):
 
     Args:
         tokenizer: the lab's tokenizer.
-        canvas: side of the pictures in pixels.
+        canvas: side of the images in pixels.
         grids: (rows, columns) pairs to draw from in equal parts.
         reach: tokens that the last layer's states depend on, besides their own.
 
-    `asked` are the tokens between the picture and an answer.
+    `asked` are the tokens between the image and an answer.
     """
 
     def __init__(
@@ -127,14 +127,14 @@ class WritingTeacher(Teacher):
     ) -> None:
         super().__init__(tokenizer, canvas=canvas, grids=grids)
         self._turn = list(self._encode("<|im_start|>user\n")[0])
-        self._picture = self._trunk[len(self._turn) :]
+        self._image = self._trunk[len(self._turn) :]
         self.asked = list(self._encode("<|im_end|>\n<|im_start|>assistant\n")[0])
-        self._reach = max(0, reach + 1 - len(self._picture) - len(self.asked))
+        self._reach = max(0, reach + 1 - len(self._image) - len(self.asked))
         self._hint = list(self._encode(PROBE_TEMPLATE.partition("}")[2])[0])
         self._verdicts = {is_true: self._encode(f" {str(is_true).lower()}")[0][0] for is_true in (True, False)}
 
     def write_writing_lesson(self, rng: np.random.Generator, stage: WritingStage) -> Lesson:
-        """Write one lesson about a newly drawn picture of the training digits."""
+        """Write one lesson about a newly drawn image of the training digits."""
         scene = draw_scene(rng, *self.grids[rng.integers(len(self.grids))], "practice")
         number = int(rng.integers(1, 7)) if rng.random() < 0.5 else 0
         known = [claim.text for claim in _draw_claims(rng, scene.grid, number)]
@@ -157,9 +157,9 @@ class WritingTeacher(Teacher):
         return Lesson(paint(scene, self.canvas), branches)
 
     def write_trunk(self, instruction: str, context: int | None = None) -> list[int]:
-        """Return the picture behind the last `context` tokens of its prompt, or all that an answer depends on."""
+        """Return the image behind the last `context` tokens of its prompt, or all that an answer depends on."""
         tokens = [*self._turn, *self._encode(instruction)[0]]
-        return [*tokens[max(0, len(tokens) - (self._reach if context is None else context)) :], *self._picture]
+        return [*tokens[max(0, len(tokens) - (self._reach if context is None else context)) :], *self._image]
 
     def _add_answer(self, branches: list[Branch], claims: Sequence[Claim], lies: float) -> None:
         text = write_claims(claims)
@@ -227,7 +227,7 @@ def teach_writing(
     text = model.config.text_config
     reach = text.num_hidden_layers * ((text.sliding_window or text.max_position_embeddings) - 1)
     teacher = WritingTeacher(tokenizer, canvas=canvas, grids=grids, reach=reach)
-    study = Study(model, learning_rate=plan.learning_rate, pad_id=teacher.pad_id, telling=_TELLING)
+    study = Study(model, learning_rate=plan.learning_rate, pad_id=teacher.pad_id, telling=_MOST_TELLING)
     bookmark = Bookmark(state_path, repr((seed, canvas, grids, plan, len(tokenizer))), save_every_seconds)
     state, first = bookmark.open(), 0
     if state is not None:
@@ -259,7 +259,7 @@ def _draw_claims(
 
 
 def _write_order(rng: np.random.Generator, known: Sequence[str]) -> str:
-    """Write an instruction as the making of claims does, early or late in the work on a picture."""
+    """Write an instruction as the making of claims does, early or late in the work on an image."""
     most = int(rng.integers(1, 3))
     rejected = [(known[-1], _FAULT)] if known and rng.random() < 0.25 else []
     trouble = _TROUBLE if rng.random() < 0.05 else ""

@@ -84,7 +84,7 @@ DEFAULTS: Options = {
 ABLATIONS = (
     Ablation(
         "K",
-        "K, probes per chain",
+        "K, probes per response",
         _vary("num_anchors", (0, 2, 5, 10, 20)),
         {"0": 51.5, "5": 53.8, "10": 55.1, "20": 55.9},
         "full data",

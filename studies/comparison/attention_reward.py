@@ -1,6 +1,6 @@
-"""A rival of probes: pay a right answer for the attention that its chain gave to the image.
+"""A rival of probes: pay a right answer for the attention that its response gave to the image.
 
-R = weight * 1[R_acc = 1] * mean over the chain's tokens, layers and heads of the attention on image tokens
+R = weight * 1[R_acc = 1] * mean over the response's tokens, layers and heads of the attention on image tokens
 (arXiv 2509.25848, Section A.4 for the ratio; the paper compares this reward with its own).
 """
 
@@ -13,9 +13,9 @@ from transformers import TrainerCallback
 
 from vapo.core.grading import grade_sample
 from vapo.diagnosis.transformers.attention_ratio import attention_on_image
-from vapo.models.policy.chain_texts import spell_tokens
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.prompt_writer import PromptWriter
+from vapo.models.policy.response_texts import spell_tokens
 from vapo.training.rewards import completion_text
 from vapo.training.rows import SampleReader
 from vapo.types import Rollout, Sample

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vapo.atomic_files import drafting
+from vapo.atomic_files import atomic_file
 from vapo.lab.questions import ask_claim
 from vapo.types import Claim
 
@@ -44,5 +44,5 @@ def add_claims(data: Path, out: Path) -> None:
             rows.append(
                 {**row, "id": f"{row['id']}-claim-{place}", "problem": question, "answer": answer, "kind": "claim"}
             )
-    with drafting(train) as draft:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=table.schema), draft)
+    with atomic_file(train) as temporary:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=table.schema), temporary)

@@ -1,4 +1,4 @@
-"""A comparison as figures: what is seen along the chain at the end, and what was answered while training."""
+"""A comparison as figures: what is seen along the response at the end, and what was answered while training."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def draw_comparison(
 
 
 def draw_quarters(results: Mapping[str, Mapping[int, Run]], arms: Sequence[Arm]) -> Curve:
-    """Return the share of claims judged right by quarter of the chain, a line per arm."""
+    """Return the share of claims judged right by quarter of the response, a line per arm."""
     lines: list[Line] = []
     for number, arm in enumerate(arms):
         runs = results[arm.name]
@@ -41,9 +41,9 @@ def draw_quarters(results: Mapping[str, Mapping[int, Run]], arms: Sequence[Arm])
         lines.append(Line(number, "", tuple(points)))
     return Curve(
         key="claims_right_by_quarter",
-        title="Claims judged right along the chain",
-        meaning="Claims about held-out pictures, asked along the sampled chains of the trained models.",
-        x_label="position in the chain",
+        title="Claims judged right along the response",
+        meaning="Claims about held-out images, asked along the sampled responses of the trained models.",
+        x_label="position in the response",
         y_label="claims judged right",
         x_is_share=True,
         y_is_share=True,

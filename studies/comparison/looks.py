@@ -1,22 +1,22 @@
-"""How often chains look again, and what is seen late by how often: whether policies differ in seeing itself."""
+"""How often responses look again, and what is seen late by how often: whether policies differ in seeing itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from studies.cold_start.chains import CHECKS, count_looks
+from studies.cold_start.responses import CHECKS, count_looks
 from vapo.core.perception import NUM_QUARTERS, depth_quarter, share_right
 
-from .measuring import ChainRow
+from .measuring import ResponseRow
 
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """Chains of one policy that look equally often.
+    """Responses of one policy that look equally often.
 
     Attributes:
-        share: of all its chains.
+        share: of all its responses.
         seen: share of the claims in their last quarter that are judged right; nan if none was asked.
         num_claims: asked there.
     """
@@ -26,17 +26,17 @@ class Looking:
     num_claims: int
 
 
-def sort_by_looks(runs: Mapping[tuple[str, int], Sequence[ChainRow]]) -> dict[str, list[Looking]]:
-    """Return, by arm, what its chains of all seeds see late, by number of looks from 0 to `CHECKS` or more."""
-    chains: dict[str, list[list[ChainRow]]] = {}
+def sort_by_looks(runs: Mapping[tuple[str, int], Sequence[ResponseRow]]) -> dict[str, list[Looking]]:
+    """Return, by arm, what its responses of all seeds see late, by number of looks from 0 to `CHECKS` or more."""
+    responses: dict[str, list[list[ResponseRow]]] = {}
     for (arm, _), rows in runs.items():
-        own = chains.setdefault(arm, [[] for _ in range(CHECKS + 1)])
+        own = responses.setdefault(arm, [[] for _ in range(CHECKS + 1)])
         for row in rows:
             own[min(count_looks(row.completion), CHECKS)].append(row)
-    return {arm: [_describe(rows, sum(map(len, own))) for rows in own] for arm, own in chains.items()}
+    return {arm: [_describe(rows, sum(map(len, own))) for rows in own] for arm, own in responses.items()}
 
 
-def _describe(rows: Sequence[ChainRow], total: int) -> Looking:
+def _describe(rows: Sequence[ResponseRow], total: int) -> Looking:
     judged = [(probe.depth, probe.is_right) for row in rows for probe in row.probes]
     seen = share_right(judged, NUM_QUARTERS)
     num_claims = sum(depth_quarter(depth) == NUM_QUARTERS for depth, _ in judged)

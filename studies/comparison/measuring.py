@@ -1,8 +1,8 @@
-"""What a trained policy does on held-out pictures: one sampled chain per question, and claims along it.
+"""What a trained policy does on held-out images: one sampled response per question, and claims along it.
 
-The chain is sampled at temperature 1, as in training: it is the policy, and not its likeliest chain, that is
+The response is sampled at temperature 1, as in training: it is the policy, and not its likeliest response, that is
 compared. Each claim is asked twice at its anchor, with the image and with a grey one in its place, so that what the
-chain itself tells can be told from what is seen.
+response itself tells can be told from what is seen.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 
 from vapo.algorithms.vapo import VAPO
 from vapo.core.grading import grade_format, grade_sample
-from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
+from vapo.diagnosis.transformers.transformers_model import TransformersModel
+from vapo.lab.judge import find_readings
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import sample_completions
-from vapo.lab.judge import find_readings
 from vapo.types import Rollout, Sample
 
 _PROBE_DRAWS = 31  # keeps these generators apart from others with the same seed
@@ -46,8 +46,8 @@ class ProbeRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ChainRow:
-    """One question's chain.
+class ResponseRow:
+    """One question's response.
 
     Attributes:
         id: of the question.
@@ -55,8 +55,8 @@ class ChainRow:
         right: the answer.
         has_format: the response format.
         num_tokens: length of the completion.
-        num_readings: how many cells the chain names with a digit.
-        probes: in the order of the chain.
+        num_readings: how many cells the response names with a digit.
+        probes: in the order of the response.
     """
 
     id: str
@@ -77,19 +77,19 @@ def measure_policy(
     seed: int,
     batch_size: int = 50,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Iterator[ChainRow]:
+) -> Iterator[ResponseRow]:
     """Yield one row per sample, in order.
 
     Args:
         policy: what was trained.
         samples: questions with claims.
         max_completion_tokens: longest completion.
-        num_anchors: probes per chain, fewer where it has fewer boundaries.
+        num_anchors: probes per response, fewer where it has fewer boundaries.
         seed: of completions, anchors and claims; the same for all that are compared.
         batch_size: questions answered together.
         on_progress: called with (questions done, questions in all).
     """
-    examinee = TransformersExaminee(policy)
+    diagnosed_model = TransformersModel(policy)
     for start in range(0, len(samples), batch_size):
         chunk = samples[start : start + batch_size]
         rollouts = [
@@ -98,22 +98,22 @@ def measure_policy(
                 policy, chunk, max_completion_tokens=max_completion_tokens, seed=seed, batch_size=batch_size
             )
         ]
-        yield from _probe(examinee, rollouts, num_anchors, seed)
+        yield from _probe(diagnosed_model, rollouts, num_anchors, seed)
         on_progress(start + len(chunk), len(samples))
 
 
 def _probe(
-    examinee: TransformersExaminee, rollouts: Sequence[Rollout], num_anchors: int, seed: int
-) -> Iterator[ChainRow]:
+    diagnosed_model: TransformersModel, rollouts: Sequence[Rollout], num_anchors: int, seed: int
+) -> Iterator[ResponseRow]:
     draw = VAPO(num_anchors=num_anchors).probes
     probes = [
         list(draw(rollout, np.random.default_rng([_PROBE_DRAWS, seed, crc32(rollout.sample.id.encode())])))
         for rollout in rollouts
     ]
     asked = [probe for own in probes for probe in own]
-    seen, blind = (iter(examinee.score_probes(asked, view)) for view in ("image", "blank"))
+    seen, blind = (iter(diagnosed_model.score_probes(asked, view)) for view in ("image", "blank"))
     for rollout, own in zip(rollouts, probes, strict=True):
-        yield ChainRow(
+        yield ResponseRow(
             id=rollout.sample.id,
             completion=rollout.text,
             right=grade_sample(rollout.text, rollout.sample) == 1,

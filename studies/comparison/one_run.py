@@ -7,19 +7,19 @@ from typing import Any
 import torch
 
 from vapo.data.samples import load_samples
+from vapo.lab.processes.side_by_side import Report
+from vapo.lab.processes.step_report import StepReport
 from vapo.models.policy.checkpoint import load_policy
 from vapo.training.options import parse_run
 from vapo.training.rewards import accuracy_reward, format_reward
 from vapo.training.run import train
-from vapo.lab.processes.side_by_side import Report
-from vapo.lab.processes.step_report import StepReport
 
 from .attention_reward import AttentionReward
 from .measuring import measure_policy
 from .order import Order
-from .rows import write_chains
+from .rows import write_responses
 
-_MEASURING_SEED = 0  # the same chains' luck for all that are compared
+_MEASURING_SEED = 0  # the same responses' noise for all that are compared
 
 
 def carry_out(text: str, report: Report) -> None:
@@ -48,7 +48,7 @@ def carry_out(text: str, report: Report) -> None:
             on_progress=lambda done, total: report("measuring", done, total),
         )
     )
-    write_chains(order.chains, rows, arm=order.arm.name, seed=order.seed)
+    write_responses(order.responses, rows, arm=order.arm.name, seed=order.seed)
 
 
 def _list_options(order: Order) -> list[str]:

@@ -51,14 +51,14 @@ class Order:
         return Path(self.folder) / "train"
 
     @property
-    def chains(self) -> Path:
+    def responses(self) -> Path:
         """What was measured; written last."""
-        return Path(self.folder) / "chains.parquet"
+        return Path(self.folder) / "responses.parquet"
 
     @property
     def is_done(self) -> bool:
         """Whether it has been run and measured."""
-        return self.chains.is_file()
+        return self.responses.is_file()
 
     def to_json(self) -> str:
         """Return the order as text."""

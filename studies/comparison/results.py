@@ -1,7 +1,7 @@
-"""From measured chains to numbers: one of each kind per run, and differences between arms paired by seed.
+"""From measured responses to numbers: one of each kind per run, and differences between arms paired by seed.
 
-The unit is the run: chains of one policy share its luck, so intervals are taken over seeds (Student's t), never over
-chains.
+The unit is the run: responses of one policy share its noise, so intervals are taken over seeds (Student's t), never over
+responses.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 from vapo.core.intervals import t_interval
 from vapo.core.perception import NUM_QUARTERS, share_right
 
-from .measuring import ChainRow
+from .measuring import ResponseRow
 
 QUARTERS = tuple(f"claims right, quarter {quarter}" for quarter in range(1, NUM_QUARTERS + 1))
 LAST_QUARTER = QUARTERS[-1]
 ACCURACY, PERCEPTION, BLIND = "answers right", "claims right", "claims right, image hidden"
-TOKENS, READINGS = "tokens in a chain", "cells read in a chain"
+TOKENS, READINGS = "tokens in a response", "cells read in a response"
 SECONDS = "training, s"
 MEASURES = (ACCURACY, PERCEPTION, *QUARTERS, BLIND, TOKENS, READINGS, SECONDS)
 """What is measured of a run: shares in [0, 1], then counts, then what its steps took on this machine."""
@@ -42,22 +42,22 @@ class Interval:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-def summarise_run(chains: Sequence[ChainRow]) -> dict[str, float]:
-    """Return every measure of one run that its chains tell.
+def summarise_run(responses: Sequence[ResponseRow]) -> dict[str, float]:
+    """Return every measure of one run that its responses tell.
 
-    Perception is averaged over probes; a chain's probes are as many for every arm, as far as it has boundaries.
+    Perception is averaged over probes; a response's probes are as many for every arm, as far as it has boundaries.
     """
-    probes = [probe for chain in chains for probe in chain.probes]
+    probes = [probe for response in responses for probe in response.probes]
     judged = [(probe.depth, probe.is_right) for probe in probes]
     numbers = {
-        ACCURACY: _mean([chain.right for chain in chains]),
+        ACCURACY: _mean([response.right for response in responses]),
         PERCEPTION: _or_nan(share_right(judged)),
     }
     for quarter, name in enumerate(QUARTERS, start=1):
         numbers[name] = _or_nan(share_right(judged, quarter))
     numbers[BLIND] = _or_nan(share_right((probe.depth, probe.is_right_blind) for probe in probes))
-    numbers[TOKENS] = _mean([chain.num_tokens for chain in chains])
-    numbers[READINGS] = _mean([chain.num_readings for chain in chains])
+    numbers[TOKENS] = _mean([response.num_tokens for response in responses])
+    numbers[READINGS] = _mean([response.num_readings for response in responses])
     return numbers
 
 

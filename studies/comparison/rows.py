@@ -1,4 +1,4 @@
-"""Measured chains as parquet: one row per chain, its probes as a list in it."""
+"""Measured responses as parquet: one row per response, its probes as a list in it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vapo.atomic_files import drafting
+from vapo.atomic_files import atomic_file
 
-from .measuring import ChainRow, ProbeRow
+from .measuring import ProbeRow, ResponseRow
 
 
-def write_chains(path: Path, rows: Sequence[ChainRow], *, arm: str, seed: int) -> None:
+def write_responses(path: Path, rows: Sequence[ResponseRow], *, arm: str, seed: int) -> None:
     """Write the rows of one run; the file appears whole or not at all."""
     import pyarrow
 
@@ -20,15 +20,15 @@ def write_chains(path: Path, rows: Sequence[ChainRow], *, arm: str, seed: int) -
     write_table(path, pyarrow.Table.from_pylist(plain, schema=_make_schema()))
 
 
-def read_chains(path: Path) -> dict[tuple[str, int], list[ChainRow]]:
+def read_responses(path: Path) -> dict[tuple[str, int], list[ResponseRow]]:
     """Return the rows of every run in a file, by arm and seed."""
     import pyarrow.parquet
 
-    runs: dict[tuple[str, int], list[ChainRow]] = {}
+    runs: dict[tuple[str, int], list[ResponseRow]] = {}
     for values in pyarrow.parquet.read_table(path).to_pylist():
         key = (values.pop("arm"), values.pop("seed"))
         probes = tuple(ProbeRow(**probe) for probe in values.pop("probes"))
-        runs.setdefault(key, []).append(ChainRow(**values, probes=probes))
+        runs.setdefault(key, []).append(ResponseRow(**values, probes=probes))
     return runs
 
 
@@ -44,8 +44,8 @@ def write_table(path: Path, table: Any) -> None:
     """Write an Arrow table as parquet, compressed; the file appears whole or not at all."""
     import pyarrow.parquet
 
-    with drafting(path) as draft:
-        pyarrow.parquet.write_table(table, draft, compression="zstd")
+    with atomic_file(path) as temporary:
+        pyarrow.parquet.write_table(table, temporary, compression="zstd")
 
 
 def _make_schema() -> Any:

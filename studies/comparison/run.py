@@ -12,19 +12,19 @@ import torch
 
 from studies.cold_start.build import build_lab
 from studies.cold_start.sizes import SIZES, Size
-from vapo.diagnosis.row_log import make_folder
 from vapo.atomic_files import write_atomically
-from vapo.run_folder import SETTINGS, adopt_settings
+from vapo.diagnosis.row_log import make_folder
 from vapo.errors import ConfigError
 from vapo.lab.processes.side_by_side import Job, Progress, run_side_by_side
 from vapo.lab.shipped import resolve_data, shipped_checkpoint
+from vapo.run_folder import SETTINGS, adopt_settings
 
 from .arms import Arm
 from .claims_as_data import add_claims
-from .luck_job import LuckOrder
+from .noise_job import NoiseJob
 from .order import Order
 from .results import SECONDS, Run, summarise_run
-from .rows import join_runs, read_chains
+from .rows import join_runs, read_responses
 from .scale import Scale
 from .steps import join_steps, read_steps
 from .variance import Spread
@@ -44,13 +44,13 @@ class Compared:
 
     Attributes:
         results: numbers by arm and seed.
-        luck: the spread of the perception reward at the start, by (sharing, verdict).
-        rows: file of all measured chains.
+        noise: the spread of the perception reward at the start, by (sharing, verdict).
+        rows: file of all measured responses.
         steps: file of every step of every run.
     """
 
     results: Mapping[str, Mapping[int, Run]]
-    luck: Mapping[tuple[str, str], Spread]
+    noise: Mapping[tuple[str, str], Spread]
     rows: Path
     steps: Path
 
@@ -122,34 +122,34 @@ def run_arms(
         for seed in seeds
         for arm in arms
     ]
-    luck = LuckOrder(lab.checkpoint, lab.data, scale.max_completion_tokens, str(out / "luck"))
-    waiting: list[Job] = [order for order in (*orders, luck) if not order.is_done]
+    noise = NoiseJob(lab.checkpoint, lab.data, scale.max_completion_tokens, str(out / "noise"))
+    waiting: list[Job] = [order for order in (*orders, noise) if not order.is_done]
     run_side_by_side(waiting, on_progress, jobs)
-    return _gather(out, name, orders, luck)
+    return _gather(out, name, orders, noise)
 
 
-def _gather(out: Path, name: str, orders: Sequence[Order], luck: LuckOrder) -> Compared:
+def _gather(out: Path, name: str, orders: Sequence[Order], noise: NoiseJob) -> Compared:
     """Read what the runs left behind, and keep it in three files."""
     rows, steps = out / f"{name}.parquet", out / f"{name}-steps.parquet"
-    join_runs(rows, [order.chains for order in orders])
+    join_runs(rows, [order.responses for order in orders])
     join_steps(steps, [(order.arm.name, order.seed, order.trained) for order in orders])
-    compared = Compared(summarise_runs(rows, steps), luck.read(), rows, steps)
+    compared = Compared(summarise_runs(rows, steps), noise.read(), rows, steps)
     write_atomically(out / f"{name}.json", json.dumps(describe(compared), indent=1) + "\n")
     return compared
 
 
 def summarise_runs(rows: Path, steps: Path) -> dict[str, dict[int, Run]]:
-    """Return the numbers of every run, by arm and seed, from the files of chains and of steps."""
+    """Return the numbers of every run, by arm and seed, from the files of responses and of steps."""
     seconds = read_steps(steps, "seconds")
     results: dict[str, dict[int, Run]] = {}
-    for (arm, seed), chains in read_chains(rows).items():
-        results.setdefault(arm, {})[seed] = {**summarise_run(chains), SECONDS: sum(seconds[arm, seed])}
+    for (arm, seed), responses in read_responses(rows).items():
+        results.setdefault(arm, {})[seed] = {**summarise_run(responses), SECONDS: sum(seconds[arm, seed])}
     return results
 
 
 def describe(compared: Compared) -> dict[str, object]:
-    """Return numbers and luck in plain values."""
+    """Return numbers and noise in plain values."""
     return {
         "runs": {arm: {str(seed): dict(run) for seed, run in runs.items()} for arm, runs in compared.results.items()},
-        "luck": {" ".join(way): asdict(spread) for way, spread in compared.luck.items()},
+        "noise": {" ".join(way): asdict(spread) for way, spread in compared.noise.items()},
     }

@@ -21,7 +21,7 @@ class Scale:
         max_completion_tokens: longest completion, in training and measuring.
         options: of `vapo train`.
         num_questions: held-out questions measured.
-        num_anchors: probes per measured chain.
+        num_anchors: probes per measured response.
     """
 
     steps: int
@@ -31,7 +31,10 @@ class Scale:
     num_anchors: int = 16
 
 
-_COMMON: Mapping[str, str | int | float] = {**TRAINING, "silent_share": 0.0}  # wrong answers' probes change nothing
+_COMMON: Mapping[str, str | int | float] = {
+    **TRAINING,
+    "closed_gate_probe_share": 0.0,
+}  # wrong answers' probes change nothing
 
 SCALES: Mapping[Size, Scale] = {
     "small": Scale(
@@ -53,5 +56,5 @@ SCALES: Mapping[Size, Scale] = {
         num_questions=1000,
     ),
 }
-"""small: the shipped checkpoint, on two CPU cores. large: tens of millions of parameters and chains of several hundred
+"""small: the shipped checkpoint, on two CPU cores. large: tens of millions of parameters and responses of several hundred
 tokens, on one GPU."""

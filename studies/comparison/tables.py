@@ -21,11 +21,11 @@ def write_comparison(results: Results, arms: Sequence[Arm]) -> str:
     first, *others = arms
     lines = [_row(["", *titles]), _rule(len(arms))]
     for measure in MEASURES:
-        lines.append(_row([measure, *(_tell(average(results[arm.name], measure), measure) for arm in arms)]))
+        lines.append(_row([measure, *(_describe(average(results[arm.name], measure), measure) for arm in arms)]))
     lines += ["", _row([f"difference from {first.title}", *titles[1:]]), _rule(len(others))]
     for measure in MEASURES:
         differences = (compare(results[arm.name], results[first.name], measure) for arm in others)
-        lines.append(_row([measure, *(_tell(each, measure, sign=True) for each in differences)]))
+        lines.append(_row([measure, *(_describe(each, measure, sign=True) for each in differences)]))
     return "\n".join(lines)
 
 
@@ -44,28 +44,28 @@ def _write_ablation(results: Results, ablation: Ablation) -> str:
     lines = [_row([*head, "paper, accuracy less " + own, "accuracy: the paper and the lab"]), _rule(len(head) + 1)]
     for value, arm in ablation.arms.items():
         runs = results[arm.name]
-        cells = [value, *(_tell(average(runs, measure), measure) for measure in (ACCURACY, LAST_QUARTER))]
+        cells = [value, *(_describe(average(runs, measure), measure) for measure in (ACCURACY, LAST_QUARTER))]
         if arm == VAPO:
             cells += ["", "", "", ""]
         else:
             ours = compare(runs, results[VAPO.name], ACCURACY)
             late = compare(runs, results[VAPO.name], LAST_QUARTER)
             theirs = ablation.paper[value] - ablation.paper[own] if {value, own} <= ablation.paper.keys() else None
-            cells += [_tell(ours, ACCURACY, sign=True), _tell(late, LAST_QUARTER, sign=True)]
+            cells += [_describe(ours, ACCURACY, sign=True), _describe(late, LAST_QUARTER, sign=True)]
             cells += ["" if theirs is None else f"{theirs:+.1f}", judge_agreement(ours, theirs)]
         lines.append(_row(cells))
     return "\n".join([*lines, "", f"The paper's figures: {ablation.source}."])
 
 
-def write_luck(luck: Mapping[tuple[str, str], Spread]) -> str:
+def write_noise(noise: Mapping[tuple[str, str], Spread]) -> str:
     """Return a table of where the perception reward varies, by how draws are shared and probes judged.
 
     Variances are in units of 0.001; what is shared or soft is set against independent draws and hard verdicts.
     """
-    usual = luck["independent", "hard"]
+    usual = noise["independent", "hard"]
     head = ["draws, verdicts", "signal within groups", "noise", "share of the signal", "signal to noise", "x usual"]
-    lines = [_row([*head, "within groups, of chains' own"]), _rule(len(head))]
-    for (sharing, verdict), spread in luck.items():
+    lines = [_row([*head, "within groups, of responses' own"]), _rule(len(head))]
+    for (sharing, verdict), spread in noise.items():
         cells = [f"{sharing}, {verdict}", f"{1000 * spread.signal:.2f}", f"{1000 * spread.noise:.2f}"]
         cells += [f"{spread.signal_share:.0%}", f"{spread.signal / spread.noise:.2f}"]
         cells += [f"{spread.signal / spread.noise / (usual.signal / usual.noise):.2f}", f"{spread.share_within:.0%}"]
@@ -74,11 +74,11 @@ def write_luck(luck: Mapping[tuple[str, str], Spread]) -> str:
 
 
 def write_looks(looks: Mapping[str, Sequence[Looking]], arms: Sequence[Arm]) -> str:
-    """Return a table of how often chains look again, and how many late claims are judged right by that."""
+    """Return a table of how often responses look again, and how many late claims are judged right by that."""
     counts = range(len(looks[arms[0].name]))
-    lines = [_row(["looks in a chain", *map(str, counts)]), _rule(len(counts))]
+    lines = [_row(["looks in a response", *map(str, counts)]), _rule(len(counts))]
     for arm in arms:
-        cells = [f"{each.share:.0%} of chains, {each.seen:.1%} of {each.num_claims}" for each in looks[arm.name]]
+        cells = [f"{each.share:.0%} of responses, {each.seen:.1%} of {each.num_claims}" for each in looks[arm.name]]
         lines.append(_row([arm.title, *cells]))
     return "\n".join(lines)
 
@@ -92,7 +92,7 @@ def judge_agreement(ours: Interval, theirs: float | None) -> str:
     return "agree" if (ours.mean > 0) == (theirs > 0) else "disagree"
 
 
-def _tell(interval: Interval, measure: str, *, sign: bool = False) -> str:
+def _describe(interval: Interval, measure: str, *, sign: bool = False) -> str:
     scale, form = 1.0 if measure in _COUNTS else 100.0, "+.1f" if sign else ".1f"
     text = f"{scale * interval.mean:{form}}"
     if interval.low is None or interval.high is None:

@@ -1,4 +1,4 @@
-r"""Where the perception reward varies, and how much of that is luck.
+r"""Where the perception reward varies, and how much of that is noise.
 
 Let R_gi be the perception reward of completion i of group g (G completions each), mu_gi its mean over draws of anchors
 and claims. A group's baseline takes the group's mean away, so what trains is
@@ -9,11 +9,11 @@ Its part that is worth learning, the signal, is the spread of mu_gi within group
 made for each completion, R_gi = mu_gi + e_gi and the noise of a_gi is (1 - 1/G) Var(e). With draws that a group
 shares, e_gi = c_g + d_gi, where c_g (which claims, how deep) is common and falls out with the mean: (1 - 1/G) Var(d).
 
-Everything is measured on the same chains with repeated draws of equally many probes:
+Everything is measured on the same responses with repeated draws of equally many probes:
 
     signal   = mean_g var_i(mean_r R_gir)  -  noise / draws
     noise    = mean_gi var_r(a_gir)
-    share within groups = mean_g var_i(mu_gi) / (var over all chains of mu_gi)
+    share within groups = mean_g var_i(mu_gi) / (var over all responses of mu_gi)
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Spread:
     """Variances of the perception reward, for one way of drawing and judging.
 
     Attributes:
-        signal: within groups, of chains' own means: what can be learned.
-        noise: of a centred reward over draws: luck.
+        signal: within groups, of responses' own means: what can be learned.
+        noise: of a centred reward over draws: noise.
         between: of groups' means: what a baseline takes away.
     """
 
@@ -40,7 +40,7 @@ class Spread:
 
     @property
     def share_within(self) -> float:
-        """Share of the variance of chains' own means that lies within groups; 0 teaches nothing."""
+        """Share of the variance of responses' own means that lies within groups; 0 teaches nothing."""
         total = self.signal + self.between
         return self.signal / total if total > 0 else 0.0
 
@@ -55,7 +55,7 @@ def decompose(rewards_GIR: NDArray[np.float64]) -> Spread:
     """Take the variance of perception rewards apart.
 
     Args:
-        rewards_GIR: reward of each chain under each draw, shape (groups, completions, draws), at least two of each.
+        rewards_GIR: reward of each response under each draw, shape (groups, completions, draws), at least two of each.
 
     Returns:
         Unbiased estimates; a signal that is below its own noise is reported as 0.

@@ -19,7 +19,7 @@ from vapo.claims.store.images import StoredImage
 from vapo.errors import ConfigError, ModelError
 
 KEY = "sk-this-is-secret"
-IMAGES = [StoredImage("a", 1, 1, "image/png", b"picture")]
+IMAGES = [StoredImage("a", 1, 1, "image/png", b"image")]
 
 
 @pytest.fixture(autouse=True)
@@ -174,8 +174,8 @@ def test_an_answer_that_has_no_room_beside_a_prompt_is_limited_beside_the_next(s
 
 
 def test_a_wrong_request_is_not_tried_again(stub):
-    stub.script[CHAT] = [refuse(400, "the picture is too large")]
-    with pytest.raises(ServerError, match="400: the picture is too large") as raised:
+    stub.script[CHAT] = [refuse(400, "the image is too large")]
+    with pytest.raises(ServerError, match="400: the image is too large") as raised:
         ask(stub.url)
     assert len(stub.asked()) == 1 and raised.value.may_pass
 

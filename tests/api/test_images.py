@@ -9,7 +9,7 @@ from PIL import Image
 
 from vapo.api.client import make_message
 from vapo.claims.store.images import encode_stored_image
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
 from vapo.errors import ConfigError
 
 
@@ -66,7 +66,7 @@ def test_a_limit_of_nothing_is_refused():
         encode_stored_image(drawing(2, 2), 0)
 
 
-def test_the_text_stands_before_the_pictures():
+def test_the_text_stands_before_the_images():
     images = [encode_stored_image(noise(8, 8)), encode_stored_image(drawing(8, 8))]
     message = make_message("Look.", images)
     assert message["role"] == "user"

@@ -11,7 +11,7 @@ from vapo.api.server_errors import ServerError
     [
         (400, "response_format and seed are not supported", (), {"response_format", "seed"}),
         (422, "seed: extra field", ("seed",), set()),
-        (400, "the picture is too large", (), set()),
+        (400, "the image is too large", (), set()),
         (500, "seed", (), set()),
         (400, "max_tokens=4096 cannot be greater than max_model_len=2048", (), {"max_tokens"}),
         (400, "This model's maximum context length is 8192 tokens. However, you requested 9000", (), {"max_tokens"}),

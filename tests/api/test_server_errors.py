@@ -13,7 +13,7 @@ from vapo.api.server_errors import ServerError, find_detail, make_status_error
         (404, {}, False),
         (429, {"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, True),
         (429, {"error": {"message": "You exceeded your quota.", "code": "insufficient_quota"}}, False),
-        (400, {"error": {"message": "the picture is too large"}}, True),
+        (400, {"error": {"message": "the image is too large"}}, True),
         (500, {}, True),
     ],
 )

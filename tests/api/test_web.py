@@ -149,9 +149,9 @@ def test_a_redirect_to_another_scheme_is_not_followed(serve: Any, trusted: None,
 
 
 def test_a_redirect_within_what_is_allowed_is_followed(serve: Any, trusted: None) -> None:
-    inner = serve(say(b"picture"))
+    inner = serve(say(b"image"))
     outer = serve(redirect(f"http://127.0.0.1:{inner.port}/x"))
-    assert get(f"http://127.0.0.1:{outer.port}/") == b"picture"
+    assert get(f"http://127.0.0.1:{outer.port}/") == b"image"
     with pytest.raises(HTTPError, match="302"):
         get(f"http://127.0.0.1:{outer.port}/", follow_redirects=False)
 

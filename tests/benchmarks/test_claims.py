@@ -25,7 +25,7 @@ def test_throughput_over_that_of_a_bare_loop(capsys, tmp_path):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
-def test_memory_and_size_by_number_of_pictures(capsys, tmp_path):
+def test_memory_and_size_by_number_of_images(capsys, tmp_path):
     found = tmp_path / "found.json"
     assert main(["store", "--images", "20", "60", "--json", str(found)]) == 0
     few, many = json.loads(found.read_text())["rows"]

@@ -1,4 +1,4 @@
-"""What a policy writes about pictures is what `vapo claims make` would have of it."""
+"""What a policy writes about images is what `vapo claims make` would have of it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 from PIL import Image
 from tiny_models import build_tiny
 
+from vapo.claims.claim_writing import write_claims
+from vapo.claims.local_model import PolicyClaimModel
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.claims import NewClaim, read_claims
 from vapo.claims.store.images import encode_stored_image, find_row
 from vapo.claims.store.store import Store
 from vapo.data.shown import load_shown
-from vapo.models.policy.checkpoint import Policy
-from vapo.claims.claim_writing import write_claims
-from vapo.models.policy.generation import sample_completions
-from vapo.claims.local_model import PolicyWitness
 from vapo.errors import ModelError
+from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.generation import sample_completions
 
 SETTINGS = MakingSettings(per_image=6, tries=2, max_tokens=40)
 
@@ -67,7 +67,7 @@ def talkative(monkeypatch) -> list[str]:
 def test_the_same_claims_and_questions_as_where_a_server_is_asked(policy, folder, talkative):
     rows = list(load_shown(str(folder)))
     with Store(folder / "claims.db", create=True) as store:
-        make_claims(rows, store, PolicyWitness(policy, batch_size=2), SETTINGS)
+        make_claims(rows, store, PolicyClaimModel(policy, batch_size=2), SETTINGS)
         image_sets = [find_row(store, row.source, row.name).image_set for row in rows]
         expected = [
             [NewClaim(own.claim, own.kind, own.rejected_for) for own in read_claims(store, image_set, rejected=True)]
@@ -75,14 +75,14 @@ def test_the_same_claims_and_questions_as_where_a_server_is_asked(policy, folder
         ]
     questions = sorted(talkative)
     talkative.clear()
-    pictures = [[encode_stored_image(image) for image in row.open()] for row in rows]
-    assert write_claims(policy, pictures, SETTINGS, batch_size=2) == expected
+    images = [[encode_stored_image(image) for image in row.open()] for row in rows]
+    assert write_claims(policy, images, SETTINGS, batch_size=2) == expected
     assert sorted(talkative) == questions and len(questions) > 5
     assert {own.rejected_for is None for claims in expected for own in claims} == {True, False}
 
 
-def test_pictures_without_room_get_none_and_where_none_has_any_it_is_told(policy, folder, talkative, monkeypatch):
-    pictures = [[encode_stored_image(image)] for row in load_shown(str(folder)) for image in row.open()]
+def test_images_without_room_get_none_and_where_none_has_any_it_is_told(policy, folder, talkative, monkeypatch):
+    images = [[encode_stored_image(image)] for row in load_shown(str(folder)) for image in row.open()]
 
     def find_room(policy, writer, sample, most):
         if len(sample.images) > limit:
@@ -91,8 +91,8 @@ def test_pictures_without_room_get_none_and_where_none_has_any_it_is_told(policy
 
     monkeypatch.setattr("vapo.claims.claim_writing.find_room", find_room)
     limit = 1
-    none, some = write_claims(policy, [pictures[0] * 2, pictures[1]], SETTINGS, batch_size=2)
+    none, some = write_claims(policy, [images[0] * 2, images[1]], SETTINGS, batch_size=2)
     assert none == [] and some
     limit = 0
     with pytest.raises(ModelError, match="exceeds the model's context"):
-        write_claims(policy, pictures, SETTINGS, batch_size=2)
+        write_claims(policy, images, SETTINGS, batch_size=2)

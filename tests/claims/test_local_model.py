@@ -10,6 +10,7 @@ from PIL import Image
 from tiny_models import FAMILIES, build_tiny, save_tiny
 
 from vapo.api.server_errors import ServerError
+from vapo.claims.local_model import PolicyClaimModel
 from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.images import encode_stored_image
@@ -18,7 +19,6 @@ from vapo.cli import main
 from vapo.data.shown import load_shown
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import sample_completions
-from vapo.claims.local_model import PolicyWitness
 from vapo.types import Sample
 
 OPTIONS = {"temperature": 0.0, "seed": 3, "max_completion_tokens": 9, "response_format": {}}
@@ -32,14 +32,14 @@ def policy(request):
 
 def ask(policy: Policy, *asked, batch_size: int = 4):
     async def run():
-        async with PolicyWitness(policy, batch_size=batch_size) as witness:
+        async with PolicyClaimModel(policy, batch_size=batch_size) as witness:
             await witness.connect()
             return await asyncio.gather(*(witness.ask(*one) for one in asked))
 
     return asyncio.run(run())
 
 
-def test_the_answer_is_what_the_policy_writes_behind_text_and_pictures(policy):
+def test_the_answer_is_what_the_policy_writes_behind_text_and_images(policy):
     (answer,) = ask(policy, ("Write claims.", [RED, BLUE], OPTIONS))
     images = tuple(Image.new("RGB", (56, 42), colour) for colour in ("red", "blue"))
     sample = Sample("3", images, "Write claims.<image><image>", "")
@@ -88,7 +88,7 @@ def test_what_it_says_is_kept_even_if_it_is_nothing(tmp_path):
     policy = Policy(*build_tiny("llava"), name="tiny")
     with Store(tmp_path / "claims.db", create=True) as store:
         settings = MakingSettings(per_image=2, tries=1, max_tokens=5)
-        tally = make_claims(load_shown(str(tmp_path)), store, PolicyWitness(policy), settings)
+        tally = make_claims(load_shown(str(tmp_path)), store, PolicyClaimModel(policy), settings)
         assert tally.by_status == {"short": 3} and tally.requests == 6 and tally.tokens > 0
         assert store.read("SELECT DISTINCT model, server FROM requests") == [("tiny", "this process")]
 

@@ -69,7 +69,7 @@ def test_a_folder_of_images(photos: Path, tmp_path: Path, stub: Stub, capsys: py
     assert make(photos, out, *options) == 0 and len(stub.asked()) == 2
 
 
-def test_odd_pictures_are_sent_and_bad_ones_are_named(tmp_path: Path, stub: Stub, capsys: pytest.CaptureFixture[str]):
+def test_odd_images_are_sent_and_bad_ones_are_named(tmp_path: Path, stub: Stub, capsys: pytest.CaptureFixture[str]):
     photos = tmp_path / "photos"
     photos.mkdir()
     exif = Image.Exif()

@@ -88,7 +88,7 @@ def read_truth() -> dict[int, bool | None]:
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory) -> Iterator[dict[str, str]]:
     """What each command of the page printed, by the command."""
-    folder = tmp_path_factory.mktemp("chain")
+    folder = tmp_path_factory.mktemp("response")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for block in read_blocks("yaml"):
@@ -129,9 +129,9 @@ def test_the_audit_sees_more_with_the_image_than_without(printed):
     assert float(seen[1]) > 75 and float(blind[1]) < 60 and float(seen[1]) > float(blind[2])
 
 
-def test_what_the_reviewer_said_is_in_the_store_and_mends_what_is_trained_on(printed, tmp_path_factory):
+def test_what_the_reviewer_said_is_in_the_store_and_fixes_what_is_trained_on(printed, tmp_path_factory):
     assert "reviewed" in find(printed, "vapo claims review")
-    folder = next(tmp_path_factory.getbasetemp().glob("chain*"))
+    folder = next(tmp_path_factory.getbasetemp().glob("response*"))
     with Store(folder / "claims.db") as store:
         assert len(read_annotations(store, reviewer="ann")) >= 10
         assert store.find_damage() is None

@@ -1,4 +1,4 @@
-"""Boundaries of worked examples, written with a bar where the chain may be cut."""
+"""Boundaries of worked examples, written with a bar where the response may be cut."""
 
 import re
 
@@ -96,7 +96,7 @@ def test_merged_opening_tag():
 
 
 relaxed = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
-chains = st.lists(
+responses = st.lists(
     st.sampled_from(
         [
             "<think>",
@@ -145,12 +145,12 @@ def test_random_tokens(tok, data):
 
 
 @relaxed
-@given(text=chains)
-def test_random_chains(tok, text):
+@given(text=responses)
+def test_random_responses(tok, text):
     check(tok.encode(text), tok)
 
 
-def test_long_chains_of_marks_alone():
+def test_long_responses_of_marks_alone():
     """Neither of these is quadratic; a quadratic search would be felt here."""
     for text in (". " * 20_000, "1," * 20_000, "a" + '"' * 40_000, "fig. " * 10_000, "\n " * 20_000):
         find_boundaries(list(text))

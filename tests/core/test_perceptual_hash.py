@@ -1,4 +1,4 @@
-"""The hash of a picture: a case by hand, what it must not notice, and the search against all pairs."""
+"""The hash of an image: a case by hand, what it must not notice, and the search against all pairs."""
 
 import numpy as np
 import pytest
@@ -12,21 +12,21 @@ def test_a_single_wave_by_hand():
     # cos(pi k (2x + 1) / 2 SIDE) along x is the k-th basis function of the transform: its only frequency that is not
     # zero stands in row 0, column k, hence at k - 1 once the mean is left out.
     wave = np.cos(np.pi * 5 * (2 * np.arange(SIDE) + 1) / (2 * SIDE))
-    picture = np.tile(wave, (SIDE, 1))
-    assert np.flatnonzero(hash_grey(picture)).tolist() == [4]
-    assert not hash_grey(-picture).any()
+    image = np.tile(wave, (SIDE, 1))
+    assert np.flatnonzero(hash_grey(image)).tolist() == [4]
+    assert not hash_grey(-image).any()
 
 
-def test_plain_pictures_are_alike():
+def test_plain_images_are_alike():
     for grey in (0.0, 17.3, 255.0):
         assert not hash_grey(np.full((SIDE, SIDE), grey)).any()
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.1, 10), st.floats(-100, 100))
 def test_brightness_and_contrast_change_nothing(seed, scale, shift):
-    picture = np.random.default_rng(seed).uniform(0, 255, (SIDE, SIDE))
+    image = np.random.default_rng(seed).uniform(0, 255, (SIDE, SIDE))
     # A frequency that lies at the median may fall to either side of it by rounding.
-    assert (hash_grey(scale * picture + shift) != hash_grey(picture)).sum() <= 1
+    assert (hash_grey(scale * image + shift) != hash_grey(image)).sum() <= 1
 
 
 def test_half_of_the_bits_are_set():

@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from vapo.core.rewards import PRESETS, compose_reward, relaxed_openness
+from vapo.core.rewards import PRESETS, compose_reward, relaxed_gate_weight
 
 
 def test_worked_example():
@@ -42,9 +42,9 @@ def test_nothing_probed_and_no_weight_change_nothing():
 
 
 def test_relaxed_gate_closes_with_progress():
-    assert [relaxed_openness(progress) for progress in (0, 0.25, 1)] == [1.0, 0.75, 0.0]
+    assert [relaxed_gate_weight(progress) for progress in (0, 0.25, 1)] == [1.0, 0.75, 0.0]
     with pytest.raises(ValueError, match=r"progress is 1\.5"):
-        relaxed_openness(1.5)
+        relaxed_gate_weight(1.5)
 
 
 def test_presets():

@@ -14,7 +14,7 @@ forests = st.lists(trees(), min_size=1, max_size=3)
 
 
 def paths(layout: Layout) -> list[list[int]]:
-    """The definition: a token sees itself and every token that its chain of parents leads to."""
+    """The definition: a token sees itself and every token that its response of parents leads to."""
     found = []
     for row in range(layout.num_tokens):
         path = [row]

@@ -1,4 +1,4 @@
-"""Claims attached to the rows that show their pictures."""
+"""Claims attached to the rows that show their images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from PIL import Image
 
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
 from vapo.data.attachment import attach_claims
 from vapo.data.columns import Columns
 from vapo.data.samples import load_samples, prepare_reader
@@ -19,7 +19,7 @@ POOL = (Claim("The temple has a red roof.", True), Claim("Two boats lie on the s
 
 @pytest.fixture
 def find_pool(photo):
-    """Knows the temple, alone and beside a white picture."""
+    """Knows the temple, alone and beside a white image."""
     white = Image.new("RGB", (8, 8), "white")
     pools = {(name_image(photo),): POOL, (name_image(photo), name_image(white)): POOL[:1]}
 
@@ -34,7 +34,7 @@ def attach(rows, find_pool, path, **options):
     return attach_claims(reader, count, find_pool, path, **options)
 
 
-def test_rows_get_the_claims_about_their_pictures(make_row, photo, find_pool, tmp_path):
+def test_rows_get_the_claims_about_their_images(make_row, photo, find_pool, tmp_path):
     white = Image.new("RGB", (8, 8), "white")
     rows = [make_row(note="a"), make_row(images=[photo, white], note="b"), make_row(claims=None, note="c")]
     done = attach(rows, find_pool, tmp_path / "train.parquet")
@@ -49,7 +49,7 @@ def test_rows_without_claims_are_refused_or_left_out(make_row, find_pool, tmp_pa
     rows = [make_row(), unknown, unreadable, make_row(answer=None)]
     with pytest.raises(DataError, match=r"row 3: answer is null.*--on-bad-row skip"):
         attach(rows, find_pool, tmp_path / "train.parquet")
-    with pytest.raises(DataError, match=r"row 1: no claims are known about its pictures; .*make claims"):
+    with pytest.raises(DataError, match=r"row 1: no claims are known about its images; .*make claims"):
         attach(rows[:2], find_pool, tmp_path / "train.parquet")
     done = attach(rows, find_pool, tmp_path / "train.parquet", skip_bad_rows=True)
     assert done.num_rows == 1 and [problem.row for problem in done.left_out] == [1, 2, 3]

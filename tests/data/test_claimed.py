@@ -17,7 +17,7 @@ NAME = "0" * 64
 
 @pytest.fixture
 def write(photo, tmp_path):
-    """Write rows with a picture and a claim, each with other fields; return the file."""
+    """Write rows with an image and a claim, each with other fields; return the file."""
     photo.save(tmp_path / "photo.png")
 
     def write_rows(*rows: dict[str, Any]) -> Path:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from vapo.data.claimed import ClaimedRows
 from vapo.data.confined_decoding import FORMATS as CONFINED
-from vapo.data.pictures import FORMATS, PicturePolicy, measure_picture, open_picture
+from vapo.data.images import FORMATS, ImagePolicy, measure_image, open_image
 from vapo.data.samples import load_samples
 from vapo.data.shown import load_shown
 from vapo.errors import DataError, VapoError
@@ -27,7 +27,7 @@ from vapo.errors import DataError, VapoError
 FUZZ = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-POLICY = PicturePolicy(max_pixels=1_000_000)
+POLICY = ImagePolicy(max_pixels=1_000_000)
 MEGABYTES = 500
 
 edits = st.lists(
@@ -73,7 +73,7 @@ def test_any_bytes_in_an_image(format: str) -> None:
         changed = bytearray(content)
         for place, new in changes:
             changed[place % len(content) : place % len(content) + len(new)] = new
-        for look in (measure_picture, open_picture):
+        for look in (measure_image, open_image):
             with suppress(DataError):
                 found = look(bytes(changed[: len(changed) - max(0, cut - 150)]), None, POLICY)
                 width, height = found if isinstance(found, tuple) else found.size

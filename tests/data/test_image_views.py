@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from prober_contract import make_sample
 from PIL import Image
+from prober_contract import make_sample
 
 from vapo.data.image_views import GREY, leave_out_images, mask_images, scale_image
 from vapo.errors import ConfigError
@@ -30,7 +30,7 @@ def test_draws_depend_on_seed_and_sample_alone(masking):
         assert (pixels(first.images[0]) != pixels(other.images[0])).any()
 
 
-def test_noise_has_nothing_of_the_picture():
+def test_noise_has_nothing_of_the_image():
     light = Image.new("RGB", (64, 64), (255, 255, 255))
     dark = Image.new("RGB", (64, 64))
     sample = make_sample("a")
@@ -59,7 +59,7 @@ def test_unknown_masking():
 @pytest.mark.parametrize(
     ("question", "left"), [("What is it?", "What is it?"), ("<image>What is <image>?", "What is ?"), ("", "")]
 )
-def test_places_go_with_the_pictures(question, left):
+def test_places_go_with_the_images(question, left):
     sample = leave_out_images(replace(make_sample("a"), question=question))
     assert sample.images == () and sample.question == left
 

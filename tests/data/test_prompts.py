@@ -39,13 +39,13 @@ def test_a_place_in_front_leaves_no_empty_text() -> None:
 
 
 def test_a_system_prompt_comes_first_and_keeps_its_tokens() -> None:
-    messages = build_messages(ask("<think>"), "Use <think>.", neutralise=lambda text: text.replace("<", "< "))
+    messages = build_messages(ask("<think>"), "Use <think>.", escape=lambda text: text.replace("<", "< "))
     assert messages[0] == {"role": "system", "content": [text("Use <think>.")]}
     assert messages[1]["content"] == [IMAGE, text("< think>")]
 
 
-def test_places_are_found_before_text_is_neutralised() -> None:
-    (message,) = build_messages(ask("<image> or <b>?"), neutralise=lambda text: text.replace("<", "< "))
+def test_places_are_found_before_text_is_escaped() -> None:
+    (message,) = build_messages(ask("<image> or <b>?"), escape=lambda text: text.replace("<", "< "))
     assert message["content"] == [IMAGE, text(" or < b>?")]
 
 
@@ -72,7 +72,7 @@ def test_each_place_becomes_one_image(pieces: list[str]) -> None:
         assert "".join("<image>" if piece is None else piece for piece in split) == question
 
 
-def test_trl_fills_in_the_pictures_in_order() -> None:
+def test_trl_fills_in_the_images_in_order() -> None:
     """Also after a trip through Arrow, which gives every part the keys of all parts."""
     sample = ask("Is <image> like <image>?", 2)
     for messages in (
@@ -80,5 +80,5 @@ def test_trl_fills_in_the_pictures_in_order() -> None:
         Dataset.from_list([{"prompt": build_messages(sample, "Look.")}])[0]["prompt"],
     ):
         filled = prepare_multimodal_messages(messages, images=list(sample.images))
-        pictures = [part["image"] for part in filled[1]["content"] if part["type"] == "image"]
-        assert pictures == list(sample.images)
+        images = [part["image"] for part in filled[1]["content"] if part["type"] == "image"]
+        assert images == list(sample.images)

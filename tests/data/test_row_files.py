@@ -37,13 +37,13 @@ def test_new_claims_take_the_place_of_numbered_ones(published_row, tmp_path):
     assert not [name for name in read(str(tmp_path / "out.parquet")).rows.columns if name.startswith("claim_")]
 
 
-def test_pictures_named_by_paths_are_taken_in(make_row, photo, tmp_path, monkeypatch):
+def test_images_named_by_paths_are_taken_in(make_row, photo, tmp_path, monkeypatch):
     folder = tmp_path / "data"
-    (folder / "pictures").mkdir(parents=True)
-    photo.save(folder / "pictures" / "one.png")
-    (folder / "train.jsonl").write_text(json.dumps({**make_row(), "images": "pictures/one.png"}))
+    (folder / "images").mkdir(parents=True)
+    photo.save(folder / "images" / "one.png")
+    (folder / "train.jsonl").write_text(json.dumps({**make_row(), "images": "images/one.png"}))
     write_rows(tmp_path / "out.parquet", read(str(folder / "train.jsonl")), [0])
-    (folder / "pictures" / "one.png").unlink()
+    (folder / "images" / "one.png").unlink()
     assert load_samples(str(tmp_path / "out.parquet"))[0].images[0].tobytes() == photo.tobytes()
     assert read(str(tmp_path / "out.parquet")).rows.read(0)["images"][0]["path"] == "one.png"
 
@@ -71,7 +71,7 @@ def test_a_column_of_several_types_is_refused_and_nothing_is_written(make_row, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_that_is_gone_names_its_row_and_leaves_the_old_file(make_row, tmp_path):
+def test_a_image_that_is_gone_names_its_row_and_leaves_the_old_file(make_row, tmp_path):
     out = tmp_path / "out.parquet"
     write_rows(out, read([make_row()]), [0])
     before = out.read_bytes()

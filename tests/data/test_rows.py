@@ -16,7 +16,7 @@ import pytest
 from datasets import Audio, Dataset, Features, Image, Json, LargeList, List, Pdf, Value, Video
 
 from vapo.data.columns import Columns
-from vapo.data.pictures import PicturePolicy
+from vapo.data.images import ImagePolicy
 from vapo.data.row_files import write_rows
 from vapo.data.rows import DatasetRows
 from vapo.data.samples import load_samples, prepare_reader
@@ -141,7 +141,7 @@ def test_rows_are_copied_with_what_they_hold(tmp_path: Path, png: bytes) -> None
     row = {"problem": "What?", "answer": "a", "images": [{"bytes": png, "path": "a.png"}], "more": more}
     source = write_parquet(features, [row], tmp_path)
     reader, count = prepare_reader(source, split="train", columns=Columns(), image_folder=None, whole_rows=True)
-    write_rows(tmp_path / "copy.parquet", reader, range(count), policy=PicturePolicy())
+    write_rows(tmp_path / "copy.parquet", reader, range(count), policy=ImagePolicy())
     assert open_rows(tmp_path / "copy.parquet").read(0) == row
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from datasets import Dataset, Features, Image, List, Value
-from PIL import Image as Pictures
+from PIL import Image as Images
 
 from vapo.data.columns import Columns
 from vapo.data.samples import load_samples
@@ -251,8 +251,8 @@ def test_a_row_that_breaks_after_the_check_says_where(make_row: MakeRow, png: by
 def test_images_are_decoded_when_asked_for(make_row: MakeRow, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = load_samples([make_row() for _ in range(4)])
     opened: list[object] = []
-    original = Pictures.open
-    monkeypatch.setattr(Pictures, "open", lambda *args, **options: opened.append(args) or original(*args, **options))
+    original = Images.open
+    monkeypatch.setattr(Images, "open", lambda *args, **options: opened.append(args) or original(*args, **options))
     samples[2]
     assert len(opened) == 1
 

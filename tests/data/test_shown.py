@@ -1,4 +1,4 @@
-"""Pictures of any data set, and of a bare folder, row by row."""
+"""Images of any data set, and of a bare folder, row by row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_of_pictures_is_a_data_set(photos: Path):
+def test_a_folder_of_images_is_a_data_set(photos: Path):
     rows = load_shown(photos)
     assert [row.name for row in rows] == ["b.png", "trip/a.JPG"] and len(rows) == 2 and rows.num_others == 1
     assert [row.open()[0].size for row in rows] == [(6, 4)] * 2
@@ -62,7 +62,7 @@ def test_stamps_of_values():
 @pytest.mark.parametrize(
     ("files", "message"), [([], "there are no files"), (["a.txt", "b.pdf"], r"only files with \.pdf, \.txt")]
 )
-def test_a_folder_without_pictures_says_what_it_holds(tmp_path: Path, files: list[str], message: str):
+def test_a_folder_without_images_says_what_it_holds(tmp_path: Path, files: list[str], message: str):
     for name in files:
         (tmp_path / name).write_text("x")
     with pytest.raises(DataError, match=message):
@@ -106,7 +106,7 @@ def test_what_cannot_be_used_is_refused_at_once(tmp_path: Path, lines: list, col
 
 def test_one_bad_row_does_not_hide_the_next(tmp_path: Path):
     paint(tmp_path / "a.png")
-    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "b.png").write_bytes(b"no image")
     lines = [
         '{"image": "a.png"}',
         '{"image": "gone.png"}',
@@ -142,13 +142,13 @@ def test_one_bad_row_does_not_hide_the_next(tmp_path: Path):
         ),
     ],
 )
-def test_odd_pictures_are_opened_upright_in_rgb(tmp_path: Path, name: str, make):
+def test_odd_images_are_opened_upright_in_rgb(tmp_path: Path, name: str, make):
     make(tmp_path / name)
-    (picture,) = load_shown(tmp_path)[0].open()
-    assert (picture.mode, picture.size) == ("RGB", (4, 6))
+    (image,) = load_shown(tmp_path)[0].open()
+    assert (image.mode, image.size) == ("RGB", (4, 6))
 
 
-def test_bad_pictures_are_named(tmp_path: Path):
+def test_bad_images_are_named(tmp_path: Path):
     (tmp_path / "empty.png").write_bytes(b"")
     whole = paint(tmp_path / "z.png", size=(300, 300)).read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])

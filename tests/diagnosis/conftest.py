@@ -9,12 +9,14 @@ from tiny_models import build_tiny
 from vapo.models.policy.checkpoint import Policy
 
 
-class ChainWriter:
-    """Make a random model write given chains greedily, so that there is something to grade and to probe."""
+class ResponseWriter:
+    """Make a random model write given responses greedily, so that there is something to grade and to probe."""
 
-    def __init__(self, policy: Policy, chains: dict[str, str]) -> None:
+    def __init__(self, policy: Policy, responses: dict[str, str]) -> None:
         self._tokenizer = policy.processor.tokenizer
-        self._chains = {tuple(self._encode(question)): self._encode(chain) for question, chain in chains.items()}
+        self._responses = {
+            tuple(self._encode(question)): self._encode(response) for question, response in responses.items()
+        }
         self._start = self._encode("<|im_start|>assistant\n")
         self.rows: list[list[int]] = []
         self._image_token_id = policy.model.config.image_token_id
@@ -36,9 +38,9 @@ class ChainWriter:
         for row, ids in enumerate(self.rows):
             if ids[-len(self._start) :] != self._start:
                 continue  # a probe
-            for question, chain in self._chains.items():
+            for question, response in self._responses.items():
                 if any(tuple(ids[k : k + len(question)]) == question for k in range(len(ids))):
-                    token = chain[self._step] if self._step < len(chain) else self._tokenizer.eos_token_id
+                    token = response[self._step] if self._step < len(response) else self._tokenizer.eos_token_id
                     logits[row, -1, token] += 1000
         return logits
 
@@ -66,7 +68,7 @@ def samples():
 
 @pytest.fixture(scope="session")
 def policy():
-    """A random LLaVA that writes `QUESTIONS`' chains when it is asked."""
+    """A random LLaVA that writes `QUESTIONS`' responses when it is asked."""
     policy = Policy(*build_tiny("llava"), name="writer")
-    ChainWriter(policy, QUESTIONS)
+    ResponseWriter(policy, QUESTIONS)
     return policy

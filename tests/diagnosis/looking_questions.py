@@ -15,8 +15,8 @@ from vapo.types import Claim, Rollout, Sample
 CANVAS = 64  # the shipped checkpoint's
 PROMPT = 37  # tokens of each prompt
 NOTED = 12
-"""Tokens of a chain that note three of six cells: "<think>I note AU9, AV0, BU1,". The picture, which begins 35 tokens
-before the chain, stays within the 52 tokens that the checkpoint reaches back."""
+"""Tokens of a response that note three of six cells: "<think>I note AU9, AV0, BU1,". The image, which begins 35 tokens
+before the response, stays within the 52 tokens that the checkpoint reaches back."""
 
 
 def draw_questions(count: int, *, seed: int) -> list[tuple[Sample, Grid]]:
@@ -31,16 +31,16 @@ def draw_questions(count: int, *, seed: int) -> list[tuple[Sample, Grid]]:
 
 
 def claim_what_is_not_noted(
-    drawn: Sequence[tuple[Sample, Grid]], chains: Sequence[Rollout], *, seed: int
+    drawn: Sequence[tuple[Sample, Grid]], responses: Sequence[Rollout], *, seed: int
 ) -> list[Sample]:
-    """Return the questions with four claims each, two right and two wrong, about cells that their chains do not name.
+    """Return the questions with four claims each, two right and two wrong, about cells that their responses do not name.
 
     Only sight tells whether these are right.
     """
     rng = np.random.default_rng([seed, 32])
     samples: list[Sample] = []
-    for (sample, grid), chain in zip(drawn, chains, strict=True):
-        noted = {cell for cell, _ in find_readings(chain.text)}
+    for (sample, grid), response in zip(drawn, responses, strict=True):
+        noted = {cell for cell, _ in find_readings(response.text)}
         shown = [(cell, digit) for cell, digit in zip(grid.names, grid.flat(), strict=True) if cell not in noted]
         claims: list[Claim] = []
         for place in rng.permutation(len(shown))[:2]:

@@ -1,4 +1,4 @@
-"""A diagnosis made up by hand: two models on a few questions, one of which forgets the picture along its chain."""
+"""A diagnosis made up by hand: two models on a few questions, one of which forgets the image along its response."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CATEGORIES: tuple[Category, ...] = ("perception", "logical", "knowledge", "other
 
 
 def make_diagnosis(num_questions: int = 12, num_repeats: int = 1, num_models: int = 2) -> Diagnosis:
-    """Return the diagnosis; `num_repeats` makes the chains longer."""
+    """Return the diagnosis; `num_repeats` makes the responses longer."""
     rng = np.random.default_rng(7)
     models = tuple(_make_model(k, num_questions, num_repeats, rng) for k in range(num_models))
     differences = [
@@ -55,18 +55,18 @@ def make_diagnosis(num_questions: int = 12, num_repeats: int = 1, num_models: in
 
 
 def make_images(num_questions: int = 12, side: int = 64) -> dict[str, list[Image.Image]]:
-    """Return one picture per question but the last."""
+    """Return one image per question but the last."""
     images: dict[str, list[Image.Image]] = {}
     for number in range(num_questions - 1):
         rng = np.random.default_rng(number)
         noise = rng.integers(200, 255, (side, side, 3)).astype("uint8")
-        picture = Image.fromarray(noise)
-        draw = ImageDraw.Draw(picture)
+        image = Image.fromarray(noise)
+        draw = ImageDraw.Draw(image)
         for row in range(2):
             for column in range(2):
                 place = (side // 2 * column + side // 5, side // 2 * row + side // 7)
                 draw.text(place, str(rng.integers(10)), fill="black", font_size=side // 4)
-        images[f"row-{number}"] = [picture]
+        images[f"row-{number}"] = [image]
     return images
 
 
@@ -97,9 +97,9 @@ def _make_model(number: int, count: int, repeats: int, rng: np.random.Generator)
     return ModelFindings(
         name=NAMES[number] if number < 2 else f"checkpoint-{number}",
         verdict=(
-            "From 60 % of the chain on, this model answers claims no better than without the image."
+            "From 60 % of the response on, this model answers claims no better than without the image."
             if forgets
-            else "This model keeps looking: at the end of the chain it judges 85 % of the claims right, 53 % blind.",
+            else "This model keeps looking: at the end of the response it judges 85 % of the claims right, 53 % blind.",
             f"{31 if forgets else 12} % of its errors were right at an earlier cut.",
         ),
         accuracy=_share(curve[-1], count),
@@ -195,7 +195,7 @@ def _make_question(k: int, number: int, repeats: int, rng: np.random.Generator) 
         answer=answer,
         right=right,
         finished=True,
-        notes=("The chain has one boundary only.",) if k == 4 else (),
+        notes=("The response has one boundary only.",) if k == 4 else (),
         early=early,
         probed=probed if k != 3 else None,
         attention=Attention(tuple(map(float, attention)), ((0.1, 0.2),)),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-from diagnosis.scripted_examinee import ALL, ScriptedExaminee, make_question
+from diagnosis.scripted_model import ALL, ScriptedExaminee, make_question
 from diagnosis.test_protocols import Voter
 
 from vapo.api.server_errors import ServerError
@@ -20,8 +20,8 @@ from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.findings import Category, Diagnosis
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.tables import COLUMNS, SUMMARY_COLUMNS, list_estimates
-from vapo.probing.diagnosed_model import GREEDY, Sampling
 from vapo.errors import ConfigError, DataError, ModelError
+from vapo.probing.diagnosed_model import GREEDY, Sampling
 from vapo.types import Sample
 
 RIGHT = "<think>ab, cd. ef! gh?</think>\\boxed{8}"
@@ -34,23 +34,23 @@ def questions() -> list[Sample]:
     return [make_question(f"q{number}") for number in range(4)]
 
 
-def make_examinee(**options: Any) -> ScriptedExaminee:
-    """Right on q0 and q1, wrong on q2 and q3; q2's error is avoided by a cut at half of the chain."""
+def make_diagnosed_model(**options: Any) -> ScriptedExaminee:
+    """Right on q0 and q1, wrong on q2 and q3; q2's error is avoided by a cut at half of the response."""
 
     def early(cut: Any) -> str:
         return "\\boxed{8}" if cut.rollout.sample.id == "q2" and cut.index == 14 else "\\boxed{7}"
 
-    chains = {"q0": RIGHT, "q1": RIGHT, "q2": WRONG, "q3": WRONG}
-    return ScriptedExaminee(chains, **{"early": early, **options})
+    responses = {"q0": RIGHT, "q1": RIGHT, "q2": WRONG, "q3": WRONG}
+    return ScriptedExaminee(responses, **{"early": early, **options})
 
 
 def test_numbers_are_those_worked_by_hand(questions):
-    examinee = make_examinee(
+    diagnosed_model = make_diagnosed_model(
         judge=lambda probe, view: float(probe.claim.is_true) if view == "image" else 0.4,
         attention=lambda token: 0.4 if token < 14 else 0.2,
         sensitivity=lambda token: 0.2 if token % 2 else 0.0,
     )
-    diagnosis = diagnose([examinee], questions, settings=SMALL, truth=Voter("logical"))
+    diagnosis = diagnose([diagnosed_model], questions, settings=SMALL, truth=Voter("logical"))
     (model,) = diagnosis.models
     assert model.accuracy.value == 0.5 and model.num_tokens.value == len(RIGHT) + 1
     assert model.early is not None and [(p.at, p.estimate.value) for p in model.early] == [
@@ -81,7 +81,7 @@ def test_numbers_are_those_worked_by_hand(questions):
     assert model.dependent_share is not None
     assert model.dependent_share.value == pytest.approx((len(RIGHT) + 1) // 2 / (len(RIGHT) + 1))
     assert model.remedies is not None and [effect.remedy for effect in model.remedies] == ["none", "replay", "focus"]
-    # Of four questions two are right without; the first cut of one lies at half of the chain, where q2 gets right.
+    # Of four questions two are right without; the first cut of one lies at half of the response, where q2 gets right.
     assert [effect.accuracy.value for effect in model.remedies] == [0.5, 0.25, 0.25]
     assert [effect.gain and effect.gain.value for effect in model.remedies] == [None, -0.25, -0.25]
     assert model.categories is not None and [one.share.value for one in model.categories] == [0, 1, 0, 0]
@@ -96,7 +96,7 @@ def count(diagnosis: Diagnosis) -> list[Any]:
 
 
 def test_nothing_is_computed_twice(questions, tmp_path):
-    whole = diagnose([make_examinee()], questions, settings=SMALL, truth=Voter("logical"))
+    whole = diagnose([make_diagnosed_model()], questions, settings=SMALL, truth=Voter("logical"))
 
     class Stopped(Exception):
         pass
@@ -107,49 +107,57 @@ def test_nothing_is_computed_twice(questions, tmp_path):
                 raise Stopped
             return super().compare_views(rollout, view)
 
-    first = Stops({q.id: RIGHT if q.id in ("q0", "q1") else WRONG for q in questions}, early=make_examinee()._early)
+    first = Stops(
+        {q.id: RIGHT if q.id in ("q0", "q1") else WRONG for q in questions}, early=make_diagnosed_model()._early
+    )
     options: dict[str, Any] = {"settings": SMALL, "truth": Voter("logical"), "batch_size": 2}
     with pytest.raises(Stopped):
         diagnose([first], questions, tmp_path, **options)
-    second = make_examinee()
+    second = make_diagnosed_model()
     resumed = diagnose([second], questions, tmp_path, **options)
-    alone = make_examinee()
+    alone = make_diagnosed_model()
     diagnose([alone], questions, **options)
     total = {name: first.asked.get(name, 0) + second.asked.get(name, 0) for name in alone.asked}
     assert total == alone.asked
     assert count(resumed) == count(whole)
-    third = make_examinee()
+    third = make_diagnosed_model()
     again = diagnose([third], questions, tmp_path, **options)
     assert third.asked == {} and count(again) == count(whole)
 
 
 def test_protocols_can_be_added_later(questions, tmp_path):
-    diagnose([make_examinee()], questions, tmp_path, settings=SMALL, protocols=["early"])
-    examinee = make_examinee()
-    later = diagnose([examinee], questions, tmp_path, settings=SMALL, protocols=["early", "attention"])
-    assert examinee.asked == {"attention": 4} and later.models[0].attention_by_depth is not None
+    diagnose([make_diagnosed_model()], questions, tmp_path, settings=SMALL, protocols=["early"])
+    diagnosed_model = make_diagnosed_model()
+    later = diagnose([diagnosed_model], questions, tmp_path, settings=SMALL, protocols=["early", "attention"])
+    assert diagnosed_model.asked == {"attention": 4} and later.models[0].attention_by_depth is not None
 
 
 def test_other_settings_are_refused(questions, tmp_path):
-    diagnose([make_examinee()], questions, tmp_path, settings=SMALL, protocols=["early"])
+    diagnose([make_diagnosed_model()], questions, tmp_path, settings=SMALL, protocols=["early"])
     with pytest.raises(ConfigError, match="num_depths was 2 and is 10"):
-        diagnose([make_examinee()], questions, tmp_path, settings=DiagnosisSettings(step=25), protocols=["early"])
+        diagnose(
+            [make_diagnosed_model()], questions, tmp_path, settings=DiagnosisSettings(step=25), protocols=["early"]
+        )
     weights = {"scripted": {"weights": "others"}}
     with pytest.raises(ConfigError, match="weights was None"):
-        diagnose([make_examinee()], questions, tmp_path, settings=SMALL, protocols=["early"], model_settings=weights)
+        diagnose(
+            [make_diagnosed_model()], questions, tmp_path, settings=SMALL, protocols=["early"], model_settings=weights
+        )
 
 
 def test_what_cannot_be_done_is_said_before_it_starts(questions):
     told: list[str] = []
 
     class Silent(ScriptedExaminee):
-        def write_chains(self, samples, max_completion_tokens, sampling=GREEDY):
+        def write_responses(self, samples, max_completion_tokens, sampling=GREEDY):
             assert len(told) == 5
-            return super().write_chains(samples, max_completion_tokens, sampling)
+            return super().write_responses(samples, max_completion_tokens, sampling)
 
-    examinee = Silent({q.id: RIGHT for q in questions}, abilities=frozenset({"continue", "probe"}), name="served")
+    diagnosed_model = Silent(
+        {q.id: RIGHT for q in questions}, abilities=frozenset({"continue", "probe"}), name="served"
+    )
     bare = [make_question(q.id, claims=0) for q in questions]
-    diagnosis = diagnose([examinee], bare, settings=SMALL, on_notice=told.append)
+    diagnosis = diagnose([diagnosed_model], bare, settings=SMALL, on_notice=told.append)
     assert (tuple(told) == diagnosis.left_out and len(told) == 5) or len(told) == 4
     text = " ".join(told)
     for words in ("no row of the data has claims", "served: a script cannot attend", "compare_views", "no judge"):
@@ -159,45 +167,45 @@ def test_what_cannot_be_done_is_said_before_it_starts(questions):
     assert model.early is not None and model.questions[0].notes == ()
 
 
-def test_chains_are_drawn_as_the_settings_say(questions):
+def test_responses_are_drawn_as_the_settings_say(questions):
     drawn: list[Sampling] = []
 
     class Listening(ScriptedExaminee):
-        def write_chains(self, samples, max_completion_tokens, sampling=GREEDY):
+        def write_responses(self, samples, max_completion_tokens, sampling=GREEDY):
             drawn.append(sampling)
-            return super().write_chains(samples, max_completion_tokens, sampling)
+            return super().write_responses(samples, max_completion_tokens, sampling)
 
-    examinee = Listening({q.id: RIGHT for q in questions}, name="listening")
+    diagnosed_model = Listening({q.id: RIGHT for q in questions}, name="listening")
     settings = replace(SMALL, temperature=0.7, seed=3)
-    diagnosis = diagnose([examinee], questions, settings=settings, protocols=["early"])
+    diagnosis = diagnose([diagnosed_model], questions, settings=settings, protocols=["early"])
     assert set(drawn) == {Sampling(temperature=0.7, seed=3)}
     assert diagnosis.settings["temperature"] == 0.7
 
 
 def test_a_row_without_claims_among_others_is_noted(questions):
     mixed = [make_question("q0", claims=0), *questions[1:]]
-    model = diagnose([make_examinee()], mixed, settings=SMALL, protocols=["perception"]).models[0]
+    model = diagnose([make_diagnosed_model()], mixed, settings=SMALL, protocols=["perception"]).models[0]
     assert model.perception is not None and model.perception["image"][0].estimate.num_questions == 3
     assert model.questions[0].probed is None and "has no claims" in model.questions[0].notes[0]
 
 
 def test_replay_alone_can_be_left_out(questions):
-    examinee = make_examinee(abilities=ALL - {"replay"})
-    diagnosis = diagnose([examinee], questions, settings=SMALL, protocols=["remedies"])
+    diagnosed_model = make_diagnosed_model(abilities=ALL - {"replay"})
+    diagnosis = diagnose([diagnosed_model], questions, settings=SMALL, protocols=["remedies"])
     assert "visual replay was left out" in diagnosis.left_out[0]
     assert diagnosis.models[0].remedies is not None
     assert [effect.remedy for effect in diagnosis.models[0].remedies] == ["none", "focus"]
 
 
 def test_a_model_that_can_do_nothing_is_refused(questions):
-    with pytest.raises(ModelError, match="cannot be examined: a script cannot continue"):
-        diagnose([make_examinee(abilities=frozenset())], questions, settings=SMALL)
+    with pytest.raises(ModelError, match="cannot be diagnosed: a script cannot continue"):
+        diagnose([make_diagnosed_model(abilities=frozenset())], questions, settings=SMALL)
 
 
 def test_a_question_that_does_not_fit_is_marked_and_the_others_are_done(questions):
-    examinee = make_examinee()
-    del examinee._chains["q1"]
-    diagnosis = diagnose([examinee], questions, settings=SMALL)
+    diagnosed_model = make_diagnosed_model()
+    del diagnosed_model._responses["q1"]
+    diagnosis = diagnose([diagnosed_model], questions, settings=SMALL)
     model = diagnosis.models[0]
     assert model.accuracy.num_questions == 3
     lost = model.questions[1]
@@ -210,13 +218,13 @@ def test_a_protocol_that_is_refused_on_one_question_is_noted_there(questions):
     class Refuses(ScriptedExaminee):
         def attend_to_image(self, rollout):
             if rollout.sample.id == "q1":
-                raise ModelError("the chain is longer than the context")
+                raise ModelError("the response is longer than the context")
             return super().attend_to_image(rollout)
 
-    examinee = Refuses({q.id: RIGHT for q in questions})
-    model = diagnose([examinee], questions, settings=SMALL, protocols=["attention"]).models[0]
+    diagnosed_model = Refuses({q.id: RIGHT for q in questions})
+    model = diagnose([diagnosed_model], questions, settings=SMALL, protocols=["attention"]).models[0]
     assert [question.attention is None for question in model.questions] == [False, True, False, False]
-    assert model.questions[1].notes == ("Visual attention could not be done: the chain is longer than the context",)
+    assert model.questions[1].notes == ("Visual attention could not be done: the response is longer than the context",)
 
 
 def test_a_server_that_is_gone_stops_the_work_and_nothing_is_marked(questions, tmp_path):
@@ -229,11 +237,11 @@ def test_a_server_that_is_gone_stops_the_work_and_nothing_is_marked(questions, t
         diagnose([gone], questions, tmp_path, settings=SMALL, protocols=["perception"])
     back = ScriptedExaminee({q.id: RIGHT for q in questions})
     model = diagnose([back], questions, tmp_path, settings=SMALL, protocols=["perception"]).models[0]
-    assert "chains" not in back.asked and all(question.probed for question in model.questions)
+    assert "responses" not in back.asked and all(question.probed for question in model.questions)
 
 
 def test_files_hold_what_was_found(questions, tmp_path):
-    diagnosis = diagnose([make_examinee()], questions, tmp_path, settings=SMALL, truth=Voter("logical"))
+    diagnosis = diagnose([make_diagnosed_model()], questions, tmp_path, settings=SMALL, truth=Voter("logical"))
     plain = json.loads((tmp_path / "diagnosis.json").read_text(encoding="utf-8"))
     assert plain["models"][0]["accuracy"]["value"] == 0.5
     assert plain["models"][0]["questions"][2]["early"][2] == {"depth": 0.5, "index": 14, "answer": "8", "right": True}
@@ -249,8 +257,8 @@ def test_files_hold_what_was_found(questions, tmp_path):
 
 
 def test_tables_of_an_earlier_call_do_not_stay(questions, tmp_path):
-    diagnose([make_examinee()], questions, tmp_path, settings=SMALL)
-    diagnose([make_examinee()], questions, tmp_path, settings=SMALL, protocols=["early"])
+    diagnose([make_diagnosed_model()], questions, tmp_path, settings=SMALL)
+    diagnose([make_diagnosed_model()], questions, tmp_path, settings=SMALL, protocols=["early"])
     assert {path.stem for path in (tmp_path / "tables").iterdir()} == {"questions", "early", "recovery"}
 
 
@@ -259,19 +267,19 @@ def test_a_full_disk_is_named_and_finished_work_is_kept(questions, tmp_path, mon
 
     def full(descriptor: int) -> None:
         calls.append(descriptor)
-        if len(calls) > 4:  # settings, chains, early, perception; then the disk is full
+        if len(calls) > 4:  # settings, responses, early, perception; then the disk is full
             raise OSError(errno.ENOSPC, "No space left on device")
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
-    first = make_examinee()
+    first = make_diagnosed_model()
     with pytest.raises(OSError, match="No space left") as caught:
         diagnose([first], questions, tmp_path, settings=SMALL)
     assert str(caught.value.filename).endswith("rows.jsonl")
     monkeypatch.setattr(os, "fsync", real)
-    second = make_examinee()
+    second = make_diagnosed_model()
     diagnose([second], questions, tmp_path, settings=SMALL)
-    assert "chains" not in second.asked and "probes" not in second.asked and second.asked["attention"] > 0
+    assert "responses" not in second.asked and "probes" not in second.asked and second.asked["attention"] > 0
 
 
 class FailingJudge:
@@ -281,7 +289,7 @@ class FailingJudge:
         self._error = error
         self.asked = 0
 
-    def judge(self, sample: Sample, chain: str, votes: int) -> tuple[Category | None, ...]:
+    def judge(self, sample: Sample, response: str, votes: int) -> tuple[Category | None, ...]:
         self.asked += 1
         if self._error is not None:
             raise self._error
@@ -297,30 +305,35 @@ class FailingJudge:
 )
 def test_a_judge_that_fails_is_noted_and_asked_again(judge, note, questions, tmp_path):
     options: dict[str, Any] = {"settings": SMALL, "protocols": ["errors"], "truth": Voter("logical")}
-    model = diagnose([make_examinee()], questions, tmp_path, judge=judge, **options).models[0]
+    model = diagnose([make_diagnosed_model()], questions, tmp_path, judge=judge, **options).models[0]
     for question in model.questions[2:]:
         assert question.cause is not None and question.cause.category is None and question.cause.truth == "logical"
         assert any(note in line for line in question.notes)
     assert model.categories is None and judge.asked == 2
-    diagnose([make_examinee()], questions, tmp_path, judge=judge, **options)
+    diagnose([make_diagnosed_model()], questions, tmp_path, judge=judge, **options)
     assert judge.asked == 4
 
 
 def test_a_judge_whose_key_is_wrong_stops_the_work(questions):
     judge = FailingJudge(ServerError("the server refuses the key", 401))
     with pytest.raises(ServerError):
-        diagnose([make_examinee()], questions, settings=SMALL, protocols=["errors"], judge=judge)
+        diagnose([make_diagnosed_model()], questions, settings=SMALL, protocols=["errors"], judge=judge)
 
 
 def test_a_judge_is_scored_against_the_truth(questions):
     class ByQuestion:
         name = "by question"
 
-        def judge(self, sample: Sample, chain: str, votes: int) -> tuple[Category, ...]:
+        def judge(self, sample: Sample, response: str, votes: int) -> tuple[Category, ...]:
             return ("perception" if sample.id == "q2" else "logical",) * votes
 
     model = diagnose(
-        [make_examinee()], questions, settings=SMALL, judge=Voter("logical"), truth=ByQuestion(), protocols=["errors"]
+        [make_diagnosed_model()],
+        questions,
+        settings=SMALL,
+        judge=Voter("logical"),
+        truth=ByQuestion(),
+        protocols=["errors"],
     ).models[0]
     assert model.judge_agreement is not None and model.judge_agreement.value == 0.5
     assert model.confusion is not None
@@ -330,7 +343,7 @@ def test_a_judge_is_scored_against_the_truth(questions):
 
 def test_models_are_compared_question_by_question(questions):
     better = ScriptedExaminee({q.id: RIGHT for q in questions}, name="better")
-    diagnosis = diagnose([make_examinee(), better], questions, settings=SMALL)
+    diagnosis = diagnose([make_diagnosed_model(), better], questions, settings=SMALL)
     (right,) = [row for row in diagnosis.differences if row.measure == "right answers"]
     assert right.name == "better" and right.difference.value == 0.5 and right.difference.num_questions == 4
     assert {row.name for row in diagnosis.differences} == {"better"}
@@ -346,28 +359,28 @@ def test_models_that_are_taken_one_by_one_are_let_go(questions):
         for name in ("a", "b"):
             gc.collect()
             assert all(reference() is None for reference in alive)
-            alive.append(weakref.ref(examinee := make_examinee(name=name)))
-            yield examinee
-            del examinee
+            alive.append(weakref.ref(diagnosed_model := make_diagnosed_model(name=name)))
+            yield diagnosed_model
+            del diagnosed_model
 
     assert len(diagnose(open_models(), questions, settings=SMALL).models) == 2
 
 
 def test_what_cannot_be_asked_is_refused(questions, tmp_path):
     with pytest.raises(DataError, match="nothing to diagnose"):
-        diagnose([make_examinee()], [])
+        diagnose([make_diagnosed_model()], [])
     with pytest.raises(DataError, match="'q0' has no reference answer"):
-        diagnose([make_examinee()], [make_question("q0", answer=" ")])
+        diagnose([make_diagnosed_model()], [make_question("q0", answer=" ")])
     with pytest.raises(ConfigError, match="two models are called 'scripted'"):
-        diagnose([make_examinee(), make_examinee()], questions, settings=SMALL, protocols=["early"])
+        diagnose([make_diagnosed_model(), make_diagnosed_model()], questions, settings=SMALL, protocols=["early"])
     with pytest.raises(ConfigError, match="no model"):
         diagnose([], questions)
     with pytest.raises(ConfigError, match="batch_size"):
-        diagnose([make_examinee()], questions, batch_size=0)
+        diagnose([make_diagnosed_model()], questions, batch_size=0)
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(ConfigError, match="is a file"):
-        diagnose([make_examinee()], questions, file)
+        diagnose([make_diagnosed_model()], questions, file)
 
 
 def test_progress_ends_at_its_end(questions):
@@ -376,15 +389,22 @@ def test_progress_ends_at_its_end(questions):
     def on_progress(name: str):
         return lambda done, total: seen.setdefault(name, []).append((done, total))
 
-    diagnose([make_examinee()], questions, settings=SMALL, truth=Voter("other"), on_progress=on_progress, batch_size=3)
+    diagnose(
+        [make_diagnosed_model()],
+        questions,
+        settings=SMALL,
+        truth=Voter("other"),
+        on_progress=on_progress,
+        batch_size=3,
+    )
     steps = seen["scripted"]
-    assert steps[0] == (0, 28) and steps[-1] == (28, 28)  # four questions times chains and six protocols
+    assert steps[0] == (0, 28) and steps[-1] == (28, 28)  # four questions times responses and six protocols
     assert [done for done, _ in steps] == sorted({done for done, _ in steps})
 
 
 def test_names_become_folders_that_do_not_meet(questions, tmp_path: Path):
     names = ["a/b", "a:b", "../../x", "=1+1"]
-    diagnosis = diagnose([make_examinee(name=name) for name in names], questions, tmp_path, settings=SMALL)
+    diagnosis = diagnose([make_diagnosed_model(name=name) for name in names], questions, tmp_path, settings=SMALL)
     folders = list((tmp_path / "findings").iterdir())
     assert len(folders) == 4 and all(folder.parent == tmp_path / "findings" for folder in folders)
     assert [model.name for model in diagnosis.models] == names

@@ -23,9 +23,9 @@ def test_each_curve_is_a_figure(tmp_path):
     assert len(files) == 2 * 6
     svg = (tmp_path / "figures/early.svg").read_text()
     text = " ".join(xml.etree.ElementTree.fromstring(svg).itertext())
-    assert "$a_b$ <&>" in text and "share of the chain kept, %" in text
-    with Image.open(tmp_path / "figures/early.png") as picture:
-        assert picture.size == (1020, 750)  # 3.4 by 2.5 inches of 300 dots
+    assert "$a_b$ <&>" in text and "share of the response kept, %" in text
+    with Image.open(tmp_path / "figures/early.png") as image:
+        assert image.size == (1020, 750)  # 3.4 by 2.5 inches of 300 dots
 
 
 def test_without_matplotlib_the_remedy_is_named(tmp_path, monkeypatch):

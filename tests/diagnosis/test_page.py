@@ -61,7 +61,7 @@ def scroll_width(page) -> int:
 def test_first_screen_has_the_verdicts_and_four_curves(page):
     verdicts = page.locator(".verdict-card")
     assert verdicts.count() == 2
-    assert "From 60 % of the chain on" in verdicts.first.inner_text()
+    assert "From 60 % of the response on" in verdicts.first.inner_text()
     figures = page.locator("#curves figure")
     assert figures.evaluate_all("all => all.map((one) => one.dataset.curve)") == [
         "early",
@@ -114,7 +114,7 @@ def test_inspector_moves_by_keys_and_buttons(page):
     assert position(page) == "1 of 12"
     page.locator(".spot").nth(11).click()
     assert position(page) == "12 of 12"
-    assert "No picture." in page.locator(".asked").inner_text()
+    assert "No image." in page.locator(".asked").inner_text()
     page.keyboard.press("?")
     assert page.locator(".help").is_visible()
 
@@ -143,7 +143,7 @@ def test_inspector_filters_by_outcome_and_by_kind_of_error(page):
 
 def test_tokens_are_coloured_by_attention_or_sensitivity(page):
     def steps() -> list[str]:
-        return page.locator(".chain").first.locator(".t").evaluate_all("all => all.map((one) => one.className)")
+        return page.locator(".response").first.locator(".t").evaluate_all("all => all.map((one) => one.className)")
 
     attention = steps()
     assert pressed(page, "data-colour") == "attention" and len(set(attention)) > 4
@@ -154,31 +154,31 @@ def test_tokens_are_coloured_by_attention_or_sensitivity(page):
     assert {name.split()[1] for name in steps()} == {"h0"}
     page.locator("button[data-colour=attention]").click()
     assert steps() == attention
-    token = page.locator(".chain").first.locator(".t").nth(1)
+    token = page.locator(".response").first.locator(".t").nth(1)
     assert token.get_attribute("title").startswith("token 2: ")
 
 
 def test_the_right_answer_appears_and_goes(page):
     # Question 0, first model: wrong at the start, right from 40 % on, wrong again from 70 % on.
-    now = page.locator(".chain").first.locator(".now")
+    now = page.locator(".response").first.locator(".now")
     said = {}
     for depth in range(100, -1, -5):
         text = now.inner_text()
-        assert text.startswith("Whole chain" if depth == 100 else f"Stopped at {depth} %")
+        assert text.startswith("Whole response" if depth == 100 else f"Stopped at {depth} %")
         said[depth] = "✓" in text
         page.keyboard.press(",")
     assert [depth for depth, right in said.items() if right] == list(range(65, 39, -5))
-    runs = page.locator(".chain").first.locator(".run")
+    runs = page.locator(".response").first.locator(".run")
     assert [runs.nth(k).inner_text()[0] for k in range(3)] == ["✗", "✓", "✗"]
     runs.nth(1).click()
     assert now.inner_text().startswith("Stopped at 40 %")
     page.keyboard.press(".")
     assert now.inner_text().startswith("Stopped at 45 %")
-    assert page.locator(".chain").first.locator(".t.after").count() > 10
+    assert page.locator(".response").first.locator(".t.after").count() > 10
 
 
 def test_both_models_stand_side_by_side_and_claims_are_listed(page):
-    left, right = (page.locator(".chain").nth(k) for k in range(2))
+    left, right = (page.locator(".response").nth(k) for k in range(2))
     assert right.bounding_box()["x"] > left.bounding_box()["x"] + left.bounding_box()["width"]
     assert left.locator(".verdict").count() == 3 * 6  # views by depths
     left.locator(".claims summary").click()
@@ -186,18 +186,18 @@ def test_both_models_stand_side_by_side_and_claims_are_listed(page):
     assert left.locator(".claims").inner_text().count(HOSTILE[1]) == 6
 
 
-def test_anchors_stand_in_the_chain_and_show_what_was_asked_there(page):
-    chain = page.locator(".chain").first
-    anchors, asked = chain.locator(".anchor"), chain.locator(".here")
+def test_anchors_stand_in_the_response_and_show_what_was_asked_there(page):
+    response = page.locator(".response").first
+    anchors, asked = response.locator(".anchor"), response.locator(".here")
     assert anchors.count() == 6  # depths
-    assert chain.locator(".anchor.right, .anchor.mixed, .anchor.wrong").count() == 6
-    assert anchors.last.get_attribute("class").endswith("near")  # the whole chain is shown: the last one is meant
+    assert response.locator(".anchor.right, .anchor.mixed, .anchor.wrong").count() == 6
+    assert anchors.last.get_attribute("class").endswith("near")  # the whole response is shown: the last one is meant
     anchors.nth(2).click()
     assert anchors.nth(2).get_attribute("class").endswith("near")
     assert "after" in anchors.nth(3).get_attribute("class")
-    assert chain.locator(".now").inner_text().startswith("Stopped at 40 %")
+    assert response.locator(".now").inner_text().startswith("Stopped at 40 %")
     assert asked.inner_text().startswith("Asked at 40 %, behind ") and asked.locator("tbody tr").count() == 2
-    before = chain.locator(".tokens").first.evaluate(
+    before = response.locator(".tokens").first.evaluate(
         "tokens => { const all = [...tokens.children], k = all.findIndex((one) => one.matches('.anchor.near'));"
         "return all.slice(0, k).filter((one) => one.matches('.t')).length; }"
     )
@@ -207,7 +207,7 @@ def test_anchors_stand_in_the_chain_and_show_what_was_asked_there(page):
 def test_text_from_data_is_text(page):
     for hostile in HOSTILE[:2] + HOSTILE[3:]:
         assert hostile in page.locator(".question").inner_text()
-        assert hostile in page.locator(".chain").first.locator(".tokens").first.inner_text()
+        assert hostile in page.locator(".response").first.locator(".tokens").first.inner_text()
         page.keyboard.press("ArrowRight")
         if hostile == HOSTILE[1]:
             page.keyboard.press("ArrowRight")
@@ -288,12 +288,12 @@ def test_what_was_left_out_is_said_in_place_of_its_chart(browser, tmp_path):
         assert page.locator("#curves canvas").count() == 2
         page.keyboard.press(",")
         page.keyboard.press("s")
-        assert page.locator(".chain .tokens").count() == 1
+        assert page.locator(".response .tokens").count() == 1
         assert page.locator("button[data-filter=differ]").count() == 0
         assert visited.complaints == []
 
 
-def test_a_chain_of_nothing_and_a_model_without_the_question(browser, tmp_path):
+def test_a_response_of_nothing_and_a_model_without_the_question(browser, tmp_path):
     made = make_diagnosis(num_questions=2)
     first, second = made.models
     nothing = replace(
@@ -308,19 +308,24 @@ def test_a_chain_of_nothing_and_a_model_without_the_question(browser, tmp_path):
     with visit(browser, tmp_path / "odd.html") as visited:
         text = visited.page.locator(".stage").inner_text()
         assert "The model wrote nothing." in text and "no answer" in text
-        assert "This model has no chain on this question." in text
+        assert "This model has no response on this question." in text
         visited.page.keyboard.press("ArrowRight")
         assert visited.complaints == []
 
 
 def test_inspector_works_without_the_rest_of_the_page(browser, tmp_path):
     folder = files("vapo.diagnosis.page")
-    names = ("elements.js", "ruler.js", "chain.js", "inspector.js")
-    chain = {"tokens": ["a", " b", " c"], "thinking": [0, 2], "answer": "1", "right": True, "finished": True}
+    names = ("elements.js", "ruler.js", "response.js", "inspector.js")
+    response = {"tokens": ["a", " b", " c"], "thinking": [0, 2], "answer": "1", "right": True, "finished": True}
     absent = dict.fromkeys(("early", "claims", "attention", "sensitivity", "remedied", "category", "truth", "votes"))
-    chain |= {"notes": [], "recoverable": False, **absent}
-    question = {"id": "q", "question": "?", "reference": "1", "chains": [chain, {**chain, "sensitivity": [0, 9, 500]}]}
-    data = {"models": [{"name": "before"}, {"name": "after"}], "questions": [question], "pictures": [], "places": []}
+    response |= {"notes": [], "recoverable": False, **absent}
+    question = {
+        "id": "q",
+        "question": "?",
+        "reference": "1",
+        "responses": [response, {**response, "sensitivity": [0, 9, 500]}],
+    }
+    data = {"models": [{"name": "before"}, {"name": "after"}], "questions": [question], "images": [], "places": []}
     scripts = "".join(f"<script>{folder.joinpath(name).read_text('utf-8')}</script>" for name in names)
     mount = f"vapoPage.mountInspector(document.body, {write_data(data)}).cutAt(0.5)"
     done = "document.documentElement.dataset.ready = 'true'"
@@ -329,7 +334,7 @@ def test_inspector_works_without_the_rest_of_the_page(browser, tmp_path):
         f"<!doctype html><meta charset=utf-8><body></body>{scripts}<script>{mount};{done}</script>", "utf-8"
     )
     with visit(browser, file) as visited:
-        assert visited.page.locator(".chain h4").all_inner_texts() == ["before", "after"]
+        assert visited.page.locator(".response h4").all_inner_texts() == ["before", "after"]
         assert visited.page.locator(".now").first.inner_text().startswith("Stopped at 50 %")
         assert visited.page.locator(".t.h9").count() == 1
         assert visited.complaints == []

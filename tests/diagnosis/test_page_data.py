@@ -1,4 +1,4 @@
-"""What the page is given: data that cannot leave its place, curves, reasons, chains, pictures, within a size."""
+"""What the page is given: data that cannot leave its place, curves, reasons, responses, images, within a size."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from PIL import Image
 
 from vapo.diagnosis.absences import explain_absence
 from vapo.diagnosis.curves import list_curves
-from vapo.diagnosis.page.chains import describe_questions
 from vapo.diagnosis.page.filling import MAX_BYTES
 from vapo.diagnosis.page.frame import write_data
+from vapo.diagnosis.page.images import ImageSheet, shrink_image
 from vapo.diagnosis.page.numbers import shorten
-from vapo.diagnosis.page.pictures import PictureSheet, shrink_picture
+from vapo.diagnosis.page.responses import describe_questions
 from vapo.diagnosis.page.write import render_page, write_page
 from vapo.errors import DataError
 
@@ -54,8 +54,8 @@ class Scripts(HTMLParser):
 
 def read_back(html: str) -> dict:
     data = next(json.loads(text) for attributes, text in Scripts(html).scripts if "type" in attributes)
-    chains = data["chains"]
-    return {**data, "chains": json.loads(decompress(b64decode(chains))) if chains else []}
+    responses = data["responses"]
+    return {**data, "responses": json.loads(decompress(b64decode(responses))) if responses else []}
 
 
 @pytest.fixture(scope="module")
@@ -109,35 +109,35 @@ def test_everything_can_be_read_back(html: str):
     data = read_back(html)
     made = make_diagnosis()
     assert [model["name"] for model in data["summary"]["models"]] == list(NAMES)
-    assert [question["id"] for question in data["chains"]] == [f"row-{k}" for k in range(12)]
-    chain, findings = data["chains"][1]["chains"][1], made.models[1].questions[1]
-    assert chain["tokens"] == list(findings.token_texts)
-    assert chain["attention"] == [round(1000 * share) for share in findings.attention.by_token]
-    assert data["num_chains_left_out"] == data["num_pictures_left_out"] == 0
-    picture = Image.open(BytesIO(b64decode(data["pictures"][data["places"][3][0]].partition(",")[2])))
-    assert np.array_equal(np.asarray(picture.convert("RGB")), np.asarray(make_images()["row-3"][0]))  # small: exact
+    assert [question["id"] for question in data["responses"]] == [f"row-{k}" for k in range(12)]
+    response, findings = data["responses"][1]["responses"][1], made.models[1].questions[1]
+    assert response["tokens"] == list(findings.token_texts)
+    assert response["attention"] == [round(1000 * share) for share in findings.attention.by_token]
+    assert data["num_responses_left_out"] == data["num_images_left_out"] == 0
+    image = Image.open(BytesIO(b64decode(data["images"][data["places"][3][0]].partition(",")[2])))
+    assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(make_images()["row-3"][0]))  # small: exact
     assert data["places"][11] == []
 
 
-def test_200_questions_with_long_chains_and_large_pictures_stay_below_5_mb(tmp_path):
-    made = make_diagnosis(num_questions=200, num_repeats=12)  # two models, some 400 tokens a chain
+def test_200_questions_with_long_responses_and_large_images_stay_below_5_mb(tmp_path):
+    made = make_diagnosis(num_questions=200, num_repeats=12)  # two models, some 400 tokens a response
     assert 350 < np.mean([len(question.token_texts) for question in made.models[0].questions]) < 600
     noise = np.random.default_rng(0).integers(0, 255, (600, 800, 3)).astype("uint8")  # what compresses worst
     images = {f"row-{k}": [Image.fromarray(np.roll(noise, k))] for k in range(200)}
     write_page(made, images, tmp_path / "report.html")
     assert (tmp_path / "report.html").stat().st_size < MAX_BYTES < 5_000_000
     data = read_back((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert len(data["chains"]) == len(data["pictures"]) == 200
+    assert len(data["responses"]) == len(data["images"]) == 200
 
 
 def test_what_does_not_fit_is_left_out_and_counted():
     html = render_page(make_diagnosis(num_questions=60), make_images(60), max_bytes=220_000)
     data = read_back(html)
     assert len(html) < 220_000
-    assert 0 < len(data["chains"]) == 60 - data["num_chains_left_out"] < 60
+    assert 0 < len(data["responses"]) == 60 - data["num_responses_left_out"] < 60
     assert data["summary"]["num_questions"] == 60
     tight = read_back(render_page(make_diagnosis(), make_images(12, side=400), max_bytes=150_000))
-    assert tight["num_pictures_left_out"] + len(tight["pictures"]) == len([p for p in tight["places"] if p])
+    assert tight["num_images_left_out"] + len(tight["images"]) == len([p for p in tight["places"] if p])
 
 
 def test_a_diagnosis_of_no_model_is_refused(tmp_path):
@@ -182,28 +182,28 @@ def test_models_are_matched_by_row_and_occurrence():
         replace(made, models=(replace(first, questions=twice), replace(second, questions=twice[:2])))
     )
     assert [row["id"] for row in rows] == ["same"] * 3
-    assert [row["chains"][1] is None for row in rows] == [False, False, True]
+    assert [row["responses"][1] is None for row in rows] == [False, False, True]
 
 
 def test_views_of_a_claim_come_together():
-    chain = describe_questions(make_diagnosis())[0]["chains"][0]
-    assert len(chain["claims"]) == 6 * 2
-    assert all(set(row["views"]) == {"image", "blank", "none"} for row in chain["claims"])
-    assert chain["recoverable"] and not chain["right"]
+    response = describe_questions(make_diagnosis())[0]["responses"][0]
+    assert len(response["claims"]) == 6 * 2
+    assert all(set(row["views"]) == {"image", "blank", "none"} for row in response["claims"])
+    assert response["recoverable"] and not response["right"]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "L", "1", "CMYK", "I;16", "F"])
-def test_pictures_of_every_kind_become_small(mode: str):
-    picture = Image.new("RGB", (900, 30), "orange").convert("L" if mode in ("I;16", "LA") else "RGB")
-    picture = picture.convert("I").convert(mode) if mode == "I;16" else picture.convert(mode)
-    uri, _ = shrink_picture(picture, 4000)
+def test_images_of_every_kind_become_small(mode: str):
+    image = Image.new("RGB", (900, 30), "orange").convert("L" if mode in ("I;16", "LA") else "RGB")
+    image = image.convert("I").convert(mode) if mode == "I;16" else image.convert(mode)
+    uri, _ = shrink_image(image, 4000)
     assert uri is not None and len(uri) <= 4000 and uri.startswith("data:image/")
 
 
-def test_room_for_pictures_is_shared():
-    pictures = [images[0] for images in make_images(9, side=300).values()]
-    sheet = PictureSheet(30_000, len(pictures) + 1)
-    assert [sheet.add(picture) for picture in [*pictures, pictures[0]]] == [*range(8), 0]  # the same one once
+def test_room_for_images_is_shared():
+    drawn = [images[0] for images in make_images(9, side=300).values()]
+    sheet = ImageSheet(30_000, len(drawn) + 1)
+    assert [sheet.add(image) for image in [*drawn, drawn[0]]] == [*range(8), 0]  # the same one once
     assert sum(map(len, sheet.uris)) < 30_000 and sheet.num_left_out == 0
-    none = PictureSheet(100, 1)
-    assert none.add(pictures[0]) is None and none.num_left_out == 1
+    none = ImageSheet(100, 1)
+    assert none.add(drawn[0]) is None and none.num_left_out == 1

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from diagnosis.scripted_examinee import ScriptedExaminee, as_rollout, make_question
-from diagnosis.test_chains import CHAIN, read
+from diagnosis.scripted_model import ScriptedExaminee, as_rollout, make_question
+from diagnosis.test_responses import RESPONSE, read
 
 from vapo.core.boundaries import THINK_TAGS
 from vapo.diagnosis.attention import measure_attention
-from vapo.diagnosis.chains import read_chain
 from vapo.diagnosis.early_decision import decide_early
 from vapo.diagnosis.error_causes import find_cause, find_majority
 from vapo.diagnosis.findings import Category, EarlyAnswer, Sensitivity
 from vapo.diagnosis.image_sensitivity import dependent_share, measure_sensitivity
 from vapo.diagnosis.perception_by_depth import choose_depths, draw_balanced_claims, probe_by_depth
 from vapo.diagnosis.remedies import focus, replay
+from vapo.diagnosis.responses import read_response
 from vapo.diagnosis.settings import CLOSING_SENTENCE, DiagnosisSettings, choose_protocols, make_settings
-from vapo.probing.diagnosed_model import Cut, View
 from vapo.errors import ConfigError
+from vapo.probing.diagnosed_model import Cut, View
 from vapo.types import Probe, Sample
 
 
 def test_early_decision_cuts_at_boundaries_and_asks_each_place_once():
-    examinee = ScriptedExaminee({}, early=lambda cut: "\\boxed{8}" if 10 <= cut.index < 18 else "\\boxed{9}")
-    (answers,) = decide_early(examinee, [read(CHAIN)], DiagnosisSettings(step=25))
-    # 0 -> 7, 0.25 -> 10.75 -> 10, 0.5 -> 14.5 -> 14, 0.75 -> 18.25 -> 18, 1 -> the chain's own answer
+    diagnosed_model = ScriptedExaminee({}, early=lambda cut: "\\boxed{8}" if 10 <= cut.index < 18 else "\\boxed{9}")
+    (answers,) = decide_early(diagnosed_model, [read(RESPONSE)], DiagnosisSettings(step=25))
+    # 0 -> 7, 0.25 -> 10.75 -> 10, 0.5 -> 14.5 -> 14, 0.75 -> 18.25 -> 18, 1 -> the response's own answer
     assert answers == (
         EarlyAnswer(0.0, 7, "9", False),
         EarlyAnswer(0.25, 10, "8", True),
@@ -34,18 +34,18 @@ def test_early_decision_cuts_at_boundaries_and_asks_each_place_once():
         EarlyAnswer(0.75, 18, "9", False),
         EarlyAnswer(1.0, 22, "8", True),
     )
-    decide_early(examinee, [read(CHAIN)], DiagnosisSettings(step=5))
-    assert examinee.asked["cuts"] == 4 + 5  # 21 depths lie at 5 places; the end is not asked
-    assert [cut.suffix for cut in examinee.cuts[:2]] == [CLOSING_SENTENCE, f" {CLOSING_SENTENCE}"]
+    decide_early(diagnosed_model, [read(RESPONSE)], DiagnosisSettings(step=5))
+    assert diagnosed_model.asked["cuts"] == 4 + 5  # 21 depths lie at 5 places; the end is not asked
+    assert [cut.suffix for cut in diagnosed_model.cuts[:2]] == [CLOSING_SENTENCE, f" {CLOSING_SENTENCE}"]
 
 
-def test_a_chain_without_tags_is_closed_without_one():
-    examinee = ScriptedExaminee({})
-    decide_early(examinee, [read("I see 3, then 5. So \\boxed{8}")], DiagnosisSettings(step=50))
-    assert examinee.cuts and all("</think>" not in cut.suffix for cut in examinee.cuts)
+def test_a_response_without_tags_is_closed_without_one():
+    diagnosed_model = ScriptedExaminee({})
+    decide_early(diagnosed_model, [read("I see 3, then 5. So \\boxed{8}")], DiagnosisSettings(step=50))
+    assert diagnosed_model.cuts and all("</think>" not in cut.suffix for cut in diagnosed_model.cuts)
 
 
-def test_a_chain_without_boundary_is_asked_at_once_and_at_its_end():
+def test_a_response_without_boundary_is_asked_at_once_and_at_its_end():
     (answers,) = decide_early(ScriptedExaminee({}), [read("<think>no mark</think>\\boxed{8}")], DiagnosisSettings())
     assert [(answer.depth, answer.right) for answer in answers] == [(0.0, False), (1.0, True)]
 
@@ -59,15 +59,15 @@ def test_steps_always_end_at_the_end(step: float, depths: tuple[float, ...] | in
     assert found[0] == 0 and found[-1] == 1
 
 
-def test_claims_are_asked_before_and_along_the_chain_under_each_view():
+def test_claims_are_asked_before_and_along_the_response_under_each_view():
     def judge(probe: Probe, view: View) -> float:
         return float(probe.claim.is_true) if view == "image" and probe.anchor.index < 14 else 0.25
 
     settings = DiagnosisSettings(num_depths=2, claims_per_depth=2, views=("image", "blank"))
-    examinee = ScriptedExaminee({}, judge=judge)
-    (claims,) = probe_by_depth(examinee, [read(CHAIN)], settings)
+    diagnosed_model = ScriptedExaminee({}, judge=judge)
+    (claims,) = probe_by_depth(diagnosed_model, [read(RESPONSE)], settings)
     assert claims is not None
-    # Depths 0 (before the chain), 0.5 -> 14 and 1 -> 22; two claims each, one of them right, under two views.
+    # Depths 0 (before the response), 0.5 -> 14 and 1 -> 22; two claims each, one of them right, under two views.
     assert [(claim.view, claim.depth, claim.index) for claim in claims[::2]] == [
         ("image", 0.0, 0),
         ("image", 0.5, 14),
@@ -78,21 +78,24 @@ def test_claims_are_asked_before_and_along_the_chain_under_each_view():
     ]
     assert [claim.correct for claim in claims[:2]] == [True, True]
     assert sorted(claim.correct for claim in claims[2:4]) == [False, True]  # "no" to both: one is right
-    assert len({claim.claim for claim in claims}) == 2 and examinee.asked["probes"] == 12
+    assert len({claim.claim for claim in claims}) == 2 and diagnosed_model.asked["probes"] == 12
 
 
 def test_depths_at_the_same_boundary_are_asked_once():
-    examinee = ScriptedExaminee({})
+    diagnosed_model = ScriptedExaminee({})
     settings = DiagnosisSettings(num_depths=20, claims_per_depth=1, views=("image",))
-    (claims,) = probe_by_depth(examinee, [read(CHAIN)], settings)
-    assert claims is not None and len(claims) == 21 and examinee.asked["probes"] == 5
+    (claims,) = probe_by_depth(diagnosed_model, [read(RESPONSE)], settings)
+    assert claims is not None and len(claims) == 21 and diagnosed_model.asked["probes"] == 5
 
 
 def test_rows_without_claims_are_not_asked():
-    rollout = as_rollout(make_question("q", claims=0), CHAIN)
-    chain = read_chain(rollout, tags=THINK_TAGS, max_tokens=100)
-    examinee = ScriptedExaminee({})
-    assert probe_by_depth(examinee, [chain], DiagnosisSettings()) == [None] and "probes" not in examinee.asked
+    rollout = as_rollout(make_question("q", claims=0), RESPONSE)
+    response = read_response(rollout, tags=THINK_TAGS, max_tokens=100)
+    diagnosed_model = ScriptedExaminee({})
+    assert (
+        probe_by_depth(diagnosed_model, [response], DiagnosisSettings()) == [None]
+        and "probes" not in diagnosed_model.asked
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def test_claims_are_half_right(claims: int, count: int, right: int | None):
     assert drawn == draw_balanced_claims(sample, count, seed=0)
 
 
-def test_drawn_depths_are_the_same_for_all_chains_and_differ_by_seed():
+def test_drawn_depths_are_the_same_for_all_responses_and_differ_by_seed():
     first, again, other = (choose_depths(DiagnosisSettings(depths="drawn", seed=seed)) for seed in (0, 0, 1))
     assert first == again != other and len(first) == 10 and all(0 < depth <= 1 for depth in first)
     assert choose_depths(DiagnosisSettings(num_depths=4)) == (0.25, 0.5, 0.75, 1.0)
@@ -127,51 +130,53 @@ def test_sensitivity_counts_tokens_above_the_threshold():
     assert dependent_share(Sensitivity((0.0, 0.1, 0.11, 5.0)), 0.1) == 0.5
 
 
-def test_replay_interrupts_the_chain_it_has_just_written():
-    examinee = ScriptedExaminee({}, early=lambda cut: "uv, wx. yz</think>\\boxed{8}", attention=lambda token: 0.5)
-    chain = read(CHAIN)
-    attention = measure_attention(examinee, chain.rollout)
-    (remedied,) = replay(examinee, [chain], DiagnosisSettings(num_remedy_cuts=2), [attention])
+def test_replay_interrupts_the_response_it_has_just_written():
+    diagnosed_model = ScriptedExaminee(
+        {}, early=lambda cut: "uv, wx. yz</think>\\boxed{8}", attention=lambda token: 0.5
+    )
+    response = read(RESPONSE)
+    attention = measure_attention(diagnosed_model, response.rollout)
+    (remedied,) = replay(diagnosed_model, [response], DiagnosisSettings(num_remedy_cuts=2), [attention])
     assert remedied is not None and remedied.right and remedied.attention == pytest.approx(0.5)
     # A third of 15 characters is 5: the first cut is at 7 + 5 -> 10 (of 10 and 14 the earlier). In what is written
     # then, boundaries lie behind 3 and 7 characters, equally near 5: the earlier.
-    assert [cut.index for cut in examinee.cuts] == [10, 3] and examinee.asked["replays"] == 2
+    assert [cut.index for cut in diagnosed_model.cuts] == [10, 3] and diagnosed_model.asked["replays"] == 2
     assert remedied.text == "<think>ab,\nuv,\nuv, wx. yz</think>\\boxed{8}"
 
 
-def test_focus_writes_sentences_into_the_chain():
+def test_focus_writes_sentences_into_the_response():
     settings = DiagnosisSettings(num_remedy_cuts=2, focus_sentences=("LOOK!",))
-    examinee = ScriptedExaminee({}, early=lambda cut: " uv, wx. yz</think>\\boxed{8}")
-    (remedied,) = focus(examinee, [read(CHAIN)], settings, attend=True)
+    diagnosed_model = ScriptedExaminee({}, early=lambda cut: " uv, wx. yz</think>\\boxed{8}")
+    (remedied,) = focus(diagnosed_model, [read(RESPONSE)], settings, attend=True)
     assert remedied is not None and remedied.right and remedied.answer == "8" and remedied.attention == 0.25
-    assert [cut.suffix for cut in examinee.cuts] == [" LOOK!", " LOOK! uv, LOOK!"]
+    assert [cut.suffix for cut in diagnosed_model.cuts] == [" LOOK!", " LOOK! uv, LOOK!"]
     assert remedied.text == "<think>ab, LOOK! uv, LOOK! uv, wx. yz</think>\\boxed{8}"
 
 
 def test_remedies_stop_where_the_model_is_about_to_answer():
     write: Callable[[Cut], str] = lambda cut: "</think>\\boxed{8}"  # noqa: E731
-    examinee = ScriptedExaminee({}, early=write)
+    diagnosed_model = ScriptedExaminee({}, early=write)
     settings = DiagnosisSettings(num_remedy_cuts=4, focus_sentences=("LOOK!",))
-    (remedied,) = focus(examinee, [read(CHAIN)], settings)
+    (remedied,) = focus(diagnosed_model, [read(RESPONSE)], settings)
     assert remedied is not None and remedied.text.count("LOOK!") == 1 and remedied.right
-    (shown,) = replay(examinee, [read(CHAIN)], settings, [None])
+    (shown,) = replay(diagnosed_model, [read(RESPONSE)], settings, [None])
     assert shown is not None and shown.right and shown.attention is None
-    assert len({cut.index for cut in examinee.cuts}) == 1
+    assert len({cut.index for cut in diagnosed_model.cuts}) == 1
 
 
 def test_sentences_are_drawn_by_the_seed():
     def draw(seed: int) -> list[str]:
-        examinee = ScriptedExaminee({}, early=lambda cut: " uv, wx, yz, ab, cd.")
-        focus(examinee, [read(CHAIN)], DiagnosisSettings(seed=seed))
-        return [cut.suffix for cut in examinee.cuts]
+        diagnosed_model = ScriptedExaminee({}, early=lambda cut: " uv, wx, yz, ab, cd.")
+        focus(diagnosed_model, [read(RESPONSE)], DiagnosisSettings(seed=seed))
+        return [cut.suffix for cut in diagnosed_model.cuts]
 
     assert draw(1) == draw(1) and len({tuple(draw(seed)) for seed in range(6)}) > 1
 
 
-def test_a_chain_without_boundary_has_no_remedy():
-    chain = read("<think>no mark</think>\\boxed{8}")
-    assert focus(ScriptedExaminee({}), [chain], DiagnosisSettings()) == [None]
-    assert replay(ScriptedExaminee({}), [chain], DiagnosisSettings(), [None]) == [None]
+def test_a_response_without_boundary_has_no_remedy():
+    response = read("<think>no mark</think>\\boxed{8}")
+    assert focus(ScriptedExaminee({}), [response], DiagnosisSettings()) == [None]
+    assert replay(ScriptedExaminee({}), [response], DiagnosisSettings(), [None]) == [None]
 
 
 class Voter:
@@ -180,7 +185,7 @@ class Voter:
     def __init__(self, *votes: Category | None) -> None:
         self._votes = votes
 
-    def judge(self, sample: Sample, chain: str, votes: int) -> tuple[Category | None, ...]:
+    def judge(self, sample: Sample, response: str, votes: int) -> tuple[Category | None, ...]:
         return self._votes[:votes]
 
 
@@ -195,12 +200,12 @@ class Voter:
     ],
 )
 def test_most_votes_decide(votes: tuple[Category | None, ...], category: Category | None):
-    cause = find_cause(make_question("q"), CHAIN, Voter(*votes), Voter("other"), 3)
+    cause = find_cause(make_question("q"), RESPONSE, Voter(*votes), Voter("other"), 3)
     assert (cause.category, cause.truth) == (category, "other") and None not in cause.votes
 
 
 def test_without_a_judge_the_truth_decides():
-    assert find_cause(make_question("q"), CHAIN, None, Voter("logical"), 3).category == "logical"
+    assert find_cause(make_question("q"), RESPONSE, None, Voter("logical"), 3).category == "logical"
     assert find_majority(()) is None
 
 

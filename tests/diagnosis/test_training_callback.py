@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 from prober_contract import make_sample
-from training.training_world import even_letters, make_config, make_rows
 from tiny_models import save_tiny
+from training.training_world import even_letters, make_config, make_rows
 
 from vapo import DiagnosisCallback, DiagnosisSettings, VAPOTrainer
-from vapo.run_folder import MetricsFile
 from vapo.errors import ConfigError
+from vapo.run_folder import MetricsFile
 
 SMALL = DiagnosisSettings(
     step=50, max_completion_tokens=8, max_answer_tokens=4, num_depths=2, claims_per_depth=1, views=("image", "blank")

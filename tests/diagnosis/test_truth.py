@@ -1,9 +1,9 @@
 """The protocols against models whose forgetting is known: each must rank them right, with intervals that part them.
 
-By construction the untouched model sees the picture to the end, the fading one less with every token, and the blind
-one not at all from an early position on. What is watched along a chain is watched on its first words, from which the
-picture is within the checkpoint's reach, by claims that these words do not settle. How far early decision gets is
-asked on whole chains, which answer rightly if they see.
+By construction the untouched model sees the image to the end, the fading one less with every token, and the blind
+one not at all from an early position on. What is watched along a response is watched on its first words, from which the
+image is within the checkpoint's reach, by claims that these words do not settle. How far early decision gets is
+asked on whole responses, which answer rightly if they see.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.findings import Diagnosis, Point
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
-from vapo.models.policy.checkpoint import Policy, load_policy
+from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.lab.shipped import shipped_checkpoint
+from vapo.models.policy.checkpoint import Policy, load_policy
 from vapo.types import Sample
 
 WATCHED, ANSWERED = 48, 100
 NOTING = (untouched(), fade(0.15), go_blind(PROMPT + 4))  # best first; blind behind "<think>I note AU"
 ANSWERING = (untouched(), fade(0.2), go_blind(PROMPT))
 SETTINGS = DiagnosisSettings(
-    closing="</think>",  # as short as can be: the answer is then given from where the chain was cut
+    closing="</think>",  # as short as can be: the answer is then given from where the response was cut
     step=50,
     num_depths=4,
     num_bins=4,
@@ -38,11 +38,13 @@ SETTINGS = DiagnosisSettings(
 )
 
 
-def examine(
+def diagnose_rules(
     policy: Policy, rules: tuple[Rule, ...], samples: list[Sample], protocols: tuple[str, ...], **settings: Any
 ) -> Diagnosis:
-    examinees = [TransformersExaminee(make_forgetful(policy, rule)) for rule in rules]
-    found = diagnose(examinees, samples, protocols=protocols, settings=replace(SETTINGS, **settings), batch_size=60)
+    diagnosed_models = [TransformersModel(make_forgetful(policy, rule)) for rule in rules]
+    found = diagnose(
+        diagnosed_models, samples, protocols=protocols, settings=replace(SETTINGS, **settings), batch_size=60
+    )
     assert found.left_out == ()
     assert [model.name for model in found.models] == ["untouched", "fading", "blind"]
     return found
@@ -52,21 +54,21 @@ def examine(
 def diagnosis() -> Diagnosis:
     policy = load_policy(shipped_checkpoint())
     drawn = draw_questions(WATCHED, seed=0)
-    chains = TransformersExaminee(policy).write_chains([sample for sample, _ in drawn], NOTED)
-    samples = claim_what_is_not_noted(drawn, chains, seed=0)
+    responses = TransformersModel(policy).write_responses([sample for sample, _ in drawn], NOTED)
+    samples = claim_what_is_not_noted(drawn, responses, seed=0)
     protocols = ("perception", "attention", "sensitivity")
-    return examine(policy, NOTING, samples, protocols, max_completion_tokens=NOTED)
+    return diagnose_rules(policy, NOTING, samples, protocols, max_completion_tokens=NOTED)
 
 
 @pytest.fixture(scope="module")
 def answering() -> Diagnosis:
     samples = [sample for sample, _ in draw_questions(ANSWERED, seed=0)]
-    return examine(load_policy(shipped_checkpoint()), ANSWERING, samples, ("early",))
+    return diagnose_rules(load_policy(shipped_checkpoint()), ANSWERING, samples, ("early",))
 
 
 def assert_ranked(best_first: list[Estimate]) -> None:
     """Each interval lies above the next one's; without an interval all questions agree."""
-    assert min(estimate.num_questions for estimate in best_first) >= 0.9 * WATCHED  # a few chains break off at once
+    assert min(estimate.num_questions for estimate in best_first) >= 0.9 * WATCHED  # a few responses break off at once
     for better, worse in pairwise(best_first):
         low = better.value if better.low is None else better.low
         high = worse.value if worse.high is None else worse.high
@@ -84,7 +86,7 @@ def last(points: tuple[Point, ...] | None) -> Estimate:
 
 
 class TestAttention:
-    def test_ranks_the_models_at_the_end_of_the_chain(self, diagnosis):
+    def test_ranks_the_models_at_the_end_of_the_response(self, diagnosis):
         assert_ranked([last(model.attention_by_depth) for model in diagnosis.models])
 
     def test_the_blind_model_begins_like_the_untouched_and_ends_at_exactly_nothing(self, diagnosis):
@@ -114,7 +116,7 @@ class TestSensitivity:
 
 
 class TestPerception:
-    def test_ranks_the_models_at_the_end_of_the_chain(self, diagnosis):
+    def test_ranks_the_models_at_the_end_of_the_response(self, diagnosis):
         assert_ranked([last(model.perception["image"]) for model in diagnosis.models])
 
     def test_the_untouched_model_forgets_little_and_the_others_do(self, diagnosis):
@@ -133,7 +135,7 @@ class TestPerception:
 
 
 class TestEarlyDecision:
-    def test_ranks_the_models_at_the_end_of_the_chain(self, answering):
+    def test_ranks_the_models_at_the_end_of_the_response(self, answering):
         assert_ranked([last(model.early) for model in answering.models])
         assert_ranked([model.accuracy for model in answering.models])
 

@@ -7,13 +7,13 @@ import pytest
 from tiny_models import FAMILIES, build_tiny
 
 from vapo.diagnosis.direct_probes import probe_directly
-from vapo.evaluation.evaluate import evaluate
 from vapo.diagnosis.report import format_evaluation
 from vapo.diagnosis.summary import Evaluation
+from vapo.errors import ConfigError, DataError, ModelError, VapoError
+from vapo.evaluation.evaluate import evaluate
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import sample_completions
 from vapo.probing.reference import ReferenceProber
-from vapo.errors import ConfigError, DataError, ModelError, VapoError
 
 
 def run(policy, samples, **options):
@@ -87,7 +87,7 @@ def test_results_do_not_depend_on_batches(policy, samples):
             assert (asked.claim, asked.index) == (again.claim, again.index)
 
 
-def test_the_claims_of_the_chain_are_asked_before_it_too(policy, samples):
+def test_the_claims_of_the_response_are_asked_before_it_too(policy, samples):
     for row in run(policy, samples, num_anchors=4).rows:
         assert len(row.before) == 4 and 0 < len(row.along) <= 4
         assert {claim.depth for claim in row.before} == {0}
@@ -97,7 +97,7 @@ def test_the_claims_of_the_chain_are_asked_before_it_too(policy, samples):
         assert [claim.claim for claim in row.along] == asked_before[: len(row.along)]
 
 
-def test_chains_with_few_boundaries_are_counted(policy, samples):
+def test_responses_with_few_boundaries_are_counted(policy, samples):
     evaluation = run(policy, samples, num_anchors=50)
     assert evaluation.perception is not None
     probed = sum(len(row.along) for row in evaluation.rows)
@@ -106,7 +106,7 @@ def test_chains_with_few_boundaries_are_counted(policy, samples):
     assert f"{150 - probed} of 150 anchors" in format_evaluation(evaluation)
 
 
-def test_asking_before_the_chain_is_asking_behind_the_prompt(policy, samples):
+def test_asking_before_the_response_is_asking_behind_the_prompt(policy, samples):
     rollouts = [own[0] for own in sample_completions(policy, samples, temperature=0, max_completion_tokens=9)]
     silent = [replace(rollout, completion_ids=(), token_texts=()) for rollout in rollouts]
     prober = ReferenceProber(policy.model, policy.processor)

@@ -17,7 +17,7 @@ def make_evaluation(**settings: Any) -> Evaluation:
         return PerceptionAt(where, 120, share(value), share(value))
 
     quarters = tuple(part(f"quarter {quarter} of 4", 0.9 - quarter / 10) for quarter in (1, 2, 3, 4))
-    perception = Perception(part("before the chain", 0.9), quarters, part("along", 0.65), share(-0.4), 0, 0)
+    perception = Perception(part("before the response", 0.9), quarters, part("along", 0.65), share(-0.4), 0, 0)
     return Evaluation(
         model="/home/someone/runs/first",
         data="/home/someone/charts.parquet",

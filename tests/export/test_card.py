@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 from diagnosis.made_diagnosis import make_diagnosis
-from PIL import Image
 from export.conftest import make_checkpoint, make_run
 from export.made_evaluation import make_evaluation
+from PIL import Image
 
 from vapo.claims.contents import count_contents
 from vapo.claims.exchange.rows import ClaimRow, import_rows
 from vapo.claims.quality.quality import measure_quality
 from vapo.claims.store.images import StoredImage
 from vapo.claims.store.store import Store
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
 from vapo.diagnosis.tables import write_tables
 from vapo.export.agreement import Agreement
 from vapo.export.base import Base
@@ -49,7 +49,7 @@ def origin(tmp_path) -> Origin:
 def test_what_is_not_known_is_said():
     card = write_card(BARE)
     sections = find_sections(card)
-    for title in ("Data", "How it was trained", "What was measured", "What it sees along its chains"):
+    for title in ("Data", "How it was trained", "What was measured", "What it sees along its responses"):
         assert sections[title].strip() == "Not recorded."
     assert "is not recorded here" in sections["Claims"] and "neither is the licence" in sections["Licence"]
     assert "in a way that vapo has no record of" in card and "It has 1.1 million parameters in float32" in card
@@ -115,10 +115,10 @@ def test_a_diagnosis_is_told_and_shown(tmp_path):
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "attention_by_depth.png").touch()
     told = find_sections(write_card(replace(BARE, diagnosis=read_diagnosis(tmp_path))))[
-        "What it sees along its chains"
+        "What it sees along its responses"
     ]
     assert "![attention by depth](figures/attention_by_depth.png)" in told
-    assert "right answers, whole chains" in told and "<script>" not in told
+    assert "right answers, whole responses" in told and "<script>" not in told
 
 
 def test_claims_are_told_as_their_own_card_tells_them(tmp_path):

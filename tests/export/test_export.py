@@ -8,20 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from safetensors import safe_open
 from export.conftest import make_checkpoint, make_run, save_adapter
 from export.made_evaluation import make_evaluation
+from PIL import Image
+from safetensors import safe_open
 from tiny_models import save_tiny
 from transformers import AutoModelForImageTextToText, AutoProcessor, Qwen2Config
 
 from vapo.diagnosis.fingerprint import fingerprint_weights
-from vapo.models.policy.checkpoint import load_policy
 from vapo.errors import ConfigError, DataError, ModelError
-from vapo.lab.shipped import shipped_checkpoint
 from vapo.export import export as export_module
 from vapo.export.export import check_served, export
 from vapo.export.preparation import ExportOptions
+from vapo.lab.shipped import shipped_checkpoint
+from vapo.models.policy.checkpoint import load_policy
 from vapo.types import Sample
 
 SHORT = ExportOptions(num_questions=2, max_completion_tokens=12)
@@ -32,8 +32,8 @@ def quietly(_: str) -> None:
 
 
 def logits_of(model, processor) -> torch.Tensor:
-    picture = Image.fromarray(np.random.default_rng(1).integers(0, 255, (28, 28, 3)).astype("uint8"))
-    turn = {"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": "What is it?"}]}
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 255, (28, 28, 3)).astype("uint8"))
+    turn = {"role": "user", "content": [{"type": "image", "image": image}, {"type": "text", "text": "What is it?"}]}
     inputs = processor.apply_chat_template(
         [turn], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     )
@@ -83,7 +83,7 @@ def test_the_newest_checkpoint_of_a_run_is_told_with_what_was_measured(base, tmp
     card = (tmp_path / "out" / "README.md").read_text()
     assert "trained from Tiny-VL with" in card and "step 3 of 9" in card and "Measured on these weights." in card
     assert 'license: "mit"' in card
-    assert len(notices) == 1 and notices[0].startswith("drawn pictures stand in for the run's data (")
+    assert len(notices) == 1 and notices[0].startswith("drawn images stand in for the run's data (")
 
 
 def test_questions_of_ones_own(base, tmp_path):

@@ -45,10 +45,10 @@ def test_a_diagnosis_from_its_folder(tmp_path):
     for model, read in zip(diagnosis.models, found.models, strict=True):
         numbers = dict(read.numbers)
         assert read.verdict == model.verdict
-        assert numbers["right answers, whole chains"] == model.accuracy
+        assert numbers["right answers, whole responses"] == model.accuracy
         first, last = model.perception["image"][0], model.perception["image"][-1]
-        assert numbers["claims judged right, with the image, at 0 % of the chain"] == first.estimate
-        assert numbers["claims judged right, with the image, at 100 % of the chain"] == last.estimate
+        assert numbers["claims judged right, with the image, at 0 % of the response"] == first.estimate
+        assert numbers["claims judged right, with the image, at 100 % of the response"] == last.estimate
 
 
 def test_what_is_no_diagnosis(tmp_path):

@@ -4,10 +4,10 @@ import yaml
 from export.conftest import make_run
 from trl import ModelConfig
 
-from vapo.training.options import RunOptions, parse_run
-from vapo.training.run import describe
 from vapo.export.origin import find_origin
 from vapo.export.recipe import list_recipe
+from vapo.training.options import RunOptions, parse_run
+from vapo.training.run import describe
 
 
 def parse(folder, text: str) -> RunOptions:
@@ -36,7 +36,7 @@ def test_only_what_was_chosen_is_told(tmp_path):
 
 
 def test_places_and_accounts_stay_private(tmp_path):
-    private = {"vllm_server_host": "10.0.0.7", "hub_model_id": "me/secret", "image_folder": "/home/me/pictures"}
+    private = {"vllm_server_host": "10.0.0.7", "hub_model_id": "me/secret", "image_folder": "/home/me/images"}
     run = make_run(tmp_path / "run", model_name_or_path="/home/me/models/Tiny-VL", **private)
     (run / "finished").touch()
     recipe = list_recipe(find_origin(run).settings)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 
 import pytest
-from vllm_world import run_server, save_for_vllm
 from export.conftest import save_adapter
+from vllm_world import run_server, save_for_vllm
 
 from vapo.errors import ModelError
 from vapo.lab.shipped import shipped_checkpoint

@@ -10,9 +10,16 @@ from peft import LoraConfig, get_peft_model
 from safetensors import SafetensorError
 from tiny_models import build_tiny
 
-from vapo.models.policy.checkpoint import CheckpointParts, Policy
 from vapo.errors import ConfigError, ModelError
-from vapo.export.weights import check_room, choose_dtypes, merge_adapter, open_plainly, telling_full_disk, write_model
+from vapo.export.weights import (
+    check_room,
+    choose_dtypes,
+    explaining_full_disk,
+    merge_adapter,
+    open_plainly,
+    write_model,
+)
+from vapo.models.policy.checkpoint import CheckpointParts, Policy
 
 
 def config(dtype, **more):
@@ -59,9 +66,9 @@ def test_a_full_disk_is_told_before_anything_is_loaded(tmp_path, base, monkeypat
 )
 def test_a_disk_that_fills_while_writing(tmp_path, error):
     full = pytest.raises(ModelError, match=f"the disk of {tmp_path} is full; nothing was kept")
-    with full, telling_full_disk(tmp_path / "draft"):
+    with full, explaining_full_disk(tmp_path / "temporary"):
         raise error
-    with pytest.raises(ZeroDivisionError), telling_full_disk(tmp_path / "draft"):
+    with pytest.raises(ZeroDivisionError), explaining_full_disk(tmp_path / "temporary"):
         raise ZeroDivisionError
 
 

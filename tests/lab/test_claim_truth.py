@@ -39,7 +39,7 @@ def test_claims_that_the_lab_makes_are_judged_as_they_were_made(seed):
         ("FZ is larger than AV.", False),
         ("The picture shows BV 7.", None),
         ("There is a seven.", None),
-        ("The picture is bright.", None),
+        ("The image is bright.", None),
         ("", None),
     ],
 )
@@ -73,7 +73,7 @@ def test_labels_are_scored_in_all_and_by_kind(tmp_path):
             score_claims(store, {"lab-heldout-0-00000": GRID})
 
 
-def test_the_command_knows_the_shipped_pictures(tmp_path, capsys):
+def test_the_command_knows_the_shipped_images(tmp_path, capsys):
     assert main(["claims", "import", "lab", "--limit", "5", "--out", str(tmp_path / "claims.db")]) == 0
     assert main(["lab", "score", str(tmp_path / "claims.db")]) == 0
     assert "labels right    100.0% [96.3, 100.0] of 100" in capsys.readouterr().out

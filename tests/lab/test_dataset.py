@@ -25,9 +25,9 @@ def test_the_same_seed_writes_the_same_bytes_and_another_does_not(tmp_path):
 def test_rows_hold_everything(rows):
     assert len({row["id"] for row in rows}) == 40
     for row in rows:
-        picture = Image.open(io.BytesIO(row["images"][0]["bytes"]))
-        picture.load()
-        assert (picture.size, picture.mode) == ((64, 64), "RGB")
+        image = Image.open(io.BytesIO(row["images"][0]["bytes"]))
+        image.load()
+        assert (image.size, image.mode) == ((64, 64), "RGB")
         assert (len(row["digits"]), len(row["digits"][0])) == (row["rows"], row["columns"])
         assert sum(claim["is_true"] for claim in row["claims"]) == 10
         assert row["answer"].isdigit()

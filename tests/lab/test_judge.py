@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studies.cold_start.chains import write_chain
+from studies.cold_start.responses import write_response
 from vapo.errors import DataError
 from vapo.lab.dataset import write_dataset
-from vapo.lab.judge import LabJudge, find_truth, judge_chain, read_grids
+from vapo.lab.judge import LabJudge, find_truth, judge_response, read_grids
 from vapo.lab.questions import KINDS, ask
 from vapo.lab.world import GRIDS, Grid, draw_scene
 from vapo.types import Sample
@@ -16,7 +16,7 @@ GRID = Grid(((1, 2), (3, 4)))  # AU=1, BU=2, AV=3, BV=4
 
 
 @pytest.mark.parametrize(
-    ("chain", "cause"),
+    ("response", "cause"),
     [
         ("<think>I note AU1, BU2. Row U: AU1, BU2 makes 4. So 4.</think>\\boxed{4}", "logical"),
         ("<think>I note AU1, BU2, AV3, BV4. I say 7.</think>\\boxed{7}", "logical"),  # a guess behind true notes
@@ -29,18 +29,18 @@ GRID = Grid(((1, 2), (3, 4)))  # AU=1, BU=2, AV=3, BV=4
         ("", "other"),
     ],
 )
-def test_causes_are_exact(chain: str, cause: str):
-    assert judge_chain(chain, GRID) == cause
+def test_causes_are_exact(response: str, cause: str):
+    assert judge_response(response, GRID) == cause
 
 
-def test_the_labs_own_chains_read_truly():
+def test_the_labs_own_responses_read_truly():
     rng = np.random.default_rng(0)
     for number in range(100):
         grid = draw_scene(rng, *GRIDS[number % len(GRIDS)], "heldout").grid
         question = ask(rng, grid, KINDS[number % len(KINDS)])
-        chain = write_chain(rng, grid, question, guess=bool(number % 2), looks=number % 4)
-        assert judge_chain(chain, grid) == "logical"
-        assert judge_chain(chain.replace(grid.names[0], "FZ"), grid) == "perception"
+        response = write_response(rng, grid, question, guess=bool(number % 2), looks=number % 4)
+        assert judge_response(response, grid) == "logical"
+        assert judge_response(response.replace(grid.names[0], "FZ"), grid) == "perception"
 
 
 def test_truth_is_read_from_the_data(tmp_path):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from vllm_world import start_llm
 from transformers import AutoProcessor, LlavaForConditionalGeneration
+from vllm_world import start_llm
 
 from vapo.lab.questions import KINDS, ask
 from vapo.lab.serving import save_for_vllm
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
 TOKENS = 160  # three times what the window holds
 
 
-def test_greedy_chains_are_the_same_tokens(tmp_path):
+def test_greedy_responses_are_the_same_tokens(tmp_path):
     checkpoint = shipped_checkpoint()
     model = LlavaForConditionalGeneration.from_pretrained(checkpoint).eval()
     processor = AutoProcessor.from_pretrained(checkpoint)

@@ -8,13 +8,13 @@ from vapo.lab.cell_names import MAX_LINES, cell_name, column_mark, mark_bitmap, 
 from vapo.lab.world import CELL, draw_scene, load_handwriting, paint, photograph
 
 
-def test_no_picture_of_a_digit_is_in_both_splits():
+def test_no_image_of_a_digit_is_in_both_splits():
     train, heldout = set(load_handwriting("train").source), set(load_handwriting("heldout").source)
     assert not train & heldout
     assert len(train | heldout) == 1797
 
 
-def test_practice_is_made_of_training_pictures_only():
+def test_practice_is_made_of_training_images_only():
     assert set(load_handwriting("practice").source) == set(load_handwriting("train").source)
 
 
@@ -32,16 +32,16 @@ def test_a_scene_shows_the_digits_of_its_grid_in_reading_order():
     target = load_digits().target
     for seed in range(20):
         scene = draw_scene(np.random.default_rng(seed), 3, 2, "heldout")
-        shown = [int(target[load_handwriting("heldout").source[picture]]) for picture in scene.pictures]
+        shown = [int(target[load_handwriting("heldout").source[image]]) for image in scene.images]
         assert shown == scene.grid.flat()
         assert len(set(shown)) > 1
 
 
 def test_the_same_seed_paints_the_same_bytes():
     def draw() -> bytes:
-        picture = io.BytesIO()
-        photograph(draw_scene(np.random.default_rng(3), 3, 3, "train"), 64).save(picture, format="PNG")
-        return picture.getvalue()
+        image = io.BytesIO()
+        photograph(draw_scene(np.random.default_rng(3), 3, 3, "train"), 64).save(image, format="PNG")
+        return image.getvalue()
 
     assert draw() == draw()
 

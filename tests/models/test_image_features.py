@@ -16,8 +16,8 @@ from vapo.models.image_features import (
     find_feature_module,
     freeze_vision,
     name_language_layers,
+    passing_images_per_row,
     shared_image_features,
-    told_images_per_row,
 )
 from vapo.models.images import ImageInputs, process_images, take_image_inputs
 from vapo.models.vision_tokens import (
@@ -47,10 +47,10 @@ def test_what_a_text_model_lacks_is_named():
 def test_features_are_repeated_for_rows_and_the_method_is_put_back():
     model, _ = build_tiny("llava")
     module = find_feature_module(model)
-    pictures = [ImageInputs({"pixel_values": torch.rand(1, 3, 28, 28)}) for _ in range(2)]
+    images = [ImageInputs({"pixel_values": torch.rand(1, 3, 28, 28)}) for _ in range(2)]
     cache = {}
-    with torch.no_grad(), shared_image_features(module, [1, 0, 1], pictures, cache):
-        joined = module.get_image_features(pixel_values=pictures[0].tensors["pixel_values"], vision_feature_layer=-1)
+    with torch.no_grad(), shared_image_features(module, [1, 0, 1], images, cache):
+        joined = module.get_image_features(pixel_values=images[0].tensors["pixel_values"], vision_feature_layer=-1)
     assert len(joined.pooler_output) == 3 and set(cache) == {0, 1}
     assert torch.equal(joined.pooler_output[0], joined.pooler_output[2])
     assert not torch.equal(joined.pooler_output[0], joined.pooler_output[1])
@@ -98,7 +98,7 @@ class Features(BaseModelOutputWithPooling):
 
 
 class FormOfFeatures:
-    """A family that gives each prompt's two pictures, of one and two tokens, in a form of its own."""
+    """A family that gives each prompt's two images, of one and two tokens, in a form of its own."""
 
     def __init__(self, form):
         self._form, self._embeddings = form, torch.nn.Embedding(1, 1)
@@ -122,7 +122,7 @@ FORMS = {
     "a tensor for each": lambda two: Features(pooler_output=tuple(two)),
     "states alone": lambda two: BaseModelOutput(last_hidden_state=torch.cat(two)),
     "layers in one tensor": lambda two: Features(pooler_output=tuple(two), deepstack_features=[torch.cat(two)] * 2),
-    "layers split by picture": lambda two: Features(pooler_output=tuple(two), deepstack_features=[tuple(two)] * 2),
+    "layers split by image": lambda two: Features(pooler_output=tuple(two), deepstack_features=[tuple(two)] * 2),
     "layers by name": lambda two: Features(deepstack_features=[(3, two), (5, two)]),
     "a field of its own": lambda two: Features(pooler_output=torch.cat(two), indicators=torch.cat(two)),
 }
@@ -185,13 +185,13 @@ def test_a_model_that_names_no_language_model_is_not_frozen():
 class TestImagesPerRow:
     def test_counts_are_handed_out_call_by_call(self):
         module = FakeLlavaOneVision()
-        with told_images_per_row(module, [1, 2, 2, 1]):
+        with passing_images_per_row(module, [1, 2, 2, 1]):
             module.get_image_features(torch.zeros(3, 1), torch.zeros(3, 2))
             module.get_image_features(torch.zeros(3, 1), torch.zeros(3, 2))
         assert module.seen == [[1, 2], [2, 1]] and "get_image_features" not in vars(module)
 
-    def test_rows_of_one_picture_are_left_alone(self):
+    def test_rows_of_one_image_are_left_alone(self):
         module = FakeLlavaOneVision()
-        with told_images_per_row(module, [1, 1]):
+        with passing_images_per_row(module, [1, 1]):
             module.get_image_features(torch.zeros(2, 1), torch.zeros(2, 2))
         assert module.seen == [None]

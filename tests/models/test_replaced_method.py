@@ -10,8 +10,8 @@ from tiny_models import FAMILIES, build_tiny
 from vapo.models.image_features import (
     features_like_embeddings,
     find_feature_module,
+    passing_images_per_row,
     shared_image_features,
-    told_images_per_row,
 )
 from vapo.models.images import ImageInputs
 from vapo.models.replaced_method import replaced_method
@@ -59,7 +59,7 @@ def test_models_show_the_signature_that_generate_chooses_arguments_by(family):
     images = ImageInputs({"pixel_values": torch.zeros(1)})
     contexts = (
         shared_image_features(module, [0], [images], None),
-        told_images_per_row(module, [2]),
+        passing_images_per_row(module, [2]),
         features_like_embeddings(module),
     )
     for context in contexts:

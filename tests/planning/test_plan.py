@@ -12,19 +12,19 @@ import yaml
 from transformers import Qwen2_5_VLConfig, TrainerCallback
 
 from vapo.cli import main
-from vapo.planning.model_shape import Loading, draw_outline
-from vapo.planning.tensor_bytes import TensorBytes
-from vapo.training.recipes import open_recipe
-from vapo.training.options import parse_run
-from vapo.training.run import train
 from vapo.errors import ConfigError
 from vapo.lab.shipped import shipped_checkpoint, shipped_data
 from vapo.planning.advice import advise
 from vapo.planning.gpus import Gpus, parse_gpus
 from vapo.planning.hours import choose_throughput, measure_throughput
+from vapo.planning.model_shape import Loading, read_model_shape
 from vapo.planning.plan import plan_run, plan_shape
 from vapo.planning.run_shape import RunShape
+from vapo.planning.tensor_bytes import TensorBytes
 from vapo.planning.work import count_steps, count_work
+from vapo.training.options import parse_run
+from vapo.training.recipes import open_recipe
+from vapo.training.run import train
 
 PAPER = RunShape(
     num_processes=8,
@@ -107,7 +107,7 @@ def test_memory_is_what_a_run_takes(changes, tmp_path):
 
 
 def test_an_outline_has_a_models_parameters_and_its_cache(qwen_7b):
-    outline = draw_outline(Loading(str(qwen_7b), dtype="bfloat16"))
+    outline = read_model_shape(Loading(str(qwen_7b), dtype="bfloat16"))
     assert outline.num_parameters == outline.num_trainable == 8_292_166_656  # as its model card has it
     assert outline.trainable_bytes == 2 * outline.num_parameters
     assert outline.kv_values == 2 * 28 * 4 * 128
@@ -140,7 +140,7 @@ def test_batches_must_divide_among_the_gpus():
 
 
 def test_every_gpu_more_takes_a_share(qwen_7b):
-    outline = draw_outline(Loading(str(qwen_7b)))
+    outline = read_model_shape(Loading(str(qwen_7b)))
     totals = [plan_shape(outline, replace(PAPER, num_processes=n), Gpus(n, 80)) for n in (2, 4, 8)]
     assert [plan.memory.total for plan in totals] == sorted((plan.memory.total for plan in totals), reverse=True)
     ddp = plan_shape(outline, replace(PAPER, sharding="multi_gpu"), Gpus(8, 80))

@@ -4,12 +4,12 @@ import pytest
 from prober_contract import ProberContract, make_probes, make_rollout, make_sample
 from tiny_models import FAMILIES, build_tiny
 
+from vapo.errors import ModelError
+from vapo.models.tree.packed import make_pack
 from vapo.probing import packed_prober
 from vapo.probing.packed_prober import PackedProber
 from vapo.probing.reference import ReferenceProber
 from vapo.probing.transformers_prober import TransformersProber
-from vapo.models.tree.packed import make_pack
-from vapo.errors import ModelError
 from vapo.types import Anchor, Probe
 
 

@@ -6,9 +6,9 @@ from vapo.algorithms.vapo import VAPO
 from vapo.probing.perception_scorer import choose_probed
 
 
-def choose(accuracies, silent_share, algorithm=VAPO()):
+def choose(accuracies, closed_gate_probe_share, algorithm=VAPO()):
     generators = [np.random.default_rng(seed) for seed in range(len(accuracies))]
-    return choose_probed(algorithm, accuracies, generators, 0.0, silent_share)
+    return choose_probed(algorithm, accuracies, generators, 0.0, closed_gate_probe_share)
 
 
 def test_right_answers_are_always_asked_and_wrong_ones_by_their_share():

@@ -24,7 +24,7 @@ class TestReferenceProber(ProberContract):
     def prober(self, model, processor, request):
         return ReferenceProber(model, processor, max_batch_tokens=request.param)
 
-    def test_pictures_of_a_prompt_are_encoded_once(self, model, processor, monkeypatch):
+    def test_images_of_a_prompt_are_encoded_once(self, model, processor, monkeypatch):
         prober = ReferenceProber(model, processor, max_batch_tokens=150)
         calls = []
         encode = model.model.get_image_features

@@ -1,4 +1,4 @@
-"""What is said of servers that can do less than vLLM; what vLLM does is in test_vllm_examinee.py."""
+"""What is said of servers that can do less than vLLM; what vLLM does is in test_vllm_diagnosed_model.py."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from prober_contract import make_probes, make_sample
 from tiny_models import tiny_tokenizer
 
 from vapo.api.server_errors import ServerError
+from vapo.errors import ConfigError, ModelError
 from vapo.probing.diagnosed_model import Cut, Sampling
 from vapo.serving.chat import UNKNOWN_ID
-from vapo.serving.start import connect_examinee
-from vapo.errors import ConfigError, ModelError
+from vapo.serving.start import connect_model
 from vapo.types import Rollout
 
 SAMPLE = make_sample("asked")
@@ -80,21 +80,21 @@ def stub():
 def connect(stub) -> Callable[[Any], Any]:
     def make(model: Any, **options: Any) -> Any:
         stub.script[CHAT] = [model]
-        return connect_examinee(stub.url, tokenizer=tiny_tokenizer(), max_retries=0, **options)
+        return connect_model(stub.url, tokenizer=tiny_tokenizer(), max_retries=0, **options)
 
     return make
 
 
 class TestAChatEndpointThatReportsTokens:
     def test_it_can_do_all_that_servers_can(self, connect):
-        examinee = connect(Model("So it is 7."))
-        assert examinee.abilities == {"continue", "probe", "replay"}
-        (rollout,) = examinee.write_chains([SAMPLE], 100)
+        diagnosed_model = connect(Model("So it is 7."))
+        assert diagnosed_model.abilities == {"continue", "probe", "replay"}
+        (rollout,) = diagnosed_model.write_responses([SAMPLE], 100)
         assert rollout.text == "So it is 7." and rollout.sample == SAMPLE
-        assert examinee.continue_cuts([Cut(rollout, 2, ", so"), Cut(rollout, 0)], 100) == ["So it is 7."] * 2
-        assert 0 < examinee.score_probes(make_probes([rollout]))[0].p_true < 1
+        assert diagnosed_model.continue_cuts([Cut(rollout, 2, ", so"), Cut(rollout, 0)], 100) == ["So it is 7."] * 2
+        assert 0 < diagnosed_model.score_probes(make_probes([rollout]))[0].p_true < 1
 
-    def test_a_chain_is_drawn_as_asked_and_continued_greedily(self, connect):
+    def test_a_response_is_drawn_as_asked_and_continued_greedily(self, connect):
         asked: list[dict[str, Any]] = []
         model = Model("So it is 7.")
 
@@ -102,27 +102,27 @@ class TestAChatEndpointThatReportsTokens:
             asked.append(body)
             return model(body)
 
-        examinee = connect(listen)
+        diagnosed_model = connect(listen)
         asked.clear()
         sampling = Sampling(temperature=0.8, seed=4)
-        (rollout,) = examinee.write_chains([SAMPLE], 100, sampling)
+        (rollout,) = diagnosed_model.write_responses([SAMPLE], 100, sampling)
         assert asked[-1]["temperature"] == 0.8 and asked[-1]["seed"] == sampling.seed_for(SAMPLE)
-        examinee.continue_cuts([Cut(rollout, 2)], 5)
+        diagnosed_model.continue_cuts([Cut(rollout, 2)], 5)
         assert asked[-1]["temperature"] == 0
         assert sampling.seed_for(SAMPLE) != sampling.seed_for(replace(SAMPLE, id="another"))
 
     def test_max_tokens_are_kept_to(self, connect):
-        (rollout,) = connect(Model("So it is 7.")).write_chains([SAMPLE], 2)
+        (rollout,) = connect(Model("So it is 7.")).write_responses([SAMPLE], 2)
         assert len(rollout.completion_ids) == 2
 
     def test_one_that_begins_a_new_turn_is_found_out_at_the_start(self, connect):
-        examinee = connect(Model("So it is 7.", stale=True))
-        assert examinee.abilities == frozenset()
+        diagnosed_model = connect(Model("So it is 7.", stale=True))
+        assert diagnosed_model.abilities == frozenset()
         for ability in ("continue", "probe", "replay"):
-            assert "from the tokens it was cut behind" in examinee.why_not(ability)
-            assert "vllm serve --enable-scale-out" in examinee.why_not(ability)
+            assert "from the tokens it was cut behind" in diagnosed_model.why_not(ability)
+            assert "vllm serve --enable-scale-out" in diagnosed_model.why_not(ability)
         with pytest.raises(ModelError, match="cut behind"):
-            examinee.continue_cuts([], 5)
+            diagnosed_model.continue_cuts([], 5)
 
     def test_one_that_refuses_to_continue_is_found_out_at_the_start(self, connect):
         model = Model("So it is 7.")
@@ -130,17 +130,17 @@ class TestAChatEndpointThatReportsTokens:
         def refuse_to_continue(body: dict[str, Any]) -> Reply:
             return refuse(400, "the last message is the assistant's") if len(body["messages"]) > 1 else model(body)
 
-        examinee = connect(refuse_to_continue)
-        assert examinee.abilities == frozenset()
-        assert "the last message is the assistant's" in examinee.why_not("continue")
+        diagnosed_model = connect(refuse_to_continue)
+        assert diagnosed_model.abilities == frozenset()
+        assert "the last message is the assistant's" in diagnosed_model.why_not("continue")
 
-    def test_a_chain_that_its_text_does_not_give_back_is_refused(self, connect):
-        examinee = connect(Model("So it is 7."))
-        (rollout,) = examinee.write_chains([SAMPLE], 100)
+    def test_a_response_that_its_text_does_not_give_back_is_refused(self, connect):
+        diagnosed_model = connect(Model("So it is 7."))
+        (rollout,) = diagnosed_model.write_responses([SAMPLE], 100)
         ids = tuple(tiny_tokenizer().encode(letter)[0] for letter in "correct")
         spelled = Rollout(SAMPLE, rollout.prompt_ids, ids, tuple("correct"))
-        with pytest.raises(ModelError, match=r"'asked': .* reads a cut chain as other tokens .*--enable-scale-out"):
-            examinee.continue_cuts([Cut(spelled, 7)], 5)
+        with pytest.raises(ModelError, match=r"'asked': .* reads a cut response as other tokens .*--enable-scale-out"):
+            diagnosed_model.continue_cuts([Cut(spelled, 7)], 5)
 
     def test_another_models_tokenizer_is_noticed(self, connect):
         model = Model("So it is 7.")
@@ -159,19 +159,19 @@ class TestProbesWithoutRestrictions:
         [((" yes", " no"), 0.731), (("The", " no", " yes"), 0.269)],  # 1 / (1 + exp(-1)) and its complement
     )
     def test_yes_and_no_are_looked_for_among_the_likeliest(self, connect, likely, p_true):
-        examinee = connect(Model("7", obeys=False, likely=likely))
-        (rollout,) = examinee.write_chains([SAMPLE], 5)
-        assert examinee.score_probes(make_probes([rollout])[:1])[0].p_true == pytest.approx(p_true, abs=1e-3)
+        diagnosed_model = connect(Model("7", obeys=False, likely=likely))
+        (rollout,) = diagnosed_model.write_responses([SAMPLE], 5)
+        assert diagnosed_model.score_probes(make_probes([rollout])[:1])[0].p_true == pytest.approx(p_true, abs=1e-3)
 
     @pytest.mark.parametrize(
         ("likely", "lacking"),
         [((" yes",), "no 'no'"), ((" no", "The"), "no 'yes'"), (("The",), "neither 'yes' nor 'no'")],
     )
     def test_what_is_missing_is_told(self, connect, likely, lacking):
-        examinee = connect(Model("7", obeys=False, likely=likely))
-        (rollout,) = examinee.write_chains([SAMPLE], 5)
+        diagnosed_model = connect(Model("7", obeys=False, likely=likely))
+        (rollout,) = diagnosed_model.write_responses([SAMPLE], 5)
         with pytest.raises(ModelError, match=f"ignores `allowed_token_ids`.*there is {lacking} among"):
-            examinee.score_probes(make_probes([rollout]))
+            diagnosed_model.score_probes(make_probes([rollout]))
 
 
 class TestAServerThatReportsNoTokenIds:
@@ -183,20 +183,23 @@ class TestAServerThatReportsNoTokenIds:
         reply.body["choices"][0]["logprobs"] = {"content": entries}
         return reply
 
-    def test_it_says_so_by_name_and_writes_chains(self, connect, stub):
-        examinee = connect(self.list_tokens("It", " is", " 7", "<|im_end|>", content="It is 7"))
-        assert examinee.abilities == frozenset()
-        assert f"{stub.url} does not report token ids" in examinee.why_not("continue")
-        (rollout,) = examinee.write_chains([SAMPLE], 5)
+    def test_it_says_so_by_name_and_writes_responses(self, connect, stub):
+        diagnosed_model = connect(self.list_tokens("It", " is", " 7", "<|im_end|>", content="It is 7"))
+        assert diagnosed_model.abilities == frozenset()
+        assert f"{stub.url} does not report token ids" in diagnosed_model.why_not("continue")
+        (rollout,) = diagnosed_model.write_responses([SAMPLE], 5)
         assert rollout.token_texts == ("It", " is", " 7", "") and rollout.completion_ids == (UNKNOWN_ID,) * 4
-        for refused in (lambda: examinee.score_probes([]), lambda: examinee.replay_image(Cut(rollout, 1), 5, 0.5)):
+        for refused in (
+            lambda: diagnosed_model.score_probes([]),
+            lambda: diagnosed_model.replay_image(Cut(rollout, 1), 5, 0.5),
+        ):
             with pytest.raises(ModelError, match="does not report token ids"):
                 refused()
 
     def test_tokens_that_are_parts_of_characters(self, connect):
         texts = (b"7 ", *(bytes([byte]) for byte in "é".encode()), b"!")
-        examinee = connect(self.list_tokens(*texts, content="7 é!"))
-        assert examinee.write_chains([SAMPLE], 5)[0].token_texts == ("7 ", "", "é", "!")
+        diagnosed_model = connect(self.list_tokens(*texts, content="7 é!"))
+        assert diagnosed_model.write_responses([SAMPLE], 5)[0].token_texts == ("7 ", "", "é", "!")
 
     def test_one_that_refuses_unknown_fields(self, connect):
         def answer(body: dict[str, Any]) -> Reply:
@@ -206,44 +209,44 @@ class TestAServerThatReportsNoTokenIds:
 
     def test_one_that_lists_no_tokens_cannot_be_examined(self, connect):
         with pytest.raises(ModelError, match="does not say which tokens"):
-            connect(say("It is 7.")).write_chains([SAMPLE], 5)
+            connect(say("It is 7.")).write_responses([SAMPLE], 5)
 
     def test_one_whose_tokens_are_another_text(self, connect):
         with pytest.raises(ModelError, match="do not spell its answer"):
-            connect(self.list_tokens("<think>", "Hm", content="It is 7.")).write_chains([SAMPLE], 5)
+            connect(self.list_tokens("<think>", "Hm", content="It is 7.")).write_responses([SAMPLE], 5)
 
     def test_an_empty_answer(self, connect):
-        assert connect(say("")).write_chains([SAMPLE], 5)[0].completion_ids == ()
+        assert connect(say("")).write_responses([SAMPLE], 5)[0].completion_ids == ()
 
 
 class TestBadInput:
-    def test_a_model_that_reads_no_pictures(self, connect):
+    def test_a_model_that_reads_no_images(self, connect):
         with pytest.raises(ServerError, match="is not a multimodal model"):
             connect(refuse(400, "tiny is not a multimodal model"))
 
     def test_a_server_that_answers_without_a_choice(self, connect):
         with pytest.raises(ServerError, match="without a choice: upstream is gone"):
-            connect(Reply({"error": {"message": "upstream is gone"}})).write_chains([SAMPLE], 5)
+            connect(Reply({"error": {"message": "upstream is gone"}})).write_responses([SAMPLE], 5)
 
     @pytest.mark.parametrize("length", [0, -1])
     def test_lengths(self, connect, length):
-        examinee = connect(Model("7"))
-        (rollout,) = examinee.write_chains([SAMPLE], 5)
+        diagnosed_model = connect(Model("7"))
+        (rollout,) = diagnosed_model.write_responses([SAMPLE], 5)
         for call in (
-            lambda: examinee.write_chains([SAMPLE], length),
-            lambda: examinee.continue_cuts([Cut(rollout, 0)], length),
-            lambda: examinee.replay_image(Cut(rollout, 0), length, 0.5),
+            lambda: diagnosed_model.write_responses([SAMPLE], length),
+            lambda: diagnosed_model.continue_cuts([Cut(rollout, 0)], length),
+            lambda: diagnosed_model.replay_image(Cut(rollout, 0), length, 0.5),
         ):
             with pytest.raises(ConfigError, match="must be at least 1"):
                 call()
 
-    def test_a_sample_without_pictures_cannot_be_shown_them_again(self, connect):
-        examinee = connect(Model("7"))
+    def test_a_sample_without_images_cannot_be_shown_them_again(self, connect):
+        diagnosed_model = connect(Model("7"))
         rollout = Rollout(make_sample("none", num_images=0), (1,), (2,), ("x",))
-        with pytest.raises(ModelError, match="has no picture"):
-            examinee.replay_image(Cut(rollout, 1), 5, 0.5)
+        with pytest.raises(ModelError, match="has no image"):
+            diagnosed_model.replay_image(Cut(rollout, 1), 5, 0.5)
 
     def test_a_tokenizer_that_is_not_to_be_had(self, stub, tmp_path):
         stub.script[CHAT] = [Model("7")]
         with pytest.raises(ModelError, match=r"the tokenizer of 'tiny' cannot be loaded from .*; name the folder"):
-            connect_examinee(stub.url, tokenizer=str(tmp_path))
+            connect_model(stub.url, tokenizer=str(tmp_path))

@@ -10,10 +10,10 @@ import pytest
 from prober_contract import ProberContract, make_probes, make_rollout, make_sample
 from vllm_world import LONG, build_for_vllm, connect, policy_logprobs, run_server, save_for_vllm
 
-from vapo.serving.vllm_server import ServerEngine, place_features
-from vapo.training.vllm_rollouts import NEVER, mend_rollouts
-from vapo.probing.vllm.prober import VLLMProber
 from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.probing.vllm.prober import VLLMProber
+from vapo.serving.vllm_server import ServerEngine, place_features
+from vapo.training.vllm_rollouts import NEVER, fix_rollouts
 
 pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
 
@@ -50,7 +50,7 @@ class TestServerEngine(ProberContract):
     def test_trls_rollouts_are_those_of_transformers_and_warm_the_cache(
         self, server, model, processor, prober, pad, shares
     ):
-        """TRL 1.16 pairs expanded ids with features here, so this needs no mending."""
+        """TRL 1.16 pairs expanded ids with features here, so this needs no fixing."""
         client, sample = connect(server), make_sample("served", (112, 84))
         never = find_vision_token_ids(model.config, processor.tokenizer)
         rollout = make_rollout(processor, sample, LONG)
@@ -64,7 +64,7 @@ class TestServerEngine(ProberContract):
         np.testing.assert_allclose(np.ravel(output["logprobs"]), expected, atol=1e-3)
         prober.score(make_probes([rollout])[-1:])
         assert shares[0] > 0.5
-        mend_rollouts(SimpleNamespace(mode="server", vllm_client=client), pad)
+        fix_rollouts(SimpleNamespace(mode="server", vllm_client=client), pad)
         client.reset_prefix_cache()
         prober.score(make_probes([rollout])[-1:])
         assert shares[1] == 0

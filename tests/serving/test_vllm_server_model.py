@@ -1,4 +1,4 @@
-"""A model behind a real vLLM server, examined as it is in this process."""
+"""A model behind a real vLLM server, diagnosed as it is in this process."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from prober_contract import ProberContract, make_probes, make_rollout, make_samp
 from vllm_world import build_for_vllm, run_server, save_for_vllm
 
 from vapo.core.boundaries import find_boundaries
-from vapo.probing.diagnosed_model import Cut, View
-from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
-from vapo.models.policy.checkpoint import Policy
-from vapo.serving import start
-from vapo.serving.server_model import ServerExaminee
-from vapo.serving.start import connect_examinee
+from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError, ModelError
+from vapo.models.policy.checkpoint import Policy
+from vapo.probing.diagnosed_model import Cut, View
+from vapo.serving import start
+from vapo.serving.server_model import ServerModel
+from vapo.serving.start import connect_model
 from vapo.types import Rollout
 
 pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
 
-CHAIN = "I see a 3, then a 5. So 3 + 5 = 8: there are two cats. One is black!"
+RESPONSE = "I see a 3, then a 5. So 3 + 5 = 8: there are two cats. One is black!"
 CLOSING = " Time is up. I should stop thinking and give an answer based on what I have.</think>"
 
 
@@ -39,18 +39,18 @@ def server(tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def here(policy) -> TransformersExaminee:
-    return TransformersExaminee(policy)
+def here(policy) -> TransformersModel:
+    return TransformersModel(policy)
 
 
 @pytest.fixture(params=["token endpoints", "chat endpoint"])
-def there(request, server, policy, monkeypatch) -> ServerExaminee:
+def there(request, server, policy, monkeypatch) -> ServerModel:
     if request.param == "chat endpoint":
         monkeypatch.setattr(start, "_has_token_endpoints", lambda connection: False)
-    return connect_examinee(server, tokenizer=policy.processor.tokenizer)
+    return connect_model(server, tokenizer=policy.processor.tokenizer)
 
 
-def takes_text(there: ServerExaminee) -> bool:
+def takes_text(there: ServerModel) -> bool:
     return type(there._continuation).__name__ == "ChatEndpoint"
 
 
@@ -60,9 +60,9 @@ def is_what_text_gives(policy, rollout: Rollout, index: int) -> bool:
 
 
 @pytest.fixture
-def chains(policy) -> list[Rollout]:
+def responses(policy) -> list[Rollout]:
     samples = [make_sample("one", (112, 84)), make_sample("two", (56, 84), num_images=2)]
-    return [make_rollout(policy.processor, sample, CHAIN) for sample in samples]
+    return [make_rollout(policy.processor, sample, RESPONSE) for sample in samples]
 
 
 def test_abilities_and_what_to_do_without_the_others(there):
@@ -72,13 +72,13 @@ def test_abilities_and_what_to_do_without_the_others(there):
         assert "run its checkpoint with transformers" in there.why_not(ability)
 
 
-def test_chains_are_those_of_transformers(there, here):
+def test_responses_are_those_of_transformers(there, here):
     samples = [make_sample("one", (112, 84)), make_sample("two", (56, 84), num_images=2)]
-    assert there.write_chains(samples, 24) == here.write_chains(samples, 24)
+    assert there.write_responses(samples, 24) == here.write_responses(samples, 24)
 
 
-def test_a_chain_continued_from_any_of_its_tokens_is_the_chain(there, policy):
-    (whole,) = there.write_chains([make_sample("whole", (112, 84))], 40)
+def test_a_response_continued_from_any_of_its_tokens_is_the_response(there, policy):
+    (whole,) = there.write_responses([make_sample("whole", (112, 84))], 40)
     places = [n for n in range(40) if takes_text(there) is False or is_what_text_gives(policy, whole, n)]
     assert len(places) >= 5
     cuts = [Cut(whole, index) for index in places]
@@ -86,15 +86,19 @@ def test_a_chain_continued_from_any_of_its_tokens_is_the_chain(there, policy):
         assert text.startswith("".join(whole.token_texts[index:]))
 
 
-def test_early_decision_is_that_of_transformers(there, here, chains):
-    cuts = [Cut(chain, index, CLOSING) for chain in chains for index in (0, *find_boundaries(chain.token_texts))]
+def test_early_decision_is_that_of_transformers(there, here, responses):
+    cuts = [
+        Cut(response, index, CLOSING)
+        for response in responses
+        for index in (0, *find_boundaries(response.token_texts))
+    ]
     assert len(cuts) > 8
     assert there.continue_cuts(cuts, 12) == here.continue_cuts(cuts, 12)
 
 
 @pytest.mark.parametrize("view", ["image", "blank", "none"])
-def test_probes_are_those_of_transformers_under_every_view(there, here, chains, view: View):
-    probes = make_probes(chains)
+def test_probes_are_those_of_transformers_under_every_view(there, here, responses, view: View):
+    probes = make_probes(responses)
     expected = [verdict.p_true for verdict in here.score_probes(probes, view)]
     got = there.score_probes(probes, view)
     assert [verdict.probe for verdict in got] == probes
@@ -103,17 +107,17 @@ def test_probes_are_those_of_transformers_under_every_view(there, here, chains, 
     assert difference < 1e-3
 
 
-def test_the_views_differ(there, chains):
-    probes = make_probes(chains)
+def test_the_views_differ(there, responses):
+    probes = make_probes(responses)
     views = [[v.p_true for v in there.score_probes(probes, view)] for view in ("image", "blank", "none")]
     assert min(np.abs(np.subtract(a, b)).max() for a, b in zip(views, [*views[1:], views[0]], strict=True)) > 1e-6
 
 
-def test_an_image_shown_again_twice_is_shown_as_transformers_show_it(there, here, chains):
-    index = find_boundaries(chains[0].token_texts)[1]
-    for chain in chains:
-        first = there.replay_image(Cut(chain, index), 12, 0.5)
-        assert first == here.replay_image(Cut(chain, index), 12, 0.5)
+def test_an_image_shown_again_twice_is_shown_as_transformers_show_it(there, here, responses):
+    index = find_boundaries(responses[0].token_texts)[1]
+    for response in responses:
+        first = there.replay_image(Cut(response, index), 12, 0.5)
+        assert first == here.replay_image(Cut(response, index), 12, 0.5)
         kept = 5 if not takes_text(there) else 0  # a random model does not write the tokens that text gives
         again = there.replay_image(Cut(first, kept, "So."), 12, 0.5)
         assert again == here.replay_image(Cut(first, kept, "So."), 12, 0.5)
@@ -122,13 +126,13 @@ def test_an_image_shown_again_twice_is_shown_as_transformers_show_it(there, here
         assert there.continue_cuts([Cut(again, 4, "I")], 8) == here.continue_cuts([Cut(again, 4, "I")], 8)
 
 
-def test_the_end_of_a_chain(there, policy, chains):
+def test_the_end_of_a_response(there, policy, responses):
     tokenizer = policy.processor.tokenizer
     ended = Rollout(
-        chains[0].sample,
-        chains[0].prompt_ids,
-        (*chains[0].completion_ids, tokenizer.eos_token_id),
-        (*chains[0].token_texts, ""),
+        responses[0].sample,
+        responses[0].prompt_ids,
+        (*responses[0].completion_ids, tokenizer.eos_token_id),
+        (*responses[0].token_texts, ""),
     )
     length = len(ended.completion_ids)
     assert there.continue_cuts([Cut(ended, length)], 8) == [""]
@@ -136,31 +140,31 @@ def test_the_end_of_a_chain(there, policy, chains):
     assert with_end == without
 
 
-def test_a_chain_longer_than_the_context_is_refused_in_a_sentence(there):
+def test_a_response_longer_than_the_context_is_refused_in_a_sentence(there):
     with pytest.raises(ModelError, match="2048"):
-        there.write_chains([make_sample("long")], 4000)
+        there.write_responses([make_sample("long")], 4000)
 
 
-def test_tokens_of_pictures_in_a_suffix_are_refused(there, chains):
-    with pytest.raises(ConfigError, match="stands for a picture"):
-        there.continue_cuts([Cut(chains[0], 3, "<|image_pad|>")], 8)
+def test_tokens_of_images_in_a_suffix_are_refused(there, responses):
+    with pytest.raises(ConfigError, match="stands for an image"):
+        there.continue_cuts([Cut(responses[0], 3, "<|image_pad|>")], 8)
 
 
-def test_a_chain_of_other_pictures_is_refused(server, policy, chains):
-    there = connect_examinee(server, tokenizer=policy.processor.tokenizer)
+def test_a_response_of_other_images_is_refused(server, policy, responses):
+    there = connect_model(server, tokenizer=policy.processor.tokenizer)
     other = Rollout(
-        make_sample("other", (56, 28)), chains[0].prompt_ids, chains[0].completion_ids, chains[0].token_texts
+        make_sample("other", (56, 28)), responses[0].prompt_ids, responses[0].completion_ids, responses[0].token_texts
     )
-    with pytest.raises(ModelError, match="other tokens of its pictures"):
+    with pytest.raises(ModelError, match="other tokens of its images"):
         there.continue_cuts([Cut(other, 3, " So")], 4)
 
 
-def test_tokens_that_text_would_change_are_refused_by_the_chat_endpoint_alone(there, here, policy, chains):
+def test_tokens_that_text_would_change_are_refused_by_the_chat_endpoint_alone(there, here, policy, responses):
     """Spelled letter by letter, a word has other tokens than its text."""
     tokenizer = policy.processor.tokenizer
     ids = tuple(tokenizer.encode(letter, add_special_tokens=False)[0] for letter in "correct")
     assert tuple(tokenizer.encode("correct", add_special_tokens=False)) != ids
-    odd = Rollout(chains[0].sample, chains[0].prompt_ids, ids, tuple("correct"))
+    odd = Rollout(responses[0].sample, responses[0].prompt_ids, ids, tuple("correct"))
     try:
         assert there.continue_cuts([Cut(odd, 7)], 8) == here.continue_cuts([Cut(odd, 7)], 8)
     except ModelError as error:
@@ -171,7 +175,7 @@ def test_tokens_that_text_would_change_are_refused_by_the_chat_endpoint_alone(th
 
 
 def test_the_tokenizer_is_the_one_that_the_server_names(server):
-    assert connect_examinee(server).abilities == {"continue", "probe", "replay"}
+    assert connect_model(server).abilities == {"continue", "probe", "replay"}
 
 
 class TestAsAProber(ProberContract):
@@ -187,6 +191,6 @@ class TestAsAProber(ProberContract):
 
     @pytest.fixture
     def prober(self, server, policy):
-        there = connect_examinee(server, tokenizer=policy.processor.tokenizer)
+        there = connect_model(server, tokenizer=policy.processor.tokenizer)
         there.score = there.score_probes
         return there

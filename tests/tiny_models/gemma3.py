@@ -1,4 +1,4 @@
-"""Gemma3: tokens of one picture see each other both ways, and most layers see a window only."""
+"""Gemma3: tokens of one image see each other both ways, and most layers see a window only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 from tiny_models.tokens import text_options, tiny_tokenizer
 
-TOKENS_PER_PICTURE = 4
+TOKENS_PER_IMAGE = 4
 WINDOW = 16  # shorter than any prompt
 
 
@@ -35,7 +35,7 @@ def build_gemma3():
     config = Gemma3Config(
         text_config=Gemma3TextConfig(**text),
         vision_config=vision,
-        mm_tokens_per_image=TOKENS_PER_PICTURE,
+        mm_tokens_per_image=TOKENS_PER_IMAGE,
         image_token_index=tokenizer.image_token_id,
         boi_token_index=tokenizer.boi_token_id,
         eoi_token_index=tokenizer.eoi_token_id,
@@ -44,7 +44,7 @@ def build_gemma3():
     processor = Gemma3Processor(
         image_processor=Gemma3ImageProcessor(size={"height": 28, "width": 28}),
         tokenizer=tokenizer,
-        image_seq_length=TOKENS_PER_PICTURE,
+        image_seq_length=TOKENS_PER_IMAGE,
         chat_template=tokenizer.chat_template,
     )
     model = Gemma3ForConditionalGeneration(config)

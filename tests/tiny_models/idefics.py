@@ -1,4 +1,4 @@
-"""Idefics3 and SmolVLM: a picture is cut into tiles, and a row's tiles are padded to those of the longest row."""
+"""Idefics3 and SmolVLM: an image is cut into tiles, and a row's tiles are padded to those of the longest row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VISION = {
     "image_size": 28,
     "patch_size": 7,
 }
-TILES = {"size": {"longest_edge": 56}, "max_image_size": {"longest_edge": 28}}  # at most 2 x 2, and the whole picture
+TILES = {"size": {"longest_edge": 56}, "max_image_size": {"longest_edge": 28}}  # at most 2 x 2, and the whole image
 TOKENS_PER_TILE = 4  # 4 x 4 patches, four of which become one token
 
 

@@ -1,4 +1,4 @@
-"""InternVL: a picture is cut into tiles, and all tiles of a batch lie in one row of `pixel_values`."""
+"""InternVL: an image is cut into tiles, and all tiles of a batch lie in one row of `pixel_values`."""
 
 from __future__ import annotations
 

@@ -17,20 +17,20 @@ SPECIAL_TOKENS = [
     "<|video_pad|>",
 ]
 QWEN_ROLES = (("image_token", "<|image_pad|>"), ("video_token", "<|video_pad|>"))
-QWEN_PICTURE = "<|vision_start|><|image_pad|><|vision_end|>"
+QWEN_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 CORPUS = [
-    "Look at the picture. The digit in row 1, column 2 is 7; the sum of 3 and 4 is 7.",
+    "Look at the image. The digit in row 1, column 2 is 7; the sum of 3 and 4 is 7.",
     "<think>I see a 3, then a 5. So 3 + 5 = 8!</think> The answer is \\boxed{8}.",
     "Is this claim correct? Answer (yes/no): yes no Yes No. <anchor> There are two cats: one is black.",
 ] * 20
 
 
-def chat_template(picture: str) -> str:
-    """Return a chat template that writes `picture` where a message has a picture."""
+def chat_template(image: str) -> str:
+    """Return a chat template that writes `image` where a message has an image."""
     return (
         "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
         "{% if m['content'] is string %}{{ m['content'] }}{% else %}{% for p in m['content'] %}"
-        "{% if p['type'] == 'image' %}" + picture + "{% else %}{{ p['text'] }}{% endif %}"
+        "{% if p['type'] == 'image' %}" + image + "{% else %}{{ p['text'] }}{% endif %}"
         "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     )
@@ -40,7 +40,7 @@ def chat_template(picture: str) -> str:
 def tiny_tokenizer(
     markers: tuple[str, ...] = (),
     roles: tuple[tuple[str, str], ...] = QWEN_ROLES,
-    picture: str = QWEN_PICTURE,
+    image: str = QWEN_IMAGE,
     bos: str | None = None,
 ) -> PreTrainedTokenizerFast:
     """A byte-level BPE with Qwen's special tokens and a chat template.
@@ -48,7 +48,7 @@ def tiny_tokenizer(
     Args:
         markers: a family's own special tokens, whose ids follow those that all families share.
         roles: names under which the family's processor asks the tokenizer for them, such as `image_token`.
-        picture: what the chat template writes for a picture.
+        image: what the chat template writes for an image.
         bos: a token that begins every text: as published, the tokenizer adds it, and the chat template writes it too.
     """
     bpe = Tokenizer(models.BPE())
@@ -65,7 +65,7 @@ def tiny_tokenizer(
         extra_special_tokens=dict(roles),
     )
     tokenizer.add_special_tokens({"additional_special_tokens": [*SPECIAL_TOKENS, *markers]})
-    tokenizer.chat_template = chat_template(picture)
+    tokenizer.chat_template = chat_template(image)
     if bos is not None:
         tokenizer.add_special_tokens({"bos_token": bos})
         tokenizer.chat_template = "{{ bos_token }}" + tokenizer.chat_template

@@ -6,8 +6,8 @@ import pytest
 import torch
 from trl import GRPOConfig, GRPOTrainer
 
-from vapo.training.aggregation import Batch, aggregate, check_loss_type
 from vapo.errors import ConfigError
+from vapo.training.aggregation import Batch, aggregate, check_loss_type
 
 LOSSES = ("grpo", "sapo", "bnpo", "dr_grpo", "dapo", "cispo", "vespo", "luspo")
 STEPS, PER_GENERATION, TOKENS, LONGEST = 3, 6, 40.0, 12

@@ -11,8 +11,8 @@ from typing import Any
 import PIL.Image
 import pytest
 from datasets import Dataset, DatasetDict
-from training.training_world import CLAIMS, make_pictures, make_rows
 from torch.utils.data import DataLoader
+from training.training_world import CLAIMS, make_images, make_rows
 from trl.trainer.utils import RepeatSampler
 
 from vapo import load_samples, make_training_rows
@@ -30,8 +30,8 @@ def opens(monkeypatch) -> list[None]:
 
 def our_rows(folder: Path, count: int = 6) -> Dataset:
     rows = []
-    for number, picture in enumerate(make_pictures(count)):
-        picture.save(folder / f"{number}.png")
+    for number, image in enumerate(make_images(count)):
+        image.save(folder / f"{number}.png")
         rows.append({"problem": f"q {number}", "answer": "1", "images": [f"{number}.png"], "claims": CLAIMS})
     (folder / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return make_training_rows(load_samples(folder / "rows.jsonl"))

@@ -12,8 +12,8 @@ from vapo.algorithms.grpo import GRPO
 from vapo.algorithms.options import REMOVED
 from vapo.algorithms.vapo import VAPO
 from vapo.core.rewards import PRESETS
-from vapo.training.options import parse_run
 from vapo.errors import ConfigError
+from vapo.training.options import parse_run
 
 
 def make(tmp_path, **options) -> VAPOConfig:

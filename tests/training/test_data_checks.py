@@ -7,19 +7,19 @@ from typing import Any
 import PIL.Image
 import pytest
 from datasets import Dataset, Features, Image, List, Value
-from training.training_world import CLAIMS, make_pictures, make_rows
+from training.training_world import CLAIMS, make_images, make_rows
 
 from vapo import load_samples, make_training_rows
+from vapo.errors import DataError
 from vapo.training.data_checks import check_data
 from vapo.training.rows import SampleReader
-from vapo.errors import DataError
 from vapo.types import Claim, Sample
 
 CLAIMED = SampleReader(require_claims=True)
 GRADED = SampleReader(require_claims=False, require_answers=True)
 FREE = SampleReader(require_claims=False)
 PROMPT = [{"role": "user", "content": "What is it?"}]
-(PICTURE,) = make_pictures(1)
+(IMAGE,) = make_images(1)
 FEATURES: dict[str, Any] = {
     "prompt": [{"role": Value("string"), "content": Value("string")}],
     "answer": Value("string"),
@@ -30,10 +30,10 @@ FEATURES: dict[str, Any] = {
 
 def make_data(*changes: dict[str, Any], **features: Any) -> Dataset:
     """Make rows that are good but for some fields of each, one of them good."""
-    good = {"prompt": PROMPT, "answer": "1", "claims": CLAIMS, "images": [PICTURE]}
+    good = {"prompt": PROMPT, "answer": "1", "claims": CLAIMS, "images": [IMAGE]}
     named = {**FEATURES, **features}
     if "image" in named:
-        good["image"] = PICTURE
+        good["image"] = IMAGE
         del named["images"]
     rows = [{name: {**good, **change}[name] for name in named} for change in ({}, *changes)]
     return Dataset.from_list(rows, features=Features(named))
@@ -61,12 +61,12 @@ NO_CLAIMS, NO_IMAGE = "the row has no claims", "the row has claims but no image 
         ({"images": []}, NO_IMAGE),
         ({"images": None}, NO_IMAGE),
         ({"images": [None]}, "image 1 of 1 in images is null"),
-        ({"images": [PICTURE, None]}, "image 2 of 2 in images is null"),
+        ({"images": [IMAGE, None]}, "image 2 of 2 in images is null"),
         ({"images": [{"bytes": b"", "path": None}]}, "image 1 of 1 in images is null"),
     ],
 )
 def test_a_row_without_usable_claims_or_images(change, reason):
-    with pytest.raises(DataError, match=f"train_dataset, row 1: {reason}; mend the rows or leave them out"):
+    with pytest.raises(DataError, match=f"train_dataset, row 1: {reason}; fix the rows or leave them out"):
         check_data(CLAIMED, make_data(change))
     with pytest.raises(DataError, match=rf"eval_dataset\['hard'\], row 1: {reason}"):
         check_data(CLAIMED, make_data(), {"easy": make_data(), "hard": make_data(change)})
@@ -75,14 +75,14 @@ def test_a_row_without_usable_claims_or_images(change, reason):
 
 def test_a_column_of_one_image():
     data = make_data({"image": None}, {}, {"image": None}, image=Image())
-    with pytest.raises(DataError, match=rf"row 1: {NO_IMAGE}; row 3: {NO_IMAGE}; mend"):
+    with pytest.raises(DataError, match=rf"row 1: {NO_IMAGE}; row 3: {NO_IMAGE}; fix"):
         check_data(CLAIMED, data)
     check_data(CLAIMED, data.select([0, 2]))
 
 
 def test_labels_that_say_nothing():
     labels = ("CORRECT", "MAYBE", None)
-    row = {"prompt": PROMPT, "images": [PICTURE], "claim_1": "A cat."}
+    row = {"prompt": PROMPT, "images": [IMAGE], "claim_1": "A cat."}
     with pytest.raises(DataError, match=r"row 1: label 'MAYBE' is neither .*; row 2: claim_1 has no label"):
         check_data(CLAIMED, Dataset.from_list([{**row, "label_1": label} for label in labels]))
 
@@ -104,7 +104,7 @@ def test_no_column_of_images():
 def test_rows_are_counted_as_the_data_set_has_them():
     data = make_data({}, {"images": []}, {}, *[{}] * 2000).shuffle(seed=1)
     place = data.with_format("arrow")["images"].to_pylist().index([])
-    with pytest.raises(DataError, match=f"train_dataset, row {place}: {NO_IMAGE}; mend"):
+    with pytest.raises(DataError, match=f"train_dataset, row {place}: {NO_IMAGE}; fix"):
         check_data(CLAIMED, data)
     check_data(CLAIMED, data.select(range(place)))
 
@@ -125,7 +125,7 @@ def test_no_column_of_answers():
 
 def test_samples_that_were_loaded_without_asking_for_claims(monkeypatch):
     monkeypatch.undo()
-    rows = [{"problem": "q", "answer": "1", "images": [PICTURE], "claims": claims} for claims in (CLAIMS, [], CLAIMS)]
+    rows = [{"problem": "q", "answer": "1", "images": [IMAGE], "claims": claims} for claims in (CLAIMS, [], CLAIMS)]
     data = make_training_rows(load_samples(rows))
     with pytest.raises(DataError, match=r"train_dataset, row 1: there are no claims; load_samples\(.*skip"):
         check_data(CLAIMED, data)
@@ -134,8 +134,8 @@ def test_samples_that_were_loaded_without_asking_for_claims(monkeypatch):
 
 
 def test_samples_of_the_users_own():
-    good = Sample("a", (PICTURE,), "q", "1", (Claim("A cat.", True),))
-    data = make_training_rows([good, Sample("b", (), "q", "1", good.claims), Sample("c", (PICTURE,), "q", "1")])
+    good = Sample("a", (IMAGE,), "q", "1", (Claim("A cat.", True),))
+    data = make_training_rows([good, Sample("b", (), "q", "1", good.claims), Sample("c", (IMAGE,), "q", "1")])
     with pytest.raises(DataError, match=f"row 1: {NO_IMAGE}; row 2: {NO_CLAIMS}"):
         check_data(CLAIMED, data)
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from prober_contract import encode_prompt, extend_prompt
-from training.training_world import even_letters, make_config, make_rows
 from tiny_models import FAMILIES, build_tiny, save_tiny
+from training.training_world import even_letters, make_config, make_rows
 from trl import GRPOTrainer
 
 from vapo import VAPOTrainer
@@ -75,12 +75,12 @@ def test_every_forward_equals_one_plain_forward_per_row(run):
     assert len(run.forwards) == 3 and len(lengths) == 2  # the reference model's and two micro-steps; two prompts
 
 
-def test_tokens_of_pictures_are_never_sampled(run):
+def test_tokens_of_images_are_never_sampled(run):
     tokenizer = run.trainer.processing_class.tokenizer
     text = {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<end_of_utterance>", "<bos>"}
-    pictures = {i for token, i in tokenizer.get_added_vocab().items() if token not in text}
-    assert pictures == set(find_vision_token_ids(run.trainer.model.config, tokenizer))
-    assert pictures <= set(run.trainer.generation_config.suppress_tokens)
+    images = {i for token, i in tokenizer.get_added_vocab().items() if token not in text}
+    assert images == set(find_vision_token_ids(run.trainer.model.config, tokenizer))
+    assert images <= set(run.trainer.generation_config.suppress_tokens)
 
 
 def test_its_checkpoint_opens_and_resumes(run):
@@ -96,7 +96,7 @@ def test_its_checkpoint_opens_and_resumes(run):
         assert torch.equal(value, trained[name]), name
 
 
-def test_text_does_not_turn_into_pictures(run):
+def test_text_does_not_turn_into_images(run):
     trainer = run.trainer
     tokenizer = trainer.processing_class.tokenizer
     attack = "".join([*tokenizer.get_added_vocab(), "<image>", "<video>", "<IMG_CONTEXT>", "<start_of_image>"])

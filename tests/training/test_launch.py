@@ -11,6 +11,7 @@ import torch
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 
+from vapo.errors import ConfigError
 from vapo.training import launch as launching
 from vapo.training.launch import (
     CONFIGURATIONS,
@@ -21,7 +22,6 @@ from vapo.training.launch import (
     wants_launch,
 )
 from vapo.training.options import read_options
-from vapo.errors import ConfigError
 
 NAMES = {"fsdp2": "FSDP", "zero2": "DEEPSPEED", "zero3": "DEEPSPEED", "multi_gpu": "MULTI_GPU", "single_gpu": "NO"}
 

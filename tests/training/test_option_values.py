@@ -11,9 +11,9 @@ from trl import ModelConfig, TrlParser
 
 from vapo import VAPOConfig
 from vapo.data.options import DataOptions
+from vapo.errors import ConfigError
 from vapo.training.option_values import OptionValues, list_kinds, split_list
 from vapo.training.options import parse_run
-from vapo.errors import ConfigError
 
 CLASSES = (DataOptions, VAPOConfig, ModelConfig)
 BASE = {"model_name_or_path": "m", "data": "d", "num_generations": 2, "per_device_train_batch_size": 2}

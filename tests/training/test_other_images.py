@@ -10,19 +10,19 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from training.training_world import even_letters, make_config, make_rows
 from PIL import Image
 from tiny_models import save_tiny
+from training.training_world import even_letters, make_config, make_rows
 from trl import GRPOTrainer
 
 from vapo import VAPOTrainer
 from vapo.algorithms.algorithm import Algorithm, Needs, SecondView
 from vapo.algorithms.options import option
 from vapo.core.image_views import add_noise
-from vapo.training.other_images import SECOND, OtherImages
 from vapo.errors import ConfigError, DataError
 from vapo.models.images import process_images
 from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, token_types
+from vapo.training.other_images import SECOND, OtherImages
 
 FAMILIES = ["llava", pytest.param("qwen2_5_vl", marks=pytest.mark.torchvision)]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from training.training_world import CLAIMS, even_letters, make_config, make_rows
 from tiny_models import save_tiny
+from training.training_world import CLAIMS, even_letters, make_config, make_rows
 
 from vapo import VAPOTrainer
 from vapo.claims.store.claims import NewClaim
@@ -22,7 +22,7 @@ def checkpoint(tmp_path_factory) -> str:
 
 @pytest.fixture
 def written(monkeypatch) -> list[str]:
-    """Policies that wrote, one for each picture, in order; each writes claims that name it."""
+    """Policies that wrote, one for each image, in order; each writes claims that name it."""
     names: list[str] = []
 
     def write(policy, image_sets, settings, *, batch_size):
@@ -60,11 +60,11 @@ def test_its_claims_are_probed_and_written_anew_in_time(checkpoint, tmp_path, wr
     assert set().union(*spoken[: len(spoken) // 2]) <= {"0", "1"} and set().union(*spoken[-2:]) <= {"2", "3"}
     assert sorted(path.name for path in (tmp_path / "claims").glob("*.db")) == ["step-0.db", "step-2.db"]
     assert {entry["claims/own_share"] for entry in trainer.state.log_history if "claims/own_share" in entry} == {1.0}
-    pictures = 0
+    images = 0
     for path in (tmp_path / "claims").glob("*.db"):
         with Store(path) as store:
-            pictures += len(store.read("SELECT id FROM subjects"))
-    assert len(written) == pictures  # each picture once in a stretch of steps, however often it came up
+            images += len(store.read("SELECT id FROM subjects"))
+    assert len(written) == images  # each image once in a stretch of steps, however often it came up
 
 
 def test_a_run_that_goes_on_asks_for_nothing_twice(checkpoint, tmp_path, written):

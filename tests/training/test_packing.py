@@ -6,21 +6,21 @@ import inspect
 
 import pytest
 import torch
-from training.training_world import even_letters, make_config, make_rows
 from tiny_models import FAMILIES, build_tiny, save_tiny
+from training.training_world import even_letters, make_config, make_rows
 from trl.trainer import grpo_trainer
 
 from vapo import VAPOTrainer
-from vapo.probing.reference import ReferenceProber
-from vapo.models.tree.growth import grow_trees
-from vapo.models.tree.packed import Question
-from vapo.models.tree.packing_obstacles import find_packing_obstacle
-from vapo.training.batches import Row, groups_kept_together, shuffle_groups
-from vapo.training.packing import find_branches
-from vapo.training.rollout_batch import RolloutBatch
 from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module
 from vapo.models.images import ImageInputs
+from vapo.models.tree.growth import grow_trees
+from vapo.models.tree.packed import Question
+from vapo.models.tree.packing_obstacles import find_packing_obstacle
+from vapo.probing.reference import ReferenceProber
+from vapo.training.batches import Row, groups_kept_together, shuffle_groups
+from vapo.training.packing import find_branches
+from vapo.training.rollout_batch import RolloutBatch
 
 MISALIGNED = {"num_iterations": 2, "gradient_accumulation_steps": 1}  # TRL then wants the old policy's as well
 
@@ -158,7 +158,7 @@ class TestRuns:
 
     @pytest.mark.parametrize("options", [{}, MISALIGNED], ids=["aligned", "misaligned"])
     def test_silent_completions_are_not_asked(self, make_trainer, options):
-        trainer = make_trainer(max_steps=2, silent_share=0.0, **options)
+        trainer = make_trainer(max_steps=2, closed_gate_probe_share=0.0, **options)
         asked = []
         ask = trainer.prober.score
         trainer.prober.score = lambda probes, **options: (asked.extend(probes), ask(probes, **options))[1]

@@ -15,9 +15,9 @@ from transformers import AutoProcessor, TrainerCallback
 from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from vapo.cli import main
+from vapo.errors import ConfigError
 from vapo.training.options import parse_run
 from vapo.training.run import train
-from vapo.errors import ConfigError
 
 TOLD_LATER = ("azure_ml", "flyte", "kubeflow")
 CLAIMS = [{"text": "there is a cat", "is_true": True}, {"text": "the sky is green", "is_true": False}]

@@ -7,17 +7,17 @@ from PIL import Image
 from tiny_models import build_tiny
 
 from vapo import load_samples
+from vapo.errors import ConfigError, DataError
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.prompt_writer import PromptWriter
 from vapo.training.prompt_lengths import leave_out_long_prompts
-from vapo.errors import ConfigError, DataError
 
 SYSTEM = "Think first."
 
 
 @pytest.fixture
 def samples(tmp_path):
-    """Three questions: short, long, and short about two pictures."""
+    """Three questions: short, long, and short about two images."""
     Image.new("RGB", (56, 56)).save(tmp_path / "a.png")
     questions = [("What?", ["a.png"]), ("What " * 50, ["a.png"]), ("What?", ["a.png", "a.png"])]
     rows = [{"problem": question, "answer": "1", "images": images} for question, images in questions]

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from vapo.cli import main
-from vapo.training import recipes
-from vapo.training.recipes import format_recipes, list_recipes, open_recipe
-from vapo.training.options import parse_run
 from vapo.errors import ConfigError
+from vapo.training import recipes
+from vapo.training.options import parse_run
+from vapo.training.recipes import format_recipes, list_recipes, open_recipe
 
 
 def test_every_recipe_is_listed_with_what_it_is_for():

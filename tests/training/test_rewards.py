@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from vapo.training.rewards import accuracy_reward
 from vapo.errors import DataError
+from vapo.training.rewards import accuracy_reward
 
 FIVE, SIX = (rf"<think>a</think> \boxed{{{number}}}" for number in (5, 6))
 

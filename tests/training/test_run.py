@@ -16,11 +16,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny_models import save_tiny
 
-from vapo.cli import main
 from vapo.atomic_files import write_atomically
+from vapo.cli import main
+from vapo.errors import ConfigError
 from vapo.run_folder import ProcessCount, RunFolder, choose_system_prompt, list_versions
 from vapo.training.options import parse_run
-from vapo.errors import ConfigError
 
 CLAIMS = [{"text": "there is a cat", "is_true": True}, {"text": "the sky is green", "is_true": False}]
 
@@ -295,9 +295,7 @@ class TestOptions:
         ],
     )
     def test_a_missing_package_is_named(self, world, tmp_path, capsys, monkeypatch, option, package, extra):
-        monkeypatch.setattr(
-            "vapo.training.preparation.find_spec", lambda name: None if name == package else object()
-        )
+        monkeypatch.setattr("vapo.training.preparation.find_spec", lambda name: None if name == package else object())
         assert main([*command(world, tmp_path / "out")[3:], f"--{option}", "true"]) == 1
         assert (
             f"{option} needs {package}, which is not installed: pip install 'vapo[{extra}]'" in capsys.readouterr().err

@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vapo.cli import main
+from vapo.errors import ConfigError, VapoError
+from vapo.export.origin import find_origin
+from vapo.export.recipe import list_recipe
 from vapo.run_folder import choose_system_prompt
 from vapo.training import run_file
 from vapo.training.options import parse_run, read_options
 from vapo.training.planned_run import parse_planned_run
 from vapo.training.run import describe
 from vapo.training.run_file import HARMLESS_VARIABLES, check_run_file
-from vapo.errors import ConfigError, VapoError
-from vapo.export.origin import find_origin
-from vapo.export.recipe import list_recipe
 
 MINE = Path("run.yaml")
 

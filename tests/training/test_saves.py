@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from training.training_world import even_letters, make_config, make_rows
 from tiny_models import save_tiny
+from training.training_world import even_letters, make_config, make_rows
 from transformers import TrainerCallback
 
 from vapo import VAPOTrainer

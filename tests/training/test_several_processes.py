@@ -21,8 +21,8 @@ from training.processes import FSDP2, let_accelerate_shard_on_cpu, run_processes
 from transformers import GenerationMixin, LogitsProcessor
 
 from vapo.cli.train import train as train_command
-from vapo.models.policy.checkpoint import load_policy
 from vapo.lab.shipped import shipped_checkpoint, shipped_data
+from vapo.models.policy.checkpoint import load_policy
 
 OPTIONS: dict[str, Any] = {
     "model_name_or_path": shipped_checkpoint(),

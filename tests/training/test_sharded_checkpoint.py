@@ -14,8 +14,8 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
 
-from vapo.training.sharded_checkpoint import check_sharded_checkpoint, read_metadata
 from vapo.errors import ModelError
+from vapo.training.sharded_checkpoint import check_sharded_checkpoint, read_metadata
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is")
 

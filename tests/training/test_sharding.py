@@ -1,4 +1,4 @@
-"""What is mended of FSDP; that it then trains as one process does, `test_several_processes.py` shows."""
+"""What is fixed of FSDP; that it then trains as one process does, `test_several_processes.py` shows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from accelerate.utils import fsdp2_prepare_model, fsdp_utils
 from tiny_models import build_tiny
 from trl.trainer import grpo_trainer
 
+from vapo.errors import ConfigError
 from vapo.training.sharding import (
     check_same_sharding,
     name_layers_to_shard,
     optimizer_without_idle_weights,
     reference_sharded_like_policy,
 )
-from vapo.errors import ConfigError
 
 
 def test_layers_that_a_family_could_have_and_a_model_has_not_are_not_named():
@@ -41,8 +41,8 @@ def test_what_is_replaced_is_put_back_and_keeps_its_signature():
     assert list(inspect.signature(options).parameters) == ["fsdp_plugin"]
     assert list(inspect.signature(fsdp2_prepare_model).parameters) == ["accelerator", "model"]
     with reference_sharded_like_policy(), optimizer_without_idle_weights():
-        for mended, own in ((grpo_trainer.prepare_fsdp, reference), (fsdp_utils._prepare_sd_options, options)):
-            assert mended is not own and inspect.signature(mended) == inspect.signature(own)
+        for fixed, own in ((grpo_trainer.prepare_fsdp, reference), (fsdp_utils._prepare_sd_options, options)):
+            assert fixed is not own and inspect.signature(fixed) == inspect.signature(own)
     assert grpo_trainer.prepare_fsdp is reference and fsdp_utils._prepare_sd_options is options
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 import PIL.Image
 import pytest
 import torch
-from training.training_world import CLAIMS, even_letters, length_reward, make_config, make_rows
 from tiny_models import build_tiny, save_tiny
+from training.training_world import CLAIMS, even_letters, length_reward, make_config, make_rows
 from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
@@ -23,12 +23,12 @@ from vapo.algorithms.algorithm import Algorithm, Needs
 from vapo.algorithms.options import option
 from vapo.algorithms.vapo import VAPO
 from vapo.core.advantages import group_advantages
+from vapo.errors import ConfigError, DataError, ModelError
 from vapo.training import dynamic_sampling
 from vapo.training.config import DYNAMIC_SAMPLING_LOSSES
 from vapo.training.rewards import accuracy_reward
-from vapo.errors import ConfigError, DataError, ModelError
 from vapo.types import Verdict
-from vapo.versions import TOLD
+from vapo.versions import REPORTED
 
 
 @pytest.fixture(scope="module")
@@ -760,8 +760,8 @@ def test_trl_methods_we_lean_on_keep_their_signature(name, parameters):
 
 
 def test_a_package_newer_than_any_tested_is_told_once(make_trainer, monkeypatch, caplog):
-    monkeypatch.setenv(TOLD, "")  # so that it is taken back
-    monkeypatch.delenv(TOLD)
+    monkeypatch.setenv(REPORTED, "")  # so that it is taken back
+    monkeypatch.delenv(REPORTED)
     monkeypatch.setattr("vapo.versions.find_untested", lambda: ["trl 1.99.0 (tested up to 1.16.0)"])
     make_trainer()
     make_trainer()

@@ -17,11 +17,11 @@ from trl.generation import vllm_client, vllm_generation
 from trl.generation.vllm_generation import VLLMGeneration
 
 from vapo import VAPOConfig
-from vapo.serving.vllm_server import ServerEngine, place_features
-from vapo.training.vllm_rollouts import MendedLLM, awake, check_vllm, mend_rollouts, never_sample, probes_on_vllm
+from vapo.errors import ConfigError, ModelError
 from vapo.probing.vllm.local import EngineRanks, LocalEngine, one_token_of
 from vapo.probing.vllm.prober import Answer, ImagePrompt, VLLMProber, share_of_yes
-from vapo.errors import ConfigError, ModelError
+from vapo.serving.vllm_server import ServerEngine, place_features
+from vapo.training.vllm_rollouts import PatchedLLM, awake, check_vllm, fix_rollouts, never_sample, probes_on_vllm
 from vapo.types import Anchor, Claim, Probe, Rollout
 
 PAD = 9
@@ -29,7 +29,7 @@ IDS = (1, 7, PAD, PAD, PAD, 8, 2)
 
 
 class FakeLLM:
-    """Expands one image token to three, as the fake pictures want it, and keeps what it was told."""
+    """Expands one image token to three, as the fake images want it, and keeps what it was told."""
 
     def __init__(self):
         self.told = []
@@ -51,25 +51,25 @@ class FakeLLM:
 
 
 class TestMendedLLM:
-    def test_sends_one_image_token_per_picture(self):
+    def test_sends_one_image_token_per_image(self):
         llm, (image,) = FakeLLM(), make_sample("a").images
         row = {"prompt_token_ids": list(IDS)}
         prompts = [{**row, "multi_modal_data": {"image": image}}, {**row, "multi_modal_data": {"image": [image]}}]
         prompts.append({"prompt_token_ids": [1, 2]})
-        assert len(MendedLLM(llm, PAD).generate(prompts, sampling_params=None, use_tqdm=False)) == 3
+        assert len(PatchedLLM(llm, PAD).generate(prompts, sampling_params=None, use_tqdm=False)) == 3
         assert llm.told == [[[1, 7, PAD, 8, 2], [1, 7, PAD, 8, 2], [1, 2]]]
 
-    def test_notices_a_picture_of_another_size(self):
+    def test_notices_a_image_of_another_size(self):
         (image,) = make_sample("a").images
         ids = [1, 7, PAD, PAD, 8]
-        with pytest.raises(ModelError, match=r"pictures of \[3\] tokens instead of \[2\]"):
-            MendedLLM(FakeLLM(), PAD).generate([{"prompt_token_ids": ids, "multi_modal_data": {"image": image}}])
+        with pytest.raises(ModelError, match=r"images of \[3\] tokens instead of \[2\]"):
+            PatchedLLM(FakeLLM(), PAD).generate([{"prompt_token_ids": ids, "multi_modal_data": {"image": image}}])
 
-    def test_forgets_encoded_pictures_with_the_prefixes_and_passes_the_rest_on(self):
+    def test_forgets_encoded_images_with_the_prefixes_and_passes_the_rest_on(self):
         llm = FakeLLM()
-        mended = MendedLLM(llm, PAD)
-        mended.reset_prefix_cache()
-        mended.sleep(level=2)
+        fixed = PatchedLLM(llm, PAD)
+        fixed.reset_prefix_cache()
+        fixed.sleep(level=2)
         assert llm.told == ["reset_encoder_cache", "reset_prefix_cache", "sleep 2"]
 
 
@@ -79,15 +79,15 @@ class TestMendRollouts:
         never_sample(generation, [8, 9])
         assert generation.generation_kwargs == {"seed": 3, "logit_bias": {5: 1.0, 8: -100.0, 9: -100.0}}
 
-    def test_server_forgets_encoded_pictures(self):
+    def test_server_forgets_encoded_images(self):
         told = []
         post = lambda url: told.append(url) or SimpleNamespace(raise_for_status=lambda: None)  # noqa: E731
         client = SimpleNamespace(base_url="http://there", session=SimpleNamespace(post=post))
         client.reset_prefix_cache = lambda: told.append("reset_prefix_cache")
-        mend_rollouts(SimpleNamespace(mode="server", vllm_client=client), PAD)
+        fix_rollouts(SimpleNamespace(mode="server", vllm_client=client), PAD)
         client.reset_prefix_cache()
         assert told == ["http://there/reset_encoder_cache", "reset_prefix_cache"]
-        mend_rollouts(SimpleNamespace(mode="server"), PAD)  # a rank without a client
+        fix_rollouts(SimpleNamespace(mode="server"), PAD)  # a rank without a client
 
 
 class TestSleep:
@@ -152,7 +152,7 @@ class TestProber:
 
 
 class Server(BaseHTTPRequestHandler):
-    """Speaks vLLM's two endpoints; pictures it was not brought are unknown to it."""
+    """Speaks vLLM's two endpoints; images it was not brought are unknown to it."""
 
     known, requests, missing = set(), [], ()
 
@@ -199,7 +199,7 @@ def server():
 
 
 class TestServerEngine:
-    def test_pictures_are_rendered_and_brought_once(self, server):
+    def test_images_are_rendered_and_brought_once(self, server):
         prompts = [ImagePrompt((*IDS, place), make_sample("a").images) for place in range(4)]
         prompts = [ImagePrompt(prompt.ids, prompts[0].images) for prompt in prompts]
         answers = ServerEngine(server, PAD).answer(prompts, [3, 4])
@@ -212,7 +212,7 @@ class TestServerEngine:
         assert asked[0]["features"]["mm_placeholders"] == {"image": [{"offset": 2, "length": 3}]}
         assert asked[0]["model"] == "the-model"
 
-    def test_pictures_the_server_forgot_are_brought_again(self, server, monkeypatch):
+    def test_images_the_server_forgot_are_brought_again(self, server, monkeypatch):
         images = make_sample("a").images
         prompts = [ImagePrompt((*IDS, place), images) for place in range(2)]
         monkeypatch.setattr(Server, "known", type("Forgetful", (set,), {"add": lambda *_: None})())
@@ -237,7 +237,7 @@ class TestServerEngine:
             with pytest.raises(ModelError, match=r"cannot be reached|does not speak JSON"):
                 ServerEngine(stub.url, PAD, max_retries=0).answer([ImagePrompt((1,), ())], [3, 4])
 
-    def test_a_picture_of_another_size_is_refused(self):
+    def test_a_image_of_another_size_is_refused(self):
         features = {"mm_placeholders": {"image": [{"offset": 0, "length": 4}]}}
         with pytest.raises(ModelError, match=r"images of \[4\] tokens where the prompt has \[3\]"):
             place_features(features, IDS, PAD)
@@ -279,13 +279,13 @@ class TestChoice:
 
 
 class TestWhatWeLeanOn:
-    def test_the_engine_is_called_as_it_is_mended(self):
+    def test_the_engine_is_called_as_it_is_fixed(self):
         source = inspect.getsource(VLLMGeneration.generate)
         assert "self.llm.generate(vllm_prompts, sampling_params=sampling_params, use_tqdm=False)" in source
         assert 'row["multi_modal_data"] = {"image": img_list if len(img_list) > 1 else img_list[0]}' in source
         assert "SamplingParams(**generation_kwargs)" in source and "generation_kwargs.update(self.gene" in source
 
-    def test_weights_are_synchronised_and_caches_reset_where_they_are_mended(self):
+    def test_weights_are_synchronised_and_caches_reset_where_they_are_fixed(self):
         assert list(inspect.signature(VLLMGeneration.sync_weights).parameters) == ["self"]
         source = inspect.getsource(VLLMGeneration.sync_weights)
         assert "self.llm.reset_prefix_cache()" in source and "self.vllm_client.reset_prefix_cache()" in source

@@ -1,4 +1,4 @@
-"""A world for trainer tests: random pictures, a random model that writes many boundaries, rewards that vary."""
+"""A world for trainer tests: random images, a random model that writes many boundaries, rewards that vary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLAIMS = [
 ]
 
 
-def make_pictures(count: int) -> list[Image.Image]:
+def make_images(count: int) -> list[Image.Image]:
     rng = np.random.default_rng(1)
     return [Image.fromarray(rng.integers(0, 255, (56, 42, 3)).astype("uint8")) for _ in range(count)]
 

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from vapo.diagnosis.transformers.chain_reader import continuing
-from vapo.models.policy.checkpoint import load_policy
-from vapo.models.policy.inference import inference
+from vapo.diagnosis.transformers.response_reader import continuing
 from vapo.models.image_features import find_feature_module
 from vapo.models.images import process_images
+from vapo.models.policy.checkpoint import load_policy
+from vapo.models.policy.inference import inference
 from vapo.models.vision_tokens import find_image_token_id, find_token_type_name
 
 SAMPLING = {"max_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "logprobs", "logit_bias"}
@@ -27,12 +27,12 @@ KNOWN = {
 
 
 class SmallServer:
-    """Args: the model's folder; what prompts of one picture, of two, ... are answered with; longest completion."""
+    """Args: the model's folder; what prompts of one image, of two, ... are answered with; longest completion."""
 
-    def __init__(self, model: str, chains: list[list[int]], response_length: int) -> None:
+    def __init__(self, model: str, responses: list[list[int]], response_length: int) -> None:
         torch.set_num_threads(1)
         self._policy = load_policy(model)
-        self._chains = chains
+        self._responses = responses
         self._response_length = response_length
         self.begin_anew()
 
@@ -41,7 +41,7 @@ class SmallServer:
         self._engine, self._faults, self.seen, self.global_steps = engine, faults, [], weights
 
     def recall(self) -> list[dict[str, Any]]:
-        """Return every request: its id, token ids, parameters and number of pictures."""
+        """Return every request: its id, token ids, parameters and number of images."""
         return self.seen
 
     async def generate(
@@ -72,8 +72,8 @@ class SmallServer:
             await asyncio.sleep(faults["sleeps"])
         if asks and "newer" in faults:
             self.global_steps = faults["newer"]
-        if not asks and self._chains:
-            tokens, logprobs = self._chains[len(image_data or ()) - 1], None
+        if not asks and self._responses:
+            tokens, logprobs = self._responses[len(image_data or ()) - 1], None
         else:
             tokens, logprobs = self._complete(prompt_ids, image_data or [], given, limit or self._response_length)
         return TokenOutput(

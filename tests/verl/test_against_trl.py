@@ -1,4 +1,4 @@
-"""The same prompts, chains, claims and seeds give the same probes, verdicts and rewards on verl and on TRL."""
+"""The same prompts, responses, claims and seeds give the same probes, verdicts and rewards on verl and on TRL."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.verl
 def roll_out(world, monkeypatch):
     """Roll out in this process, after the server was told how to be at fault; return the batch and what it saw."""
     import ray
-    from verl.verl_world import compose_small, make_client, read_rows, roll_out_here
     from omegaconf import OmegaConf
+    from verl.verl_world import compose_small, make_client, read_rows, roll_out_here
 
     def run(
         count: int = 1,
@@ -76,7 +76,7 @@ def test_probes_follow_their_rollout_to_its_server(world, roll_out, monkeypatch)
     assert all(request["images"] == 1 for request in seen)
 
 
-def test_no_token_of_a_picture_is_sampled_and_shared_parameters_stay(roll_out):
+def test_no_token_of_a_image_is_sampled_and_shared_parameters_stay(roll_out):
     from tiny_models import tiny_tokenizer
 
     _, seen = roll_out()
@@ -146,7 +146,7 @@ def test_rows_to_validate_on_are_not_probed_unless_told(roll_out):
 
 
 def test_only_audible_probes_are_asked_where_that_is_wanted(roll_out):
-    batch, _ = roll_out(2, settings={"silent_share": 0.0})
+    batch, _ = roll_out(2, settings={"closed_gate_probe_share": 0.0})
     assert parts(batch, "probes_asked") == [4, 4, 0, 0] and parts(batch, "probes_drawn") == [4, 4, 4, 4]
 
 

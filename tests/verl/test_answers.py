@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from vapo.verl.answers import Reply, find_p_true
 from vapo.errors import ModelError
 from vapo.models.questions import AnswerTokens
+from vapo.verl.answers import Reply, find_p_true
 
 ANSWERS = AnswerTokens(yes=(3, 5, 8), no=(2, 9))
 

@@ -112,8 +112,8 @@ def test_another_verl_is_refused(mine, capsys, monkeypatch):
 def test_machines_are_named():
     import importlib.metadata
 
-    from vapo.verl.cluster import Node, check_nodes
     from vapo.errors import ConfigError
+    from vapo.verl.cluster import Node, check_nodes
 
     here = {name: importlib.metadata.version(name) for name in ("vapo", "verl", "transformers")}
     check_nodes([Node("10.0.0.1", here, True, ())])

@@ -17,12 +17,12 @@ CLAIMS = [{"text": "there is a cat", "is_true": True}, {"text": "the sky is gree
 
 def write_data(folder: Path, **row: object) -> Path:
     rng = np.random.default_rng(0)
-    picture = Image.fromarray(rng.integers(0, 255, (8, 12, 3)).astype("uint8"))
-    picture.save(folder / "plain.jpg", quality=95)
+    image = Image.fromarray(rng.integers(0, 255, (8, 12, 3)).astype("uint8"))
+    image.save(folder / "plain.jpg", quality=95)
     turned = Image.Exif()
     turned[0x0112] = 6
-    picture.save(folder / "turned.jpg", exif=turned)
-    picture.convert("RGBA").save(folder / "clear.png")
+    image.save(folder / "turned.jpg", exif=turned)
+    image.convert("RGBA").save(folder / "clear.png")
     rows = {"problem": "What?", "answer": "1", "images": ["plain.jpg"], "claims": CLAIMS, **row}
     (folder / "data.jsonl").write_text(json.dumps(rows) + "\n")
     return folder / "data.jsonl"
@@ -50,14 +50,14 @@ def test_rows_to_validate_on_say_so(tmp_path):
     assert convert(tmp_path, "--validation")["extra_info"]["split"] == "validation"
 
 
-def test_pictures_stand_where_the_question_has_them_and_nothing_else_is_taken_for_one(tmp_path):
+def test_images_stand_where_the_question_has_them_and_nothing_else_is_taken_for_one(tmp_path):
     row = convert(tmp_path, problem="<image> or <image>? <video>", images=["plain.jpg", "clear.png"])
     (message,) = row["prompt"]
     assert message["content"] == "<image> or <image>? <\u200bvideo>" and len(row["images"]) == 2
 
 
 @pytest.mark.parametrize(("name", "kept"), [("plain.jpg", True), ("clear.png", True), ("turned.jpg", False)])
-def test_verl_reads_the_picture_that_vapo_reads(name, kept, tmp_path):
+def test_verl_reads_the_image_that_vapo_reads(name, kept, tmp_path):
     row = convert(tmp_path, images=[name])
     stored = row["images"][0]["bytes"]
     (sample,) = load_samples(str(tmp_path / "data.jsonl"))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from vapo.errors import ConfigError
 from vapo.verl.derived import Machines
 from vapo.verl.planning import plan_recipe, save_files
 from vapo.verl.settings import read_settings
-from vapo.errors import ConfigError
 
 OF_THE_PAPER = ("qwen2_5_vl_3b", "qwen2_5_vl_7b", "qwen3_vl_8b")
 

@@ -6,9 +6,9 @@ import pytest
 
 from vapo.probing.perception_log import PerceptionLog
 from vapo.probing.perception_scorer import ScoredRollout
+from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
 from vapo.verl.asking import AskedProbes
 from vapo.verl.parts import name_answer, name_parts, summarise_parts
-from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
 
 ROLLOUT = Rollout(Sample("row-0", (), "?", "1"), (1,), (2,) * 8, ("a",) * 8)
 

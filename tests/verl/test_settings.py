@@ -8,8 +8,8 @@ from vapo import VAPOConfig
 from vapo.algorithms.algorithm import Needs, SecondView
 from vapo.algorithms.grpo import GRPO
 from vapo.algorithms.vapo import VAPO
-from vapo.verl.settings import LoopSettings, read_settings
 from vapo.errors import ConfigError
+from vapo.verl.settings import LoopSettings, read_settings
 
 
 def test_the_defaults_are_the_papers_and_those_of_the_trainer():
@@ -41,7 +41,7 @@ def test_what_a_plug_in_cannot_give_is_refused_by_name(monkeypatch, needs, messa
     [
         ({"num_anchor": 4}, "the nearest is 'num_anchors'"),
         ({"accuracy_gate": "open"}, "accuracy_gate must be one of strict, relaxed, none"),
-        ({"silent_share": 2}, "silent_share must be at most 1"),
+        ({"closed_gate_probe_share": 2}, "closed_gate_probe_share must be at most 1"),
         ({"probe_timeout": 0}, "probe_timeout must be more than 0"),
         ({"num_anchors": -1}, "num_anchors must be at least 0"),
         ({"probe_template": "Is it?"}, "must contain {claim}"),

@@ -1,4 +1,4 @@
-"""The same run on TRL: one rollout of four prompts, answered with `CHAINS`, with its probes, verdicts and rewards."""
+"""The same run on TRL: one rollout of four prompts, answered with `RESPONSES`, with its probes, verdicts and rewards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from verl.verl_world import GROUP, encode_chains
+from verl.verl_world import GROUP, encode_responses
 
 from vapo.probing.perception_scorer import ScoredRollout
 from vapo.training.options import parse_run
@@ -36,10 +36,10 @@ def roll_out_on_trl(run: Path) -> TrlRollout:
     options = parse_run(["--config", str(run), *words, "--report_to", "none", "--disable_tqdm", "true"])
     rows = make_training_rows(load_split(options, "train", require_claims=True), system_prompt=_prompt(options))
     trainer = _Recorder(options.model_name, args=options.training, train_dataset=rows)
-    chains = encode_chains()
-    longest = max(map(len, chains))
+    responses = encode_responses()
+    longest = max(map(len, responses))
     pad = trainer.processing_class.tokenizer.pad_token_id
-    padded = torch.tensor([chain + [pad] * (longest - len(chain)) for chain in chains])
+    padded = torch.tensor([response + [pad] * (longest - len(response)) for response in responses])
 
     def answer(input_ids: torch.Tensor, **_: Any) -> torch.Tensor:
         return torch.cat([input_ids, padded.repeat_interleave(GROUP, 0).repeat(2, 1)], dim=1)

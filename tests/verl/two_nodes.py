@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import ray
-from verl.verl_world import compose_small, make_client, read_rows, roll_out_v0, start_server
 from ray.cluster_utils import Cluster
+from verl.verl_world import compose_small, make_client, read_rows, roll_out_v0, start_server
 from verl.workers.rollout.router import get_router_handle
 
+from vapo.errors import ConfigError
 from vapo.verl.check import check_run
 from vapo.verl.cluster import check_nodes, look_at_nodes
-from vapo.errors import ConfigError
 
 
 def main(folder: Path) -> None:

@@ -26,11 +26,11 @@ CLAIMS = [
     {"text": "a 3 stands in row 1", "is_true": True},
     {"text": "two dogs sit on a {red} car <|im_end|>", "is_true": False},
 ]
-CHAINS = [
+RESPONSES = [
     "<think>I see a 3, then a 5. Row 2, it seems, is black. So 3 + 5 = 8, and that is all!</think> It is \\boxed{8}.",
     "<think>The digit in row 1, column 2 is 7; row 2 is black. The sum, then, is 7.</think> It is \\boxed{7}.",
 ]
-"""What prompts of one picture and of two are answered with; the answer is 8."""
+"""What prompts of one image and of two are answered with; the answer is 8."""
 
 
 def make_run(folder: Path, **changes: Any) -> Path:
@@ -92,13 +92,13 @@ def compose_small(folder: Path, changes: dict[str, Any] | None = None) -> Any:
 
 
 def start_server(config: Any) -> Any:
-    """Start a server whose rollouts are `CHAINS`; return its handle."""
+    """Start a server whose rollouts are `RESPONSES`; return its handle."""
     import ray
     from verl.small_server import SmallServer
 
     actor = ray.remote(SmallServer).options(num_cpus=0, max_concurrency=100)
     length = config.actor_rollout_ref.rollout.response_length
-    return actor.remote(config.actor_rollout_ref.model.path, encode_chains(), length)
+    return actor.remote(config.actor_rollout_ref.model.path, encode_responses(), length)
 
 
 def make_client(config: Any, router: Any) -> Any:
@@ -120,10 +120,10 @@ def read_rows(config: Any, count: int = 4) -> dict[str, Any]:
     return batch
 
 
-def encode_chains() -> list[list[int]]:
-    """Return the group's chains in tokens, each with its end."""
+def encode_responses() -> list[list[int]]:
+    """Return the group's responses in tokens, each with its end."""
     tokenizer = tiny_tokenizer()
-    return [[*tokenizer.encode(chain, add_special_tokens=False), tokenizer.eos_token_id] for chain in CHAINS]
+    return [[*tokenizer.encode(response, add_special_tokens=False), tokenizer.eos_token_id] for response in RESPONSES]
 
 
 def make_prompts(config: Any, batch: dict[str, Any]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import field, fields, make_dataclass
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
-from vapo.errors import ConfigError, tell_nearest
+from vapo.errors import ConfigError, suggest_nearest
 
 Bounds = tuple[float | None, float | None]
 """Least and greatest value; None where there is none."""
@@ -69,11 +69,11 @@ RENAMED: Mapping[str, str] = {"data_split": "split"}
 """Options by the names that they no longer have, with those that they have."""
 
 
-def tell_unknown(name: str, known: Collection[str]) -> str:
+def describe_unknown(name: str, known: Collection[str]) -> str:
     """Return the end of a message about an unknown option: its new name, what happens instead, or the nearest one."""
     if name in RENAMED:
         return f"; it is called {RENAMED[name]!r} now"
-    return f", which was removed: {REMOVED[name]}" if name in REMOVED else tell_nearest(name, known)
+    return f", which was removed: {REMOVED[name]}" if name in REMOVED else suggest_nearest(name, known)
 
 
 def list_choices(hint: Any) -> tuple[str, ...]:

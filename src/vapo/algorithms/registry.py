@@ -8,8 +8,8 @@ from dataclasses import fields
 from typing import Any
 
 from vapo.algorithms.algorithm import Algorithm
-from vapo.algorithms.options import tell_unknown
-from vapo.errors import ConfigError, tell_nearest
+from vapo.algorithms.options import describe_unknown
+from vapo.errors import ConfigError, suggest_nearest
 
 BUILT_IN: Mapping[str, str] = {
     "grpo": "vapo.algorithms.grpo:GRPO",
@@ -31,7 +31,7 @@ def find_algorithm(name: str) -> type[Algorithm]:
     module_name, colon, class_name = path.partition(":")
     if not colon or not class_name:
         raise ConfigError(
-            f"algorithm {name!r} is none of {', '.join(BUILT_IN)}{tell_nearest(name, BUILT_IN)}; one of your own is "
+            f"algorithm {name!r} is none of {', '.join(BUILT_IN)}{suggest_nearest(name, BUILT_IN)}; one of your own is "
             "named by its import path, package.module:Class"
         )
     try:
@@ -63,7 +63,7 @@ def make_algorithm(options: Any, own_options: Mapping[str, Any] | None = None) -
     for name in given:
         if name not in names:
             raise ConfigError(
-                f"algorithm_options: {options.algorithm} has no option {name!r}{tell_unknown(name, names)}"
+                f"algorithm_options: {options.algorithm} has no option {name!r}{describe_unknown(name, names)}"
             )
         if name in shared:
             raise ConfigError(f"algorithm_options: {name} is an option of the run; set it there")

@@ -1,4 +1,4 @@
-"""VAPO: probes at anchors along the chain, and their weighted hit rate as a reward (arXiv 2509.25848, Section 4)."""
+"""VAPO: probes at anchors along the response, and their weighted hit rate as a reward (arXiv 2509.25848, Section 4)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vapo.algorithms.algorithm import Algorithm, Needs
 from vapo.algorithms.options import option
 from vapo.core.anchors import Placement, place_anchors, snap_anchors
 from vapo.core.perception import perception_reward
-from vapo.core.rewards import Gate, compose_reward, gate_openness, relaxed_openness
+from vapo.core.rewards import Gate, compose_reward, gate_weight, relaxed_gate_weight
 from vapo.types import Claim, Probe, Reward, Rollout, Verdict
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class VAPO(Algorithm):
-    """Reward a right answer for a chain along which the model still sees."""
+    """Reward a right answer for a response along which the model still sees."""
 
     num_anchors: int = option(20, "K: probes per completion.", at_least=0)
     late_emphasis: float = option(
@@ -31,7 +31,7 @@ class VAPO(Algorithm):
         "multi_objective_aggregation='normalize_then_sum', what the normalised perception reward is multiplied by.",
         at_least=0,
     )
-    anchor_placement: Placement = option("random", "How anchors are chosen among the chain's logical boundaries.")
+    anchor_placement: Placement = option("random", "How anchors are chosen among the response's logical boundaries.")
     anchor_sharing: Literal["independent", "group"] = option(
         "independent",
         "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt the same "
@@ -67,7 +67,7 @@ class VAPO(Algorithm):
         return self.num_anchors
 
     def probes(self, rollout: Rollout, rng: Generator) -> Sequence[Probe]:
-        """Return up to `num_anchors` probes; fewer where the chain has fewer boundaries."""
+        """Return up to `num_anchors` probes; fewer where the response has fewer boundaries."""
         if self.num_anchors == 0:
             return ()
         claims = draw_claims(rollout.sample.claims, self.num_anchors, rng)
@@ -81,7 +81,7 @@ class VAPO(Algorithm):
     def uses_verdicts(self, accuracy: float, progress: float) -> bool:
         """Return whether the gate is open, and perception is worth anything at all."""
         return (
-            self.perception_weight > 0 and gate_openness(self.accuracy_gate, accuracy, relaxed_openness(progress)) > 0
+            self.perception_weight > 0 and gate_weight(self.accuracy_gate, accuracy, relaxed_gate_weight(progress)) > 0
         )
 
     def reward(self, accuracy: float, format: float, verdicts: Sequence[Verdict], progress: float) -> Reward:
@@ -99,7 +99,7 @@ class VAPO(Algorithm):
             accuracy_weight=self.accuracy_weight,
             format_weight=self.format_weight,
             gate=self.accuracy_gate,
-            relaxed=relaxed_openness(progress),
+            relaxed=relaxed_gate_weight(progress),
         )
 
 

@@ -14,42 +14,42 @@ from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.claims import NewClaim, StoredClaim
 from vapo.claims.store.images import StoredImage, name_image_set
 from vapo.claims.store.requests import NewRequest, StoredRequest
-from vapo.data.pictures import PicturePolicy, open_picture
+from vapo.data.images import ImagePolicy, open_image
 from vapo.data.prompts import PLACE
+from vapo.errors import ModelError
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import find_eos_token_ids, is_finished, sample_completions
 from vapo.models.policy.prompt_writer import PromptWriter
-from vapo.errors import ModelError
 from vapo.types import Sample
 
 
 def write_claims(
     policy: Policy, image_sets: Sequence[Sequence[StoredImage]], settings: MakingSettings, *, batch_size: int
 ) -> list[list[NewClaim]]:
-    """Return the claims that a policy writes about pictures, those that are left out with the reason.
+    """Return the claims that a policy writes about images, those that are left out with the reason.
 
-    There are none about pictures whose prompt leaves no room in the model's context.
+    There are none about images whose prompt leaves no room in the model's context.
 
     Args:
         policy: the model and its processor; the model's mode is restored after each batch.
-        image_sets: the pictures of each.
+        image_sets: the images of each.
         settings: what is asked for.
         batch_size: image sets asked about together, at most.
 
     Raises:
         ModelError: no prompt leaves any room.
     """
-    drafts = [_Draft(policy, images, settings) for images in image_sets]
-    while waiting := [draft for draft in drafts if not draft.is_done]:
+    pending = [_Pending(policy, images, settings) for images in image_sets]
+    while waiting := [one for one in pending if not one.is_done]:
         for start in range(0, len(waiting), batch_size):
             _ask(policy, waiting[start : start + batch_size])
-    refused = [draft.refused for draft in drafts if draft.refused is not None]
-    if refused and len(refused) == len(drafts):
+    refused = [one.refused for one in pending if one.refused is not None]
+    if refused and len(refused) == len(pending):
         raise refused[0]
-    return [[NewClaim(own.claim, own.kind, own.rejected_for) for own in draft.state.claims] for draft in drafts]
+    return [[NewClaim(own.claim, own.kind, own.rejected_for) for own in one.state.claims] for one in pending]
 
 
-class _Draft:
+class _Pending:
     """What was asked about an image set, and what came of it."""
 
     def __init__(self, policy: Policy, images: Sequence[StoredImage], settings: MakingSettings) -> None:
@@ -77,37 +77,37 @@ class _Draft:
         self.state = ImageSetState(before.key, [*before.claims, *claims], [*before.requests, request])
 
 
-def _ask(policy: Policy, drafts: Sequence[_Draft]) -> None:
+def _ask(policy: Policy, pending: Sequence[_Pending]) -> None:
     """Ask about some image sets together."""
     writer, eos_ids = PromptWriter(policy), find_eos_token_ids(policy)
-    asked: list[tuple[_Draft, NewRequest, Sample]] = []
+    asked: list[tuple[_Pending, NewRequest, Sample]] = []
     rooms: list[int] = []
-    for draft in drafts:
-        question = draft.write_question()
-        sample = write_sample(question.instruction, draft.images, question.options["seed"])
+    for one in pending:
+        question = one.write_question()
+        sample = write_sample(question.instruction, one.images, question.options["seed"])
         try:
-            rooms.append(find_room(policy, writer, sample, draft.settings.max_tokens))
+            rooms.append(find_room(policy, writer, sample, one.settings.max_tokens))
         except ModelError as error:
-            draft.refused = error
+            one.refused = error
         else:
-            asked.append((draft, question, sample))
+            asked.append((one, question, sample))
     if not asked:
         return
     rollouts = sample_completions(
         policy,
         [sample for _, _, sample in asked],
         max_completion_tokens=min(rooms),
-        temperature=drafts[0].settings.temperature,
+        temperature=pending[0].settings.temperature,
         batch_size=len(asked),
     )
-    for (draft, question, _), (rollout,) in zip(asked, rollouts, strict=True):
+    for (one, question, _), (rollout,) in zip(asked, rollouts, strict=True):
         finish_reason = "stop" if is_finished(rollout, eos_ids) else "length"
-        draft.read(question, "".join(rollout.token_texts), finish_reason)
+        one.read(question, "".join(rollout.token_texts), finish_reason)
 
 
 def write_sample(instruction: str, images: Sequence[StoredImage], seed: int) -> Sample:
-    """Return what a policy is asked: the instruction, and behind it the pictures; draws depend on the seed alone."""
-    shown = tuple(open_picture(image.content, None, PicturePolicy()) for image in images)
+    """Return what a policy is asked: the instruction, and behind it the images; draws depend on the seed alone."""
+    shown = tuple(open_image(image.content, None, ImagePolicy()) for image in images)
     return Sample(id=str(seed), images=shown, question=instruction + PLACE * len(images), answer="")
 
 

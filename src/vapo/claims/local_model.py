@@ -13,17 +13,17 @@ from vapo.api.prices import Prices
 from vapo.api.rate_limiter import RateLimiter
 from vapo.api.responses import Response
 from vapo.api.server_errors import ServerError
-from vapo.claims.store.images import StoredImage
-from vapo.models.policy.checkpoint import Policy
 from vapo.claims.claim_writing import find_room, write_sample
+from vapo.claims.store.images import StoredImage
+from vapo.errors import ModelError
+from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import find_eos_token_ids, is_finished, sample_completions
 from vapo.models.policy.prompt_writer import PromptWriter
-from vapo.errors import ModelError
 from vapo.types import Rollout, Sample
 
 
-class PolicyWitness:
-    """Let a policy write claims about pictures; see `vapo.claims.making.requester.Witness`.
+class PolicyClaimModel:
+    """Let a policy write claims about images; see `vapo.claims.making.requester.Witness`.
 
     Requests that wait at the same time are answered in one batch. An answer has no more room than the model's context
     leaves behind the prompt.
@@ -44,7 +44,7 @@ class PolicyWitness:
         self._eos_ids = find_eos_token_ids(policy)
         self._waiting: list[_Request] = []
 
-    async def __aenter__(self) -> PolicyWitness:
+    async def __aenter__(self) -> PolicyClaimModel:
         self._turn = asyncio.Lock()
         return self
 
@@ -58,8 +58,8 @@ class PolicyWitness:
         """Return what the policy writes, in the form of a chat completion.
 
         Args:
-            instruction: the text before the pictures.
-            images: the pictures.
+            instruction: the text before the images.
+            images: the images.
             options: `temperature`, `seed` and `max_completion_tokens`; others mean nothing to a policy.
 
         Raises:

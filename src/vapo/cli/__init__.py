@@ -14,7 +14,7 @@ from vapo.cli.parser import RAW, Parser
 from vapo.cli.terminal import plain_output
 from vapo.core.control_characters import show_controls
 from vapo.errors import VapoError
-from vapo.versions import tell_untested
+from vapo.versions import report_untested
 
 Command = Callable[[argparse.Namespace], int]
 INTERRUPTED = 130
@@ -22,7 +22,7 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0 done, 1 refused with a reason, 2 misused, 130 interrupted."""
-    # peft and TRL call by names that transformers 5.23 calls old: nothing that a user could mend.
+    # peft and TRL call by names that transformers 5.23 calls old: nothing that a user could fix.
     warnings.filterwarnings("ignore", r"`(is_)?gradient_checkpointing\w*` is deprecated", FutureWarning)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["train"]:  # TRL's own parser reads this command's options
@@ -39,13 +39,13 @@ def _train(words: Sequence[str]) -> int:
     if {"-h", "--help"} & set(words):
         train.print_help()
         return 0
-    tell_untested(print_note)
+    report_untested(print_note)
     return train.train(words)
 
 
 def _parse_and_run(parser: Parser, words: Sequence[str]) -> int:
     options = parser.parse_args(words)
-    tell_untested(print_note)
+    report_untested(print_note)
     command: Command = options.command
     with plain_output():
         return command(options)
@@ -61,7 +61,7 @@ def _report_errors(run: Callable[[], int]) -> int:
         if error.filename is None:
             raise
         place = show_controls(str(error.filename))
-        print(f"vapo: {place}: {error.strerror}; choose another place or mend this one", file=sys.stderr)
+        print(f"vapo: {place}: {error.strerror}; choose another place or fix this one", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nvapo: interrupted; the same command goes on where this one stopped", file=sys.stderr)

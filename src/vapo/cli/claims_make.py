@@ -126,11 +126,11 @@ def _read_settings(options: argparse.Namespace) -> MakingSettings:
 def _open_checkpoint(options: argparse.Namespace) -> VisionModel | None:
     if options.model is None or options.base_url is not None:
         return None
-    from vapo.models.policy.checkpoint import load_policy
-    from vapo.claims.local_model import PolicyWitness
+    from vapo.claims.local_model import PolicyClaimModel
     from vapo.lab.shipped import resolve_model
+    from vapo.models.policy.checkpoint import load_policy
 
-    return PolicyWitness(load_policy(resolve_model(options.model)), batch_size=options.concurrency)
+    return PolicyClaimModel(load_policy(resolve_model(options.model)), batch_size=options.concurrency)
 
 
 def _load_rows(options: argparse.Namespace) -> ShownRows:

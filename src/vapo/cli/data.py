@@ -33,8 +33,8 @@ def add_data(commands: Commands) -> None:
 def add_deduplicate(group: Commands) -> None:
     parser = group.add_parser(
         "deduplicate",
-        help="which pictures of a training set stand in evaluation data too, and the set without them",
-        description="Compare the pictures of two data sets by their pixels and by a perceptual hash, which finds "
+        help="which images of a training set stand in evaluation data too, and the set without them",
+        description="Compare the images of two data sets by their pixels and by a perceptual hash, which finds "
         "resized, recompressed and brightened copies. With --out, write the first one without the rows they have in "
         "common.",
         epilog="example: vapo data deduplicate train.parquet --against lab --against-split heldout --out rest.parquet",
@@ -57,7 +57,7 @@ def add_attach(group: Commands) -> None:
         "attach",
         help="give the rows of a data set the claims of a store",
         description="Write a training set: the rows of a data set with the claims that a store holds about their "
-        "pictures, as reviewers would have them, in place of those that they may have.",
+        "images, as reviewers would have them, in place of those that they may have.",
         epilog="example: vapo data attach claims.db lab --limit 100 --out train.parquet",
         formatter_class=RAW,
     )
@@ -73,13 +73,13 @@ def inspect(options: argparse.Namespace) -> int:
     from vapo.data.inspection_table import format_inspection
     from vapo.lab.shipped import resolve_data, resolve_model
 
-    processor = neutralise = None
+    processor = escape = None
     if options.processor:
+        from vapo.models.plain_text import make_escaper
         from vapo.models.policy.checkpoint import load_processor
-        from vapo.models.plain_text import make_neutraliser
 
         processor = load_processor(resolve_model(options.processor))
-        neutralise = make_neutraliser(processor)
+        escape = make_escaper(processor)
     inspection = inspect_samples(
         resolve_data(options.data),
         split=options.split,
@@ -90,8 +90,8 @@ def inspect(options: argparse.Namespace) -> int:
         limit=options.limit,
         processor=processor,
         system_prompt=options.system_prompt,
-        neutralise=neutralise,
-        progress=show_progress("checking pictures"),
+        escape=escape,
+        progress=show_progress("checking images"),
     )
     print(format_inspection(inspection))
     return 1 if inspection.problems and options.on_bad_row == "error" else 0
@@ -101,14 +101,14 @@ def deduplicate(options: argparse.Namespace) -> int:
     from vapo.data.columns import Columns
     from vapo.data.duplicates import find_duplicates
     from vapo.data.duplicates_table import dump_duplicates, format_duplicates
-    from vapo.data.pictures import PicturePolicy
+    from vapo.data.images import ImagePolicy
     from vapo.data.row_files import check_parquet_name, write_rows
     from vapo.data.samples import prepare_reader
     from vapo.lab.shipped import resolve_data
 
     if options.out:
         check_parquet_name(options.out)
-    policy = PicturePolicy(options.allow_urls)
+    policy = ImagePolicy(options.allow_urls)
     reader, count = open_reader(options, whole_rows=True)
     other, _ = prepare_reader(
         resolve_data(options.against),
@@ -123,14 +123,14 @@ def deduplicate(options: argparse.Namespace) -> int:
         count=count,
         max_distance=options.max_distance,
         skip_bad_rows=options.on_bad_row == "skip",
-        progress=show_progress("comparing pictures"),
+        progress=show_progress("comparing images"),
     )
     print(format_duplicates(duplicates))
     if options.report:
         options.report.write_text(dump_duplicates(duplicates), encoding="utf-8")
     if options.out:
         write_rows(options.out, reader, duplicates.clean_rows, policy=policy)
-        print(f"{len(duplicates.clean_rows)} rows without a picture of the evaluation data are in {options.out}")
+        print(f"{len(duplicates.clean_rows)} rows without an image of the evaluation data are in {options.out}")
     return 0
 
 
@@ -140,7 +140,7 @@ def attach(options: argparse.Namespace) -> int:
     from vapo.claims.repair import find_pool
     from vapo.claims.store.store import Store
     from vapo.data.attachment import attach_claims
-    from vapo.data.pictures import PicturePolicy
+    from vapo.data.images import ImagePolicy
     from vapo.data.row_files import check_parquet_name
 
     out = options.out or Path(f"{Path(options.data).stem}_claims.parquet")
@@ -152,9 +152,9 @@ def attach(options: argparse.Namespace) -> int:
             count,
             partial(find_pool, store, repaired=not options.as_made),
             out,
-            policy=PicturePolicy(options.allow_urls),
+            policy=ImagePolicy(options.allow_urls),
             skip_bad_rows=options.on_bad_row == "skip",
-            progress=show_progress("looking at pictures"),
+            progress=show_progress("looking at images"),
         )
     print(f"{attached.num_rows} rows with {attached.num_claims} claims are in {out}")
     for problem in attached.left_out:

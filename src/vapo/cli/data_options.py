@@ -61,7 +61,7 @@ def load_questions(options: argparse.Namespace, source: str) -> Samples:
         image_folder=options.image_folder,
         allow_urls=options.allow_urls,
         limit=options.limit,
-        progress=show_progress("checking pictures"),
+        progress=show_progress("checking images"),
     )
 
 

@@ -14,7 +14,7 @@ def add_diagnose(commands: Commands) -> None:
     parser = commands.add_parser(
         "diagnose",
         help="see whether and where a model's reasoning loses sight of the image",
-        description="Examine models along their own chains: early decisions, recoverable errors, perception by depth, "
+        description="Diagnose models along their own responses: early decisions, recoverable errors, perception by depth, "
         "attention on the image, remedies, causes of errors, sensitivity to the image. Writes a page that opens "
         "offline, tables, and all numbers with intervals. The same command goes on where it was stopped.",
         epilog="example: vapo diagnose lab --limit 12 --out report\n"
@@ -36,16 +36,16 @@ def add_diagnose(commands: Commands) -> None:
     add("--step", type=float, default=5.0, help="distance of the cuts of early decision, in percent (default: 5)")
     add("--closing", metavar="TEXT", help="written behind a cut (default: the paper's sentence)")
     add("--think-tags", nargs=2, metavar=("OPEN", "CLOSE"), help="(default: <think> </think>)")
-    add("--max-completion-tokens", type=int, default=512, help="longest chain (default: 512)")
-    add("--temperature", type=float, default=0.0, help="of the chains; 0 is greedy (default: 0)")
+    add("--max-completion-tokens", type=int, default=512, help="longest response (default: 512)")
+    add("--temperature", type=float, default=0.0, help="of the responses; 0 is greedy (default: 0)")
     add("--max-answer-tokens", type=int, default=32, help="longest answer behind a cut (default: 32)")
     add("--num-depths", type=int, default=10, help="depths at which claims are asked (default: 10)")
     add("--claims-per-depth", type=int, default=4, help="(default: 4)")
     add("--first-tokens", type=int, default=250, help="tokens in the curve of attention by step (default: 250)")
-    add("--remedy-cuts", type=int, default=4, help="interruptions of a remedied chain (default: 4)")
-    add("--seed", type=int, default=0, help="of chains, claims, sentences and intervals (default: 0)")
+    add("--remedy-cuts", type=int, default=4, help="interruptions of a remedied response (default: 4)")
+    add("--seed", type=int, default=0, help="of responses, claims, sentences and intervals (default: 0)")
     add = parser.add_argument_group("running the model").add_argument
-    add("--batch-size", type=int, default=8, help="questions examined together (default: 8)")
+    add("--batch-size", type=int, default=8, help="questions diagnosed together (default: 8)")
     add("--max-batch-tokens", type=int, default=32768, help="tokens held at a time (default: 32768)")
     add("--system-prompt", help="text put before every question (default: that of each model's run)")
     add("--device", default="auto", help="torch device (default: a GPU if there is one)")
@@ -63,7 +63,7 @@ def add_diagnose(commands: Commands) -> None:
 
 def diagnose(options: argparse.Namespace) -> int:
     from vapo.diagnosis.diagnose import REPORT
-    from vapo.diagnosis.diagnose import diagnose as examine
+    from vapo.diagnosis.diagnose import diagnose as run_diagnosis
     from vapo.diagnosis.figures import import_matplotlib, write_figures
     from vapo.diagnosis.opened_models import choose_data, open_judge, open_models
     from vapo.diagnosis.settings import choose_protocols, make_settings
@@ -103,7 +103,7 @@ def diagnose(options: argparse.Namespace) -> int:
     judge = open_judge(options.judge, options.judge_url, options.judge_prices)
     source = resolve_data(data)
     samples = load_questions(options, source)
-    diagnosis = examine(
+    diagnosis = run_diagnosis(
         models,
         samples,
         options.out,
@@ -122,6 +122,6 @@ def diagnose(options: argparse.Namespace) -> int:
     for model in diagnosis.models:
         print("\n  ".join([f"{model.name}:", *model.verdict]))
     if judge is not None:
-        print(judge.tell_usage())
+        print(judge.describe_usage())
     print(f"the report is in {options.out.joinpath(REPORT)}")
     return 0

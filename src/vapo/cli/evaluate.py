@@ -14,7 +14,7 @@ from vapo.cli.progress import show_progress
 def add_evaluate(commands: Commands) -> None:
     parser = commands.add_parser(
         "evaluate",
-        help="measure a model's answers, and its perception by depth of the chain; or the paper's ten benchmarks",
+        help="measure a model's answers, and its perception by depth of the response; or the paper's ten benchmarks",
         description="Answer a data set's questions and report accuracy and perception by depth, with intervals. With "
         "--suite, answer published benchmarks in lmms-eval and report their scores beside the published ones.",
         epilog="example: vapo evaluate lab --data lab --split heldout --limit 100 --out runs/eval\n"
@@ -29,7 +29,9 @@ def add_evaluate(commands: Commands) -> None:
     parser.add_argument(
         "--max-completion-tokens", type=int, metavar="N", help="longest completion (default: 512; 2048 of a suite)"
     )
-    parser.add_argument("--num-anchors", type=int, default=8, help="probes per chain; 0 leaves them out (default: 8)")
+    parser.add_argument(
+        "--num-anchors", type=int, default=8, help="probes per response; 0 leaves them out (default: 8)"
+    )
     parser.add_argument("--batch-size", type=int, default=16, help="completions generated together (default: 16)")
     parser.add_argument("--seed", type=int, default=0, help="of sampling, anchors and claims (default: 0)")
     parser.add_argument("--system-prompt", help="text put before every question (default: that of the model's run)")
@@ -43,13 +45,13 @@ def add_evaluate(commands: Commands) -> None:
 def evaluate(options: argparse.Namespace) -> int:
     if options.suite is not None:
         return evaluate_suite(options)
-    from vapo.evaluation.evaluate import evaluate as measure
     from vapo.diagnosis.opened_models import LAB
     from vapo.diagnosis.report import format_evaluation
+    from vapo.errors import ConfigError
+    from vapo.evaluation.evaluate import evaluate as measure
+    from vapo.lab.shipped import resolve_data, resolve_model
     from vapo.models.policy.checkpoint import load_policy
     from vapo.run_folder import choose_system_prompt
-    from vapo.errors import ConfigError
-    from vapo.lab.shipped import resolve_data, resolve_model
 
     if options.data is None and options.model != LAB:
         raise ConfigError("say what to ask: your own data with --data, or published benchmarks with --suite paper")

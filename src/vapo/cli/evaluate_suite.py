@@ -17,13 +17,13 @@ def add_suite_options(parser: Parser) -> None:
 
 
 def evaluate_suite(options: argparse.Namespace) -> int:
+    from vapo.errors import ConfigError
     from vapo.evaluation.suite_runs.judging import open_grader
     from vapo.evaluation.suite_runs.run import choose_suite_prompt
     from vapo.evaluation.suite_runs.run import evaluate_suite as measure
     from vapo.evaluation.suite_runs.table import format_result
-    from vapo.errors import ConfigError
-    from vapo.lab.shipped import resolve_model
     from vapo.evaluation.suites.suite import MAX_NEW_TOKENS, find_suite
+    from vapo.lab.shipped import resolve_model
 
     suite, longest = find_suite(options.suite), options.max_completion_tokens
     if options.data is not None:

@@ -54,10 +54,10 @@ def add_export(commands: Commands) -> None:
 
 
 def export(options: argparse.Namespace) -> int:
-    from vapo.lab.shipped import resolve_data, resolve_model
     from vapo.export.export import check_place, check_served
     from vapo.export.export import export as write
     from vapo.export.preparation import ExportOptions
+    from vapo.lab.shipped import resolve_data, resolve_model
 
     url = options.check_vllm if options.check_vllm not in (None, _START) else None
     if url is None:

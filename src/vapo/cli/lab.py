@@ -26,8 +26,8 @@ def add_lab(commands: Commands) -> None:
     parser.set_defaults(command=save)
     parser = group.add_parser(
         "score",
-        help="how many labels of claims about the lab's pictures are right",
-        description="Compare the labels in a store of claims with what the lab's pictures are known to show.",
+        help="how many labels of claims about the lab's images are right",
+        description="Compare the labels in a store of claims with what the lab's images are known to show.",
         epilog="example: vapo lab score claims.db",
         formatter_class=RAW,
     )

@@ -23,7 +23,7 @@ def add_plan(commands: Commands) -> None:
     parser.add_argument("--gpus", required=True, metavar="8x80", help="how many GPUs train, and of how many GB")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another option of the run")
     parser.add_argument("--prompt-tokens", type=int, help="of the longest prompt; default: max_prompt_tokens")
-    parser.add_argument("--image-tokens", type=int, help="of these, those of pictures; default: all but 256")
+    parser.add_argument("--image-tokens", type=int, help="of these, those of images; default: all but 256")
     parser.add_argument("--rows", type=int, help="of the data, for the number of updates")
     parser.add_argument("--measured", type=Path, metavar="RUN", help="folder of a run, for its throughput")
     parser.add_argument(
@@ -33,13 +33,13 @@ def add_plan(commands: Commands) -> None:
 
 
 def plan(options: argparse.Namespace) -> int:
-    from vapo.training.planned_run import parse_planned_run
     from vapo.lab.shipped import resolve_model
     from vapo.planning.advice import advise, find_gpus
     from vapo.planning.gpus import parse_gpus
     from vapo.planning.hours import choose_throughput, estimate_hours
     from vapo.planning.plan import plan_run
     from vapo.planning.table import write_plan
+    from vapo.training.planned_run import parse_planned_run
 
     gpus = parse_gpus(options.gpus)
     speed = choose_throughput(options.measured, options.tokens_per_second)

@@ -52,11 +52,11 @@ def print_help() -> None:
 
 
 def train(arguments: Sequence[str]) -> int:
+    from vapo.lab.shipped import resolve_data, resolve_model
     from vapo.training.launch import launch, wants_launch
     from vapo.training.options import read_options
     from vapo.training.run import leave_other_processes
     from vapo.training.run import train as run
-    from vapo.lab.shipped import resolve_data, resolve_model
 
     given = read_options(arguments)
     processes = given.parse_launch()

@@ -47,7 +47,7 @@ def add_convert(group: Commands) -> None:
     parser = group.add_parser(
         "convert",
         help="a data set as the rows that verl reads",
-        description="Write a data set with claims as a Parquet file for verl: prompts, pictures, answers, and the "
+        description="Write a data set with claims as a Parquet file for verl: prompts, images, answers, and the "
         "claims beside them. Every row is checked first.",
         epilog="example: vapo verl convert lab --limit 100 --out train.parquet",
         formatter_class=RAW,
@@ -74,9 +74,9 @@ def add_check(group: Commands) -> None:
 
 
 def config(options: argparse.Namespace) -> int:
+    from vapo.lab.shipped import resolve_model
     from vapo.verl.derived import Machines
     from vapo.verl.planning import plan_recipe, save_files
-    from vapo.lab.shipped import resolve_model
 
     machines = Machines(options.nodes, options.gpus_per_node)
     planned = plan_recipe(options.recipe, options.set, machines, options.out, resolve_model=resolve_model)
@@ -87,10 +87,10 @@ def config(options: argparse.Namespace) -> int:
 
 
 def convert(options: argparse.Namespace) -> int:
-    from vapo.data.pictures import PicturePolicy
+    from vapo.data.images import ImagePolicy
     from vapo.data.row_files import check_parquet_name
-    from vapo.verl.convert import convert as write
     from vapo.lab.shipped import resolve_data
+    from vapo.verl.convert import convert as write
 
     check_parquet_name(options.out)
     samples = load_questions(options, resolve_data(options.data))
@@ -102,7 +102,7 @@ def convert(options: argparse.Namespace) -> int:
         name=Path(options.data).name,
         validation=options.validation,
         system_prompt=options.system_prompt,
-        policy=PicturePolicy(options.allow_urls),
+        policy=ImagePolicy(options.allow_urls),
         progress=show_progress("writing rows"),
     )
     print(f"{count} rows are in {options.out}")

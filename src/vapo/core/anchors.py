@@ -1,4 +1,4 @@
-"""Where a chain is looked at: anchors drawn among its logical boundaries."""
+"""Where a response is looked at: anchors drawn among its logical boundaries."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def place_anchors(
         placement: how anchors are chosen among the boundaries.
 
     Returns:
-        Anchors by ascending index, all different; () for a chain without a boundary.
+        Anchors by ascending index, all different; () for a response without a boundary.
 
     Raises:
         ValueError: a number is out of its range or the placement is unknown.
@@ -76,7 +76,7 @@ def snap_anchors(token_texts: Sequence[str], depths: Sequence[float]) -> tuple[A
 
     Returns:
         One anchor per depth, in the order of the depths, possibly the same one several times (of two equally near
-        boundaries, the earlier); () for a chain without a boundary.
+        boundaries, the earlier); () for a response without a boundary.
 
     Raises:
         ValueError: a depth is outside (0, 1].

@@ -1,4 +1,4 @@
-"""Where a thought ends: the logical boundaries of a chain, in tokens."""
+"""Where a thought ends: the logical boundaries of a response, in tokens."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def find_thinking_part(token_texts: Sequence[str], tags: tuple[str, str] = THINK
     """Find the tokens of the thinking part.
 
     It begins behind `<think>` if the completion has one (else at its start, the prompt having opened it) and ends
-    before the first `</think>` (else at the end of the chain).
+    before the first `</think>` (else at the end of the response).
 
     Args:
         token_texts: what each completion token adds to the text.

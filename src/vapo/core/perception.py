@@ -1,4 +1,4 @@
-"""How well a chain still sees its image: claims judged right, in all or by depth, and the perception reward."""
+"""How well a response still sees its image: claims judged right, in all or by depth, and the perception reward."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NUM_QUARTERS = 4
 
 
 def depth_quarter(depth: float) -> int:
-    """Return which quarter of the chain a depth in (0, 1] lies in, 1 to 4; each quarter includes its end."""
+    """Return which quarter of the response a depth in (0, 1] lies in, 1 to 4; each quarter includes its end."""
     return next(quarter for quarter in range(1, NUM_QUARTERS + 1) if depth <= quarter / NUM_QUARTERS)
 
 
@@ -17,8 +17,8 @@ def share_right(judged: Iterable[tuple[float, float]], quarter: int | None = Non
     """Return the share of claims that are judged right.
 
     Args:
-        judged: per claim the depth it is asked at, in (0, 1], or 0 before the chain, and whether it is judged right.
-        quarter: of the chain, 1 to 4, to which claims before it do not belong; None for all claims.
+        judged: per claim the depth it is asked at, in (0, 1], or 0 before the response, and whether it is judged right.
+        quarter: of the response, 1 to 4, to which claims before it do not belong; None for all claims.
 
     Returns:
         A share in [0, 1]; None where no claim is asked.
@@ -34,7 +34,7 @@ def share_right(judged: Iterable[tuple[float, float]], quarter: int | None = Non
 def perception_reward(
     correct: Sequence[float], depth: Sequence[float], late_emphasis: float = 1.5, rescale: bool = False
 ) -> float:
-    """Average the verdicts of one completion's probes, weighted towards the end of the chain.
+    """Average the verdicts of one completion's probes, weighted towards the end of the response.
 
     R = sum_k w_k s_k / sum_k w_k, with w_k = exp(late_emphasis * depth_k); rescaled: max((R - 0.5) / 0.5, 0).
     The order of the probes does not change the result, not even in the last bit.

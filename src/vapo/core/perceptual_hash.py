@@ -1,4 +1,4 @@
-"""A picture as a few bits that change little when it is saved again, resized or brightened, and much otherwise."""
+"""An image as a few bits that change little when it is saved again, resized or brightened, and much otherwise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 64
-"""Height and width of the grey picture that is hashed, in pixels."""
+"""Height and width of the grey image that is hashed, in pixels."""
 
 BITS = 255
 """Bits of a hash: 16 x 16 frequencies, without the mean grey."""
@@ -18,9 +18,9 @@ _TOGETHER = 4_000_000  # distances held at a time, 16 MB
 
 
 def hash_grey(grey: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Hash a grey picture by its low frequencies.
+    """Hash a grey image by its low frequencies.
 
-    bits = F > median(F), where F holds the 16 x 16 lowest frequencies of the picture's discrete cosine transform
+    bits = F > median(F), where F holds the 16 x 16 lowest frequencies of the image's discrete cosine transform
     (type II), the mean grey left out.
 
     Args:
@@ -30,16 +30,16 @@ def hash_grey(grey: NDArray[np.float64]) -> NDArray[np.bool_]:
         Shape (BITS,).
 
     Raises:
-        ValueError: the picture has another shape.
+        ValueError: the image has another shape.
 
     Source: the "pHash" of Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), with
     four times its bits.
     """
     if grey.shape != (SIDE, SIDE):
-        raise ValueError(f"the picture to hash has shape {grey.shape}; resize it to ({SIDE}, {SIDE})")
+        raise ValueError(f"the image to hash has shape {grey.shape}; resize it to ({SIDE}, {SIDE})")
     basis = np.cos(np.pi * np.arange(_LOW)[:, None] * (2 * np.arange(SIDE) + 1) / (2 * SIDE))
     low = (basis @ grey @ basis.T).ravel()[1:]
-    # What rounding leaves of a frequency that is not there must not decide a bit: plain pictures are all alike.
+    # What rounding leaves of a frequency that is not there must not decide a bit: plain images are all alike.
     low[np.abs(low) < 1e-9 * SIDE * SIDE * max(1.0, float(np.abs(grey).max()))] = 0.0
     return low > np.median(low)
 

@@ -25,7 +25,7 @@ def compose_reward(
     """Add up the rewards of one completion.
 
     total = accuracy_weight * accuracy + format_weight * format + perception_weight * g * perception, where g is
-    `gate_openness`.
+    `gate_weight`.
 
     Args:
         accuracy: grade of the answer, in [0, 1].
@@ -35,7 +35,7 @@ def compose_reward(
         format_weight: at least 0.
         perception_weight: gamma of the paper, at least 0.
         gate: what a wrong answer keeps of its perception reward.
-        relaxed: with "relaxed", the part of it that is kept, in [0, 1]; see `relaxed_openness`.
+        relaxed: with "relaxed", the part of it that is kept, in [0, 1]; see `relaxed_gate_weight`.
 
     Raises:
         ValueError: a value is out of its range or the gate is unknown.
@@ -54,12 +54,12 @@ def compose_reward(
         raise ValueError(f"gate {gate!r} is unknown; choose one of {', '.join(get_args(Gate))}")
     bonus = 0.0
     if perception is not None:
-        bonus = perception_weight * gate_openness(gate, accuracy, relaxed) * perception
+        bonus = perception_weight * gate_weight(gate, accuracy, relaxed) * perception
     total = accuracy_weight * accuracy + format_weight * format + bonus
     return Reward(accuracy=accuracy, format=format, perception=perception, bonus=bonus, total=total)
 
 
-def gate_openness(gate: Gate, accuracy: float, relaxed: float) -> float:
+def gate_weight(gate: Gate, accuracy: float, relaxed: float) -> float:
     """Return the part of its perception reward that a completion gets, in [0, 1].
 
     All of it for a right answer (accuracy = 1); for any other nothing ("strict"), `relaxed` of it ("relaxed") or all
@@ -68,7 +68,7 @@ def gate_openness(gate: Gate, accuracy: float, relaxed: float) -> float:
     return 1.0 if accuracy == 1 else {"strict": 0.0, "relaxed": relaxed, "none": 1.0}[gate]
 
 
-def relaxed_openness(progress: float) -> float:
+def relaxed_gate_weight(progress: float) -> float:
     """Close the relaxed gate in step with the training: openness = 1 - progress.
 
     A wrong answer keeps all of its perception reward before the first step and none at the last. The paper names a
@@ -122,7 +122,7 @@ PRESETS: Final = MappingProxyType(
             loss="grpo",
             drop_uniform_groups=False,
         ),
-        # The published code at 67687cf: a DAPO-style run on mixed, rescaled rewards. Its faults are mended; one of
+        # The published code at 67687cf: a DAPO-style run on mixed, rescaled rewards. Its faults are fixed; one of
         # them was to filter groups on the shaped reward, where tiny bonus differences keep all-correct groups alive.
         "released": Preset(
             accuracy_weight=0.8,

@@ -14,7 +14,7 @@ from vapo.core.answers.comparison import Comparison
 from vapo.core.grading import compare_with_reference, extract_answer
 from vapo.data.sources import open_rows
 from vapo.data.texts import read_text
-from vapo.errors import DataError, tell_nearest
+from vapo.errors import DataError, suggest_nearest
 
 OPTIONS_COLUMN = "options"
 _WIDTH = 40
@@ -48,7 +48,7 @@ def grade_pairs(
     for name in (answer_column, reference_column):
         if name not in rows.columns:
             raise DataError(
-                f"{rows.source} has no column {name!r}{tell_nearest(name, rows.columns)}; its columns are "
+                f"{rows.source} has no column {name!r}{suggest_nearest(name, rows.columns)}; its columns are "
                 f"{', '.join(map(repr, rows.columns))}. Name the right one with --answer or --reference"
             )
     pairs: list[AnswerPair] = []
@@ -73,7 +73,7 @@ def _read_options(row: Mapping[str, Any]) -> list[str] | None:
         try:
             value = json.loads(value)
         except ValueError as error:
-            raise DataError(f"{OPTIONS_COLUMN} is no JSON list of texts ({error}); mend it") from error
+            raise DataError(f"{OPTIONS_COLUMN} is no JSON list of texts ({error}); fix it") from error
     if not isinstance(value, list | tuple):
         raise DataError(f"{OPTIONS_COLUMN} is a {type(value).__name__}; it must be a list of texts")
     return [read_text(option, OPTIONS_COLUMN, numbers=True) for option in cast("Sequence[object]", value)]

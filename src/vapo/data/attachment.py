@@ -1,4 +1,4 @@
-"""Give the rows of a data set the claims that are known about their pictures."""
+"""Give the rows of a data set the claims that are known about their images."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
 from vapo.data.checks import Progress, RowProblem, check_texts, list_problems, map_rows
-from vapo.data.pictures import PicturePolicy, open_picture
+from vapo.data.images import ImagePolicy, open_image
 from vapo.data.row_files import write_rows
 from vapo.data.row_reader import RowReader, read_images
 from vapo.errors import DataError
 from vapo.types import Claim
 
 FindPool = Callable[[Sequence[str]], Sequence[Claim]]
-"""Returns the claims about pictures, by the names of their pixels in order; none if nothing is known of them."""
+"""Returns the claims about images, by the names of their pixels in order; none if nothing is known of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +33,23 @@ def attach_claims(
     find_pool: FindPool,
     path: Path,
     *,
-    policy: PicturePolicy = PicturePolicy(),
+    policy: ImagePolicy = ImagePolicy(),
     skip_bad_rows: bool = False,
     progress: Progress | None = None,
 ) -> Attachment:
-    """Write a data set with the claims about its pictures, in place of those it may have had.
+    """Write a data set with the claims about its images, in place of those it may have had.
 
     Args:
         reader: reads the rows, all columns of them.
         count: how many rows, from the first.
         find_pool: knows the claims.
         path: the Parquet file to write.
-        policy: which pictures may be opened.
+        policy: which images may be opened.
         skip_bad_rows: leave out rows without claims, or that cannot be used, instead of refusing them.
         progress: told how far the work is.
 
     Raises:
-        DataError: a column is missing, a row cannot be used, there are no claims about its pictures, or nothing is
+        DataError: a column is missing, a row cannot be used, there are no claims about its images, or nothing is
             left.
     """
     source = reader.rows.source
@@ -69,7 +69,7 @@ def attach_claims(
     def name(index: int) -> list[str] | RowProblem:
         try:
             images, folder = read_images(bare.rows.read(index), bare.layout), bare.find_folder(index)
-            return [name_image(open_picture(image, folder, policy)) for image in images]
+            return [name_image(open_image(image, folder, policy)) for image in images]
         except DataError as error:
             return RowProblem(index, bare.rows.locate(index), str(error))
 
@@ -81,7 +81,7 @@ def attach_claims(
         elif pool:
             pools[index] = pool
         else:
-            problems.append(RowProblem(index, bare.rows.locate(index), "no claims are known about its pictures"))
+            problems.append(RowProblem(index, bare.rows.locate(index), "no claims are known about its images"))
     _refuse(problems, source, skip_bad_rows)
     problems.sort(key=lambda problem: problem.row or 0)
     if not pools:
@@ -93,6 +93,6 @@ def attach_claims(
 def _refuse(problems: Sequence[RowProblem], source: str, skip: bool) -> None:
     if problems and not skip:
         raise DataError(
-            f"{source}, {list_problems(problems)}; make claims about those pictures, mend the rows, or leave them out "
+            f"{source}, {list_problems(problems)}; make claims about those images, fix the rows, or leave them out "
             "with --on-bad-row skip"
         )

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vapo.data.pictures import PicturePolicy, measure_picture
-from vapo.data.row_reader import Draft, NoImageError, RowReader, read_images
+from vapo.data.images import ImagePolicy, measure_image
+from vapo.data.row_reader import NoImageError, RowReader, Temporary, read_images
 from vapo.errors import DataError
 
 Result = TypeVar("Result")
@@ -39,7 +39,7 @@ class RowProblem:
         return f"{self.where}: {self.reason}"
 
 
-def check_texts(reader: RowReader, count: int) -> Iterator[tuple[int, Draft | RowProblem]]:
+def check_texts(reader: RowReader, count: int) -> Iterator[tuple[int, Temporary | RowProblem]]:
     """Check all but the pixels of the first `count` rows.
 
     Args:
@@ -52,17 +52,17 @@ def check_texts(reader: RowReader, count: int) -> Iterator[tuple[int, Draft | Ro
     first_with: dict[str, int] = {}
     for index in range(count):
         try:
-            draft = reader.read(index)
-            if reader.layout.id is not None and first_with.setdefault(draft.id, index) != index:
-                raise DataError(f"id {draft.id!r} is already that of row {first_with[draft.id]}")
+            temporary = reader.read(index)
+            if reader.layout.id is not None and first_with.setdefault(temporary.id, index) != index:
+                raise DataError(f"id {temporary.id!r} is already that of row {first_with[temporary.id]}")
         except DataError as error:
             yield index, RowProblem(index, reader.rows.locate(index), str(error), isinstance(error, NoImageError))
         else:
-            yield index, draft
+            yield index, temporary
 
 
-def check_pictures(
-    reader: RowReader, policy: PicturePolicy, indices: Sequence[int], progress: Progress | None = None
+def check_images(
+    reader: RowReader, policy: ImagePolicy, indices: Sequence[int], progress: Progress | None = None
 ) -> Iterator[tuple[int, list[tuple[int, int]] | RowProblem]]:
     """Decode the images of rows once, and keep nothing but their sizes.
 
@@ -79,7 +79,7 @@ def check_pictures(
     def measure(index: int) -> list[tuple[int, int]] | RowProblem:
         try:
             images, folder = read_images(reader.rows.read(index), reader.layout), reader.find_folder(index)
-            return [measure_picture(image, folder, policy) for image in images]
+            return [measure_image(image, folder, policy) for image in images]
         except DataError as error:
             return RowProblem(index, reader.rows.locate(index), str(error))
 

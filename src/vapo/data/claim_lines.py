@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vapo.data.picture_files import Folder
+from vapo.data.image_files import Folder
 from vapo.data.rows import Rows
 
 CLAIM, LABEL = "claim", "label"

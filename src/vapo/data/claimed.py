@@ -1,4 +1,4 @@
-"""Rows with claims about their pictures, whether or not they ask anything: what claims are taken over from."""
+"""Rows with claims about their images, whether or not they ask anything: what claims are taken over from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL.Image import Image
 from vapo.data.checks import Progress, RowProblem, list_problems
 from vapo.data.claim_columns import read_claims
 from vapo.data.columns import DEFAULT_COLUMNS, Columns
-from vapo.data.pictures import MAX_PIXELS, PicturePolicy, open_picture, read_picture
+from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image, read_image
 from vapo.data.row_reader import RowReader, read_images
 from vapo.data.samples import prepare_reader
 from vapo.data.texts import read_text
@@ -30,11 +30,11 @@ class ClaimedRow:
     Attributes:
         source: the data set it is from, by its own word where it was exported from a store of claims.
         name: its id, or `row-` and its number.
-        images: its pictures, upright and in RGB.
+        images: its images, upright and in RGB.
         contents: the same as encoded files.
         claims: in order; there may be none.
         makers: who made each claim; empty where the row does not say.
-        image_names: of the pixels that the pictures had before they were sent to models; empty likewise.
+        image_names: of the pixels that the images had before they were sent to models; empty likewise.
     """
 
     source: str
@@ -74,7 +74,7 @@ class ClaimedRows:
         skip_bad_rows: bool = False,
         progress: Progress | None = None,
     ) -> None:
-        self._policy = PicturePolicy(allow_urls, max_pixels)
+        self._policy = ImagePolicy(allow_urls, max_pixels)
         self._reader, self._count = prepare_reader(
             source,
             split=split,
@@ -110,7 +110,7 @@ class ClaimedRows:
             except DataError as error:
                 problem = RowProblem(index, self._reader.rows.locate(index), str(error))
                 if not self._skip:
-                    raise DataError(f"{self.source}, {problem}; mend the row or pass --on-bad-row skip") from error
+                    raise DataError(f"{self.source}, {problem}; fix the row or pass --on-bad-row skip") from error
                 self.problems.append(problem)
             else:
                 yield row
@@ -136,8 +136,8 @@ class ClaimedRows:
         return ClaimedRow(
             source=source if isinstance(source, str) and source else self.source,
             name=f"row-{index}" if layout.id is None else read_text(row.get(layout.id), layout.id, numbers=True),
-            images=tuple(open_picture(value, folder, self._policy) for value in values),
-            contents=tuple(read_picture(value, folder, self._policy) for value in values),
+            images=tuple(open_image(value, folder, self._policy) for value in values),
+            contents=tuple(read_image(value, folder, self._policy) for value in values),
             claims=claims,
             makers=makers,
             image_names=image_names,

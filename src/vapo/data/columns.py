@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from vapo.errors import tell_nearest
+from vapo.errors import suggest_nearest
 
 IMAGE_COLUMNS = ("images", "image", "file_names", "file_name")
 """Where images are looked for, in this order, when no image column was named."""
@@ -99,11 +99,11 @@ def match_columns(
     name = columns.id
     if name is not None and name not in available:
         if name != DEFAULT_COLUMNS.id:
-            problems.append(_say_missing(name, "id", available))
+            problems.append(_describe_missing(name, "id", available))
         name = None
     claims = columns.claims if columns.claims in available else None
     if claims is None and columns.claims != DEFAULT_COLUMNS.claims:
-        problems.append(_say_missing(columns.claims, "claims", available))
+        problems.append(_describe_missing(columns.claims, "claims", available))
     pairs = _match_pairs(columns, available, problems)
     if claims is not None and pairs:
         problems.append(
@@ -128,7 +128,7 @@ def find_answer(available: Collection[str]) -> str | None:
 def _match_text(wanted: str, role: str, available: Sequence[str], problems: list[str]) -> str | None:
     if wanted in available:
         return wanted
-    problems.append(_say_missing(wanted, role, available))
+    problems.append(_describe_missing(wanted, role, available))
     return None
 
 
@@ -141,7 +141,7 @@ def _match_images(wanted: str, available: Sequence[str], problems: list[str]) ->
     candidates = IMAGE_COLUMNS if wanted == DEFAULT_COLUMNS.images else (wanted,)
     found = next((name for name in candidates if name in available), None)
     if found is None:
-        problems.append(f"{NO_IMAGES}: {_say_missing(wanted, 'images', available)}")
+        problems.append(f"{NO_IMAGES}: {_describe_missing(wanted, 'images', available)}")
     return found
 
 
@@ -161,9 +161,9 @@ def _number_columns(prefix: str, available: Sequence[str]) -> dict[int, str]:
     return {int(match[1]): name for match, name in matches if match}
 
 
-def _say_missing(wanted: str, role: str, available: Sequence[str]) -> str:
+def _describe_missing(wanted: str, role: str, available: Sequence[str]) -> str:
     return (
-        f"there is no column {wanted!r}{tell_nearest(wanted, available)}; the columns are {_list_names(available)}. "
+        f"there is no column {wanted!r}{suggest_nearest(wanted, available)}; the columns are {_list_names(available)}. "
         f"Name the right one with --{role}-column, or Columns({role}=...) in Python"
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vapo.data.picture_files import Folder
+from vapo.data.image_files import Folder
 from vapo.data.texts import read_lines
 from vapo.errors import DataError
 

@@ -1,4 +1,4 @@
-"""Pictures that stand in two data sets: in training and in what a model is measured on."""
+"""Images that stand in two data sets: in training and in what a model is measured on."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from vapo.core.perceptual_hash import BITS, find_near
 from vapo.data.checks import Progress, RowProblem, list_problems
 from vapo.data.columns import NO_IMAGES
 from vapo.data.fingerprints import Fingerprint, take_fingerprints
-from vapo.data.pictures import PicturePolicy
+from vapo.data.images import ImagePolicy
 from vapo.data.row_reader import RowReader
 from vapo.errors import ConfigError, DataError
 
 NEAR = 20
-"""Bits of a hash that may differ in pictures that count as the same. JPEG at quality 30, half and double size, other
+"""Bits of a hash that may differ in images that count as the same. JPEG at quality 30, half and double size, other
 brightness and grey change 14 of 255 bits at most in photographs, charts and drawings; different ones of a million
-pairs of the lab's pictures, which look much alike, differ in 38 at least."""
+pairs of the lab's images, which look much alike, differ in 38 at least."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A picture that stands in both data sets.
+    """An image that stands in both data sets.
 
     Attributes:
         row, image: where in the first, counted from 0.
@@ -45,8 +45,8 @@ class Duplicates:
     Attributes:
         source, other_source: their names.
         num_rows, num_other_rows: rows that were looked at, in each.
-        found: every pair of pictures that are the same, by row.
-        problems: rows of the first that were left out, because a picture of theirs cannot be opened.
+        found: every pair of images that are the same, by row.
+        problems: rows of the first that were left out, because an image of theirs cannot be opened.
         other_problems: likewise of the second.
     """
 
@@ -60,12 +60,12 @@ class Duplicates:
 
     @property
     def rows(self) -> tuple[int, ...]:
-        """The rows of the first data set that show a picture of the second."""
+        """The rows of the first data set that show an image of the second."""
         return tuple(dict.fromkeys(pair.row for pair in self.found))
 
     @property
     def clean_rows(self) -> tuple[int, ...]:
-        """Its other rows, rows without a picture among them, but not those that have problems."""
+        """Its other rows, rows without an image among them, but not those that have problems."""
         left_out = {*self.rows, *(problem.row for problem in self.problems)}
         return tuple(row for row in range(self.num_rows) if row not in left_out)
 
@@ -74,28 +74,28 @@ def find_duplicates(
     reader: RowReader,
     other: RowReader,
     *,
-    policy: PicturePolicy = PicturePolicy(),
+    policy: ImagePolicy = ImagePolicy(),
     count: int | None = None,
     max_distance: int = NEAR,
     skip_bad_rows: bool = False,
     progress: Progress | None = None,
 ) -> Duplicates:
-    """Find the pictures of a data set that another one has too: the same pixels, or nearly the same picture.
+    """Find the images of a data set that another one has too: the same pixels, or nearly the same image.
 
-    A drawing of which only a number was changed counts as nearly the same. A part of a picture does not count.
+    A drawing of which only a number was changed counts as nearly the same. A part of an image does not count.
 
     Args:
         reader: the data set that is to be cleaned, such as training data.
-        other: the one whose pictures it must not hold, such as a benchmark.
-        policy: which pictures may be opened.
+        other: the one whose images it must not hold, such as a benchmark.
+        policy: which images may be opened.
         count: rows of the first to look at, from its first; None for all.
         max_distance: bits of the hash that may differ, 0 to 255.
-        skip_bad_rows: leave out rows whose pictures cannot be opened, instead of refusing them.
+        skip_bad_rows: leave out rows whose images cannot be opened, instead of refusing them.
         progress: called with (rows done, rows in all) of both data sets together.
 
     Raises:
         ConfigError: `max_distance` is out of its range.
-        DataError: a data set has no column of images or no images, or a picture cannot be opened.
+        DataError: a data set has no column of images or no images, or an image cannot be opened.
     """
     if not 0 <= max_distance < BITS:
         raise ConfigError(f"max_distance is {max_distance}; it must be 0 to {BITS - 1}, such as {NEAR}")
@@ -129,7 +129,7 @@ class _Place:
 
 
 def _look_at(
-    reader: RowReader, count: int, policy: PicturePolicy, skip_bad_rows: bool, progress: Progress
+    reader: RowReader, count: int, policy: ImagePolicy, skip_bad_rows: bool, progress: Progress
 ) -> tuple[list[_Place], list[RowProblem]]:
     if reader.layout.images is None:
         missing = next(problem for problem in reader.layout.problems if problem.startswith(NO_IMAGES))
@@ -142,10 +142,10 @@ def _look_at(
         elif skip_bad_rows:
             problems.append(outcome)
         else:
-            raise DataError(f"{reader.rows.source}, {outcome}; mend the row or pass --on-bad-row skip")
+            raise DataError(f"{reader.rows.source}, {outcome}; fix the row or pass --on-bad-row skip")
     if not places:
         said = f"; {list_problems(problems)}" if problems else ""
-        raise DataError(f"{reader.rows.source} has no picture to compare in its {count} rows{said}")
+        raise DataError(f"{reader.rows.source} has no image to compare in its {count} rows{said}")
     return places, problems
 
 

@@ -21,14 +21,14 @@ def format_duplicates(duplicates: Duplicates, max_shown: int = 5) -> str:
     facts = [
         ("data", f"{duplicates.source}, {duplicates.num_rows} rows"),
         ("against", f"{duplicates.other_source}, {duplicates.num_other_rows} rows"),
-        ("the same pixels", f"{len(exact)} pairs of pictures in {_count_rows(exact)} rows"),
-        ("nearly the same", f"{len(near)} pairs of pictures in {_count_rows(near)} rows"),
+        ("the same pixels", f"{len(exact)} pairs of images in {_count_rows(exact)} rows"),
+        ("nearly the same", f"{len(near)} pairs of images in {_count_rows(near)} rows"),
         ("rows with either", f"{len(duplicates.rows)} of {duplicates.num_rows}"),
     ]
     lines = list_facts(facts)
     for title, pairs in (("the same pixels", exact), ("nearly the same", near)):
         if pairs:
-            lines += ["", title, *(f"  {_tell(pair)}" for pair in pairs[:max_shown])]
+            lines += ["", title, *(f"  {_describe(pair)}" for pair in pairs[:max_shown])]
         if len(pairs) > max_shown:
             lines.append(f"  and {len(pairs) - max_shown} more")
     for source, problems in (
@@ -68,7 +68,7 @@ def dump_duplicates(duplicates: Duplicates) -> str:
     return json.dumps(report, indent=1, ensure_ascii=False) + "\n"
 
 
-def _tell(pair: Duplicate) -> str:
+def _describe(pair: Duplicate) -> str:
     bits = "" if pair.distance is None else f": {pair.distance} of {BITS} bits differ"
     return f"row {pair.row}, image {pair.image + 1}, is row {pair.other_row}, image {pair.other_image + 1}{bits}"
 

@@ -1,6 +1,6 @@
-"""What a model is shown in place of a picture: grey, noise, the picture with patches missing, or nothing.
+"""What a model is shown in place of an image: grey, noise, the image with patches missing, or nothing.
 
-All stand-ins have the picture's own size, so a prompt keeps its tokens and only what fills them changes.
+All stand-ins have the image's own size, so a prompt keeps its tokens and only what fills them changes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vapo.errors import ConfigError
 from vapo.types import Sample
 
 Masking = Literal["blank", "noise", "patches"]
-"""A grey picture; each pixel drawn anew; or random patches blackened, as PAPO does (arXiv 2507.06448, Section 3)."""
+"""A grey image; each pixel drawn anew; or random patches blackened, as PAPO does (arXiv 2507.06448, Section 3)."""
 
 GREY = (128, 128, 128)
 PATCH_PIXELS = 14
@@ -29,7 +29,7 @@ _MASK_DRAWS = 7  # keeps this generator apart from others with the same seed
 
 
 def mask_images(sample: Sample, masking: Masking = "blank", seed: int = 0) -> Sample:
-    """Return the sample with every picture masked.
+    """Return the sample with every image masked.
 
     Args:
         sample: any; what is drawn depends on its id, not on the samples before it.
@@ -46,12 +46,12 @@ def mask_images(sample: Sample, masking: Masking = "blank", seed: int = 0) -> Sa
 
 
 def leave_out_images(sample: Sample) -> Sample:
-    """Return the sample without pictures, and without their places in its question."""
+    """Return the sample without images, and without their places in its question."""
     return replace(sample, images=(), question=sample.question.replace(PLACE, "").strip())
 
 
 def scale_image(image: Image.Image, scale: float) -> Image.Image:
-    """Return a picture with both sides scaled, at least a pixel each. Raises ConfigError unless 0 < scale <= 1."""
+    """Return an image with both sides scaled, at least a pixel each. Raises ConfigError unless 0 < scale <= 1."""
     if not 0 < scale <= 1:
         raise ConfigError(f"scale is {scale}; it must be in (0, 1]")
     width, height = (max(1, round(side * scale)) for side in image.size)

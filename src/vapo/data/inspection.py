@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vapo.core.grading import find_reference_rule
-from vapo.data.checks import Progress, RowProblem, check_pictures, check_texts
+from vapo.data.checks import Progress, RowProblem, check_images, check_texts
 from vapo.data.columns import DEFAULT_COLUMNS, Columns
-from vapo.data.pictures import MAX_PIXELS, PicturePolicy, open_picture
+from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
 from vapo.data.prompts import build_messages
-from vapo.data.row_reader import Draft, RowReader
+from vapo.data.row_reader import RowReader, Temporary
 from vapo.data.samples import prepare_reader
 from vapo.types import Sample
 
@@ -77,7 +77,7 @@ def inspect_samples(
     limit: int | None = None,
     processor: Any = None,
     system_prompt: str | None = None,
-    neutralise: Callable[[str], str] | None = None,
+    escape: Callable[[str], str] | None = None,
     max_prompts: int = 200,
     progress: Progress | None = None,
 ) -> Inspection:
@@ -86,7 +86,7 @@ def inspect_samples(
     Args:
         source, split, columns, require_claims, image_folder, allow_urls, max_pixels, limit: as for `load_samples`.
         processor: a `transformers` processor; with it, prompts are rendered and their tokens counted.
-        system_prompt, neutralise: as for `build_messages`, for those prompts.
+        system_prompt, escape: as for `build_messages`, for those prompts.
         max_prompts: how many prompts to render at most, evenly spread over the good rows; each needs its images
             processed.
         progress: called with (rows checked, rows in all) while images are checked.
@@ -98,7 +98,7 @@ def inspect_samples(
         DataError: the source cannot be opened at all, or has no such split.
         ConfigError: `limit` or `max_pixels` is out of its range.
     """
-    policy = PicturePolicy(allow_urls, max_pixels)
+    policy = ImagePolicy(allow_urls, max_pixels)
     reader, count = prepare_reader(
         source, split=split, columns=columns, require_claims=require_claims, image_folder=image_folder, limit=limit
     )
@@ -114,7 +114,7 @@ def inspect_samples(
         else:
             facts[index] = _note_facts(outcome)
     sizes: list[tuple[int, int]] = []
-    for index, outcome in check_pictures(reader, policy, list(facts), progress):
+    for index, outcome in check_images(reader, policy, list(facts), progress):
         if isinstance(outcome, RowProblem):
             problems.append(outcome)
             del facts[index]
@@ -128,7 +128,7 @@ def inspect_samples(
     tokens: list[int] = []
     if processor is not None:
         for index in _pick_evenly(list(facts), max_prompts):
-            tokens.append(_count_tokens(reader, policy, index, processor, system_prompt, neutralise))
+            tokens.append(_count_tokens(reader, policy, index, processor, system_prompt, escape))
     return Inspection(
         source=name,
         rows=count,
@@ -176,30 +176,30 @@ class _Facts:
     question_characters: int
 
 
-def _note_facts(draft: Draft) -> _Facts:
+def _note_facts(temporary: Temporary) -> _Facts:
     return _Facts(
-        images=len(draft.images),
-        claims=len(draft.claims),
-        true_claims=sum(claim.is_true for claim in draft.claims),
-        answer_kind=classify_answer(draft.answer),
-        is_wrapped=draft.is_wrapped,
-        unreadable=draft.answer if find_reference_rule(draft.answer) is None else None,
-        question_characters=len(draft.question),
+        images=len(temporary.images),
+        claims=len(temporary.claims),
+        true_claims=sum(claim.is_true for claim in temporary.claims),
+        answer_kind=classify_answer(temporary.answer),
+        is_wrapped=temporary.is_wrapped,
+        unreadable=temporary.answer if find_reference_rule(temporary.answer) is None else None,
+        question_characters=len(temporary.question),
     )
 
 
 def _count_tokens(
     reader: RowReader,
-    policy: PicturePolicy,
+    policy: ImagePolicy,
     index: int,
     processor: Any,
     system_prompt: str | None,
-    neutralise: Callable[[str], str] | None,
+    escape: Callable[[str], str] | None,
 ) -> int:
-    draft, folder = reader.read(index), reader.find_folder(index)
-    images = tuple(open_picture(image, folder, policy) for image in draft.images)
-    sample = Sample(draft.id, images, draft.question, draft.answer)
-    messages = build_messages(sample, system_prompt, neutralise)
+    temporary, folder = reader.read(index), reader.find_folder(index)
+    images = tuple(open_image(image, folder, policy) for image in temporary.images)
+    sample = Sample(temporary.id, images, temporary.question, temporary.answer)
+    messages = build_messages(sample, system_prompt, escape)
     text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     return len(processor(images=[list(images)], text=[text])["input_ids"][0])
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from vapo.data.picture_files import Folder
+from vapo.data.image_files import Folder
 from vapo.data.texts import MAX_LINE, read_lines
 from vapo.errors import DataError
 

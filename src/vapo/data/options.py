@@ -35,7 +35,7 @@ class DataOptions:
     max_pixels: int = field(default=MAX_PIXELS, metadata={"help": "Largest image accepted, in pixels."})
     max_prompt_tokens: int | None = field(
         default=None,
-        metadata={"help": "Leave out rows whose prompt has more tokens, those of its pictures included."},
+        metadata={"help": "Leave out rows whose prompt has more tokens, those of its images included."},
     )
     limit: int | None = field(default=None, metadata={"help": "Use the first rows only."})
 

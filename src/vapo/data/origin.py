@@ -16,7 +16,7 @@ def describe_origin(source: str, split: str | None, samples: Samples) -> dict[st
     """Return where samples come from, how many rows and claims they are, and what identifies them.
 
     Files are told by name, size and SHA-256, which takes a second for a gigabyte or so; a data set of the Hugging Face
-    hub by its commit. Pictures that lie beside a table are not looked at.
+    hub by its commit. Images that lie beside a table are not looked at.
 
     Args:
         source: a name on the hub, a file or a folder, as `load_samples` took it.

@@ -2,7 +2,7 @@
 
 `<image>` in a question stands for an image, as many published data sets write it; without it, the images come
 first. Images are only marked here, `{"type": "image"}`: TRL's `prepare_multimodal_messages` and vapo's own engines
-fill in the pictures, in order.
+fill in the images, in order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PLACE = "<image>"
 def build_messages(
     sample: Sample,
     system_prompt: str | None = None,
-    neutralise: Callable[[str], str] | None = None,
+    escape: Callable[[str], str] | None = None,
 ) -> list[dict[str, Any]]:
     """Build the conversation that asks a sample's question.
 
@@ -28,8 +28,8 @@ def build_messages(
     Args:
         sample: the sample.
         system_prompt: text of a system message; None for no system message. It is the user's own text and may
-            name tokens such as `<think>`: it is not neutralised.
-        neutralise: keeps the question from turning into special tokens; see `vapo.models.plain_text`. None leaves
+            name tokens such as `<think>`: it is not escaped.
+        escape: keeps the question from turning into special tokens; see `vapo.models.plain_text`. None leaves
             the question as it is.
 
     Returns:
@@ -43,7 +43,7 @@ def build_messages(
         if text is None:
             parts.append({"type": "image"})
         else:
-            parts.append({"type": "text", "text": neutralise(text) if neutralise else text})
+            parts.append({"type": "text", "text": escape(text) if escape else text})
     messages: list[dict[str, Any]] = [{"role": "user", "content": parts}]
     if system_prompt is not None:
         messages.insert(0, {"role": "system", "content": [{"type": "text", "text": system_prompt}]})

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from vapo.data.pictures import PicturePolicy, read_picture
+from vapo.atomic_files import atomic_file
+from vapo.data.images import ImagePolicy, read_image
 from vapo.data.row_reader import RowReader, read_images
 from vapo.data.untyped import import_untyped
-from vapo.atomic_files import drafting
 from vapo.errors import ConfigError, DataError
 from vapo.types import Claim
 
@@ -33,9 +33,9 @@ def write_rows(
     indices: Sequence[int],
     *,
     find_claims: FindClaims | None = None,
-    policy: PicturePolicy = PicturePolicy(),
+    policy: ImagePolicy = ImagePolicy(),
 ) -> None:
-    """Write rows with all their columns, pictures inside. The file appears whole or not at all.
+    """Write rows with all their columns, images inside. The file appears whole or not at all.
 
     Args:
         path: the file, replaced if it is there.
@@ -43,10 +43,10 @@ def write_rows(
         indices: which rows.
         find_claims: gives the claims that take the place of those a row has; None leaves these as they are. They stand
             in a column `claims`, or the one that held them.
-        policy: which pictures may be read.
+        policy: which images may be read.
 
     Raises:
-        DataError: there is no row, a picture cannot be read, or a column holds values that no one type can.
+        DataError: there is no row, an image cannot be read, or a column holds values that no one type can.
         OSError: the file cannot be written.
     """
     if not indices:
@@ -59,7 +59,7 @@ def write_rows(
     plain = [name for name in reader.rows.columns if name not in dropped]
     claims_column = (layout.claims or "claims") if find_claims is not None else None
     schema = _find_schema(reader, indices, plain, claims_column)
-    with drafting(path) as draft, parquet.ParquetWriter(draft, schema) as writer:
+    with atomic_file(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
         for chunk in _chunks(indices):
             rows = [_make_row(reader, index, plain, claims_column, find_claims, policy) for index in chunk]
             writer.write_table(_make_table(rows, schema, reader))
@@ -71,7 +71,7 @@ def _make_row(
     plain: Sequence[str],
     claims_column: str | None,
     find_claims: FindClaims | None,
-    policy: PicturePolicy,
+    policy: ImagePolicy,
 ) -> dict[str, Any]:
     row = reader.rows.read(index)
     made = {name: row.get(name) for name in plain}
@@ -79,7 +79,7 @@ def _make_row(
         folder = reader.find_folder(index)
         try:
             images = [
-                {"bytes": read_picture(image, folder, policy), "path": _name_picture(image)}
+                {"bytes": read_image(image, folder, policy), "path": _name_image(image)}
                 for image in read_images(row, reader.layout)
             ]
         except DataError as error:
@@ -90,14 +90,14 @@ def _make_row(
     return made
 
 
-def _name_picture(image: object) -> str | None:
+def _name_image(image: object) -> str | None:
     """Return the name of an image's file, without its folder."""
     path = cast("Mapping[str, Any]", image).get("path") if isinstance(image, Mapping) else image
     return Path(path).name if isinstance(path, str | Path) else None
 
 
 def _find_schema(reader: RowReader, indices: Sequence[int], plain: Sequence[str], claims_column: str | None) -> Any:
-    """Find a type for each column that is copied; pictures and new claims have theirs."""
+    """Find a type for each column that is copied; images and new claims have theirs."""
     arrow, datasets = import_untyped("pyarrow"), import_untyped("datasets")
     rows = reader.rows.keep(plain) if plain else reader.rows
     known: dict[str, Any] = {name: arrow.null() for name in plain}
@@ -110,7 +110,7 @@ def _find_schema(reader: RowReader, indices: Sequence[int], plain: Sequence[str]
                     [arrow.schema([(name, known[name])]), found], promote_options="permissive"
                 )
             except (arrow.ArrowInvalid, arrow.ArrowTypeError) as error:
-                raise _say_mixed(reader, name, error) from error
+                raise _describe_mixed(reader, name, error) from error
             known[name] = merged.field(0).type
     # An empty column has no type; text is what may come into it later.
     fields = [(name, arrow.string() if arrow.types.is_null(kind) else kind) for name, kind in known.items()]
@@ -129,11 +129,11 @@ def _make_table(rows: list[dict[str, Any]], schema: Any, reader: RowReader) -> A
         try:
             columns.append(arrow.array([row[field.name] for row in rows], type=field.type))
         except (arrow.ArrowInvalid, arrow.ArrowTypeError) as error:  # inference looks at lists more kindly
-            raise _say_mixed(reader, field.name, error) from error
+            raise _describe_mixed(reader, field.name, error) from error
     return arrow.Table.from_arrays(columns, schema=schema)
 
 
-def _say_mixed(reader: RowReader, column: str, error: Exception) -> DataError:
+def _describe_mixed(reader: RowReader, column: str, error: Exception) -> DataError:
     return DataError(
         f"{reader.rows.source}: column {column!r} holds values of several types ({error}); make them alike, or drop "
         "the column"

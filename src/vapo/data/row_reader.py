@@ -9,7 +9,7 @@ from typing import Any, cast
 from vapo.core.grading import take_reference
 from vapo.data.claim_columns import read_claims
 from vapo.data.columns import Layout
-from vapo.data.picture_files import Folder
+from vapo.data.image_files import Folder
 from vapo.data.prompts import split_question
 from vapo.data.rows import Rows
 from vapo.data.texts import read_text
@@ -22,7 +22,7 @@ class NoImageError(DataError):
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Temporary:
     """A sample whose images are still as the row holds them; `is_wrapped` if its answer was taken out of something."""
 
     id: str
@@ -46,7 +46,7 @@ class RowReader:
     folder: Folder | None
     require_claims: bool
 
-    def read(self, index: int) -> Draft:
+    def read(self, index: int) -> Temporary:
         """Read row `index`; the message of what is raised does not say which row it was.
 
         Raises:
@@ -67,7 +67,7 @@ class RowReader:
         answer = take_reference(written)
         if written and not answer.strip():
             raise DataError(f"{self.layout.answer} is empty but for what it is wrapped in")
-        return Draft(name, images, question, answer, claims, is_wrapped=answer != written)
+        return Temporary(name, images, question, answer, claims, is_wrapped=answer != written)
 
     def find_folder(self, index: int) -> Folder | None:
         """Where the image paths of row `index` lead."""

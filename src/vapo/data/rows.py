@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
-from vapo.data.picture_files import Folder
+from vapo.data.image_files import Folder
 from vapo.errors import DataError
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, overload
 
-from vapo.data.checks import Progress, RowProblem, check_pictures, check_texts, list_problems
+from vapo.data.checks import Progress, RowProblem, check_images, check_texts, list_problems
 from vapo.data.columns import DEFAULT_COLUMNS, Columns, match_columns
-from vapo.data.picture_files import Folder
-from vapo.data.pictures import MAX_PIXELS, PicturePolicy, open_picture
+from vapo.data.image_files import Folder
+from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
 from vapo.data.row_reader import RowReader
 from vapo.data.sources import open_rows
 from vapo.errors import ConfigError, DataError
@@ -35,7 +35,7 @@ class Samples(Sequence[Sample]):
     def __init__(
         self,
         reader: RowReader,
-        policy: PicturePolicy,
+        policy: ImagePolicy,
         row_numbers: Sequence[int],
         claim_counts: Mapping[int, tuple[int, int]],
         skipped: tuple[RowProblem, ...] = (),
@@ -95,12 +95,12 @@ class Samples(Sequence[Sample]):
 
     def _load(self, row: int) -> Sample:
         try:
-            draft = self._reader.read(row)
+            temporary = self._reader.read(row)
             folder = self._reader.find_folder(row)
-            images = tuple(open_picture(image, folder, self._policy) for image in draft.images)
+            images = tuple(open_image(image, folder, self._policy) for image in temporary.images)
         except DataError as error:
             raise DataError(f"{self.source}, {self._reader.rows.locate(row)}: {error}") from error
-        return Sample(draft.id, images, draft.question, draft.answer, draft.claims)
+        return Sample(temporary.id, images, temporary.question, temporary.answer, temporary.claims)
 
 
 def load_samples(
@@ -140,7 +140,7 @@ def load_samples(
     """
     if on_bad_row not in ("error", "skip"):
         raise ConfigError(f"on_bad_row is {on_bad_row!r}; it must be 'error' or 'skip'")
-    policy = PicturePolicy(allow_urls, max_pixels)
+    policy = ImagePolicy(allow_urls, max_pixels)
     reader, count = prepare_reader(
         source, split=split, columns=columns, require_claims=require_claims, image_folder=image_folder, limit=limit
     )
@@ -165,7 +165,7 @@ def load_samples(
         raise DataError(f"{rows.source}, {list_problems(problems)}; {_REMEDY}")
 
     usable: list[int] = []
-    for index, outcome in check_pictures(reader, policy, readable, progress):
+    for index, outcome in check_images(reader, policy, readable, progress):
         if not isinstance(outcome, RowProblem):
             usable.append(index)
         elif on_bad_row == "error":

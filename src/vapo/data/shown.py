@@ -11,9 +11,9 @@ from typing import Any, cast, overload
 from PIL.Image import Image
 
 from vapo.data.columns import DEFAULT_COLUMNS, NO_IMAGES, Columns, Layout, match_columns
-from vapo.data.picture_files import Folder, find_picture, is_url
-from vapo.data.picture_folders import PictureFolderRows, holds_bare_pictures
-from vapo.data.pictures import MAX_PIXELS, PicturePolicy, open_picture
+from vapo.data.image_files import Folder, find_image, is_url
+from vapo.data.image_folders import ImageFolderRows, holds_bare_images
+from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
 from vapo.data.row_reader import NoImageError, RowReader, read_images
 from vapo.data.rows import Rows
 from vapo.data.samples import prepare_reader
@@ -23,13 +23,13 @@ from vapo.errors import ConfigError, DataError
 
 @dataclass(frozen=True, slots=True)
 class ShownRow:
-    """A row with pictures.
+    """A row with images.
 
     Attributes:
         source: the data set.
         name: the row's id, or its number, or a file's path in the folder; each stands once in a source.
-        stamp: changes when the row's pictures may have, without a look at their pixels; "" if that is not known.
-        columns: the whole row, its pictures encoded as they are.
+        stamp: changes when the row's images may have, without a look at their pixels; "" if that is not known.
+        columns: the whole row, its images encoded as they are.
     """
 
     source: str
@@ -38,25 +38,25 @@ class ShownRow:
     columns: Mapping[str, Any]
     _images: tuple[object, ...] = field(repr=False)
     _folder: Folder | None = field(repr=False)
-    _policy: PicturePolicy = field(repr=False)
+    _policy: ImagePolicy = field(repr=False)
     _where: str = field(repr=False)
 
     def open(self) -> tuple[Image, ...]:
-        """Return the row's pictures, upright and in RGB. Raises DataError, which names the row."""
+        """Return the row's images, upright and in RGB. Raises DataError, which names the row."""
         try:
             if not self._images:
                 raise NoImageError("there is no image to look at")
-            return tuple(open_picture(image, self._folder, self._policy) for image in self._images)
+            return tuple(open_image(image, self._folder, self._policy) for image in self._images)
         except DataError as error:
             raise DataError(f"{self._where}: {error}") from error
 
 
 class ShownRows(Sequence[ShownRow]):
-    """The rows of a data set, read as they are asked for; `num_others` files of a folder are no pictures."""
+    """The rows of a data set, read as they are asked for; `num_others` files of a folder are no images."""
 
-    def __init__(self, reader: RowReader, policy: PicturePolicy, count: int, source: str) -> None:
+    def __init__(self, reader: RowReader, policy: ImagePolicy, count: int, source: str) -> None:
         self.source = source
-        self.num_others = reader.rows.num_others if isinstance(reader.rows, PictureFolderRows) else 0
+        self.num_others = reader.rows.num_others if isinstance(reader.rows, ImageFolderRows) else 0
         self._reader = reader
         self._policy = policy
         self._count = count
@@ -101,25 +101,25 @@ def load_shown(
     max_pixels: int = MAX_PIXELS,
     limit: int | None = None,
 ) -> ShownRows:
-    """Load what a data set shows: a folder of pictures, or whatever `load_samples` takes, questions or not.
+    """Load what a data set shows: a folder of images, or whatever `load_samples` takes, questions or not.
 
-    Pictures are opened as they are asked for and are not checked before.
+    Images are opened as they are asked for and are not checked before.
 
     Args:
-        source: see `vapo.data.sources.open_rows`; a folder without data files is one of pictures.
+        source: see `vapo.data.sources.open_rows`; a folder without data files is one of images.
         split, columns, image_folder, allow_urls, max_pixels, limit: as for `load_samples`.
 
     Raises:
         DataError: there is no such data, it has no column of images, or two rows have one id.
         ConfigError: `limit` or `max_pixels` is out of its range.
     """
-    policy = PicturePolicy(allow_urls, max_pixels)
+    policy = ImagePolicy(allow_urls, max_pixels)
     path = Path(source).expanduser()
-    if holds_bare_pictures(path):
-        rows = PictureFolderRows(path)
+    if holds_bare_images(path):
+        rows = ImageFolderRows(path)
         layout = match_columns(columns, rows.columns)
         if limit is not None and limit < 1:
-            raise ConfigError(f"limit is {limit}; it must be at least 1, or None for all pictures")
+            raise ConfigError(f"limit is {limit}; it must be at least 1, or None for all images")
         count = len(rows) if limit is None else min(limit, len(rows))
         return ShownRows(RowReader(rows, layout, None, False), policy, count, rows.source)
     reader, count = prepare_reader(
@@ -136,7 +136,7 @@ def load_shown(
 
 
 def stamp_images(images: Sequence[object], folder: Folder | None) -> str:
-    """Return what changes when a row's pictures may have: made of encoded bytes, or of a file's size and time.
+    """Return what changes when a row's images may have: made of encoded bytes, or of a file's size and time.
 
     Raises:
         DataError: a path does not lead to a file in the folder.
@@ -153,7 +153,7 @@ def stamp_images(images: Sequence[object], folder: Folder | None) -> str:
         elif isinstance(value, str | Path) and is_url(str(value)):
             digest.update(f"url {value}\n".encode())
         elif isinstance(value, str | Path):
-            file = find_picture(str(value), folder)
+            file = find_image(str(value), folder)
             status = file.stat()
             digest.update(f"file {value} {status.st_size} {status.st_mtime_ns}\n".encode())
         else:
@@ -162,7 +162,7 @@ def stamp_images(images: Sequence[object], folder: Folder | None) -> str:
 
 
 def _find_name(rows: Rows, layout: Layout, index: int, row: Mapping[str, Any]) -> str:
-    if isinstance(rows, PictureFolderRows):
+    if isinstance(rows, ImageFolderRows):
         return rows.locate(index)
     return f"row-{index}" if layout.id is None else read_text(row.get(layout.id), layout.id, numbers=True)
 

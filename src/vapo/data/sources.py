@@ -11,8 +11,8 @@ from typing import Any, TypeVar, cast
 from vapo.data.claim_lines import ClaimLines, holds_claim_lines
 from vapo.data.csv_rows import CsvRows
 from vapo.data.folders import find_parts
+from vapo.data.image_files import Folder
 from vapo.data.json_lines import JsonLinesRows
-from vapo.data.picture_files import Folder
 from vapo.data.rows import DatasetRows, ListRows, Rows
 from vapo.data.untyped import import_untyped
 from vapo.errors import DataError

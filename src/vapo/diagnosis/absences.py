@@ -43,7 +43,7 @@ def explain_absence(key: str, diagnosis: Diagnosis, missing: Sequence[ModelFindi
     )
     if notes:
         note, count = notes.most_common(1)[0]
-        return f"{note} (So on {count} of {sum(len(model.questions) for model in missing)} chains.)"
+        return f"{note} (So on {count} of {sum(len(model.questions) for model in missing)} responses.)"
     if len(missing) == len(diagnosis.models):
         return "Not measured in this diagnosis."
     return f"Not measured for {', '.join(model.name for model in missing)}."

@@ -11,15 +11,15 @@ from __future__ import annotations
 import numpy as np
 
 from vapo.diagnosis.findings import Attention
-from vapo.probing.diagnosed_model import Examinee
+from vapo.probing.diagnosed_model import DiagnosedModel
 from vapo.types import Rollout
 
 
-def measure_attention(examinee: Examinee, rollout: Rollout) -> Attention:
-    """Measure one chain, in one pass over it; a chain of no tokens has no attention."""
+def measure_attention(diagnosed_model: DiagnosedModel, rollout: Rollout) -> Attention:
+    """Measure one response, in one pass over it; a response of no tokens has no attention."""
     if not rollout.completion_ids:
         return Attention((), ())
-    shares_TLH = np.asarray(examinee.attend_to_image(rollout), dtype=np.float64)
+    shares_TLH = np.asarray(diagnosed_model.attend_to_image(rollout), dtype=np.float64)
     by_token = shares_TLH.mean(axis=(1, 2))
     by_head = shares_TLH.mean(axis=0)
     return Attention(tuple(map(float, by_token)), tuple(tuple(map(float, heads)) for heads in by_head))

@@ -18,11 +18,11 @@ from dataclasses import replace
 from typing import Literal
 
 from vapo.diagnosis.estimate_words import (
+    format_interval,
+    format_p_value,
+    format_percent,
+    format_points,
     is_clear,
-    say_chance,
-    say_interval,
-    say_percent,
-    say_points,
     write_depth,
     write_percent,
 )
@@ -52,7 +52,7 @@ def phrase_verdict(model: ModelFindings, *, seed: int) -> ModelFindings:
         _phrase_causes(model),
     ]
     said = tuple(sentence for sentence in sentences if sentence)
-    return replace(model, verdict=said or (f"{say_percent(model.accuracy)} of the answers are right.",))
+    return replace(model, verdict=said or (f"{format_percent(model.accuracy)} of the answers are right.",))
 
 
 def _phrase_sight(model: ModelFindings, seed: int) -> str:
@@ -68,28 +68,28 @@ def _phrase_sight(model: ModelFindings, seed: int) -> str:
     if gain.num_questions < FEWEST:
         return (
             f"Claims were asked on {gain.num_questions} questions only: too few to say whether this model still sees "
-            "the image along its chain."
+            "the image along its response."
         )
     blind_from = _find_run(depths, states, "blind")
     if blind_from is not None:
         where = (
-            "At no point, not even before its chain,"
+            "At no point, not even before its response,"
             if blind_from == depths[0]
-            else f"From {write_depth(blind_from)} of the chain on,"
+            else f"From {write_depth(blind_from)} of the response on,"
         )
-        tail = "" if blind_from == depths[0] else f"; before the chain it was {say_points(gains[depths[0]])}"
+        tail = "" if blind_from == depths[0] else f"; before the response it was {format_points(gains[depths[0]])}"
         answers = "does this model answer" if blind_from == depths[0] else "this model answers"
         than = "claims better than" if blind_from == depths[0] else "claims no better than"
-        return f"{where} {answers} {than} without the image (at the end {say_points(gain)}{tail})."
+        return f"{where} {answers} {than} without the image (at the end {format_points(gain)}{tail})."
     if states[last] == "sees":
-        return f"To the end of its chain the image helps this model with claims: {say_points(gain)}."
+        return f"To the end of its response the image helps this model with claims: {format_points(gain)}."
     unclear_from = next((depth for depth in depths if all(states[d] != "sees" for d in depths if d >= depth)), last)
     where = (
         "At no depth can it"
         if unclear_from == depths[0]
-        else f"From {write_depth(unclear_from)} of the chain on, it cannot"
+        else f"From {write_depth(unclear_from)} of the response on, it cannot"
     )
-    return f"{where} be told whether the image still helps this model with claims: at the end {say_points(gain)}."
+    return f"{where} be told whether the image still helps this model with claims: at the end {format_points(gain)}."
 
 
 def _judge_sight(gain: Estimate | None) -> _Sight:
@@ -126,8 +126,8 @@ def _phrase_fading(model: ModelFindings, seed: int) -> str:
     change = _pair(model.questions, fall, seed, "claims last minus first")
     if change is None or change.num_questions < FEWEST:
         return ""
-    numbers = f"{say_percent(first.estimate)} before the chain, {say_percent(last.estimate)} at its end"
-    return f"Claims judged right with the image: {numbers} ({say_points(change)}){say_chance(change)}."
+    numbers = f"{format_percent(first.estimate)} before the response, {format_percent(last.estimate)} at its end"
+    return f"Claims judged right with the image: {numbers} ({format_points(change)}){format_p_value(change)}."
 
 
 def _phrase_early(model: ModelFindings, seed: int) -> str:
@@ -143,13 +143,13 @@ def _phrase_early(model: ModelFindings, seed: int) -> str:
     if change is None or change.num_questions < FEWEST:
         return ""
     text = (
-        f"Reasoning to the end gets {say_percent(last.estimate)} of the answers right, answering at once "
-        f"{say_percent(first.estimate)} ({say_points(change)}){say_chance(change)}"
+        f"Reasoning to the end gets {format_percent(last.estimate)} of the answers right, answering at once "
+        f"{format_percent(first.estimate)} ({format_points(change)}){format_p_value(change)}"
     )
     best = max(model.early, key=lambda point: point.estimate.value)
     if best.estimate.value > last.estimate.value:
         text += (
-            f"; the best cut, at {write_depth(best.at)}, gets {say_percent(best.estimate)}, but it was picked from "
+            f"; the best cut, at {write_depth(best.at)}, gets {format_percent(best.estimate)}, but it was picked from "
             "these same answers"
         )
     return f"{text}."
@@ -159,9 +159,9 @@ def _phrase_recovery(model: ModelFindings) -> str:
     if model.recovery is None:
         return ""
     share = model.recovery.anywhere
-    text = f"Of {share.num_questions} errors, {say_percent(share)} were right at an earlier cut{say_interval(share)}"
+    text = f"Of {share.num_questions} errors, {format_percent(share)} were right at an earlier cut{format_interval(share)}"
     if model.recovery.last_depth_known is not None:
-        text += f", the last time at {write_depth(model.recovery.last_depth_known.value)} of the chain on average"
+        text += f", the last time at {write_depth(model.recovery.last_depth_known.value)} of the response on average"
     return f"{text}."
 
 
@@ -174,7 +174,7 @@ def _phrase_sensitivity(model: ModelFindings, seed: int) -> str:
         model, sensitivity_in, seed, "What masking the image changes in a token", lambda value: f"{value:.3g} nats"
     )
     if model.dependent_share is not None:
-        text = f"{say_percent(model.dependent_share)} of the tokens depend on the image. {text}".strip()
+        text = f"{format_percent(model.dependent_share)} of the tokens depend on the image. {text}".strip()
     return text
 
 
@@ -193,9 +193,9 @@ def _phrase_change(
     change = estimate_mean([last - first for first, last in both], seed=seed, name=subject)
     first, last = (sum(values) / len(both) for values in zip(*both, strict=True))
     if not is_clear(change):
-        return f"{subject} does not change clearly: first fifth of the chain {write(first)}, last {write(last)}."
+        return f"{subject} does not change clearly: first fifth of the response {write(first)}, last {write(last)}."
     way = "falls" if change.value < 0 else "rises"
-    return f"{subject} {way} from {write(first)} in the first fifth of the chain to {write(last)} in the last."
+    return f"{subject} {way} from {write(first)} in the first fifth of the response to {write(last)} in the last."
 
 
 def _phrase_remedies(model: ModelFindings) -> list[str]:
@@ -204,7 +204,7 @@ def _phrase_remedies(model: ModelFindings) -> list[str]:
     for effect in model.remedies or ():
         if effect.gain is None or effect.gain.num_questions < FEWEST:
             continue
-        change = f"{say_points(effect.gain)}{say_chance(effect.gain)}"
+        change = f"{format_points(effect.gain)}{format_p_value(effect.gain)}"
         sentences.append(f"{names[effect.remedy]} changes accuracy by {change}.")
     return sentences
 
@@ -212,7 +212,7 @@ def _phrase_remedies(model: ModelFindings) -> list[str]:
 def _phrase_causes(model: ModelFindings) -> str:
     if not model.categories:
         return ""
-    parts = [f"{say_percent(one.share)} {one.category}" for one in model.categories if one.share.value > 0]
+    parts = [f"{format_percent(one.share)} {one.category}" for one in model.categories if one.share.value > 0]
     return f"Causes of {model.categories[0].share.num_questions} errors: {', '.join(parts)}."
 
 

@@ -55,7 +55,7 @@ _Points = Sequence[Point] | None
 
 def list_curves(diagnosis: Diagnosis) -> tuple[Curve, ...]:
     """Return all curves, those of protocols that were left out included: they have no lines and say why."""
-    early, chain, step = "share of the chain kept", "position in the chain", "generated tokens"
+    early, response, step = "share of the response kept", "position in the response", "generated tokens"
     guess = (0.5, "guessing")
 
     def curve(key: str, title: str, meaning: str, x: str, y: str, lines: list[Line], reference=None) -> Curve:
@@ -82,7 +82,7 @@ def list_curves(diagnosis: Diagnosis) -> tuple[Curve, ...]:
         curve(
             "early",
             "Right answers, stopped early",
-            "The chain is cut and the model must answer with what it has; 0 % is the direct answer.",
+            "The response is cut and the model must answer with what it has; 0 % is the direct answer.",
             early,
             "right answers",
             of(lambda model: model.early),
@@ -90,8 +90,8 @@ def list_curves(diagnosis: Diagnosis) -> tuple[Curve, ...]:
         curve(
             "perception",
             "Claims judged right",
-            "Claims about the picture, asked along the chain: what the image adds is the gap to the other two views.",
-            chain,
+            "Claims about the image, asked along the response: what the image adds is the gap to the other two views.",
+            response,
             "claims judged right",
             by_view(lambda model: model.perception),
             guess,
@@ -100,7 +100,7 @@ def list_curves(diagnosis: Diagnosis) -> tuple[Curve, ...]:
             "p_label",
             "Probability of the right verdict",
             "As claims judged right, but by how sure the model is of the right verdict.",
-            chain,
+            response,
             "probability of the right verdict",
             by_view(lambda model: model.p_label),
             guess,
@@ -109,7 +109,7 @@ def list_curves(diagnosis: Diagnosis) -> tuple[Curve, ...]:
             "attention_by_depth",
             "Attention to the image",
             "Share of the attention that goes to image tokens, averaged over layers and heads.",
-            chain,
+            response,
             "attention on image tokens",
             of(lambda model: model.attention_by_depth),
         ),
@@ -125,7 +125,7 @@ def list_curves(diagnosis: Diagnosis) -> tuple[Curve, ...]:
             "sensitivity",
             "Sensitivity to the image",
             "How far the next token's distribution moves when the image is masked: KL divergence.",
-            chain,
+            response,
             "KL divergence, nats",
             of(lambda model: model.sensitivity),
         ),

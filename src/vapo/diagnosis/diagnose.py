@@ -1,4 +1,4 @@
-"""Diagnose models: put the same questions to each, look at them along their own chains, and write the report."""
+"""Diagnose models: put the same questions to each, look at them along their own responses, and write the report."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from vapo.data.samples import Samples
 from vapo.diagnosis.comparison import compare_models
 from vapo.diagnosis.error_causes import Judge
-from vapo.diagnosis.protocol_run import TITLES, Examination
 from vapo.diagnosis.findings import Diagnosis, ModelFindings, QuestionFindings
 from vapo.diagnosis.findings_log import FindingsLog
 from vapo.diagnosis.model_summary import summarise_model
+from vapo.diagnosis.protocol_run import TITLES, ProtocolRun
 from vapo.diagnosis.row_log import make_folder
 from vapo.diagnosis.settings import DiagnosisSettings, Protocol, choose_protocols
 from vapo.diagnosis.tables import write_tables
-from vapo.probing.diagnosed_model import Ability, Examinee
 from vapo.errors import ConfigError, DataError, ModelError
+from vapo.probing.diagnosed_model import Ability, DiagnosedModel
 from vapo.types import Sample
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ REPORT = "report.html"
 
 
 def diagnose(
-    examinees: Iterable[Examinee],
+    diagnosed_models: Iterable[DiagnosedModel],
     samples: Sequence[Sample],
     out: str | Path | None = None,
     *,
@@ -49,10 +49,10 @@ def diagnose(
     on_notice: Callable[[str], None] = lambda sentence: None,
     on_progress: Callable[[str], Callable[[int, int], None]] | None = None,
 ) -> Diagnosis:
-    """Put questions to models and find out where their chains lose sight of the image.
+    """Put questions to models and find out where their responses lose sight of the image.
 
     Args:
-        examinees: the models, at least one, each examined to its end before the next is taken: a generator that
+        diagnosed_models: the models, at least one, each diagnosed to its end before the next is taken: a generator that
             loads them one by one keeps one in memory. All must have different names.
         samples: the questions, at least one, each with a reference answer.
         out: a folder for the report, its tables, and what is finished so far. The same call with the same folder
@@ -62,7 +62,7 @@ def diagnose(
         settings: how each protocol is done.
         judge: says why answers are wrong; None leaves that to `truth`.
         truth: knows why answers are wrong, and is what `judge` is scored against.
-        batch_size: questions examined together; it changes results by rounding alone.
+        batch_size: questions diagnosed together; it changes results by rounding alone.
         data: what reports call the questions; None for the samples' own name.
         model_settings: per model's name, what its results depend on besides: weights, server, versions.
         on_notice: called with each sentence about what is left out.
@@ -75,7 +75,7 @@ def diagnose(
     Raises:
         ConfigError: an option is out of its range, names repeat, or `out` holds findings made with other settings.
         DataError: there is nothing to ask, or a question has no reference answer.
-        ModelError: a model wrote no chain at all.
+        ModelError: a model wrote no response at all.
         OSError: a file cannot be written. What is finished by then is kept.
     """
     chosen = choose_protocols(protocols)
@@ -89,29 +89,33 @@ def diagnose(
     has_claims = any(sample.claims for sample in _check_samples(samples))
     left_out: list[str] = []
     models: list[ModelFindings] = []
-    for examinee in examinees:
-        if any(examinee.name == model.name for model in models):
-            raise ConfigError(f"two models are called {examinee.name!r}; give each a name of its own")
-        possible, reasons = _sort_protocols(chosen, examinee, has_claims=has_claims, judged=bool(judge or truth))
-        if not possible and not examinee.abilities:
-            raise ModelError(f"{examinee.name} cannot be examined: {examinee.why_not('continue')}")
+    for diagnosed_model in diagnosed_models:
+        if any(diagnosed_model.name == model.name for model in models):
+            raise ConfigError(f"two models are called {diagnosed_model.name!r}; give each a name of its own")
+        possible, reasons = _sort_protocols(
+            chosen, diagnosed_model, has_claims=has_claims, judged=bool(judge or truth)
+        )
+        if not possible and not diagnosed_model.abilities:
+            raise ModelError(f"{diagnosed_model.name} cannot be diagnosed: {diagnosed_model.why_not('continue')}")
         for reason in reasons:
             left_out.append(reason)
             on_notice(reason)
         own = {
             **settings.to_json(),
-            **(model_settings or {}).get(examinee.name, {}),
+            **(model_settings or {}).get(diagnosed_model.name, {}),
             "judge": judge.name if judge is not None else None,
         }
-        log = FindingsLog(folder / "findings" if folder is not None else None, examinee.name, own)
-        advance = _count(on_progress(examinee.name), len(samples) * (1 + len(possible))) if on_progress else _ignore
-        examination = Examination(examinee, possible, settings, log, judge=judge, truth=truth, advance=advance)
+        log = FindingsLog(folder / "findings" if folder is not None else None, diagnosed_model.name, own)
+        advance = (
+            _count(on_progress(diagnosed_model.name), len(samples) * (1 + len(possible))) if on_progress else _ignore
+        )
+        run = ProtocolRun(diagnosed_model, possible, settings, log, judge=judge, truth=truth, advance=advance)
         questions: list[QuestionFindings] = []
         for start in range(0, len(samples), batch_size):
             chunk = [samples[number] for number in range(start, min(start + batch_size, len(samples)))]
-            questions += examination.examine(chunk)
-        models.append(summarise_model(examinee.name, questions, settings))
-        del examinee, examination  # or two models would be in memory while the next is loaded
+            questions += run.diagnose(chunk)
+        models.append(summarise_model(diagnosed_model.name, questions, settings))
+        del diagnosed_model, run  # or two models would be in memory while the next is loaded
     if not models:
         raise ConfigError("there is no model to diagnose; name at least one")
     diagnosis = Diagnosis(
@@ -127,7 +131,7 @@ def diagnose(
 
 
 def write_report(diagnosis: Diagnosis, samples: Sequence[Sample], folder: Path) -> None:
-    """Write the tables and the page of a diagnosis; `samples` give the pictures."""
+    """Write the tables and the page of a diagnosis; `samples` give the images."""
     from vapo.diagnosis.page.write import write_page
 
     write_tables(diagnosis, folder)
@@ -135,7 +139,7 @@ def write_report(diagnosis: Diagnosis, samples: Sequence[Sample], folder: Path) 
 
 
 class SampleImages(Mapping[str, "Sequence[Image]"]):
-    """The pictures of samples by sample id, opened when they are asked for and not kept."""
+    """The images of samples by sample id, opened when they are asked for and not kept."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self._samples = samples
@@ -160,7 +164,7 @@ def _check_samples(samples: Sequence[Sample]) -> Iterator[Sample]:
 
 
 def _sort_protocols(
-    chosen: Sequence[Protocol], examinee: Examinee, *, has_claims: bool, judged: bool
+    chosen: Sequence[Protocol], diagnosed_model: DiagnosedModel, *, has_claims: bool, judged: bool
 ) -> tuple[list[Protocol], list[str]]:
     """Return what can be done with a model, and a sentence for all that cannot."""
     possible: list[Protocol] = []
@@ -173,14 +177,16 @@ def _sort_protocols(
             reasons.append(
                 f"{TITLES[name]} were left out: there is no judge to say why answers are wrong; name one (--judge)."
             )
-        elif need is not None and need not in examinee.abilities:
+        elif need is not None and need not in diagnosed_model.abilities:
             verb = "were" if name == "remedies" else "was"
-            reasons.append(f"{TITLES[name]} {verb} left out for {examinee.name}: {examinee.why_not(need)}")
+            reasons.append(
+                f"{TITLES[name]} {verb} left out for {diagnosed_model.name}: {diagnosed_model.why_not(need)}"
+            )
         else:
             possible.append(name)
-            if name == "remedies" and "replay" not in examinee.abilities:
-                why = examinee.why_not("replay")
-                reasons.append(f"Remedies: visual replay was left out for {examinee.name}: {why}")
+            if name == "remedies" and "replay" not in diagnosed_model.abilities:
+                why = diagnosed_model.why_not("replay")
+                reasons.append(f"Remedies: visual replay was left out for {diagnosed_model.name}: {why}")
     return possible, reasons
 
 

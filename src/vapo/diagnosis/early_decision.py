@@ -1,7 +1,7 @@
-"""Early decision: what a model answers when its chain is cut short, and the errors that this would have avoided.
+"""Early decision: what a model answers when its response is cut short, and the errors that this would have avoided.
 
-A chain is cut at depths 0, 5, ..., 100 % of its thinking part, each moved to the nearest logical boundary, a closing
-sentence is written behind the cut, and the model answers. Depth 0 is the direct answer; depth 1 is the chain's own
+A response is cut at depths 0, 5, ..., 100 % of its thinking part, each moved to the nearest logical boundary, a closing
+sentence is written behind the cut, and the model answers. Depth 0 is the direct answer; depth 1 is the response's own
 answer and is not asked again.
 
 Source: arXiv 2509.25848, Section 3.1.
@@ -11,51 +11,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vapo.diagnosis.chains import Chain, grade_text
 from vapo.diagnosis.findings import EarlyAnswer
+from vapo.diagnosis.responses import Response, grade_text
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.probing.diagnosed_model import Cut, Examinee
+from vapo.probing.diagnosed_model import Cut, DiagnosedModel
 
 
 def decide_early(
-    examinee: Examinee, chains: Sequence[Chain], settings: DiagnosisSettings
+    diagnosed_model: DiagnosedModel, responses: Sequence[Response], settings: DiagnosisSettings
 ) -> list[tuple[EarlyAnswer, ...]]:
-    """Cut chains at every depth and let the model answer.
+    """Cut responses at every depth and let the model answer.
 
     Args:
-        examinee: a model that can continue from a cut.
-        chains: any number.
+        diagnosed_model: a model that can continue from a cut.
+        responses: any number.
         settings: step, closing sentence, longest answer.
 
     Returns:
-        One tuple per chain, by ascending depth: one answer for each depth, or those at 0 and 1 where the chain has
+        One tuple per response, by ascending depth: one answer for each depth, or those at 0 and 1 where the response has
         no boundary. Depths that move to the same boundary share one answer.
     """
     depths = settings.cut_depths()
-    places = [{depth: chain.cut_near(depth) for depth in depths if depth < 1} for chain in chains]
+    places = [{depth: response.cut_near(depth) for depth in depths if depth < 1} for response in responses]
     cuts: list[Cut] = []
-    for chain, own in zip(chains, places, strict=True):
+    for response, own in zip(responses, places, strict=True):
         kept = sorted({index for index in own.values() if index is not None})
-        cuts += [Cut(chain.rollout, index, close_chain(chain, index, settings)) for index in kept]
-    texts = examinee.continue_cuts(cuts, settings.max_answer_tokens) if cuts else []
+        cuts += [Cut(response.rollout, index, close_response(response, index, settings)) for index in kept]
+    texts = diagnosed_model.continue_cuts(cuts, settings.max_answer_tokens) if cuts else []
     closing_tag = settings.think_tags[1]
     graded = {
         (id(cut.rollout), cut.index): grade_text(text, cut.rollout.sample, closing_tag)
         for cut, text in zip(cuts, texts, strict=True)
     }
     found: list[tuple[EarlyAnswer, ...]] = []
-    for chain, own in zip(chains, places, strict=True):
+    for response, own in zip(responses, places, strict=True):
         answers = [
-            EarlyAnswer(depth, index, *graded[id(chain.rollout), index])
+            EarlyAnswer(depth, index, *graded[id(response.rollout), index])
             for depth, index in own.items()
             if index is not None
         ]
-        found.append((*answers, EarlyAnswer(1.0, chain.thinking[1], chain.answer, chain.right)))
+        found.append((*answers, EarlyAnswer(1.0, response.thinking[1], response.answer, response.right)))
     return found
 
 
-def close_chain(chain: Chain, index: int, settings: DiagnosisSettings) -> str:
-    """Return what is written behind a cut: the closing sentence, without its tag where the chain has no tags."""
-    closing = settings.closing if chain.tagged else settings.closing.replace(settings.think_tags[1], "\n")
-    before = "".join(chain.rollout.token_texts[:index])
-    return closing if index == chain.thinking[0] or before[-1:].isspace() else f" {closing}"
+def close_response(response: Response, index: int, settings: DiagnosisSettings) -> str:
+    """Return what is written behind a cut: the closing sentence, without its tag where the response has no tags."""
+    closing = settings.closing if response.tagged else settings.closing.replace(settings.think_tags[1], "\n")
+    before = "".join(response.rollout.token_texts[:index])
+    return closing if index == response.thinking[0] or before[-1:].isspace() else f" {closing}"

@@ -1,4 +1,4 @@
-"""Causes of errors: a judge says whether a wrong chain saw wrongly, reasoned wrongly, or did not know.
+"""Causes of errors: a judge says whether a wrong response saw wrongly, reasoned wrongly, or did not know.
 
 Source: arXiv 2509.25848, Section 3.1 and Appendix A.3.
 """
@@ -23,8 +23,8 @@ class Judge(Protocol):
         """What reports call it."""
         ...
 
-    def judge(self, sample: Sample, chain: str, votes: int) -> Sequence[Category | None]:
-        """Return `votes` opinions on a wrong chain, None for each that could not be read or had.
+    def judge(self, sample: Sample, response: str, votes: int) -> Sequence[Category | None]:
+        """Return `votes` opinions on a wrong response, None for each that could not be read or had.
 
         Raises:
             VapoError: it cannot be asked at all.
@@ -32,20 +32,20 @@ class Judge(Protocol):
         ...
 
 
-def find_cause(sample: Sample, chain: str, judge: Judge | None, truth: Judge | None, votes: int) -> ErrorCause:
+def find_cause(sample: Sample, response: str, judge: Judge | None, truth: Judge | None, votes: int) -> ErrorCause:
     """Ask the judge and look up the truth; without a judge, the truth is the category.
 
     Args:
         sample: the question.
-        chain: what the model wrote, wrong.
+        response: what the model wrote, wrong.
         judge: whose votes count; None for none.
         truth: knows the cause exactly; None where nobody does.
         votes: opinions asked of the judge.
     """
-    known = truth.judge(sample, chain, 1)[0] if truth is not None else None
+    known = truth.judge(sample, response, 1)[0] if truth is not None else None
     if judge is None:
         return ErrorCause((), known, known)
-    given: tuple[Category, ...] = tuple(vote for vote in judge.judge(sample, chain, votes) if vote is not None)
+    given: tuple[Category, ...] = tuple(vote for vote in judge.judge(sample, response, votes) if vote is not None)
     return ErrorCause(given, find_majority(given), known)
 
 

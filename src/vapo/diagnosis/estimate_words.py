@@ -12,17 +12,17 @@ def is_clear(change: Estimate) -> bool:
     return not change.low <= 0 <= change.high
 
 
-def say_chance(change: Estimate) -> str:
+def format_p_value(change: Estimate) -> str:
     """Return what to add to a difference that cannot be told from 0; "" for one that can."""
     return ", which chance alone could do" if change.value != 0 and not is_clear(change) else ""
 
 
-def say_percent(estimate: Estimate) -> str:
+def format_percent(estimate: Estimate) -> str:
     """Return a share in per cent, without its interval."""
     return write_percent(estimate.value)
 
 
-def say_points(estimate: Estimate | None) -> str:
+def format_points(estimate: Estimate | None) -> str:
     """Return a difference of shares in percentage points, with its interval."""
     if estimate is None:
         return "not measured"
@@ -32,7 +32,7 @@ def say_points(estimate: Estimate | None) -> str:
     return f"{text} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
 
 
-def say_interval(estimate: Estimate) -> str:
+def format_interval(estimate: Estimate) -> str:
     """Return the interval of a share in per cent, after a space; "" where there is none."""
     if estimate.low is None or estimate.high is None:
         return ""
@@ -45,5 +45,5 @@ def write_percent(value: float) -> str:
 
 
 def write_depth(depth: float) -> str:
-    """Return a depth of the chain in whole per cent."""
+    """Return a depth of the response in whole per cent."""
     return f"{100 * depth:.0f} %"

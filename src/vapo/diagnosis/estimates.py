@@ -54,7 +54,7 @@ def estimate_mean(values: Sequence[float], *, seed: int, name: str) -> Estimate:
 
     Args:
         values: one per question; what is measured several times on one question comes as its mean, because answers
-            about one picture or chain are not independent.
+            about one image or response are not independent.
         seed: of the resampling.
         name: of what is measured; numbers with different names are resampled independently.
 

@@ -1,7 +1,7 @@
 """What a diagnosis finds: per question, and summed up with intervals. The report, its tables and its JSON read these.
 
 A protocol that was left out, or could not be run on a question, is None there and named in `notes`; an empty tuple
-means that it ran and found nothing. Depth is the share of the chain's tokens that lie before a point, in [0, 1].
+means that it ran and found nothing. Depth is the share of the response's tokens that lie before a point, in [0, 1].
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Remedy = Literal["none", "replay", "focus"]
 
 @dataclass(frozen=True, slots=True)
 class EarlyAnswer:
-    """The answer given when the chain is cut behind `index` tokens; `answer` is None where there is none."""
+    """The answer given when the response is cut behind `index` tokens; `answer` is None where there is none."""
 
     depth: float
     index: int
@@ -28,7 +28,7 @@ class EarlyAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ProbedClaim:
-    """A claim asked behind `index` tokens of the chain, under one view."""
+    """A claim asked behind `index` tokens of the response, under one view."""
 
     depth: float
     index: int
@@ -65,7 +65,7 @@ class Sensitivity:
 
 @dataclass(frozen=True, slots=True)
 class Remedied:
-    """A chain written once more with a remedy; `attention` is its mean share on image tokens, if measured."""
+    """A response written once more with a remedy; `attention` is its mean share on image tokens, if measured."""
 
     remedy: Remedy
     answer: str | None
@@ -91,7 +91,7 @@ class QuestionFindings:
         sample_id: the row's id.
         digest: hash of what was asked, by which a stopped run recognises its finished questions.
         question, reference: as in the data.
-        token_texts: the chain, token by token.
+        token_texts: the response, token by token.
         thinking: first token of the thinking part, and the one behind its last.
         answer: what it came to; None if it has no answer.
         right: whether that is the reference.
@@ -166,7 +166,7 @@ class ModelFindings:
     Attributes:
         name: what reports call the model.
         verdict: what it comes to, in sentences with numbers.
-        accuracy: right answers of whole chains.
+        accuracy: right answers of whole responses.
         early: accuracy over depth of the cut; depth 0 is the direct answer.
         perception: claims judged right over depth, for each view.
         p_label: probability of the claims' own labels over depth, for each view.

@@ -1,7 +1,7 @@
 """What a diagnosis has finished, on disk: one line per question and protocol, so that nothing is computed twice.
 
 A line is used again for the same question, by digest, of the same model under the same settings. Which protocols
-are asked for is no setting: a later call with more of them reads the chains and answers of an earlier one.
+are asked for is no setting: a later call with more of them reads the responses and answers of an earlier one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vapo.diagnosis.findings import (
 from vapo.diagnosis.row_log import RowLog
 from vapo.types import Rollout, Sample
 
-CHAIN = "chain"
+RESPONSE = "response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Part:
 
     Attributes:
         digest: of the question.
-        name: the protocol, or "chain".
+        name: the protocol, or "response".
         value: plain values; None if it could not be done.
         notes: why not, in sentences.
     """
@@ -84,7 +84,7 @@ class FindingsLog:
 
 
 def write_rollout(rollout: Rollout) -> dict[str, Any]:
-    """Return a chain as plain values, without its sample."""
+    """Return a response as plain values, without its sample."""
     return {
         "prompt_ids": list(rollout.prompt_ids),
         "completion_ids": list(rollout.completion_ids),
@@ -93,7 +93,7 @@ def write_rollout(rollout: Rollout) -> dict[str, Any]:
 
 
 def read_rollout(values: Mapping[str, Any], sample: Sample) -> Rollout:
-    """Return the chain that `write_rollout` wrote."""
+    """Return the response that `write_rollout` wrote."""
     return Rollout(sample, *(tuple(values[name]) for name in ("prompt_ids", "completion_ids", "token_texts")))
 
 

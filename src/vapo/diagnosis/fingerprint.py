@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from itertools import chain
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ def fingerprint_weights(model: torch.nn.Module) -> str:
     summation, and changed by any training step but with negligible probability. It is no defence against forgery.
     """
     digest = hashlib.sha256()
-    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+    for name, tensor in itertools.chain(model.named_parameters(), model.named_buffers()):
         values = tensor.detach().contiguous()
         if values.dtype is torch.bool:
             values = values.to(torch.uint8)

@@ -1,6 +1,6 @@
 """Sum up what was found on all questions of one model, with intervals over questions.
 
-Every number is a mean over questions of the question's own mean: what is measured several times on one chain is not
+Every number is a mean over questions of the question's own mean: what is measured several times on one response is not
 independent.
 """
 
@@ -11,6 +11,7 @@ from typing import get_args
 
 import numpy as np
 
+from vapo.diagnosis.conclusion import phrase_verdict
 from vapo.diagnosis.error_causes import CATEGORIES, count_confusion, list_agreements
 from vapo.diagnosis.estimates import estimate_mean, estimate_rate, estimate_share
 from vapo.diagnosis.findings import (
@@ -25,23 +26,22 @@ from vapo.diagnosis.image_sensitivity import dependent_share
 from vapo.diagnosis.question_measures import claims_right, p_label
 from vapo.diagnosis.recovery import is_recoverable, summarise_recovery
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.diagnosis.conclusion import phrase_verdict
-from vapo.probing.diagnosed_model import View
 from vapo.errors import ModelError
+from vapo.probing.diagnosed_model import View
 
 Curve = tuple[Point, ...]
 
 
 def summarise_model(name: str, questions: Sequence[QuestionFindings], settings: DiagnosisSettings) -> ModelFindings:
-    """Sum up one model's findings; questions without a chain enter no number.
+    """Sum up one model's findings; questions without a response enter no number.
 
     Raises:
-        ModelError: no question has a chain.
+        ModelError: no question has a response.
     """
     answered = [question for question in questions if question.token_texts]
     if not answered:
         why = next((note for question in questions for note in question.notes), "there are no questions")
-        raise ModelError(f"{name} wrote a chain for none of the {len(questions)} questions: {why}")
+        raise ModelError(f"{name} wrote a response for none of the {len(questions)} questions: {why}")
     seed = settings.seed
     early = [question for question in answered if question.early is not None]
     attended = [question for question in answered if question.attention is not None]

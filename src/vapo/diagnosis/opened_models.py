@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import vapo
 from vapo.diagnosis.fingerprint import describe_policy
-from vapo.probing.diagnosed_model import Examinee
-from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
-from vapo.models.policy.checkpoint import check_checkpoint, load_policy
-from vapo.run_folder import choose_system_prompt
+from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError
+from vapo.models.policy.checkpoint import check_checkpoint, load_policy
+from vapo.probing.diagnosed_model import DiagnosedModel
+from vapo.run_folder import choose_system_prompt
 
 if TYPE_CHECKING:
     from vapo.serving.judge.judge import Judge
@@ -22,13 +22,13 @@ OPENAI = "https://api.openai.com/v1"
 
 
 class OpenedModels:
-    """Iterate over models as examinees; each is loaded when its turn comes and not kept.
+    """Iterate over models as diagnosed models; each is loaded when its turn comes and not kept.
 
     Attributes:
         settings: by name, what the results of the models opened so far depend on.
     """
 
-    def __init__(self, names: Sequence[str], open_one: Callable[[str], tuple[Examinee, dict[str, Any]]]) -> None:
+    def __init__(self, names: Sequence[str], open_one: Callable[[str], tuple[DiagnosedModel, dict[str, Any]]]) -> None:
         self.settings: dict[str, dict[str, Any]] = {}
         self._names = names
         self._open = open_one
@@ -36,14 +36,14 @@ class OpenedModels:
     def __len__(self) -> int:
         return len(self._names)
 
-    def __iter__(self) -> Iterator[Examinee]:
+    def __iter__(self) -> Iterator[DiagnosedModel]:
         for name in self._names:
             yield self._open_one(name)  # no name of its own here: it would keep the model in memory
 
-    def _open_one(self, name: str) -> Examinee:
-        examinee, settings = self._open(name)
-        self.settings[examinee.name] = settings
-        return examinee
+    def _open_one(self, name: str) -> DiagnosedModel:
+        diagnosed_model, settings = self._open(name)
+        self.settings[diagnosed_model.name] = settings
+        return diagnosed_model
 
 
 def open_models(
@@ -57,7 +57,7 @@ def open_models(
     batch_size: int,
     **loading: Any,
 ) -> OpenedModels:
-    """Return models to be examined.
+    """Return models to be diagnosed.
 
     Args:
         names: checkpoint folders or names on the hub; with a server, names there, or none for its only model.
@@ -66,7 +66,7 @@ def open_models(
         tokenizer: of a server's model, if the server does not say where it is.
         system_prompt: text of a system message; None asks each model here as it was trained, see
             `choose_system_prompt`.
-        max_batch_tokens, batch_size: tokens held, and chains written, at a time.
+        max_batch_tokens, batch_size: tokens held, and responses written, at a time.
         loading: device, dtype and trust_remote_code, as for `load_policy`.
 
     Raises:
@@ -83,20 +83,20 @@ def open_models(
     for source in sources.values():
         check_checkpoint(source)
 
-    def load(name: str) -> tuple[Examinee, dict[str, Any]]:
+    def load(name: str) -> tuple[DiagnosedModel, dict[str, Any]]:
         policy = replace(load_policy(sources[name], **loading), name=name)
         asked_with = choose_system_prompt(system_prompt, sources[name])
         settings = {"system_prompt": asked_with, **describe_policy(policy)}
-        examinee = TransformersExaminee(
+        diagnosed_model = TransformersModel(
             policy, system_prompt=asked_with, batch_size=batch_size, max_batch_tokens=max_batch_tokens
         )
-        return examinee, settings
+        return diagnosed_model, settings
 
     return OpenedModels(names, load)
 
 
 def choose_data(data: str | None, names: Sequence[str]) -> str:
-    """Return the data set that is asked; the lab's own where the lab's model is examined.
+    """Return the data set that is asked; the lab's own where the lab's model is diagnosed.
 
     Raises:
         ConfigError: none is named.
@@ -130,9 +130,13 @@ def open_judge(model: str | None, url: str | None, prices: tuple[float, float] |
 
 def _connect(
     name: str, base_url: str, tokenizer: str | None, system_prompt: str | None
-) -> tuple[Examinee, dict[str, Any]]:
+) -> tuple[DiagnosedModel, dict[str, Any]]:
     from vapo.api.address import hide_password
-    from vapo.serving.start import connect_examinee
+    from vapo.serving.start import connect_model
 
-    examinee = connect_examinee(base_url, name or None, tokenizer=tokenizer, system_prompt=system_prompt)
-    return examinee, {"system_prompt": system_prompt, "server": hide_password(base_url), "vapo": vapo.__version__}
+    diagnosed_model = connect_model(base_url, name or None, tokenizer=tokenizer, system_prompt=system_prompt)
+    return diagnosed_model, {
+        "system_prompt": system_prompt,
+        "server": hide_password(base_url),
+        "vapo": vapo.__version__,
+    }

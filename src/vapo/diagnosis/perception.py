@@ -1,6 +1,6 @@
-"""How well a policy sees before and along its chains: claims judged right, by depth, with intervals.
+"""How well a policy sees before and along its responses: claims judged right, by depth, with intervals.
 
-Every number is a mean over questions of the question's own mean: probes of one chain depend on each other, so the
+Every number is a mean over questions of the question's own mean: probes of one response depend on each other, so the
 question is what is counted and what the intervals are resampled over.
 """
 
@@ -19,7 +19,7 @@ _Pick = Callable[[QuestionRow], Sequence[AskedClaim]]
 
 @dataclass(frozen=True, slots=True)
 class PerceptionAt:
-    """Perception at one stretch of the chain.
+    """Perception at one stretch of the response.
 
     Attributes:
         where: the stretch, in words.
@@ -40,12 +40,12 @@ class Perception:
 
     Attributes:
         before: right behind the prompt, the claims that `along` asks later.
-        quarters: quarters of the chain, the last being its end.
-        along: the whole chain.
-        last_minus_before: accuracy in the last quarter less that before the chain, over the questions that have
-            both, in [-1, 1]; negative where the chain loses sight. None if no question has both.
+        quarters: quarters of the response, the last being its end.
+        along: the whole response.
+        last_minus_before: accuracy in the last quarter less that before the response, over the questions that have
+            both, in [-1, 1]; negative where the response loses sight. None if no question has both.
         num_without_claims: questions that could not be asked.
-        num_missing_anchors: probes that chains with few boundaries had no place for.
+        num_missing_anchors: probes that responses with few boundaries had no place for.
     """
 
     before: PerceptionAt
@@ -61,7 +61,7 @@ def summarise_perception(rows: Sequence[QuestionRow], *, num_anchors: int, seed:
 
     Args:
         rows: the questions.
-        num_anchors: probes asked for per chain; 0 means that nothing was probed.
+        num_anchors: probes asked for per response; 0 means that nothing was probed.
         seed: of the intervals' resampling.
 
     Returns:
@@ -86,12 +86,12 @@ def summarise_perception(rows: Sequence[QuestionRow], *, num_anchors: int, seed:
     paired = [(row.before, last) for row in asked if (last := _in_quarter(row, NUM_QUARTERS))]
     changes = [_accuracy(last) - _accuracy(before) for before, last in paired]
     return Perception(
-        before=look_at("before the chain", lambda row: row.before),
+        before=look_at("before the response", lambda row: row.before),
         quarters=tuple(
             look_at(f"quarter {quarter} of {NUM_QUARTERS}", lambda row, quarter=quarter: _in_quarter(row, quarter))
             for quarter in range(1, NUM_QUARTERS + 1)
         ),
-        along=look_at("along the chain", lambda row: row.along),
+        along=look_at("along the response", lambda row: row.along),
         last_minus_before=estimate_mean(changes, seed=seed, name="last minus before") if changes else None,
         num_without_claims=len(rows) - len(asked),
         num_missing_anchors=num_anchors * len(asked) - sum(len(row.along) for row in asked),

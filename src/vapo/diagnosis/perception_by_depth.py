@@ -1,8 +1,8 @@
-"""Perception by depth: the same claims asked before the chain and along it, with the image and without.
+"""Perception by depth: the same claims asked before the response and along it, with the image and without.
 
 What a model answers with a blank image, or with none, it knows from the text; what it answers better with the image,
-it sees. All chains are asked at the same relative depths of their thinking part, each moved to the nearest logical
-boundary, and each chain's claims are the same at all depths, half of them right where the pool has both.
+it sees. All responses are asked at the same relative depths of their thinking part, each moved to the nearest logical
+boundary, and each response's claims are the same at all depths, half of them right where the pool has both.
 
 Source: arXiv 2509.25848, Section 4 and Appendix B.2; the views without the image are ours.
 """
@@ -14,55 +14,57 @@ from zlib import crc32
 
 import numpy as np
 
-from vapo.diagnosis.chains import Chain
-from vapo.diagnosis.direct_probes import BEFORE_CHAIN
+from vapo.diagnosis.direct_probes import BEFORE_RESPONSE
 from vapo.diagnosis.findings import ProbedClaim
+from vapo.diagnosis.responses import Response
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.probing.diagnosed_model import Examinee
+from vapo.probing.diagnosed_model import DiagnosedModel
 from vapo.types import Anchor, Claim, Probe, Sample
 
 _CLAIM_DRAWS, _DEPTH_DRAWS = 4, 5  # keep these generators apart from others with the same seed
 
 
 def probe_by_depth(
-    examinee: Examinee, chains: Sequence[Chain], settings: DiagnosisSettings
+    diagnosed_model: DiagnosedModel, responses: Sequence[Response], settings: DiagnosisSettings
 ) -> list[tuple[ProbedClaim, ...] | None]:
-    """Ask claims before and along chains, under every view.
+    """Ask claims before and along responses, under every view.
 
     Args:
-        examinee: a model that answers probes.
-        chains: any number.
+        diagnosed_model: a model that answers probes.
+        responses: any number.
         settings: depths, claims per depth, views, seed.
 
     Returns:
-        Per chain the probed claims, by view, depth and claim; None where the sample has no claims. A chain without a
+        Per response the probed claims, by view, depth and claim; None where the sample has no claims. A response without a
         boundary is asked before it begins alone.
     """
     planned: list[tuple[int, float, Probe]] = []
-    for number, chain in enumerate(chains):
-        if not chain.rollout.sample.claims:
+    for number, response in enumerate(responses):
+        if not response.rollout.sample.claims:
             continue
-        claims = draw_balanced_claims(chain.rollout.sample, settings.claims_per_depth, settings.seed)
-        planned += [(number, 0.0, Probe(chain.rollout, BEFORE_CHAIN, claim)) for claim in claims]
+        claims = draw_balanced_claims(response.rollout.sample, settings.claims_per_depth, settings.seed)
+        planned += [(number, 0.0, Probe(response.rollout, BEFORE_RESPONSE, claim)) for claim in claims]
         for depth in choose_depths(settings):
-            index = chain.cut_near(depth)
+            index = response.cut_near(depth)
             if index is not None:
-                anchor = Anchor(index, index / len(chain.rollout.completion_ids))
-                planned += [(number, depth, Probe(chain.rollout, anchor, claim)) for claim in claims]
-    found: list[list[ProbedClaim]] = [[] for _ in chains]
+                anchor = Anchor(index, index / len(response.rollout.completion_ids))
+                planned += [(number, depth, Probe(response.rollout, anchor, claim)) for claim in claims]
+    found: list[list[ProbedClaim]] = [[] for _ in responses]
     # Depths that move to the same boundary ask the same probe, which is answered once.
     asked = {_key(probe): probe for _, _, probe in planned}
     for view in settings.views if asked else ():
-        verdicts = dict(zip(asked, examinee.score_probes(list(asked.values()), view), strict=True))
+        verdicts = dict(zip(asked, diagnosed_model.score_probes(list(asked.values()), view), strict=True))
         for number, depth, probe in planned:
             p_true = float(verdicts[_key(probe)].p_true)
             claim = probe.claim
             found[number].append(ProbedClaim(depth, probe.anchor.index, view, claim.text, claim.is_true, p_true))
-    return [tuple(own) if chain.rollout.sample.claims else None for chain, own in zip(chains, found, strict=True)]
+    return [
+        tuple(own) if response.rollout.sample.claims else None for response, own in zip(responses, found, strict=True)
+    ]
 
 
 def choose_depths(settings: DiagnosisSettings) -> tuple[float, ...]:
-    """Return the depths in (0, 1] at which all chains are asked."""
+    """Return the depths in (0, 1] at which all responses are asked."""
     count = settings.num_depths
     if settings.depths == "even":
         return tuple(round(number / count, 6) for number in range(1, count + 1))

@@ -9,18 +9,26 @@ from typing import Any
 
 from vapo.api.server_errors import ServerError
 from vapo.diagnosis.attention import measure_attention
-from vapo.diagnosis.chains import Chain, read_chain
 from vapo.diagnosis.early_decision import decide_early
 from vapo.diagnosis.error_causes import Judge, find_cause
 from vapo.diagnosis.findings import Attention, ErrorCause, QuestionFindings, Remedied
-from vapo.diagnosis.findings_log import CHAIN, FindingsLog, Part, read_part, read_rollout, write_finding, write_rollout
+from vapo.diagnosis.findings_log import (
+    RESPONSE,
+    FindingsLog,
+    Part,
+    read_part,
+    read_rollout,
+    write_finding,
+    write_rollout,
+)
 from vapo.diagnosis.image_sensitivity import measure_sensitivity
 from vapo.diagnosis.perception_by_depth import probe_by_depth
 from vapo.diagnosis.question_rows import digest_sample
-from vapo.diagnosis.remedies import focus, keep_chain, replay
+from vapo.diagnosis.remedies import focus, keep_response, replay
+from vapo.diagnosis.responses import Response, read_response
 from vapo.diagnosis.settings import DiagnosisSettings, Protocol
-from vapo.probing.diagnosed_model import Examinee, Sampling
 from vapo.errors import VapoError
+from vapo.probing.diagnosed_model import DiagnosedModel, Sampling
 from vapo.types import Sample
 
 _ABOUT_THE_REQUEST = (400, 413, 422)
@@ -38,18 +46,18 @@ TITLES: dict[Protocol, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A sample, the digest it is known by, and its chain once that is written; None if it could not be."""
+    """A sample, the digest it is known by, and its response once that is written; None if it could not be."""
 
     sample: Sample
     digest: str
-    chain: Chain | None
+    response: Response | None
 
 
-class Examination:
-    """One model's examination.
+class ProtocolRun:
+    """One model's diagnosis.
 
     Args:
-        examinee: the model.
+        diagnosed_model: the model.
         protocols: what to do, all of which it can.
         settings: how.
         log: what is finished.
@@ -59,7 +67,7 @@ class Examination:
 
     def __init__(
         self,
-        examinee: Examinee,
+        diagnosed_model: DiagnosedModel,
         protocols: Sequence[Protocol],
         settings: DiagnosisSettings,
         log: FindingsLog,
@@ -68,24 +76,27 @@ class Examination:
         truth: Judge | None = None,
         advance: Callable[[int], None] = lambda questions: None,
     ) -> None:
-        self._examinee = examinee
+        self._diagnosed_model = diagnosed_model
         self._protocols = protocols
         self._settings = settings
         self._log = log
         self._judge, self._truth = judge, truth
         self._advance = advance
-        self._attends = "attend" in examinee.abilities
+        self._attends = "attend" in diagnosed_model.abilities
 
-    def examine(self, samples: Sequence[Sample]) -> list[QuestionFindings]:
+    def diagnose(self, samples: Sequence[Sample]) -> list[QuestionFindings]:
         """Do everything that is not done yet for these questions, all together, and return what was found on each."""
-        questions = self._write_chains(samples)
-        answered = [question for question in questions if question.chain is not None]
-        work: dict[Protocol, Callable[[Sequence[Chain]], Sequence[Any]]] = {
-            "early": lambda chains: decide_early(self._examinee, chains, self._settings),
-            "perception": lambda chains: probe_by_depth(self._examinee, chains, self._settings),
-            "attention": lambda chains: [measure_attention(self._examinee, chain.rollout) for chain in chains],
-            "sensitivity": lambda chains: [
-                measure_sensitivity(self._examinee, chain.rollout, self._settings.masked_view) for chain in chains
+        questions = self._write_responses(samples)
+        answered = [question for question in questions if question.response is not None]
+        work: dict[Protocol, Callable[[Sequence[Response]], Sequence[Any]]] = {
+            "early": lambda responses: decide_early(self._diagnosed_model, responses, self._settings),
+            "perception": lambda responses: probe_by_depth(self._diagnosed_model, responses, self._settings),
+            "attention": lambda responses: [
+                measure_attention(self._diagnosed_model, response.rollout) for response in responses
+            ],
+            "sensitivity": lambda responses: [
+                measure_sensitivity(self._diagnosed_model, response.rollout, self._settings.masked_view)
+                for response in responses
             ],
             "remedies": self._remedy,
         }
@@ -94,57 +105,59 @@ class Examination:
                 self._do(name, answered, do)
                 self._advance(len(samples))
         if "errors" in self._protocols:
-            self._judge_errors([question for question in answered if question.chain and not question.chain.right])
+            self._judge_errors(
+                [question for question in answered if question.response and not question.response.right]
+            )
             self._advance(len(samples))
         return [self._collect(question) for question in questions]
 
-    def _write_chains(self, samples: Sequence[Sample]) -> list[Question]:
+    def _write_responses(self, samples: Sequence[Sample]) -> list[Question]:
         digests = [digest_sample(sample) for sample in samples]
-        missing = {d: s for d, s in zip(digests, samples, strict=True) if self._log.find(d, CHAIN) is None}
+        missing = {d: s for d, s in zip(digests, samples, strict=True) if self._log.find(d, RESPONSE) is None}
 
         def write(some: Sequence[Sample]) -> list[Any]:
             sampling = Sampling(self._settings.temperature, self._settings.seed)
-            rollouts = self._examinee.write_chains(some, self._settings.max_completion_tokens, sampling)
+            rollouts = self._diagnosed_model.write_responses(some, self._settings.max_completion_tokens, sampling)
             return [write_rollout(rollout) for rollout in rollouts]
 
-        values = _do_or_say_why(list(missing.values()), write)
+        values = _do_or_explain(list(missing.values()), write)
         self._log.add(
-            Part(digest, CHAIN, value, (f"No chain could be written: {why}",) if why else ())
+            Part(digest, RESPONSE, value, (f"No response could be written: {why}",) if why else ())
             for digest, (value, why) in zip(missing, values, strict=True)
         )
         self._advance(len(samples))
-        return [Question(s, d, self._read_chain(s, d)) for s, d in zip(samples, digests, strict=True)]
+        return [Question(s, d, self._read_response(s, d)) for s, d in zip(samples, digests, strict=True)]
 
-    def _read_chain(self, sample: Sample, digest: str) -> Chain | None:
-        part = self._log.find(digest, CHAIN)
+    def _read_response(self, sample: Sample, digest: str) -> Response | None:
+        part = self._log.find(digest, RESPONSE)
         if part is None or part.value is None or not part.value["completion_ids"]:
             return None
         limit = self._settings.max_completion_tokens
-        return read_chain(read_rollout(part.value, sample), tags=self._settings.think_tags, max_tokens=limit)
+        return read_response(read_rollout(part.value, sample), tags=self._settings.think_tags, max_tokens=limit)
 
     def _do(self, name: Protocol, questions: Sequence[Question], do: Callable[..., Sequence[Any]]) -> None:
         """Do one protocol on the questions that lack it; what the model refuses is noted on its question alone."""
-        missing = {q.digest: q.chain for q in questions if self._log.find(q.digest, name) is None}
-        found = _do_or_say_why(list(missing.values()), do)
+        missing = {q.digest: q.response for q in questions if self._log.find(q.digest, name) is None}
+        found = _do_or_explain(list(missing.values()), do)
         self._log.add(
             Part(digest, name, write_finding(finding), (f"{TITLES[name]} could not be done: {why}",) if why else ())
             for digest, (finding, why) in zip(missing, found, strict=True)
         )
 
-    def _remedy(self, chains: Sequence[Chain]) -> list[tuple[Remedied, ...]]:
-        attentions = [self._attend(chain) if self._attends else None for chain in chains]
-        shown: Sequence[Remedied | None] = [None] * len(chains)
-        if "replay" in self._examinee.abilities:
-            shown = replay(self._examinee, chains, self._settings, attentions)
-        reminded = focus(self._examinee, chains, self._settings, attend=self._attends)
+    def _remedy(self, responses: Sequence[Response]) -> list[tuple[Remedied, ...]]:
+        attentions = [self._attend(response) if self._attends else None for response in responses]
+        shown: Sequence[Remedied | None] = [None] * len(responses)
+        if "replay" in self._diagnosed_model.abilities:
+            shown = replay(self._diagnosed_model, responses, self._settings, attentions)
+        reminded = focus(self._diagnosed_model, responses, self._settings, attend=self._attends)
         found: list[tuple[Remedied, ...]] = []
-        for chain, attention, *remedied in zip(chains, attentions, shown, reminded, strict=True):
-            found.append((keep_chain(chain, attention), *(way for way in remedied if way is not None)))
+        for response, attention, *remedied in zip(responses, attentions, shown, reminded, strict=True):
+            found.append((keep_response(response, attention), *(way for way in remedied if way is not None)))
         return found
 
-    def _attend(self, chain: Chain) -> Attention:
-        known = read_part(self._log.find(digest_sample(chain.rollout.sample), "attention"))
-        return known or measure_attention(self._examinee, chain.rollout)
+    def _attend(self, response: Response) -> Attention:
+        known = read_part(self._log.find(digest_sample(response.rollout.sample), "attention"))
+        return known or measure_attention(self._diagnosed_model, response.rollout)
 
     def _judge_errors(self, questions: Sequence[Question]) -> None:
         missing = [question for question in questions if self._log.find(question.digest, "errors") is None]
@@ -158,7 +171,7 @@ class Examination:
             self._log.add([part], keep=was_asked)
 
     def _judge_error(self, question: Question) -> tuple[Part, bool]:
-        text = question.chain.rollout.text if question.chain is not None else ""
+        text = question.response.rollout.text if question.response is not None else ""
         why = ""
         try:
             cause = find_cause(question.sample, text, self._judge, self._truth, self._settings.votes)
@@ -176,26 +189,26 @@ class Examination:
         return part, self._judge is None or bool(cause.votes)
 
     def _collect(self, question: Question) -> QuestionFindings:
-        sample, chain = question.sample, question.chain
-        parts = [self._log.find(question.digest, name) for name in (CHAIN, *self._protocols)]
+        sample, response = question.sample, question.response
+        parts = [self._log.find(question.digest, name) for name in (RESPONSE, *self._protocols)]
         notes = [note for part in parts if part is not None for note in part.notes]
-        if chain is not None:
-            notes = [*chain.notes, *notes]
+        if response is not None:
+            notes = [*response.notes, *notes]
         elif not notes:
             notes = ["The model wrote nothing."]
         if "perception" in self._protocols and not sample.claims:
             notes.append("The row has no claims, so perception was not asked about.")
-        found = {part.name: read_part(part) for part in parts if part is not None and part.name != CHAIN}
+        found = {part.name: read_part(part) for part in parts if part is not None and part.name != RESPONSE}
         return QuestionFindings(
             sample_id=sample.id,
             digest=question.digest,
             question=sample.question,
             reference=sample.answer,
-            token_texts=chain.rollout.token_texts if chain else (),
-            thinking=chain.thinking if chain else (0, 0),
-            answer=chain.answer if chain else None,
-            right=chain is not None and chain.right,
-            finished=chain is not None and chain.finished,
+            token_texts=response.rollout.token_texts if response else (),
+            thinking=response.thinking if response else (0, 0),
+            answer=response.answer if response else None,
+            right=response is not None and response.right,
+            finished=response is not None and response.finished,
             notes=tuple(notes),
             early=found.get("early"),
             probed=found.get("perception"),
@@ -206,7 +219,7 @@ class Examination:
         )
 
 
-def _do_or_say_why(items: Sequence[Any], do: Callable[..., Sequence[Any]]) -> list[tuple[Any, str]]:
+def _do_or_explain(items: Sequence[Any], do: Callable[..., Sequence[Any]]) -> list[tuple[Any, str]]:
     """Do something with items together; if that is refused, with each alone, so that one cannot spoil the others."""
     if not items:
         return []
@@ -217,4 +230,4 @@ def _do_or_say_why(items: Sequence[Any], do: Callable[..., Sequence[Any]]) -> li
             raise  # the server is gone or closed; what is missing is done by the next call
         if len(items) == 1:
             return [(None, str(error))]
-    return [_do_or_say_why([item], do)[0] for item in items]
+    return [_do_or_explain([item], do)[0] for item in items]

@@ -1,4 +1,4 @@
-"""Numbers of one question that models, or places of one chain, are compared by; None where it has none."""
+"""Numbers of one question that models, or places of one response, are compared by; None where it has none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Measure = Callable[[QuestionFindings], float | None]
 def claims_right(
     question: QuestionFindings, view: View, depth: float | None = None, quarter: int | None = None
 ) -> float | None:
-    """Return the share of claims judged right under a view: at a depth, in a quarter, or for None along the chain."""
+    """Return the share of claims judged right under a view: at a depth, in a quarter, or for None along the response."""
     asked = (
         (claim.depth, claim.correct)
         for claim in question.probed or ()

@@ -13,7 +13,7 @@ from vapo.types import Rollout, Sample, Verdict
 
 @dataclass(frozen=True, slots=True)
 class AskedClaim:
-    """A claim that was asked, and the verdict; `depth` 0 is before the chain."""
+    """A claim that was asked, and the verdict; `depth` 0 is before the response."""
 
     index: int
     depth: float
@@ -37,8 +37,8 @@ class QuestionRow:
         num_tokens: of the completion, its end token included.
         sampled_right: one per sampled completion.
         has_claims: the sample brought claims.
-        before: claims asked before the chain.
-        along: claims asked at anchors, in the order of the chain.
+        before: claims asked before the response.
+        along: claims asked at anchors, in the order of the response.
     """
 
     digest: str
@@ -82,7 +82,7 @@ def describe_question(
     Args:
         greedy: the completion that is reported in full.
         sampled: the completions that avg@n is taken over.
-        before: verdicts on claims asked before the chain.
+        before: verdicts on claims asked before the response.
         along: verdicts on claims asked at anchors of `greedy`.
         digest: of the sample.
         finished: `greedy` ends in an end token.

@@ -25,11 +25,11 @@ def summarise_recovery(questions: Sequence[QuestionFindings], *, seed: int) -> R
     """Sum up the errors among questions.
 
     Args:
-        questions: those whose chains were cut; others do not count.
+        questions: those whose responses were cut; others do not count.
         seed: of the resampling.
 
     Returns:
-        None if no chain that was cut has a wrong answer.
+        None if no response that was cut has a wrong answer.
     """
     errors = [question for question in questions if question.early is not None and not question.right]
     if not errors:

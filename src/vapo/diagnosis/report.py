@@ -87,7 +87,7 @@ def _notes(evaluation: Evaluation) -> list[str]:
         if perception.num_missing_anchors:
             asked = settings["num_anchors"] * (len(evaluation.rows) - perception.num_without_claims)
             notes.append(
-                f"{perception.num_missing_anchors} of {asked} anchors had no logical boundary left in their chain."
+                f"{perception.num_missing_anchors} of {asked} anchors had no logical boundary left in their response."
             )
         notes.append("Perception is averaged per question first; its intervals are resampled over questions.")
     return notes

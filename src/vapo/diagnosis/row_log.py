@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from vapo.atomic_files import write_atomically
-from vapo.run_folder import SETTINGS, adopt_settings
 from vapo.errors import ConfigError, DataError
+from vapo.run_folder import SETTINGS, adopt_settings
 
 _ROWS = "rows.jsonl"
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from vapo.core.boundaries import THINK_TAGS
-from vapo.probing.diagnosed_model import View
 from vapo.errors import ConfigError
+from vapo.probing.diagnosed_model import View
 
 Protocol = Literal["early", "perception", "attention", "remedies", "errors", "sensitivity"]
 """What can be asked for by name. Recoverable errors come with "early", for they are read off its answers."""
@@ -20,7 +20,7 @@ CLOSING_SENTENCE = "Time is up. I should stop thinking and give an answer based 
 """Quoted from arXiv 2509.25848, Section 3.1, because results depend on its words."""
 
 FOCUS_SENTENCES = (
-    "Let me look at the picture again.",
+    "Let me look at the image again.",
     "I should check this in the image itself.",
     "Before going on, I look once more at what is shown.",
 )
@@ -32,25 +32,25 @@ class DiagnosisSettings:
     """All options that results depend on; the defaults follow the paper where it names a value.
 
     Attributes:
-        max_completion_tokens: longest chain.
-        temperature: of the chains; 0 takes the likeliest token each time. What is written behind a cut is greedy.
+        max_completion_tokens: longest response.
+        temperature: of the responses; 0 takes the likeliest token each time. What is written behind a cut is greedy.
         step: distance of the cuts of early decision, in percent of the thinking part.
-        closing: written where a chain is cut; a closing tag at its end is dropped for chains without tags.
+        closing: written where a response is cut; a closing tag at its end is dropped for responses without tags.
         think_tags: what opens and closes the thinking part in the model's own text.
         max_answer_tokens: longest answer behind a cut.
-        num_depths: K, depths at which claims are asked, besides the one before the chain.
-        depths: "even" puts them at 1/K, 2/K, ... 1; "drawn" draws K depths once, the same for all chains.
-        claims_per_depth: claims asked at each depth, the same ones at all depths of a chain.
+        num_depths: K, depths at which claims are asked, besides the one before the response.
+        depths: "even" puts them at 1/K, 2/K, ... 1; "drawn" draws K depths once, the same for all responses.
+        claims_per_depth: claims asked at each depth, the same ones at all depths of a response.
         views: what is shown while claims are asked: the image, a blank one, none.
         first_tokens: how far the curve of attention over generated tokens goes.
-        num_remedy_cuts: how often a remedied chain is interrupted.
+        num_remedy_cuts: how often a remedied response is interrupted.
         replay_scale: side of the image shown again, as a share of the original's.
         focus_sentences: one is drawn at each interruption.
         votes: answers asked of the judge per error.
         masked_view: what the image is replaced by for its sensitivity.
         dependence_threshold: KL divergence, in nats, from which a token counts as dependent on the image.
         num_bins: stretches of the thinking part that attention and sensitivity are averaged over.
-        seed: of chains, claims, depths, sentences and of the resampling behind intervals.
+        seed: of responses, claims, depths, sentences and of the resampling behind intervals.
     """
 
     max_completion_tokens: int = 512

@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from vapo.atomic_files import atomic_file, write_atomically
 from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.findings import Diagnosis, ModelFindings, QuestionFindings
 from vapo.diagnosis.recovery import find_last_right
-from vapo.atomic_files import drafting, write_atomically
 
 _TEXT, _FLOAT, _INT, _TRUTH = pyarrow.string(), pyarrow.float64(), pyarrow.int64(), pyarrow.bool_()
 _QUESTION = {"model": _TEXT, "sample_id": _TEXT}
@@ -25,7 +25,7 @@ COLUMNS: dict[str, dict[str, pyarrow.DataType]] = {
         **_QUESTION,
         "question": _TEXT,
         "reference": _TEXT,
-        "chain": _TEXT,
+        "response": _TEXT,
         "num_tokens": _INT,
         "thinking_start": _INT,
         "thinking_stop": _INT,
@@ -78,9 +78,9 @@ def write_tables(diagnosis: Diagnosis, folder: Path) -> list[Path]:
         path = tables / f"{name}.parquet"
         path.unlink(missing_ok=True)  # of an earlier call with other protocols
         if rows:
-            with _naming(path), drafting(path) as draft:
+            with _naming(path), atomic_file(path) as temporary:
                 pyarrow.parquet.write_table(
-                    pyarrow.Table.from_pylist(rows, schema=pyarrow.schema(columns.items())), draft
+                    pyarrow.Table.from_pylist(rows, schema=pyarrow.schema(columns.items())), temporary
                 )
             written.append(path)
     return written
@@ -171,7 +171,7 @@ def list_rows(table: str, model: ModelFindings) -> Iterator[dict[str, Any]]:
 def _list_question(question: QuestionFindings) -> Iterable[dict[str, Any]]:
     row = {name: getattr(question, name) for name in ("question", "reference", "answer", "right", "finished")}
     start, stop = question.thinking
-    row |= {"chain": "".join(question.token_texts), "num_tokens": len(question.token_texts)}
+    row |= {"response": "".join(question.token_texts), "num_tokens": len(question.token_texts)}
     yield {**row, "thinking_start": start, "thinking_stop": stop, "notes": list(question.notes)}
 
 

@@ -11,16 +11,16 @@ from transformers import TrainerCallback
 from vapo.diagnosis.diagnose import diagnose, write_report
 from vapo.diagnosis.findings import Diagnosis, ModelFindings
 from vapo.diagnosis.settings import DiagnosisSettings, choose_protocols
-from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
-from vapo.models.policy.checkpoint import Policy
+from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError
+from vapo.models.policy.checkpoint import Policy
 from vapo.types import Sample
 
 
 class DiagnosisCallback(TrainerCallback):
     """Diagnose the policy while it is trained: `trainer.add_callback(DiagnosisCallback(trainer, samples))`.
 
-    The main process examines its copy of the model; the others wait. Training itself is not changed: no random
+    The main process diagnoses its copy of the model; the others wait. Training itself is not changed: no random
     state is read, and the model's mode is restored.
 
     Args:
@@ -30,7 +30,7 @@ class DiagnosisCallback(TrainerCallback):
         protocols: names; few and cheap ones by default.
         settings: of the protocols.
         out: a folder for a report per diagnosis, `step-N/`; None writes none.
-        batch_size: questions examined together.
+        batch_size: questions diagnosed together.
         system_prompt: text of a system message, as in training.
 
     Attributes:
@@ -91,7 +91,7 @@ class DiagnosisCallback(TrainerCallback):
                 trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, name=f"step {step}"
             )
             diagnosis = diagnose(
-                [TransformersExaminee(policy, system_prompt=self._system_prompt, batch_size=self._batch_size)],
+                [TransformersModel(policy, system_prompt=self._system_prompt, batch_size=self._batch_size)],
                 self._samples,
                 protocols=self._protocols,
                 settings=self._settings,

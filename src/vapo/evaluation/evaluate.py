@@ -11,6 +11,7 @@ from zlib import crc32
 import numpy as np
 
 from vapo.algorithms.vapo import VAPO, draw_claims
+from vapo.atomic_files import write_atomically
 from vapo.core.grading import ends_in_open_thinking
 from vapo.data.samples import Samples
 from vapo.diagnosis.direct_probes import probe_directly
@@ -18,12 +19,11 @@ from vapo.diagnosis.fingerprint import describe_policy
 from vapo.diagnosis.question_rows import QuestionRow, describe_question, digest_sample
 from vapo.diagnosis.row_log import RowLog
 from vapo.diagnosis.summary import Evaluation, summarise
-from vapo.atomic_files import write_atomically
+from vapo.errors import ConfigError, DataError
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import find_eos_token_ids, is_finished, sample_completions
-from vapo.probing.transformers_prober import TransformersProber
-from vapo.errors import ConfigError, DataError
 from vapo.models.questions import PROBE_TEMPLATE
+from vapo.probing.transformers_prober import TransformersProber
 from vapo.types import Probe, Rollout, Sample, Verdict
 
 _PROBE_DRAWS = 2  # keeps these generators apart from those of completions
@@ -46,9 +46,9 @@ def evaluate(
     out: str | Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Answer every question greedily, grade, and probe the chains as VAPO does in training.
+    """Answer every question greedily, grade, and probe the responses as VAPO does in training.
 
-    Each question's anchors and claims are drawn from a generator of its own. The claims drawn for a chain are also
+    Each question's anchors and claims are drawn from a generator of its own. The claims drawn for a response are also
     asked before it begins, so that depths compare the same claims. The seed gives the same results whatever the batch
     size, up to rounding.
 
@@ -59,7 +59,7 @@ def evaluate(
         num_completions: n of avg@n: completions sampled per question besides the greedy one; 0 for none.
         temperature: of the sampled completions, above 0.
         top_p: of the sampled completions.
-        num_anchors: probes per chain; 0 leaves perception out.
+        num_anchors: probes per response; 0 leaves perception out.
         seed: of sampling, anchors, claims, and the intervals' resampling.
         batch_size: completions generated together.
         system_prompt: text of a system message; None for none.
@@ -162,7 +162,7 @@ def _draw_probes(rollout: Rollout, num_anchors: int, seed: int) -> list[Probe]:
         return []
     place = [_PROBE_DRAWS, seed, crc32(rollout.sample.id.encode())]
     along = VAPO(num_anchors=num_anchors).probes(rollout, np.random.default_rng(place))
-    # VAPO draws the claims first, so a generator in the same state draws the same ones, also those that a chain with
+    # VAPO draws the claims first, so a generator in the same state draws the same ones, also those that a response with
     # few boundaries has no anchor for.
     claims = draw_claims(rollout.sample.claims, num_anchors, np.random.default_rng(place))
     return [*probe_directly(rollout, claims), *along]

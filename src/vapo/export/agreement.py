@@ -1,8 +1,8 @@
 """Whether a copy of a policy answers as the policy does: its tokens, and how likely it holds them.
 
 Two engines round differently, so that of two tokens that are all but equally likely each may take another. From there
-on the chains differ and cannot be compared. Tokens are therefore compared up to the first difference, which must be
-such a tie; and where both can be asked, the log-probabilities of the policy's own chain are compared to its end.
+on the responses differ and cannot be compared. Tokens are therefore compared up to the first difference, which must be
+such a tie; and where both can be asked, the log-probabilities of the policy's own response are compared to its end.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Agreement:
     Attributes:
         copy: who answered, in words.
         num_questions: answered by both.
-        num_tokens: of the policy's chains.
+        num_tokens: of the policy's responses.
         same_tokens: of these, tokens before the first difference.
         worst_tie: how much less likely than the likeliest the policy holds a token that the copy took, in nats.
-        mean_difference: of log-probabilities along the policy's chains, in nats; None where the copy tells none.
+        mean_difference: of log-probabilities along the policy's responses, in nats; None where the copy tells none.
         other_prompts: questions that the copy read as other tokens.
         dtype: precision of the copy.
     """
@@ -64,7 +64,7 @@ class Agreement:
 
 def compare_answers(
     answers: Sequence[Answer],
-    chains: Sequence[Rollout],
+    responses: Sequence[Rollout],
     logprobs: Sequence[Sequence[float]] | None,
     *,
     copy: str,
@@ -74,19 +74,19 @@ def compare_answers(
 
     Args:
         answers: of the policy, at least one.
-        chains: of the copy to the same questions, greedy, and as long at most.
-        logprobs: by the copy, of the tokens of the policy's chains; None where it tells none.
+        responses: of the copy to the same questions, greedy, and as long at most.
+        logprobs: by the copy, of the tokens of the policy's responses; None where it tells none.
         copy: who answered, in words.
         dtype: precision of the copy.
     """
     same = 0
     worst = 0.0
-    for answer, chain in zip(answers, chains, strict=True):
-        ours, theirs = answer.rollout.completion_ids, chain.completion_ids
+    for answer, response in zip(answers, responses, strict=True):
+        ours, theirs = answer.rollout.completion_ids, response.completion_ids
         place = next((n for n, pair in enumerate(zip_longest(ours, theirs)) if pair[0] != pair[1]), len(ours))
         same += min(place, len(ours))
         if ours != theirs:
-            worst = max(worst, _measure_tie(answer, chain, place))
+            worst = max(worst, _measure_tie(answer, response, place))
     differences = None
     if logprobs is not None:
         differences = [
@@ -101,16 +101,16 @@ def compare_answers(
         same_tokens=same,
         worst_tie=worst,
         mean_difference=None if differences is None else sum(differences) / max(1, len(differences)),
-        other_prompts=sum(a.rollout.prompt_ids != c.prompt_ids for a, c in zip(answers, chains, strict=True)),
+        other_prompts=sum(a.rollout.prompt_ids != c.prompt_ids for a, c in zip(answers, responses, strict=True)),
         dtype=dtype,
     )
 
 
-def _measure_tie(answer: Answer, chain: Rollout, place: int) -> float:
-    if place >= min(len(answer.rivals), len(chain.completion_ids)):
+def _measure_tie(answer: Answer, response: Rollout, place: int) -> float:
+    if place >= min(len(answer.rivals), len(response.completion_ids)):
         return inf  # one of the two ended where the other went on
     rivals = answer.rivals[place]
-    return max(rivals.values()) - rivals.get(chain.completion_ids[place], min(rivals.values()))
+    return max(rivals.values()) - rivals.get(response.completion_ids[place], min(rivals.values()))
 
 
 def to_plain(agreement: Agreement) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 from huggingface_hub.errors import HTTPError
 
-from vapo.models.policy.checkpoint import find_folder
 from vapo.errors import ModelError
+from vapo.models.policy.checkpoint import find_folder
 
 _LICENCE = ("license", "license_name", "license_link")
 _CARD = "README.md"

@@ -64,7 +64,7 @@ def write_card(told: Told) -> str:
         "Claims": write_claims(told.claims),
         "How it was trained": write_training(told.origin),
         "What was measured": write_evaluations(told.evaluations),
-        "What it sees along its chains": write_diagnosis(told.diagnosis),
+        "What it sees along its responses": write_diagnosis(told.diagnosis),
         "Checked when it was exported": write_checks(told.agreements),
         "Licence": _write_licence(told.base),
     }
@@ -127,7 +127,7 @@ def _introduce(told: Told) -> str:
 def _write_usage(told: Told) -> str:
     prompt = told.origin.settings.get("system_prompt")
     turns = [{"role": "system", "content": [{"type": "text", "text": prompt}]}] if prompt else []
-    parts = [{"type": "image", "path": "picture.png"}, {"type": "text", "text": "What is it?"}]
+    parts = [{"type": "image", "path": "image.png"}, {"type": "text", "text": "What is it?"}]
     conversation = ",\n".join(f"    {turn!r}" for turn in [*turns, {"role": "user", "content": parts}])
     asked = "It was trained without a system message."
     if prompt:

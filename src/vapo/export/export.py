@@ -17,19 +17,19 @@ from typing import Any
 import torch
 
 from vapo import __version__
+from vapo.atomic_files import atomic_folder, write_atomically
 from vapo.diagnosis.fingerprint import fingerprint_weights
-from vapo.atomic_files import drafting_folder, write_atomically
-from vapo.models.policy.answers import Answer, answer_greedily, score_chain
-from vapo.models.policy.checkpoint import Policy, load_policy
 from vapo.errors import ConfigError, ModelError
-from vapo.models.first_device import find_first_device
 from vapo.export.agreement import Agreement, compare_answers, read_agreement, to_plain
 from vapo.export.card import Told, replace_checks, write_card
 from vapo.export.figures import FIGURES
 from vapo.export.hub import Hub
 from vapo.export.preparation import ExportOptions, Preparation, prepare
 from vapo.export.served import compare_served, compare_with_server
-from vapo.export.weights import merge_adapter, open_plainly, telling_full_disk, write_model
+from vapo.export.weights import explaining_full_disk, merge_adapter, open_plainly, write_model
+from vapo.models.first_device import find_first_device
+from vapo.models.policy.answers import Answer, answer_greedily, score_response
+from vapo.models.policy.checkpoint import Policy, load_policy
 from vapo.types import Sample
 
 CARD, RECORD = "README.md", "vapo_export.json"
@@ -81,15 +81,15 @@ def export(
     policy, answers = _answer(prepared, options)
     weights = fingerprint_weights(policy.model)
     policy = merge_adapter(policy, prepared.dtype)
-    with drafting_folder(out) as draft:
-        write_model(policy, draft)
+    with atomic_folder(out) as temporary:
+        write_model(policy, temporary)
         size, device = policy.model.num_parameters(), find_first_device(policy.model)
         del policy
         _forget()
-        agreements = (_compare_opened(draft, device, answers, prepared, options),)
+        agreements = (_compare_opened(temporary, device, answers, prepared, options),)
         if options.start_vllm:
             _forget()
-            agreements += (_compare_served(draft, answers, prepared, options),)
+            agreements += (_compare_served(temporary, answers, prepared, options),)
         told = Told(
             name=options.push_to or out.absolute().name,
             origin=prepared.origin,
@@ -103,8 +103,8 @@ def export(
             claims=prepared.claims,
             version=__version__,
         )
-        with telling_full_disk(draft):
-            _write_beside(draft, told)
+        with explaining_full_disk(temporary):
+            _write_beside(temporary, told)
     return Exported(out, agreements, hub.push(out) if hub is not None else None)
 
 
@@ -173,14 +173,14 @@ def _answer(prepared: Preparation, options: ExportOptions) -> tuple[Policy, list
 
 
 def _compare_opened(
-    draft: Path, device: torch.device, answers: Sequence[Answer], prepared: Preparation, options: ExportOptions
+    temporary: Path, device: torch.device, answers: Sequence[Answer], prepared: Preparation, options: ExportOptions
 ) -> Agreement:
-    copy = open_plainly(draft, device, options.trust_remote_code)
+    copy = open_plainly(temporary, device, options.trust_remote_code)
     theirs = answer_greedily(copy, prepared.samples, options.max_completion_tokens, prepared.system_prompt)
     agreement = compare_answers(
         answers,
         [answer.rollout for answer in theirs],
-        [score_chain(copy, answer.rollout) for answer in answers],
+        [score_response(copy, answer.rollout) for answer in answers],
         copy="transformers",
         dtype=prepared.dtype,
     )
@@ -189,10 +189,10 @@ def _compare_opened(
 
 
 def _compare_served(
-    draft: Path, answers: Sequence[Answer], prepared: Preparation, options: ExportOptions
+    temporary: Path, answers: Sequence[Answer], prepared: Preparation, options: ExportOptions
 ) -> Agreement:
     agreement = compare_served(
-        draft,
+        temporary,
         answers,
         prepared.processor.tokenizer,
         max_completion_tokens=options.max_completion_tokens,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import quote as url
 
 from vapo.claims.exchange.markdown import escape, write_table
-from vapo.diagnosis.estimate_words import say_interval, say_percent, say_points
+from vapo.diagnosis.estimate_words import format_interval, format_percent, format_points
 from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.report import list_shares
 from vapo.diagnosis.summary import Evaluation
@@ -50,7 +50,7 @@ def _write_evaluation(evaluation: Evaluation, same_weights: bool) -> str:
                 share = f"{_say(part.accuracy)} of {part.num_claims} claims"
                 rows.append((f"claims judged right, {part.where}", share))
         if found.last_minus_before is not None:
-            rows.append(("claims judged right, last quarter less before", say_points(found.last_minus_before)))
+            rows.append(("claims judged right, last quarter less before", format_points(found.last_minus_before)))
     name = escape(name_place(evaluation.model))
     whose = f"Its file calls the model {name}; whether it had these weights is not known."
     asked = f"{evaluation.accuracy.num_questions} questions of {escape(name_place(evaluation.data))}"
@@ -59,4 +59,4 @@ def _write_evaluation(evaluation: Evaluation, same_weights: bool) -> str:
 
 
 def _say(share: Estimate) -> str:
-    return f"{say_percent(share)}{say_interval(share)}"
+    return f"{format_percent(share)}{format_interval(share)}"

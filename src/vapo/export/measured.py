@@ -16,7 +16,7 @@ from vapo.errors import DataError
 _EVALUATION, _DIAGNOSIS, _SUMMARY = "evaluation.json", "diagnosis.json", "summary.csv"
 
 _SINGLE = {
-    "accuracy": "right answers, whole chains",
+    "accuracy": "right answers, whole responses",
     "recoverable": "errors that were right at an earlier cut",
     "dependent_share": "tokens that depend on the image",
 }
@@ -45,7 +45,7 @@ class FoundDiagnosis:
         data: what was asked.
         models: in its order.
         left_out: what was not measured, and why.
-        figures: its curves as pictures, if they were drawn.
+        figures: its curves as images, if they were drawn.
     """
 
     data: str
@@ -98,7 +98,7 @@ def _list_numbers(rows: list[dict[str, str]], model: str) -> tuple[tuple[str, Es
     for name, words in _CURVES.items():
         points = [row for row in own if row["measure"] == name]
         for row in (points[0], points[-1]) if len(points) > 1 else points:
-            found.append((f"{words} at {100 * float(row['at']):.0f} % of the chain", row))
+            found.append((f"{words} at {100 * float(row['at']):.0f} % of the response", row))
     return tuple((words, _read_estimate(row)) for words, row in found)
 
 

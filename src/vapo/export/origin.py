@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from vapo.api.responses import parse_json
+from vapo.errors import DataError, ModelError
 from vapo.models.policy.checkpoint import find_folder
 from vapo.run_folder import DATA, METRICS, SETTINGS, VERSIONS, RunFolder, find_run, read_record
-from vapo.errors import DataError, ModelError
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ from vapo.claims.contents import Contents, count_contents
 from vapo.claims.quality.quality import Quality, measure_quality
 from vapo.claims.store.store import Store
 from vapo.diagnosis.summary import Evaluation
-from vapo.models.policy.checkpoint import CheckpointParts, find_parts, load_processor, read_config
-from vapo.run_folder import choose_system_prompt
-from vapo.serving.vllm_process import check_vllm_is_here
 from vapo.errors import ConfigError
 from vapo.export.base import Base, find_base
 from vapo.export.measured import FoundDiagnosis, read_diagnosis, read_evaluation
 from vapo.export.origin import Origin, find_origin
 from vapo.export.questions import find_questions
 from vapo.export.weights import check_room, choose_dtypes
+from vapo.models.policy.checkpoint import CheckpointParts, find_parts, load_processor, read_config
+from vapo.run_folder import choose_system_prompt
+from vapo.serving.vllm_process import check_vllm_is_here
 from vapo.types import Sample
 
 

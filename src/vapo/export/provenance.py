@@ -19,9 +19,9 @@ NOT_RECORDED = "Not recorded."
 
 _LOGGED = {
     "rewards/accuracy_reward/mean": "right answers",
-    "perception/accuracy_quarter_1": "claims judged right, first quarter of the chain",
-    "perception/accuracy_quarter_4": "claims judged right, last quarter of the chain",
-    "completions/mean_length": "length of a chain, tokens",
+    "perception/accuracy_quarter_1": "claims judged right, first quarter of the response",
+    "perception/accuracy_quarter_4": "claims judged right, last quarter of the response",
+    "completions/mean_length": "length of a response, tokens",
 }
 
 

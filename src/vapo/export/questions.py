@@ -16,7 +16,7 @@ from vapo.types import Sample
 
 
 def find_questions(origin: Origin, count: int, on_notice: Callable[[str], None]) -> Sequence[Sample]:
-    """Return the first questions of a run's own data, or drawn pictures where that is not at hand.
+    """Return the first questions of a run's own data, or drawn images where that is not at hand.
 
     Args:
         origin: the checkpoint's run.
@@ -37,7 +37,7 @@ def find_questions(origin: Origin, count: int, on_notice: Callable[[str], None])
             limit=count,
         )
     except DataError as error:
-        on_notice(f"drawn pictures stand in for the run's data ({error}); name questions with --data")
+        on_notice(f"drawn images stand in for the run's data ({error}); name questions with --data")
         return _draw_questions(count)
 
 
@@ -57,8 +57,8 @@ def _read_columns(settings: Mapping[str, Any]) -> Columns:
 
 def _draw_questions(count: int) -> list[Sample]:
     rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(count)]
+    images = [rng.integers(0, 256, (8, 8, 3), dtype=np.uint8) for _ in range(count)]
     return [
-        Sample(f"drawn-{number}", (Image.fromarray(picture).resize((224, 224)),), "What do you see?", "")
-        for number, picture in enumerate(pictures)
+        Sample(f"drawn-{number}", (Image.fromarray(image).resize((224, 224)),), "What do you see?", "")
+        for number, image in enumerate(images)
     ]

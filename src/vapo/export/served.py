@@ -7,13 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from vapo.models.policy.answers import Answer
-from vapo.serving.start import connect_examinee
-from vapo.serving.vllm_process import serving
 from vapo.errors import ModelError
 from vapo.export.agreement import Agreement, compare_answers
+from vapo.models.policy.answers import Answer
+from vapo.serving.start import connect_model
+from vapo.serving.vllm_process import serving
 
-_ROOM_TOKENS = 1024  # beside the longest question: the server is first asked about a picture of our own
+_ROOM_TOKENS = 1024  # beside the longest question: the server is first asked about an image of our own
 _OTHERS_DTYPE = "bfloat16"  # what a server computes in is not told; it may round as coarsely as this
 
 
@@ -40,11 +40,11 @@ def compare_with_server(
         ServerError: there is no server, or it does not answer.
         ModelError: it does not report tokens, or serves another model.
     """
-    examinee = connect_examinee(url, tokenizer=tokenizer, system_prompt=system_prompt)
-    if "continue" not in examinee.abilities:
-        raise ModelError(examinee.why_not("continue"))
-    chains = examinee.write_chains([answer.rollout.sample for answer in answers], max_completion_tokens)
-    return compare_answers(answers, chains, None, copy="vLLM", dtype=dtype)
+    diagnosed_model = connect_model(url, tokenizer=tokenizer, system_prompt=system_prompt)
+    if "continue" not in diagnosed_model.abilities:
+        raise ModelError(diagnosed_model.why_not("continue"))
+    responses = diagnosed_model.write_responses([answer.rollout.sample for answer in answers], max_completion_tokens)
+    return compare_answers(answers, responses, None, copy="vLLM", dtype=dtype)
 
 
 def compare_served(

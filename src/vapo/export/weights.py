@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from vapo.errors import ConfigError, ModelError
 from vapo.models.policy.checkpoint import CheckpointParts, Policy, find_folder
 from vapo.serving.vllm_weight_names import name_for_vllm
-from vapo.errors import ConfigError, ModelError
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -91,7 +91,7 @@ def write_model(policy: Policy, folder: Path) -> None:
     Raises:
         ModelError: the model's own settings do not let it be saved, or the disk is full.
     """
-    with telling_full_disk(folder):
+    with explaining_full_disk(folder):
         try:
             policy.model.save_pretrained(folder)
             policy.processor.save_pretrained(folder)
@@ -117,7 +117,7 @@ def open_plainly(folder: Path, device: torch.device, trust_remote_code: bool = F
 
 
 @contextmanager
-def telling_full_disk(folder: Path) -> Generator[None]:
+def explaining_full_disk(folder: Path) -> Generator[None]:
     """Say in one sentence that there was no room, however the library at work says it."""
     try:
         yield

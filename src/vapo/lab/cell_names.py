@@ -1,4 +1,4 @@
-"""Marks of rows and columns, as letters of 5 x 7 dots, so that a picture does not depend on a machine's fonts.
+"""Marks of rows and columns, as letters of 5 x 7 dots, so that an image does not depend on a machine's fonts.
 
 Columns are A to F and rows U to Z. Letters for both keep the digits for what is written in the cells, and make the
 name of a cell, "BV", one token of a byte-level BPE that splits digits singly: looking a cell up takes one step.

@@ -1,4 +1,4 @@
-"""Whether what a model claims about the lab's pictures is so: their digits are known."""
+"""Whether what a model claims about the lab's images is so: their digits are known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COMPARISON = re.compile(r"([A-F][U-Z]) is larger than ([A-F][U-Z])\.")
 
 @dataclass(frozen=True, slots=True)
 class ClaimScore:
-    """How many labels of claims about the lab's pictures are right.
+    """How many labels of claims about the lab's images are right.
 
     Attributes:
         labels: labels that are right; None if there is no claim in the lab's words.
@@ -62,7 +62,7 @@ def score_claims(store: Store, grids: Mapping[str, Grid]) -> ClaimScore:
 
     Args:
         store: the store.
-        grids: what each picture shows, by the row's id.
+        grids: what each image shows, by the row's id.
 
     Raises:
         DataError: the store knows none of these rows.

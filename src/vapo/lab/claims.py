@@ -1,4 +1,4 @@
-"""Claims whose truth is known exactly: ten right and ten wrong per picture, wrong ones plausible.
+"""Claims whose truth is known exactly: ten right and ten wrong per image, wrong ones plausible.
 
 Three kinds. A wrong claim takes what a glance could confuse: a neighbour's digit, a comparison the wrong way round.
 Wording gives nothing away: within a kind, right and wrong claims use the same words. The digit comes last in the

@@ -1,4 +1,4 @@
-"""The lab's data set: ordinary parquet files, one row per question, with the truth of the picture beside it."""
+"""The lab's data set: ordinary parquet files, one row per question, with the truth of the image beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vapo.atomic_files import drafting
+from vapo.atomic_files import atomic_file
 
 from .claims import make_claims
 from .questions import KINDS, ask
@@ -28,7 +28,7 @@ def make_rows(
     kinds: tuple[str, ...] = KINDS,
     claims: int = 20,
 ) -> Iterator[dict[str, Any]]:
-    """Yield `rows` rows, each with a picture of its own; kinds of question and sizes of grid come in equal parts.
+    """Yield `rows` rows, each with an image of its own; kinds of question and sizes of grid come in equal parts.
 
     Columns: id, images (list of {bytes, path}), problem, answer, claims (list of {text, is_true}), kind, rows,
     columns, digits (row by row). Row n depends on the seed, the split and n alone.
@@ -38,11 +38,11 @@ def make_rows(
         height, width = grids[(number // len(kinds)) % len(grids)]
         scene = draw_scene(rng, height, width, split)
         question = ask(rng, scene.grid, kinds[number % len(kinds)])
-        picture = io.BytesIO()
-        photograph(scene, canvas).save(picture, format="PNG")
+        image = io.BytesIO()
+        photograph(scene, canvas).save(image, format="PNG")
         yield {
             "id": f"lab-{split}-{seed}-{number:05d}",
-            "images": [{"bytes": picture.getvalue(), "path": None}],
+            "images": [{"bytes": image.getvalue(), "path": None}],
             "problem": question.text,
             "answer": question.answer,
             "claims": [
@@ -92,6 +92,6 @@ def write_dataset(
         report(len(written), rows)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with drafting(path) as draft:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(written, schema=features.arrow_schema), draft)
+    with atomic_file(path) as temporary:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(written, schema=features.arrow_schema), temporary)
     return path

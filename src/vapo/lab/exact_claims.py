@@ -1,4 +1,4 @@
-"""The lab as a source of claims: what its pictures show is known, so each claim's truth is too.
+"""The lab as a source of claims: what its images show is known, so each claim's truth is too.
 
 vapo claims make --data lab --program vapo.lab.exact_claims:claim_digits --out exact.db
 """
@@ -26,6 +26,6 @@ def claim_digits(row: Mapping[str, Any], images: Sequence[Image]) -> tuple[Claim
         DataError: the row is none of the lab's.
     """
     if not isinstance(row.get("digits"), Sequence):
-        raise DataError("the row has no column 'digits', so what its picture shows is not known")
+        raise DataError("the row has no column 'digits', so what its image shows is not known")
     grid = Grid(tuple(tuple(line) for line in row["digits"]))
     return make_claims(np.random.default_rng([crc32(str(row.get("id")).encode()), 1]), grid)

@@ -1,7 +1,7 @@
-"""The exact judge: in the lab, the cause of a wrong answer is known, because the picture's digits are.
+"""The exact judge: in the lab, the cause of a wrong answer is known, because the image's digits are.
 
-A chain states what it reads, `BV7`. A reading that the picture does not show is an error of perception. Readings that
-are all true, with a wrong result, are an error of logic, whichever cells were read. A chain that reads nothing has
+A response states what it reads, `BV7`. A reading that the image does not show is an error of perception. Readings that
+are all true, with a wrong result, are an error of logic, whichever cells were read. A response that reads nothing has
 guessed: other. The lab asks for no knowledge.
 """
 
@@ -23,10 +23,10 @@ _READING = re.compile(r"(?<![A-Za-z])([A-F][U-Z])\s*=?\s*(\d+)")
 
 
 class LabJudge:
-    """Judge chains by the truth of their pictures.
+    """Judge responses by the truth of their images.
 
     Args:
-        grids: what each picture shows, by the sample's id.
+        grids: what each image shows, by the sample's id.
     """
 
     def __init__(self, grids: Mapping[str, Grid]) -> None:
@@ -37,36 +37,36 @@ class LabJudge:
         """What reports call it."""
         return "the lab's truth"
 
-    def judge(self, sample: Sample, chain: str, votes: int) -> Sequence[Cause | None]:
-        """Return `votes` times the cause of a wrong answer; None for a picture that is not known."""
+    def judge(self, sample: Sample, response: str, votes: int) -> Sequence[Cause | None]:
+        """Return `votes` times the cause of a wrong answer; None for an image that is not known."""
         grid = self._grids.get(sample.id)
-        return (judge_chain(chain, grid) if grid is not None else None,) * votes
+        return (judge_response(response, grid) if grid is not None else None,) * votes
 
 
-def judge_chain(chain: str, grid: Grid) -> Cause:
-    """Return why a chain about a grid came to a wrong answer.
+def judge_response(response: str, grid: Grid) -> Cause:
+    """Return why a response about a grid came to a wrong answer.
 
-    A cell that the grid does not have cannot be read off the picture: that is an error of perception too.
+    A cell that the grid does not have cannot be read off the image: that is an error of perception too.
     """
-    readings = judge_readings(chain, grid)
+    readings = judge_readings(response, grid)
     if not readings:
         return "other"
     return "logical" if all(readings) else "perception"
 
 
-def judge_readings(chain: str, grid: Grid) -> list[bool]:
-    """Return whether each reading that a chain states is so, in order."""
+def judge_readings(response: str, grid: Grid) -> list[bool]:
+    """Return whether each reading that a response states is so, in order."""
     truth = {name: str(digit) for name, digit in grid.by_name.items()}
-    return [truth.get(cell) == digit for cell, digit in find_readings(chain)]
+    return [truth.get(cell) == digit for cell, digit in find_readings(response)]
 
 
-def find_readings(chain: str) -> list[tuple[str, str]]:
-    """Return the cells that a chain names with a digit, in order, as (cell, digits)."""
-    return _READING.findall(chain)
+def find_readings(response: str) -> list[tuple[str, str]]:
+    """Return the cells that a response names with a digit, in order, as (cell, digits)."""
+    return _READING.findall(response)
 
 
 def read_grids(path: Path, limit: int | None = None) -> dict[str, Grid]:
-    """Read what the pictures of a lab data set show, by row id.
+    """Read what the images of a lab data set show, by row id.
 
     Args:
         path: a parquet file as `vapo.lab.dataset` writes it.
@@ -79,14 +79,14 @@ def read_grids(path: Path, limit: int | None = None) -> dict[str, Grid]:
 
     file = pyarrow.parquet.ParquetFile(path)
     if not {"id", "kind", "rows", "columns", "digits"} <= set(file.schema_arrow.names):
-        raise DataError(f"{path} lacks columns of the lab, so its pictures' truth is not known")
+        raise DataError(f"{path} lacks columns of the lab, so its images' truth is not known")
     table = file.read(columns=["id", "digits"]).slice(0, limit)
     rows = zip(table["id"].to_pylist(), table["digits"].to_pylist(), strict=True)
     return {name: Grid(tuple(map(tuple, digits))) for name, digits in rows}
 
 
 def find_truth(source: str, split: str | None) -> LabJudge | None:
-    """Return the judge of a data set's pictures if the lab made it; None if not.
+    """Return the judge of a data set's images if the lab made it; None if not.
 
     Args:
         source: a folder that holds `SPLIT.parquet`, or such a file.

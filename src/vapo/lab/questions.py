@@ -1,6 +1,6 @@
 """Questions that need several looks and some arithmetic, with the two ways of reasoning the cold start teaches.
 
-A careful chain names and reads each cell it needs and then computes. A hasty chain muses and answers with a guess
+A careful response names and reads each cell it needs and then computes. A hasty response muses and answers with a guess
 from the plausible range, drawn without looking. Both have the same form, so reinforcement learning can find out
 that looking pays.
 """
@@ -56,7 +56,7 @@ def ask(rng: np.random.Generator, grid: Grid, kind: str) -> Question:
 
 
 def read_cells(grid: Grid, cells: list[tuple[int, int]]) -> list[str]:
-    """Return cells with their digits, as chains write them: `AU3`."""
+    """Return cells with their digits, as responses write them: `AU3`."""
     return [f"{cell_name(row, column)}{grid.digits[row][column]}" for row, column in cells]
 
 

@@ -17,7 +17,7 @@ SHIPPED_SEED = 0
 
 SHIPPED_ROWS: dict[Split, int] = {"train": 2000, "heldout": 500}
 
-_SOURCES = ("marks", "world", "questions", "claims", "dataset")
+_SOURCES = ("cell_names", "world", "questions", "claims", "dataset")
 
 
 def shipped_checkpoint() -> Path:

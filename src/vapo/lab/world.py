@@ -1,6 +1,6 @@
-"""The world: real handwritten digits laid on a grid whose rows and columns are marked in the picture.
+"""The world: real handwritten digits laid on a grid whose rows and columns are marked in the image.
 
-The digits are scikit-learn's 1,797 pictures of 8 x 8 pixels. Each picture belongs for ever to one split, so that a
+The digits are scikit-learn's 1,797 images of 8 x 8 pixels. Each image belongs for ever to one split, so that a
 model is measured on handwriting it never saw, whatever seeds made its data. Every cell is `CELL` pixels wide, the
 size of one patch of the lab's vision tower: a cell is one image token.
 """
@@ -17,7 +17,7 @@ from PIL import Image
 from .cell_names import MAX_LINES, cell_name, column_mark, mark_bitmap, row_mark
 
 Split = Literal["train", "heldout", "practice"]
-"""Two splits of the real pictures, and "practice": the train pictures and slightly turned and slanted copies of them,
+"""Two splits of the real images, and "practice": the train images and slightly turned and slanted copies of them,
 which only the cold start sees."""
 
 CELL = 16
@@ -35,7 +35,7 @@ _PAPER, _LINE, _MARK, _INK = (250, 250, 246), (205, 205, 205), (30, 70, 190), (2
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The truth of a picture: `digits[row][column]`, each 0 to 9."""
+    """The truth of an image: `digits[row][column]`, each 0 to 9."""
 
     digits: tuple[tuple[int, ...], ...]
 
@@ -71,17 +71,17 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A grid together with the handwriting that shows it: which picture of each digit, and its place in the cell."""
+    """A grid together with the handwriting that shows it: which image of each digit, and its place in the cell."""
 
     grid: Grid
-    pictures: tuple[int, ...]
+    images: tuple[int, ...]
     shifts: tuple[tuple[int, int], ...]
     split: Split
 
 
 @dataclass(frozen=True, slots=True)
 class Handwriting:
-    """The pictures of one split: `ink[n, 13, 13]` in 0..1, and for each digit the indices of its pictures."""
+    """The images of one split: `ink[n, 13, 13]` in 0..1, and for each digit the indices of its images."""
 
     ink: np.ndarray
     source: np.ndarray
@@ -102,21 +102,18 @@ def load_handwriting(split: Split) -> Handwriting:
         part = np.sort(members[:held_out] if split == "heldout" else members[held_out:])
         chosen.append(np.repeat(part, 1 + _COPIES) if split == "practice" else part)
     source = np.concatenate(chosen)
-    pictures = (digits.images * (255 / 16)).round().astype(np.uint8)
+    images = (digits.images * (255 / 16)).round().astype(np.uint8)
     rng = np.random.default_rng(_SPLIT_SEED + 1)
     original = np.concatenate([[True], source[1:] != source[:-1]])
     ink = np.stack(
-        [
-            _enlarge(pictures[index], None if as_it_is else rng)
-            for index, as_it_is in zip(source, original, strict=True)
-        ]
+        [_enlarge(images[index], None if as_it_is else rng) for index, as_it_is in zip(source, original, strict=True)]
     )
     ends = np.cumsum([0] + [len(members) for members in chosen])
     of_digit = tuple(np.arange(ends[digit], ends[digit + 1]) for digit in range(10))
     return Handwriting(ink, source, of_digit)
 
 
-def _enlarge(picture: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+def _enlarge(image: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
     """Enlarge 8 x 8 to 13 x 13, ink in 0..1; with a generator, turn, slant and stretch it a little."""
     matrix = np.eye(2)
     if rng is not None:
@@ -124,10 +121,10 @@ def _enlarge(picture: np.ndarray, rng: np.random.Generator | None) -> np.ndarray
         cosine, sine = np.cos(turn), np.sin(turn)
         matrix = np.array([[cosine, -sine], [sine, cosine]]) @ np.array([[1, slant], [0, 1]])
         matrix = matrix * rng.uniform(0.88, 1.12, size=(2, 1))
-    scaled = matrix * (len(picture) / _DIGIT)
-    shift = len(picture) / 2 - scaled @ np.full(2, _DIGIT / 2)
+    scaled = matrix * (len(image) / _DIGIT)
+    shift = len(image) / 2 - scaled @ np.full(2, _DIGIT / 2)
     numbers = (*scaled[0], shift[0], *scaled[1], shift[1])
-    enlarged = Image.fromarray(picture).transform(
+    enlarged = Image.fromarray(image).transform(
         (_DIGIT, _DIGIT), Image.Transform.AFFINE, numbers, Image.Resampling.BILINEAR
     )
     return np.asarray(enlarged, np.float32) / 255
@@ -147,10 +144,10 @@ def draw_scene(rng: np.random.Generator, rows: int, columns: int, split: Split) 
         if len(np.unique(flat)) > 1:
             break
     of_digit = load_handwriting(split).of_digit
-    pictures = tuple(int(rng.choice(of_digit[digit])) for digit in flat)
+    images = tuple(int(rng.choice(of_digit[digit])) for digit in flat)
     shifts = tuple((int(down), int(right)) for down, right in rng.integers(1, 4, size=(len(flat), 2)))
     digits = tuple(tuple(int(digit) for digit in line) for line in flat.reshape(rows, columns))
-    return Scene(Grid(digits), pictures, shifts, split)
+    return Scene(Grid(digits), images, shifts, split)
 
 
 def paint(scene: Scene, canvas: int) -> np.ndarray:
@@ -172,14 +169,14 @@ def paint(scene: Scene, canvas: int) -> np.ndarray:
     for column in range(columns):
         page[5:12, CELL * (column + 1) + 6 : CELL * (column + 1) + 11][mark_bitmap(column_mark(column))] = _MARK
     ink = load_handwriting(scene.split).ink
-    for (row, column), picture, (down, across) in zip(scene.grid.cells, scene.pictures, scene.shifts, strict=True):
+    for (row, column), image, (down, across) in zip(scene.grid.cells, scene.images, scene.shifts, strict=True):
         top, left = CELL * (row + 1) + down, CELL * (column + 1) + across
         patch = page[top : top + _DIGIT, left : left + _DIGIT]
-        cover = ink[picture][..., None]
+        cover = ink[image][..., None]
         patch += cover * (np.asarray(_INK, np.float32) - patch)
     return page.round().astype(np.uint8)
 
 
 def photograph(scene: Scene, canvas: int) -> Image.Image:
-    """Return the painted scene as an RGB picture."""
+    """Return the painted scene as an RGB image."""
     return Image.fromarray(paint(scene, canvas))

@@ -1,6 +1,6 @@
-"""From pictures to features, once for all questions about them.
+"""From images to features, once for all questions about them.
 
-Every family of transformers 5 turns pictures into features in one method, `get_image_features`; that is enough to
+Every family of transformers 5 turns images into features in one method, `get_image_features`; that is enough to
 share them between rows. A model without it is refused by name.
 """
 
@@ -32,7 +32,7 @@ class ImageFeatures:
 
 
 def find_feature_module(model: torch.nn.Module) -> Any:
-    """Return the innermost module that turns pictures into features, below any wrapper (PEFT, DDP, FSDP).
+    """Return the innermost module that turns images into features, below any wrapper (PEFT, DDP, FSDP).
 
     Raises:
         ModelError: there is none.
@@ -94,22 +94,22 @@ def shared_image_features(
     inputs: Sequence[ImageInputs] | Mapping[int, ImageInputs],
     cache: dict[int, ImageFeatures] | None,
 ) -> Generator[None]:
-    """Make `module` encode each distinct picture once and hand its features to every row that shows it.
+    """Make `module` encode each distinct image once and hand its features to every row that shows it.
 
     Args:
         module: what `find_feature_module` returned.
         rows: for each row of the batch, the number of its prompt; shape (batch,).
-        inputs: for each prompt number, its pictures.
+        inputs: for each prompt number, its images.
         cache: features by prompt number, filled here and read again by later batches; None encodes anew each time.
     """
     encode = module.get_image_features
-    of_pictures = {name for prompt in rows for name in inputs[prompt].tensors}
+    of_images = {name for prompt in rows for name in inputs[prompt].tensors}
 
     def features_of(prompt: int, kwargs: dict[str, Any]) -> ImageFeatures:
         if cache is not None and prompt in cache:
             return cache[prompt]
-        # Not the pictures' own inputs: those are of one prompt, whichever the caller named.
-        others = {name: value for name, value in kwargs.items() if name not in of_pictures}
+        # Not the images' own inputs: those are of one prompt, whichever the caller named.
+        others = {name: value for name, value in kwargs.items() if name not in of_images}
         own = {**others, **inputs[prompt].tensors}
         features = ImageFeatures(encode(**_accepted(encode, own)))
         if cache is not None:
@@ -125,14 +125,14 @@ def shared_image_features(
 
 
 @contextmanager
-def told_images_per_row(module: Any, images_per_row: Sequence[int] | None) -> Generator[None]:
-    """Tell a family that treats rows of several pictures differently (LLaVA-OneVision) which rows those are.
+def passing_images_per_row(module: Any, images_per_row: Sequence[int] | None) -> Generator[None]:
+    """Tell a family that treats rows of several images differently (LLaVA-OneVision) which rows those are.
 
     TRL 1.16 does so while sampling but not in its own forward passes, which then fail on such rows.
 
     Args:
         module: what `find_feature_module` returned.
-        images_per_row: pictures of each row, over all the calls made inside the context in order.
+        images_per_row: images of each row, over all the calls made inside the context in order.
     """
     encode = module.get_image_features
     asks = "batch_num_images" in inspect.signature(encode).parameters
@@ -151,8 +151,8 @@ def told_images_per_row(module: Any, images_per_row: Sequence[int] | None) -> Ge
         yield
 
 
-def told_image_count(module: Any, images: ImageInputs, count: int) -> ImageInputs:
-    """Return one prompt's pictures, marked as several where the family wants to know (see `told_images_per_row`)."""
+def passing_image_count(module: Any, images: ImageInputs, count: int) -> ImageInputs:
+    """Return one prompt's images, marked as several where the family wants to know (see `passing_images_per_row`)."""
     if count < 2 or "batch_num_images" not in inspect.signature(module.get_image_features).parameters:
         return images
     return ImageInputs({**images.tensors, "batch_num_images": torch.tensor([count])})
@@ -211,7 +211,7 @@ def _join_layer(layer: Sequence[Any]) -> Any:
 
 
 def _concatenate(features: Sequence[Any]) -> Any:
-    """Join what some families give in one tensor for all pictures, and others in one for each."""
+    """Join what some families give in one tensor for all images, and others in one for each."""
     if isinstance(features[0], torch.Tensor):
         return torch.cat(list(features))
     return [image for images in features for image in images]

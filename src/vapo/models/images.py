@@ -1,4 +1,4 @@
-"""A prompt's pictures as tensors, made the way the family's own processor makes them."""
+"""A prompt's images as tensors, made the way the family's own processor makes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT_INPUTS = ("input_ids", "attention_mask", *TOKEN_TYPE_INPUTS)
 
 @dataclass(frozen=True, slots=True)
 class ImageInputs:
-    """One prompt's pictures as the processor makes them (`pixel_values` and what goes with it)."""
+    """One prompt's images as the processor makes them (`pixel_values` and what goes with it)."""
 
     tensors: Mapping[str, torch.Tensor]
 
@@ -28,7 +28,7 @@ class ImageInputs:
 
 
 def process_images(processor: Any, images: Sequence[Image]) -> ImageInputs:
-    """Turn a prompt's pictures into tensors, once for all questions about them.
+    """Turn a prompt's images into tensors, once for all questions about them.
 
     The processor makes them as it does for a prompt. Its image processor alone would not do: some families' processors
     ask it for more than its own settings say (InternVL's for tiles), or rearrange what it returns.
@@ -39,7 +39,7 @@ def process_images(processor: Any, images: Sequence[Image]) -> ImageInputs:
 
 
 def apply_chat_template(processor: Any, conversation: list[dict[str, Any]], **options: Any) -> Mapping[str, Any]:
-    """Return what a processor makes of one conversation with pictures: tensors with a batch of one row."""
+    """Return what a processor makes of one conversation with images: tensors with a batch of one row."""
     return processor.apply_chat_template(
         [conversation],
         tokenize=True,
@@ -53,6 +53,6 @@ def apply_chat_template(processor: Any, conversation: list[dict[str, Any]], **op
 
 
 def take_image_inputs(encoded: Mapping[str, Any]) -> ImageInputs:
-    """Return what a processor made of a prompt's pictures, without what it made of the text."""
+    """Return what a processor made of a prompt's images, without what it made of the text."""
     tensors = {name: value for name, value in encoded.items() if isinstance(value, torch.Tensor)}
     return ImageInputs({name: tensor for name, tensor in tensors.items() if name not in TEXT_INPUTS})

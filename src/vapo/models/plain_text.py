@@ -20,10 +20,10 @@ BREAKERS = ("\u200b", "\u2060", "\u00ad", " ")
 """What may break a string, best first: zero width space, word joiner, soft hyphen, and a space as the last resort."""
 
 
-def neutralise(text: str, added_tokens: Iterable[str], breaker: str = BREAKERS[0]) -> str:
+def escape(text: str, added_tokens: Iterable[str], breaker: str = BREAKERS[0]) -> str:
     """Break every added token that stands in a text, overlapping ones too.
 
-    Text without added tokens comes back as it is, and so does text that was neutralised before. Strings of a single
+    Text without added tokens comes back as it is, and so does text that was escaped before. Strings of a single
     character cannot be broken and are left; so are those of white space only, which some tokenizers add for speed
     and which are ordinary text.
 
@@ -60,17 +60,17 @@ def added_token_strings(processing_class: Any) -> tuple[str, ...]:
     return tuple(sorted((token for token in found if token), key=lambda token: (-len(token), token)))
 
 
-def make_neutraliser(processing_class: Any) -> Neutraliser:
-    """Make the function that neutralises text for one tokenizer, and prove on its own added tokens that it works.
+def make_escaper(processing_class: Any) -> Escaper:
+    """Make the function that escapes text for one tokenizer, and prove on its own added tokens that it works.
 
-    Beyond `neutralise`, it encodes each text it returns: a tokenizer that normalises text before it looks for added
+    Beyond `escape`, it encodes each text it returns: a tokenizer that normalises text before it looks for added
     tokens (`<IMAGE>` read as `<image>`) finds more than the bare strings, and those are broken where it finds them.
 
     Args:
         processing_class: a `transformers` tokenizer (a fast one) or a processor that has one.
 
     Returns:
-        A function from text to text; it raises ModelError on text that it cannot neutralise.
+        A function from text to text; it raises ModelError on text that it cannot escape.
 
     Raises:
         ModelError: no breaker works for this tokenizer.
@@ -80,17 +80,17 @@ def make_neutraliser(processing_class: Any) -> Neutraliser:
     for breaker in BREAKERS:
         if any(breaker in token for token in strings if _is_breakable(token)):
             continue
-        neutraliser = Neutraliser(tokenizer, strings, breaker)
-        if all(neutraliser.finds_no_added_token(neutralise(token, strings, breaker)) for token in strings):
-            return neutraliser
+        escaper = Escaper(tokenizer, strings, breaker)
+        if all(escaper.finds_no_added_token(escape(token, strings, breaker)) for token in strings):
+            return escaper
     raise ModelError(
         f"under {type(tokenizer).__name__}, text cannot be kept from turning into added tokens: one is found even "
         "when a character is put into it"
     )
 
 
-class Neutraliser:
-    """`neutralise` for one tokenizer, checked on each text. A class, so that it can be pickled."""
+class Escaper:
+    """`escape` for one tokenizer, checked on each text. A class, so that it can be pickled."""
 
     def __init__(self, tokenizer: Any, strings: tuple[str, ...], breaker: str) -> None:
         self.breaker = breaker
@@ -104,7 +104,7 @@ class Neutraliser:
         self._bytes = _find_bytes(tokenizer)
 
     def __call__(self, text: str) -> str:
-        plain = neutralise(text, self._strings, self.breaker)
+        plain = escape(text, self._strings, self.breaker)
         for _ in range(len(text) + 1):
             starts = self._find_added_tokens(plain)
             if not starts:

@@ -19,7 +19,7 @@ def trunk_positions(
         module: what `find_feature_module` returned.
         prompt_ids: shape (P,).
         image_tokens: 1 where the prompt holds an image token; shape (P,).
-        images: the prompt's pictures, if it has any.
+        images: the prompt's images, if it has any.
     """
     if not hasattr(module, "get_rope_index"):
         return torch.arange(len(prompt_ids), device=prompt_ids.device)[None]

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from vapo.errors import ConfigError, ModelError
-from vapo.models.plain_text import make_neutraliser
+from vapo.models.plain_text import make_escaper
 
 PROBE_TEMPLATE = "\n<anchor> {claim} Is this claim correct? Answer (yes/no):"
-"""Text appended to a cut chain (arXiv 2509.25848, Section 4); `{claim}` is replaced by the claim's text."""
+"""Text appended to a cut response (arXiv 2509.25848, Section 4); `{claim}` is replaced by the claim's text."""
 
 YES_WORDS = (" yes", " Yes", " YES", "yes", "Yes", "YES")
 NO_WORDS = (" no", " No", " NO", "no", "No", "NO")
@@ -50,10 +50,10 @@ class ClaimQuestions:
         check_probe_template(template)
         self._tokenizer = tokenizer
         self._template = template
-        self._neutralise = make_neutraliser(tokenizer)
+        self._escape = make_escaper(tokenizer)
         self._question_ids: dict[str, tuple[int, ...]] = {}
         plain = self._fill("The picture shows a cat.")
-        self._own_tokens = self._neutralise.list_added_tokens(plain)
+        self._own_tokens = self._escape.list_added_tokens(plain)
         self.answer_tokens = find_answer_tokens(tokenizer, plain)
 
     def encode(self, claim_text: str) -> tuple[int, ...]:
@@ -67,10 +67,10 @@ class ClaimQuestions:
         return self._question_ids[claim_text]
 
     def _render(self, claim_text: str) -> str:
-        plain, breaker = self._neutralise(claim_text.strip()), self._neutralise.breaker
+        plain, breaker = self._escape(claim_text.strip()), self._escape.breaker
         for claim in (plain, breaker + plain, plain + breaker, breaker + plain + breaker):
             question = self._fill(claim)
-            if self._neutralise.list_added_tokens(question) == self._own_tokens:
+            if self._escape.list_added_tokens(question) == self._own_tokens:
                 return question
         raise ModelError(
             f"the probe template {self._template!r} and the claim {claim_text!r} join into a special token; put a "

@@ -13,7 +13,7 @@ def replaced_method(owner: object, name: str, method: Callable[..., Any]) -> Gen
     """Give one instance, or a module, another function of a name, and put back what it had.
 
     The new one keeps the signature of the old one, because libraries choose arguments by it: `generate` of
-    transformers 5.18 encodes pictures with those that `get_image_features` names.
+    transformers 5.18 encodes images with those that `get_image_features` names.
 
     Args:
         owner: an instance or a module.

@@ -1,4 +1,4 @@
-"""Tokens that stand for pictures in a vision-language model's text.
+"""Tokens that stand for images in a vision-language model's text.
 
 Nothing here names a family: every family of transformers 5 keeps the id of its image token in the configuration.
 """
@@ -52,14 +52,14 @@ def find_image_token_id(config: Any) -> int:
     image_token_id = getattr(config, "image_token_id", None)
     if image_token_id is None:
         raise ModelError(
-            f"{type(config).__name__} names no image_token_id, so this model's pictures cannot be found in its "
+            f"{type(config).__name__} names no image_token_id, so this model's images cannot be found in its "
             "prompts; use a vision-language model of transformers 5 (Qwen2.5-VL, Qwen3-VL, LLaVA, ...)"
         )
     return int(image_token_id)
 
 
 def find_vision_token_ids(config: Any, tokenizer: Any) -> tuple[int, ...]:
-    """Return every id that stands for, opens or closes a picture or a video, sorted.
+    """Return every id that stands for, opens or closes an image or a video, sorted.
 
     A policy must never sample one of them: the next forward pass would look for image features that do not exist.
     """
@@ -73,7 +73,7 @@ def find_vision_token_ids(config: Any, tokenizer: Any) -> tuple[int, ...]:
 def find_token_type_name(module: Any, processor: Any) -> str | None:
     """Return the name of the input that tells image tokens from text (see `token_types`), or None if there is none.
 
-    Qwen's positions and Gemma3's two-way attention between the tokens of a picture depend on it.
+    Qwen's positions and Gemma3's two-way attention between the tokens of an image depend on it.
 
     Args:
         module: what `find_feature_module` returned.

@@ -18,9 +18,9 @@ from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from vapo.planning.tensor_bytes import TensorBytes
-from vapo.models.tree.attention_switch import switched_attention
 from vapo.models.image_features import find_feature_module
+from vapo.models.tree.attention_switch import switched_attention
+from vapo.planning.tensor_bytes import TensorBytes
 
 KEEPS_ROWS_ALONE = "vapo_outline"
 """An attention that keeps what flash attention keeps: queries, keys, values, outputs, and a number for each row."""
@@ -50,7 +50,7 @@ def measure_text_pass(
     """Return what the language model keeps of a row of tokens.
 
     Args:
-        model: on the device `meta`; see `draw_outline`.
+        model: on the device `meta`; see `read_model_shape`.
         num_tokens: of the row.
         dtype: of weights and of what is computed ("bfloat16"); None leaves the weights as they are.
         autocast: compute in bfloat16 whatever the weights are.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from vapo.planning.model_shape import Outline
 from vapo.planning.gpus import Gpus
+from vapo.planning.model_shape import ModelShape
 from vapo.planning.plan import Plan, plan_shape
 from vapo.planning.run_shape import RunShape
 
@@ -21,7 +21,7 @@ class Step:
     plan: Plan
 
 
-def advise(plan: Plan, outline: Outline) -> list[Step]:
+def advise(plan: Plan, outline: ModelShape) -> list[Step]:
     """Return changes that add up to a run that fits, those first that change the least of what is trained.
 
     Each is made on top of those before. A change that saves nothing is left out; the last one says whether all of them
@@ -41,7 +41,7 @@ def advise(plan: Plan, outline: Outline) -> list[Step]:
     return steps
 
 
-def find_gpus(plan: Plan, outline: Outline) -> Plan | None:
+def find_gpus(plan: Plan, outline: ModelShape) -> Plan | None:
     """Return the plan with the fewest more GPUs of the same kind on which the run fits as it is, or None."""
     for count in MORE_GPUS:
         at_once = plan.shape.at_once * count
@@ -89,5 +89,5 @@ def _propose(plan: Plan) -> Iterator[tuple[str, RunShape]]:
     if shape.image_tokens > 512:
         half = shape.image_tokens // 2
         shorter = shape.prompt_tokens - shape.image_tokens + half
-        change = f"max_prompt_tokens: {shorter}, with smaller pictures"
+        change = f"max_prompt_tokens: {shorter}, with smaller images"
         yield change, replace(shape, image_tokens=half, prompt_tokens=shorter)

@@ -1,4 +1,4 @@
-"""What a vision tower keeps of the pictures in a pass."""
+"""What a vision tower keeps of the images in a pass."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ LAYERS = ("depth", "num_hidden_layers")
 WIDTHS = ("hidden_size", "embed_dim")
 
 
-def estimate_picture_bytes(model: Any, image_tokens: int, *, values: int, trained: bool, checkpointing: bool) -> float:
-    """Return what is held of pictures at the end of the forward pass, in bytes.
+def estimate_image_bytes(model: Any, image_tokens: int, *, values: int, trained: bool, checkpointing: bool) -> float:
+    """Return what is held of images at the end of the forward pass, in bytes.
 
     A block keeps its input, both norms, queries, keys, values and what is attended to, and its feed-forward layer
     before and behind the activation; families differ by less than this part weighs.
 
     Args:
-        model: see `draw_outline`.
-        image_tokens: that the pictures become.
+        model: see `read_model_shape`.
+        image_tokens: that the images become.
         values: bytes of a number.
         trained: whether the tower is.
         checkpointing: whether it keeps the inputs of blocks alone.
@@ -37,7 +37,7 @@ def estimate_picture_bytes(model: Any, image_tokens: int, *, values: int, traine
 
 
 def count_patches(model: Any, image_tokens: int) -> int:
-    """Return how many patches a vision tower reads for so many tokens of pictures."""
+    """Return how many patches a vision tower reads for so many tokens of images."""
     config = find_feature_module(model).config
     vision = config.vision_config
     merged = getattr(vision, "spatial_merge_size", None) or getattr(config, "scale_factor", None) or 1

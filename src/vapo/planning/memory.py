@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vapo.planning.model_shape import Outline
 from vapo.planning.activations import PassBytes
 from vapo.planning.gpus import GIB
+from vapo.planning.model_shape import ModelShape
 from vapo.planning.run_shape import RunShape
 
 OUTSIDE = 1.5 * GIB
@@ -27,10 +27,10 @@ class ModelBytes:
     Attributes:
         outline: its measures.
         text: what a pass through the language model holds beside weights.
-        image_features: held of the pictures.
+        image_features: held of the images.
     """
 
-    outline: Outline
+    outline: ModelShape
     text: PassBytes
     image_features: float
 
@@ -84,13 +84,13 @@ def add_up_memory(model: ModelBytes, shape: RunShape, gpu_bytes: float, *, on_gp
     return Memory(update, rollout)
 
 
-def count_engine_bytes(outline: Outline, shape: RunShape) -> float:
+def count_engine_bytes(outline: ModelShape, shape: RunShape) -> float:
     """Return what vLLM needs at least of a GPU: its share of the weights, and keys and values of one rollout."""
     tokens = shape.prompt_tokens + shape.completion_tokens
     return 2 * (outline.num_parameters + tokens * outline.kv_values) / shape.engine_ranks
 
 
-def _keep(outline: Outline, shape: RunShape) -> dict[str, float]:
+def _keep(outline: ModelShape, shape: RunShape) -> dict[str, float]:
     """Return what stays for the whole run."""
     weights_share = shape.num_processes if shape.divides_weights else 1
     optimizer_share = shape.num_processes if shape.divides_optimizer else 1
@@ -116,7 +116,7 @@ def _keep(outline: Outline, shape: RunShape) -> dict[str, float]:
     return parts
 
 
-def _gather(outline: Outline, shape: RunShape, *, trains: bool = True) -> dict[str, float]:
+def _gather(outline: ModelShape, shape: RunShape, *, trains: bool = True) -> dict[str, float]:
     """Return what a process has of the others' weights while it computes: two layers, and the embeddings."""
     if not shape.divides_weights or shape.num_processes == 1:
         return {}

@@ -40,7 +40,7 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class ModelShape:
     """A model on torch's device `meta`, and its measures.
 
     Attributes:
@@ -73,8 +73,8 @@ class Outline:
     dequantized: int
 
 
-def draw_outline(loading: Loading) -> Outline:
-    """Return the outline of a model; no weights are read.
+def read_model_shape(loading: Loading) -> ModelShape:
+    """Return the model's shape of a model; no weights are read.
 
     Raises:
         ModelError: there is no such model, or none that sees.
@@ -86,7 +86,7 @@ def draw_outline(loading: Loading) -> Outline:
         with torch.device("meta"):
             model: Any = AutoModelForImageTextToText.from_config(config, dtype=dtype, **trust)
     except (OSError, ValueError) as error:
-        raise ModelError(f"the model {loading.name!r} cannot be outlined: {error}") from error
+        raise ModelError(f"the model {loading.name!r} cannot be read without its weights: {error}") from error
     if loading.vision_frozen:
         freeze_vision(model)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -101,7 +101,7 @@ def draw_outline(loading: Loading) -> Outline:
     head_size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     layers = find_feature_module(model).get_decoder().layers
     embeddings = {id(p): p.numel() for p in (model.get_input_embeddings().weight, head)}
-    return Outline(
+    return ModelShape(
         loading=loading,
         model=model,
         frozen_bytes=frozen + QUANTIZED.get(loading.bits, 0) * sum(quantized.values()),

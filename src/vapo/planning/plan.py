@@ -6,17 +6,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from vapo.planning.model_shape import Loading, Outline, draw_outline
-from vapo.planning.activations import measure_text_pass
-from vapo.planning.image_tokens import estimate_picture_bytes
 from vapo.errors import ConfigError
+from vapo.planning.activations import measure_text_pass
 from vapo.planning.gpus import Gpus
+from vapo.planning.image_tokens import estimate_image_bytes
 from vapo.planning.memory import Memory, ModelBytes, add_up_memory, count_engine_bytes
+from vapo.planning.model_shape import Loading, ModelShape, read_model_shape
 from vapo.planning.run_shape import RunShape
 from vapo.planning.work import Work, count_steps, count_work
 
 TEXT_OF_A_QUESTION = 256
-"""Tokens of a prompt that are not its pictures', where nothing else is said."""
+"""Tokens of a prompt that are not its images', where nothing else is said."""
 OPTIMIZERS = {"adamw": 8, "sgd": 0, "adafactor": 4, "lion": 4}
 """Bytes that an optimizer keeps for a float32 parameter, by how its name begins."""
 
@@ -62,14 +62,14 @@ def plan_run(
     image_tokens: int | None = None,
     num_rows: int | None = None,
     given: Collection[str] = (),
-) -> tuple[Outline, Plan]:
-    """Return the outline of a run's model, and what the run needs.
+) -> tuple[ModelShape, Plan]:
+    """Return the model's shape of a run's model, and what the run needs.
 
     Args:
         options: of the run (`vapo.training.options.RunOptions`), parsed as for one process.
         gpus: to plan for.
         prompt_tokens: of the longest prompt; default: the run's max_prompt_tokens.
-        image_tokens: of these, those of pictures; default: all but 256.
+        image_tokens: of these, those of images; default: all but 256.
         num_rows: of the data, for the number of steps.
         given: names of options that the run sets itself; others are what they are on the machine of the plan.
 
@@ -78,7 +78,7 @@ def plan_run(
         ModelError: there is no such model.
     """
     shape = shape_run(options, gpus, prompt_tokens, image_tokens, given)
-    training, outline = options.training, draw_outline(describe_loading(options))
+    training, outline = options.training, read_model_shape(describe_loading(options))
     steps = training.max_steps if training.max_steps > 0 else None
     if steps is None and num_rows is not None:
         steps = count_steps(shape, num_rows, training.num_train_epochs)
@@ -86,7 +86,7 @@ def plan_run(
 
 
 def plan_shape(
-    outline: Outline, shape: RunShape, gpus: Gpus, steps: int | None = None, *, on_gpu: bool = True
+    outline: ModelShape, shape: RunShape, gpus: Gpus, steps: int | None = None, *, on_gpu: bool = True
 ) -> Plan:
     """Return what a run of this shape needs; see `plan_run` and `add_up_memory`."""
     model = weigh_model(outline, shape)
@@ -95,7 +95,7 @@ def plan_shape(
     return Plan(outline.loading.name, shape, gpus, memory, engine, count_work(shape), steps)
 
 
-def weigh_model(outline: Outline, shape: RunShape) -> ModelBytes:
+def weigh_model(outline: ModelShape, shape: RunShape) -> ModelBytes:
     """Return a model's measures, and what a pass of the run's shape keeps."""
     halves = shape.bfloat16 and (shape.sharding not in ("single_gpu", "multi_gpu") or outline.loading.bits < 16)
     text = measure_text_pass(
@@ -106,14 +106,14 @@ def weigh_model(outline: Outline, shape: RunShape) -> ModelBytes:
         checkpointing=shape.checkpointing,
     )
     prompts = shape.prompts_at_once if shape.packed else shape.at_once
-    pictures = estimate_picture_bytes(
+    images = estimate_image_bytes(
         outline.model,
         prompts * shape.image_tokens,
         values=2 if shape.bfloat16 else 4,
         trained=not shape.vision_frozen and not shape.adapters,
         checkpointing=shape.checkpointing,
     )
-    return ModelBytes(outline, text, pictures)
+    return ModelBytes(outline, text, images)
 
 
 def describe_loading(options: Any) -> Loading:

@@ -18,8 +18,8 @@ class RunShape:
     Attributes:
         num_processes: that train, each on a GPU of its own.
         sharding: "single_gpu", "multi_gpu", "zero2", "zero3" or "fsdp2"; see `vapo train --accelerate_config`.
-        prompt_tokens: with those of pictures.
-        image_tokens: of these, those of pictures.
+        prompt_tokens: with those of images.
+        image_tokens: of these, those of images.
         completion_tokens: of a completion.
         group: completions of a prompt.
         rollout: completions of a rollout, over all processes.
@@ -70,7 +70,7 @@ class RunShape:
     def __post_init__(self) -> None:
         if self.image_tokens > self.prompt_tokens:
             raise ConfigError(
-                f"{self.image_tokens} tokens of pictures do not go into a prompt of {self.prompt_tokens}; lower "
+                f"{self.image_tokens} tokens of images do not go into a prompt of {self.prompt_tokens}; lower "
                 "--image-tokens or raise --prompt-tokens"
             )
         at_once = self.at_once * self.num_processes

@@ -23,7 +23,7 @@ def write_plan(plan: Plan, hours: float | None, steps: Sequence[Step], wider: Pl
     return "\n\n".join("\n".join(part) for part in parts)
 
 
-def say_shortage(plan: Plan) -> str:
+def describe_shortage(plan: Plan) -> str:
     """Return why a run does not fit, in one sentence."""
     size = plan.gpus.bytes
     if plan.starves_engine:
@@ -48,7 +48,7 @@ def _describe(plan: Plan) -> Iterator[str]:
     )
     yield f"{plan.title} on {plan.gpus.count} GPU(s) of {plan.gpus.gibibytes:g} GB, {shape.sharding}: {how}"
     yield (
-        f"at the longest: a prompt of {shape.prompt_tokens} tokens, {shape.image_tokens} of them pictures', and "
+        f"at the longest: a prompt of {shape.prompt_tokens} tokens, {shape.image_tokens} of them images', and "
         f"completions of {shape.completion_tokens}; {shape.pass_tokens} tokens in a training pass"
     )
 
@@ -85,7 +85,7 @@ def _judge(plan: Plan, steps: Sequence[Step], wider: Plan | None) -> Iterator[st
     if plan.fits:
         yield f"it fits, with {_gib(plan.gpus.bytes - plan.memory.total)} to spare"
         return
-    yield f"it does not fit: {say_shortage(plan)}"
+    yield f"it does not fit: {describe_shortage(plan)}"
     if steps:
         yield "to change, one after the other:"
         for step in steps:

@@ -27,7 +27,7 @@ class BatchedProber(ABC):
         agree_on_batches: given this process's number of passes, returns how many every process must run; None where
             there is one process.
         collective: whether a forward pass is a collective call, as with FSDP and ZeRO-3. Every pass then holds one
-            prompt and encodes its pictures itself, so that all ranks make the same calls inside a pass too.
+            prompt and encodes its images itself, so that all ranks make the same calls inside a pass too.
 
     Raises:
         ModelError: the model or tokenizer cannot be probed.

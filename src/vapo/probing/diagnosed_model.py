@@ -13,13 +13,13 @@ View = Literal["image", "blank", "none"]
 """What a model is shown: its image, a grey one of the same size, or none at all."""
 
 Ability = Literal["continue", "probe", "replay", "attend", "compare_views"]
-"""continue a chain exactly from a cut; answer probes under any view; show the image again in the middle of a chain;
+"""continue a response exactly from a cut; answer probes under any view; show the image again in the middle of a response;
 report attention on image tokens; report how distributions move without the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A chain kept up to `index` tokens, with `suffix` text behind it, to be continued."""
+    """A response kept up to `index` tokens, with `suffix` text behind it, to be continued."""
 
     rollout: Rollout
     index: int
@@ -28,7 +28,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the tokens of a chain are drawn.
+    """How the tokens of a response are drawn.
 
     Attributes:
         temperature: what logits are divided by; 0 takes the likeliest token each time.
@@ -39,15 +39,15 @@ class Sampling:
     seed: int = 0
 
     def seed_for(self, sample: Sample) -> int:
-        """Return the seed of one sample's chain, for a server that draws it; of 31 bits."""
+        """Return the seed of one sample's response, for a server that draws it; of 31 bits."""
         return crc32(f"{self.seed} {sample.id}".encode()) >> 1
 
 
 GREEDY = Sampling()
 
 
-class Examinee(Protocol):
-    """A model under examination. Everything is greedy unless said otherwise, and batched as the backend sees fit."""
+class DiagnosedModel(Protocol):
+    """A model under diagnosis. Everything is greedy unless said otherwise, and batched as the backend sees fit."""
 
     @property
     def name(self) -> str:
@@ -63,14 +63,14 @@ class Examinee(Protocol):
         """Return why an ability is missing, in a sentence that says what to do."""
         ...
 
-    def write_chains(
+    def write_responses(
         self, samples: Sequence[Sample], max_completion_tokens: int, sampling: Sampling = GREEDY
     ) -> list[Rollout]:
-        """Answer questions; one chain each."""
+        """Answer questions; one response each."""
         ...
 
     def continue_cuts(self, cuts: Sequence[Cut], max_new_tokens: int) -> list[str]:
-        """Return the text written behind each cut. The cuts of a chain share its prefix, which is computed once."""
+        """Return the text written behind each cut. The cuts of a response share its prefix, which is computed once."""
         ...
 
     def score_probes(self, probes: Sequence[Probe], view: View = "image") -> list[Verdict]:
@@ -92,16 +92,16 @@ class Examinee(Protocol):
 
 @runtime_checkable
 class ReadsSuffixes(Protocol):
-    """What an examinee offers besides, if it can attend to chains that are partly written by others."""
+    """What a diagnosed model offers besides, if it can attend to responses that are partly written by others."""
 
     def read_cut(self, cut: Cut) -> Rollout:
-        """Return the kept chain with the cut's suffix as further tokens of it; nothing is written."""
+        """Return the kept response with the cut's suffix as further tokens of it; nothing is written."""
         ...
 
 
 @runtime_checkable
 class ReplaysTogether(Protocol):
-    """What an examinee offers besides, if it shows the image again in many chains faster than in one by one."""
+    """What a diagnosed model offers besides, if it shows the image again in many responses faster than in one by one."""
 
     def replay_images(self, cuts: Sequence[Cut], max_new_tokens: int, scale: float) -> list[Rollout]:
         """Do `replay_image` for every cut."""

@@ -1,4 +1,4 @@
-"""The packed prober: all probes of a group in one forward pass, the chain and the picture encoded once.
+"""The packed prober: all probes of a group in one forward pass, the response and the image encoded once.
 
 Where the reference prober runs one row per probe, this one hangs the questions on the rollout tree. Same token ids,
 same verdicts, a fraction of the tokens.
@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from vapo.core.packs import Part, pack_trees
-from vapo.models.policy.inference import inference
-from vapo.probing.batched_prober import BatchedProber
-from vapo.models.tree.growth import Branch, grow_trees
-from vapo.models.tree.packed import Question, TokenTree, make_pack, reading_tree
-from vapo.models.tree.packing_obstacles import find_packing_obstacle
 from vapo.errors import ModelError
 from vapo.models.image_features import ImageFeatures
 from vapo.models.images import ImageInputs, process_images
+from vapo.models.policy.inference import inference
+from vapo.models.tree.growth import Branch, grow_trees
+from vapo.models.tree.packed import Question, TokenTree, make_pack, reading_tree
+from vapo.models.tree.packing_obstacles import find_packing_obstacle
+from vapo.probing.batched_prober import BatchedProber
 from vapo.types import Probe, Rollout, Verdict
 
 
@@ -74,10 +74,10 @@ class PackedProber(BatchedProber):
             Branch(
                 prompt_ids,
                 images[sample],
-                chain[: max(probes[n].anchor.index for n in numbers)],  # as far as anybody looks back
+                response[: max(probes[n].anchor.index for n in numbers)],  # as far as anybody looks back
                 [Question(0, probes[n].anchor.index, self._questions.encode(probes[n].claim.text)) for n in numbers],
             )
-            for (sample, prompt_ids, chain), numbers in asked.items()
+            for (sample, prompt_ids, response), numbers in asked.items()
         ]
         trees, members = grow_trees(branches)
         of_branch = list(asked.values())

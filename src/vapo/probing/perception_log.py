@@ -17,7 +17,7 @@ class PerceptionLog:
     Args:
         log_metric: takes a name and a value; values of one step are averaged over all processes.
         log_extra: takes a column name and one value per completion.
-        max_probes: probes asked for per completion; those the chain had no boundary for are reported as missing.
+        max_probes: probes asked for per completion; those the response had no boundary for are reported as missing.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class PerceptionLog:
 
 
 def describe_verdicts(verdicts: Sequence[Verdict]) -> str:
-    """Return a completion's verdicts as JSON, in the order of its chain."""
+    """Return a completion's verdicts as JSON, in the order of its response."""
     rows = [
         {
             "index": verdict.probe.anchor.index,

@@ -55,7 +55,7 @@ def choose_probed(
     accuracies: Sequence[float],
     generators: Sequence[Generator],
     progress: float,
-    silent_share: float,
+    closed_gate_probe_share: float,
 ) -> list[bool]:
     """Return for each rollout whether to ask its probes: where verdicts count, and in a share of the others.
 
@@ -67,10 +67,12 @@ def choose_probed(
         accuracies: of each rollout's answer, in [0, 1].
         generators: one for each rollout, as they are after its probes were drawn.
         progress: share of training done, in [0, 1].
-        silent_share: how many of the others, in [0, 1].
+        closed_gate_probe_share: how many of the others, in [0, 1].
     """
     return [
-        silent_share == 1 or algorithm.uses_verdicts(accuracy, progress) or rng.random() < silent_share
+        closed_gate_probe_share == 1
+        or algorithm.uses_verdicts(accuracy, progress)
+        or rng.random() < closed_gate_probe_share
         for accuracy, rng in zip(accuracies, generators, strict=True)
     ]
 

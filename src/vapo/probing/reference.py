@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from vapo.models.policy.inference import inference
-from vapo.probing.batched_prober import BatchedProber
 from vapo.models.first_device import find_first_device
 from vapo.models.image_features import ImageFeatures, shared_image_features
 from vapo.models.images import ImageInputs, process_images
+from vapo.models.policy.inference import inference
 from vapo.models.vision_tokens import find_image_token_id, token_types
+from vapo.probing.batched_prober import BatchedProber
 from vapo.types import Probe, Rollout, Verdict
 
 
@@ -29,7 +29,7 @@ class _Row:
 
 
 class ReferenceProber(BatchedProber):
-    """Score probes one row each, batched, each prompt's pictures encoded once.
+    """Score probes one row each, batched, each prompt's images encoded once.
 
     Takes what `BatchedProber` takes and raises what it raises.
     """
@@ -90,7 +90,7 @@ class ReferenceProber(BatchedProber):
             "input_ids": torch.tensor(ids, device=device),
             "attention_mask": torch.tensor(mask, device=device),
         }
-        shown = [row.prompt for row in batch if inputs[row.prompt].tensors]  # the others have no pictures
+        shown = [row.prompt for row in batch if inputs[row.prompt].tensors]  # the others have no images
         if shown:
             model_inputs["pixel_values"] = inputs[shown[0]].tensors["pixel_values"]
         if shown and "image_grid_thw" in inputs[shown[0]].tensors:  # positions of M-RoPE families come from the grids
@@ -106,7 +106,7 @@ class ReferenceProber(BatchedProber):
 def split_rows(rows: Sequence[_Row], max_batch_tokens: int, *, one_prompt: bool) -> list[list[_Row]]:
     """Split rows into batches of at most `max_batch_tokens` padded tokens; a longer row gets a batch of its own.
 
-    Rows of one prompt stay together, so that its pictures' features are asked for in one stretch, and within it rows
+    Rows of one prompt stay together, so that its images' features are asked for in one stretch, and within it rows
     of like length, so that little is padding.
     """
     batches: list[list[_Row]] = []

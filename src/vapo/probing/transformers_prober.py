@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import torch
 
+from vapo.models.tree.packing_obstacles import PackingCheck
 from vapo.probing.packed_prober import PackedProber
 from vapo.probing.reference import ReferenceProber
-from vapo.models.tree.packing_obstacles import PackingCheck
 from vapo.types import Probe, Rollout, Verdict
 
 NUM_COMPARED = 4

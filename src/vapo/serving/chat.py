@@ -1,8 +1,8 @@
-"""What a chat endpoint alone can do: write chains, and continue one where its text comes back as the same tokens.
+"""What a chat endpoint alone can do: write responses, and continue one where its text comes back as the same tokens.
 
 vLLM's chat endpoint continues an assistant's text (`continue_final_message`) but tokenises it anew. It also reports
 the tokens of the prompt that it read, so each continuation is compared with what was meant, and a difference is an
-error: a chain continued from other tokens than its own is another chain.
+error: a response continued from other tokens than its own is another response.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 from vapo.api.responses import list_tokens, read_content, read_ids, take_choice, take_message
 from vapo.data.prompts import PLACE
+from vapo.errors import ModelError
 from vapo.probing.diagnosed_model import GREEDY, Sampling
 from vapo.serving.connection import ServerConnection
 from vapo.serving.conversation import Message, write_turn
 from vapo.serving.tokens import read_logprobs
-from vapo.errors import ModelError
 from vapo.types import Rollout, Sample
 
 UNKNOWN_ID = -1
@@ -26,7 +26,7 @@ UNKNOWN_ID = -1
 
 MAX_TOP_LOGPROBS = 20  # the most that OpenAI's API and vLLM list
 _LIKELIEST = {"temperature": 0.0, "top_p": 1.0, "seed": 0}
-# vLLM would take these from the model's generation settings, which transformers' greedy chains leave alone.
+# vLLM would take these from the model's generation settings, which transformers' greedy responses leave alone.
 _PLAIN = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "skip_special_tokens": False, "return_token_ids": True}
 
 
@@ -136,7 +136,7 @@ class ChatEndpoint:
             return
         same = next((n for n, pair in enumerate(zip(meant, seen, strict=False)) if len(set(pair)) > 1), len(seen))
         raise ModelError(
-            f"sample {sample.id!r}: the server's chat endpoint reads a cut chain as other tokens than it was written "
+            f"sample {sample.id!r}: the server's chat endpoint reads a cut response as other tokens than it was written "
             f"in (token {same} of {len(meant)}), so it cannot be continued exactly; start the server with "
             "`vllm serve --enable-scale-out`"
         )
@@ -145,7 +145,7 @@ class ChatEndpoint:
 def write_text_only(
     connection: ServerConnection, messages: list[Message], max_tokens: int, sample: Sample, sampling: Sampling = GREEDY
 ) -> tuple[str, ...]:
-    """Return a chain, token by token, from a server that reports texts of tokens but not their ids.
+    """Return a response, token by token, from a server that reports texts of tokens but not their ids.
 
     Raises:
         ModelError: it does not report tokens at all.
@@ -157,7 +157,7 @@ def write_text_only(
     if content and not entries:
         raise ModelError(
             f"the server at {connection.url} does not say which tokens its answer to sample {sample.id!r} has "
-            "(logprobs), so a chain of it cannot be measured; use a server that does, such as vLLM"
+            "(logprobs), so a response of it cannot be measured; use a server that does, such as vLLM"
         )
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     texts: list[str] = []

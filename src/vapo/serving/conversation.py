@@ -13,20 +13,20 @@ Message = dict[str, Any]
 
 
 def write_conversation(
-    sample: Sample, system_prompt: str | None, neutralise: Callable[[str], str] | None
+    sample: Sample, system_prompt: str | None, escape: Callable[[str], str] | None
 ) -> list[Message]:
     """Return the conversation that asks a sample's question, with its images as data URLs, without loss.
 
     Args:
         sample: the sample.
         system_prompt: text of a system message; None for none.
-        neutralise: see `vapo.models.plain_text`.
+        escape: see `vapo.models.plain_text`.
 
     Raises:
         DataError: the question's `<image>` places do not fit its images.
     """
     parts = iter(make_image_parts([encode_lossless(image) for image in sample.images]))
-    messages = build_messages(sample, system_prompt, neutralise)
+    messages = build_messages(sample, system_prompt, escape)
     return [
         {**message, "content": [next(parts) if part["type"] == "image" else part for part in message["content"]]}
         for message in messages

@@ -1,8 +1,8 @@
-"""A model behind an OpenAI-compatible server, examined through its text and log-probabilities.
+"""A model behind an OpenAI-compatible server, diagnosed through its text and log-probabilities.
 
-What a server can do is found out before anything is computed: whether it continues a chain from the very tokens that
-the chain was cut behind. vLLM does with `--enable-scale-out`, and mostly through its chat endpoint, where each
-continuation is checked. A server that cannot be checked writes chains only. Attention and whole distributions do not
+What a server can do is found out before anything is computed: whether it continues a response from the very tokens that
+the response was cut behind. vLLM does with `--enable-scale-out`, and mostly through its chat endpoint, where each
+continuation is checked. A server that cannot be checked writes responses only. Attention and whole distributions do not
 leave any server: for these, run the checkpoint with transformers.
 """
 
@@ -12,18 +12,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NoReturn, Protocol
 
-from vapo.probing.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
 from vapo.data.image_views import leave_out_images, mask_images
-from vapo.data.repeated_images import REPLAY_SENTENCE, repeat_pictures
-from vapo.models.policy.chain_texts import read_suffix, spell_tokens
+from vapo.data.repeated_images import REPLAY_SENTENCE, repeat_images
+from vapo.errors import ConfigError, ModelError
+from vapo.models.plain_text import make_escaper
+from vapo.models.policy.response_texts import read_suffix, spell_tokens
+from vapo.models.questions import PROBE_TEMPLATE, AnswerTokens, ClaimQuestions
+from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.probing.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
+from vapo.probing.vllm.prober import share_of_yes
 from vapo.serving.chat import UNKNOWN_ID, write_text_only
 from vapo.serving.connection import ServerConnection
 from vapo.serving.conversation import Message, write_conversation
-from vapo.probing.vllm.prober import share_of_yes
-from vapo.errors import ConfigError, ModelError
-from vapo.models.plain_text import make_neutraliser
-from vapo.models.questions import PROBE_TEMPLATE, AnswerTokens, ClaimQuestions
-from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.types import Probe, Rollout, Sample, Verdict
 
 
@@ -56,8 +56,8 @@ class Continuation(Protocol):
         ...
 
 
-class ServerExaminee:
-    """A model behind a server; `vapo.serving.start.connect_examinee` makes one.
+class ServerModel:
+    """A model behind a server; `vapo.serving.start.connect_model` makes one.
 
     Args:
         connection: to the server.
@@ -87,7 +87,7 @@ class ServerExaminee:
         self._name = name or connection.model
         self._system_prompt = system_prompt
         self._questions = ClaimQuestions(tokenizer, template) if continuation is not None else None
-        self._neutralise = make_neutraliser(tokenizer) if tokenizer is not None else None
+        self._escape = make_escaper(tokenizer) if tokenizer is not None else None
 
     @property
     def name(self) -> str:
@@ -96,7 +96,7 @@ class ServerExaminee:
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        """What the server can do; writing chains is no ability, as every one can."""
+        """What the server can do; writing responses is no ability, as every one can."""
         return frozenset(() if self._continuation is None else ("continue", "probe", "replay"))
 
     def why_not(self, ability: Ability) -> str:
@@ -107,33 +107,35 @@ class ServerExaminee:
             return f"{self._name} runs behind a server, which reports no whole distributions; {_RUN_IT_HERE}"
         return self._obstacle
 
-    def write_chains(
+    def write_responses(
         self, samples: Sequence[Sample], max_completion_tokens: int, sampling: Sampling = GREEDY
     ) -> list[Rollout]:
-        """Answer questions; one chain each.
+        """Answer questions; one response each.
 
-        Where the server reports no token ids, those of the prompt are missing and those of the chain `UNKNOWN_ID`.
+        Where the server reports no token ids, those of the prompt are missing and those of the response `UNKNOWN_ID`.
 
         Raises:
             DataError: a question's `<image>` places do not fit its images.
             ServerError: the server does not answer, or refuses a prompt.
         """
         _check_length("max_completion_tokens", max_completion_tokens)
-        return self._connection.map(lambda sample: self._write_chain(sample, max_completion_tokens, sampling), samples)
+        return self._connection.map(
+            lambda sample: self._write_response(sample, max_completion_tokens, sampling), samples
+        )
 
     def continue_cuts(self, cuts: Sequence[Cut], max_new_tokens: int) -> list[str]:
         """Return the text written behind each cut; a server with a prefix cache reads the shared part once.
 
         Raises:
             ModelError: a cut cannot be continued exactly.
-            ServerError: the server does not answer, or has no room for a chain in its context.
+            ServerError: the server does not answer, or has no room for a response in its context.
         """
         _check_length("max_new_tokens", max_new_tokens)
         way = self._need("continue")
         return self._connection.map(lambda cut: self._continue_cut(way, cut, max_new_tokens), cuts)
 
     def score_probes(self, probes: Sequence[Probe], view: View = "image") -> list[Verdict]:
-        """Return one verdict per probe, in order; for the views, see `TransformersExaminee.score_probes`.
+        """Return one verdict per probe, in order; for the views, see `TransformersModel.score_probes`.
 
         Raises:
             ModelError: the server tells no log-probability of "yes" or none of "no"; or, under "none", the rollout's
@@ -159,7 +161,7 @@ class ServerExaminee:
         """
         _check_length("max_new_tokens", max_new_tokens)
         way, sample = self._need("replay"), cut.rollout.sample
-        shown = repeat_pictures(sample, scale)
+        shown = repeat_images(sample, scale)
         kept = self._keep(cut)
         if self._has_ended(cut) and not cut.suffix:
             kept = kept[:-1]  # the turn's own end stands there
@@ -181,9 +183,9 @@ class ServerExaminee:
 
     def converse(self, sample: Sample) -> list[Message]:
         """Return the conversation that asks a sample's question."""
-        return write_conversation(sample, self._system_prompt, self._neutralise)
+        return write_conversation(sample, self._system_prompt, self._escape)
 
-    def _write_chain(self, sample: Sample, max_tokens: int, sampling: Sampling) -> Rollout:
+    def _write_response(self, sample: Sample, max_tokens: int, sampling: Sampling) -> Rollout:
         if self._continuation is None:
             texts = write_text_only(self._connection, self.converse(sample), max_tokens, sample, sampling)
             return Rollout(sample, (), (UNKNOWN_ID,) * len(texts), texts)
@@ -201,13 +203,15 @@ class ServerExaminee:
     def _keep(self, cut: Cut) -> tuple[int, ...]:
         """Return the tokens of the completion that stand before what comes next, the suffix's included."""
         if not 0 <= cut.index <= len(cut.rollout.completion_ids):
-            raise ValueError(f"a cut behind {cut.index} tokens of a chain that has {len(cut.rollout.completion_ids)}")
+            raise ValueError(
+                f"a cut behind {cut.index} tokens of a response that has {len(cut.rollout.completion_ids)}"
+            )
         suffix = read_suffix(self._tokenizer, cut.suffix, find_vision_token_ids(None, self._tokenizer))
         index = cut.index - 1 if suffix and self._has_ended(cut) else cut.index
         return cut.rollout.completion_ids[:index] + suffix
 
     def _has_ended(self, cut: Cut) -> bool:
-        """Whether the last kept token is the chain's end token."""
+        """Whether the last kept token is the response's end token."""
         ids = cut.rollout.completion_ids
         return 0 < cut.index == len(ids) and ids[-1] in self._tokenizer.all_special_ids
 
@@ -225,7 +229,7 @@ class ServerExaminee:
         return replace(rollout, sample=sample, prompt_ids=way.find_prompt(sample))
 
     def _score(self, way: Continuation, probe: Probe, shown: Rollout) -> Verdict:
-        assert self._questions is not None  # wherever chains can be continued
+        assert self._questions is not None  # wherever responses can be continued
         answers = self._questions.answer_tokens
         ids = shown.completion_ids[: probe.anchor.index] + self._questions.encode(probe.claim.text)
         told = way.ask(shown.sample, shown.prompt_ids, ids, [*answers.yes, *answers.no])

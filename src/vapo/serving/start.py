@@ -9,17 +9,17 @@ from PIL.Image import new as new_image
 from vapo.api.responses import take_choice
 from vapo.api.server_errors import ServerError
 from vapo.data.image_views import GREY
+from vapo.errors import ModelError
+from vapo.models.plain_text import make_escaper
 from vapo.models.policy.checkpoint import find_folder
+from vapo.models.questions import PROBE_TEMPLATE
+from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.serving.chat import ChatEndpoint
 from vapo.serving.connection import ServerConnection
 from vapo.serving.conversation import Message, write_conversation
-from vapo.serving.server_model import Continuation, ServerExaminee
+from vapo.serving.server_model import Continuation, ServerModel
 from vapo.serving.tokens import TokenEndpoints
 from vapo.serving.vllm_server import RENDER
-from vapo.errors import ModelError
-from vapo.models.plain_text import make_neutraliser
-from vapo.models.questions import PROBE_TEMPLATE
-from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.types import Sample
 
 _TRIAL = Sample("trial", (new_image("RGB", (112, 112), GREY),), "What is it?", "")
@@ -27,7 +27,7 @@ _TEXTS = ("I see a 3, then a 5.", "So 3 + 5 = 8:\n")
 _SCALE_OUT = "start it with `vllm serve --enable-scale-out`"
 
 
-def connect_examinee(
+def connect_model(
     url: str,
     model: str | None = None,
     *,
@@ -36,7 +36,7 @@ def connect_examinee(
     system_prompt: str | None = None,
     probe_template: str = PROBE_TEMPLATE,
     **options: Any,
-) -> ServerExaminee:
+) -> ServerModel:
     """Return the model behind a server, with the abilities that the server was found to have.
 
     Args:
@@ -60,11 +60,11 @@ def connect_examinee(
     if not obstacle:
         is_loaded = tokenizer is not None and not isinstance(tokenizer, str)
         loaded = tokenizer if is_loaded else load_tokenizer(tokenizer, connection)
-        neutralise = make_neutraliser(loaded)
+        escape = make_escaper(loaded)
         never = find_vision_token_ids(None, loaded)
 
         def converse(sample: Sample) -> list[Message]:
-            return write_conversation(sample, system_prompt, neutralise)
+            return write_conversation(sample, system_prompt, escape)
 
         if _has_token_endpoints(connection):
             continuation = TokenEndpoints(connection, converse, never)
@@ -74,7 +74,7 @@ def connect_examinee(
             _check_tokenizer(continuation, loaded, connection)
             obstacle = _try_to_continue(continuation, loaded, connection)
             continuation = None if obstacle else continuation
-    return ServerExaminee(
+    return ServerModel(
         connection,
         loaded,
         continuation,
@@ -120,7 +120,7 @@ def _find_obstacle(connection: ServerConnection) -> str:
         return ""
     return (
         f"the server at {connection.url} does not report token ids (`return_token_ids`), so it cannot be known "
-        "whether it continues a chain exactly; serve the model with vLLM (`vllm serve --enable-scale-out`) or run the "
+        "whether it continues a response exactly; serve the model with vLLM (`vllm serve --enable-scale-out`) or run the "
         "checkpoint with transformers"
     )
 
@@ -146,7 +146,7 @@ def _check_tokenizer(continuation: Continuation, tokenizer: Any, connection: Ser
 
 
 def _try_to_continue(chat: ChatEndpoint, tokenizer: Any, connection: ServerConnection) -> str:
-    """Return why a chat endpoint does not continue chains exactly, tried on texts; "" if it does."""
+    """Return why a chat endpoint does not continue responses exactly, tried on texts; "" if it does."""
     prompt = chat.find_prompt(_TRIAL)
     whole = "".join(_TEXTS)
     for text in (_TEXTS[0], whole):

@@ -16,14 +16,14 @@ from vapo.api.images import encode_lossless, make_image_parts
 from vapo.api.responses import list_tokens, read_ids, take_choice
 from vapo.api.responses import read_logprobs as read_pairs
 from vapo.api.server_errors import ServerError
-from vapo.core.picture_names import name_image
-from vapo.probing.diagnosed_model import GREEDY, Sampling
+from vapo.core.image_names import name_image
 from vapo.data.repeated_images import STAND_INS, find_common_end
+from vapo.errors import ModelError
+from vapo.probing.diagnosed_model import GREEDY, Sampling
+from vapo.probing.vllm.local import one_token_of
 from vapo.serving.connection import ServerConnection
 from vapo.serving.conversation import Message, count_turns, write_turn
 from vapo.serving.vllm_server import GENERATE, RENDER
-from vapo.probing.vllm.local import one_token_of
-from vapo.errors import ModelError
 from vapo.types import Rollout, Sample
 
 if TYPE_CHECKING:
@@ -200,8 +200,8 @@ def place_images(rendered: _RenderedImages, ids: Sequence[int], sample_id: str) 
     meant = sum(token in kinds for token in ids)
     if len(places) < len(rendered.tokens) or meant != sum(t in kinds for tokens in rendered.tokens for t in tokens):
         raise ModelError(
-            f"sample {sample_id!r}: the server makes other tokens of its images than the chain was written with; "
-            "let the server write the chain, or save the processor with its settings into the model's folder"
+            f"sample {sample_id!r}: the server makes other tokens of its images than the response was written with; "
+            "let the server write the response, or save the processor with its settings into the model's folder"
         )
     return {**rendered.features, "mm_placeholders": {"image": places}}
 

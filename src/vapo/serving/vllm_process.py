@@ -16,7 +16,7 @@ from urllib.request import urlopen
 from vapo.errors import ConfigError, ModelError
 
 _START_TIMEOUT_S = 1800.0  # large models on slow disks
-_TELLING = 400  # characters of the log that an error repeats
+_MOST_TELLING = 400  # characters of the log that an error repeats
 
 
 def check_vllm_is_here() -> None:
@@ -63,7 +63,7 @@ def serving(folder: Path, log: Path, *, dtype: str, max_model_len: int) -> Gener
 def _find_reason(log: Path) -> str:
     said = [line.strip() for line in log.read_text(errors="replace").splitlines() if "Error: " in line]
     causes = [line for line in said if "initialization failed" not in line]  # this one follows from another
-    return (causes or said or ["it ended without a word"])[-1][:_TELLING]
+    return (causes or said or ["it ended without a word"])[-1][:_MOST_TELLING]
 
 
 def _find_port() -> int:

@@ -1,7 +1,7 @@
 """A vLLM server (`vllm serve`), asked over HTTP for token ids from token ids.
 
 TRL 1.16's own client could carry the question, but throws away how much of a prompt was in the prefix cache and sends
-a image's pixels with every request. These are the same two endpoints: one turns images into features, the other
+an image's pixels with every request. These are the same two endpoints: one turns images into features, the other
 answers token ids that are paired with them. Both need `--enable-scale-out`.
 """
 
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vapo.api.images import encode_lossless, make_image_parts
 from vapo.api.server_errors import ServerError
-from vapo.serving.connection import ServerConnection
+from vapo.errors import ModelError
 from vapo.probing.vllm.local import one_token_of
 from vapo.probing.vllm.pads import find_pad_runs
 from vapo.probing.vllm.prober import Answer, ImagePrompt
-from vapo.errors import ModelError
+from vapo.serving.connection import ServerConnection
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -137,7 +137,7 @@ def place_features(features: Mapping[str, Any], ids: Sequence[int], image_token_
         image_token_id: what stands for images.
 
     Raises:
-        ModelError: the server makes another number of tokens of a image than the prompt has.
+        ModelError: the server makes another number of tokens of an image than the prompt has.
     """
     runs = find_pad_runs(ids, image_token_id)
     meant, made = [run.length for run in runs], [place["length"] for place in features["mm_placeholders"]["image"]]

@@ -12,7 +12,7 @@ import torch
 from trl import GRPOTrainer
 from trl.trainer import grpo_trainer
 
-from vapo.models.image_features import find_feature_module, told_image_count
+from vapo.models.image_features import find_feature_module, passing_image_count
 from vapo.models.images import ImageInputs, take_image_inputs
 from vapo.models.replaced_method import replaced_method
 from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
@@ -25,7 +25,7 @@ class Row:
     Attributes:
         prompt_ids: without padding.
         completion_ids: without padding.
-        images: the prompt's pictures; None if it has none.
+        images: the prompt's images; None if it has none.
         num_images: how many they are.
         inputs: what TRL would call the model on for this row alone.
         completion_mask: which of the row's positions hold the completion; shape (P + T,).
@@ -41,7 +41,7 @@ class Row:
     token_type_name: str | None
 
     def shows_same(self, other: Row) -> bool:
-        """Return whether both rows show the same pictures, to the last bit."""
+        """Return whether both rows show the same images, to the last bit."""
         own = self.images.tensors if self.images is not None else {}
         others = other.images.tensors if other.images is not None else {}
         return own.keys() == others.keys() and all(torch.equal(own[name], others[name]) for name in own)
@@ -58,17 +58,17 @@ def take_apart(
 ) -> list[Row]:
     """Return the rows of a batch as TRL itself would hand them to the model, one by one.
 
-    How pictures are divided among rows differs from family to family, and TRL knows; so it is TRL that divides them,
+    How images are divided among rows differs from family to family, and TRL knows; so it is TRL that divides them,
     with a recorder in the model's place.
 
     Args:
         trainer: whose method divides the batch.
-        model: tells how a prompt of several pictures is marked as such.
+        model: tells how a prompt of several images is marked as such.
         input_ids: prompts padded on the left, completions on the right; shape (B, P + T).
         attention_mask: 0 on padding; shape (B, P + T).
         logits_to_keep: T.
-        num_images: pictures of each row.
-        images: the pictures in TRL's form.
+        num_images: images of each row.
+        images: the images in TRL's form.
     """
     module = find_feature_module(model)
     rows: list[Row] = []
@@ -78,13 +78,13 @@ def take_apart(
         is_completion = mask.clone()
         is_completion[:-logits_to_keep] = False
         count = num_images[len(rows)] if num_images is not None else 1
-        pictures = take_image_inputs({name: value for name, value in inputs.items() if name != "labels"})
+        taken = take_image_inputs({name: value for name, value in inputs.items() if name != "labels"})
         names = [name for name in TOKEN_TYPE_INPUTS if name in inputs]
         rows.append(
             Row(
                 tuple(ids[mask & ~is_completion].tolist()),
                 tuple(ids[is_completion].tolist()),
-                told_image_count(module, pictures, count) if pictures.tensors else None,
+                passing_image_count(module, taken, count) if taken.tensors else None,
                 count,
                 inputs,
                 is_completion,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sized
 from typing import Any
 
 from vapo.algorithms.algorithm import Needs
-from vapo.training.config import VAPOConfig
 from vapo.errors import ConfigError, DataError
+from vapo.training.config import VAPOConfig
 
 
 def check_arguments(args: Any, train_dataset: Any, *, environments: bool = False) -> None:

@@ -11,7 +11,7 @@ import torch
 from trl import GRPOConfig
 
 from vapo.algorithms.algorithm import Algorithm
-from vapo.algorithms.options import REMOVED, Bounds, check_options, make_options_class, option, tell_unknown
+from vapo.algorithms.options import REMOVED, Bounds, check_options, describe_unknown, make_options_class, option
 from vapo.algorithms.registry import make_algorithm
 from vapo.algorithms.vapo import VAPO
 from vapo.api.redaction import redact_settings
@@ -39,7 +39,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     algorithm: str = field(
         default="vapo",
         metadata={
-            "help": "'vapo' probes the chain; 'grpo' trains on answer and format alone; or the import path of a "
+            "help": "'vapo' probes the response; 'grpo' trains on answer and format alone; or the import path of a "
             "method of your own, package.module:Class."
         },
     )
@@ -50,7 +50,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     preset: Literal["paper", "released"] | None = option(
         None,
         "Fills the options left at None: 'paper' as published, 'released' with the arithmetic of the "
-        "authors' code (its bugs mended).",
+        "authors' code (its bugs fixed).",
     )
     gate_reward: str | None = field(
         default=None,
@@ -74,7 +74,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     probe_template: str = field(
         default=PROBE_TEMPLATE, metadata={"help": "Text of a probe; {claim} stands for the claim."}
     )
-    silent_share: float = option(
+    closed_gate_probe_share: float = option(
         1.0,
         "Share of the completions whose gate is shut that are probed all the same, for the metrics; their "
         "probes change no reward. Below 1, probes are asked once answers are graded, in a pass of their "
@@ -84,7 +84,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     )
     packing: Literal["auto", "require", "off"] = option(
         "auto",
-        "Encode a group's prompt, pictures and chains once, for probes and update alike: where that is "
+        "Encode a group's prompt, images and responses once, for probes and update alike: where that is "
         "exact for the model (auto), or else stop (require), or never (off: TRL's own rows, bit for bit).",
     )
     probe_backend: Literal["auto", "transformers", "vllm"] = option(
@@ -125,7 +125,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         """Refuse options that there were once, by saying what happens now."""
         for name in given:
             if name in REMOVED:
-                raise ConfigError(f"VAPOConfig has no option {name!r}{tell_unknown(name, ())}; leave it out")
+                raise ConfigError(f"VAPOConfig has no option {name!r}{describe_unknown(name, ())}; leave it out")
         return super().__new__(cls)
 
     def __post_init__(self) -> None:

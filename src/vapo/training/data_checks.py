@@ -12,9 +12,9 @@ from datasets import Dataset
 from vapo.data.checks import RowProblem, list_problems
 from vapo.data.samples import Samples
 from vapo.data.untyped import import_untyped
+from vapo.errors import DataError
 from vapo.training.cached_rows import reads_the_same_twice
 from vapo.training.rows import TRL_IMAGE_COLUMNS, SampleReader, SampleRows
-from vapo.errors import DataError
 
 kinds, compute = import_untyped("pyarrow.types"), import_untyped("pyarrow.compute")
 
@@ -43,7 +43,7 @@ def check_data(reader: SampleReader, train_dataset: Any, eval_dataset: Any = Non
             problems = _find_problems(reader, dataset, name)
             if problems:
                 raise DataError(
-                    f"{name}, {list_problems(problems)}; mend the rows or leave them out, for example with .filter()"
+                    f"{name}, {list_problems(problems)}; fix the rows or leave them out, for example with .filter()"
                 )
 
 

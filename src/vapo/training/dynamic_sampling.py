@@ -19,10 +19,10 @@ from datasets import IterableDataset
 from trl import GRPOTrainer
 
 from vapo.core.advantages import informative_groups
+from vapo.errors import ConfigError
 from vapo.training.other_images import OtherImages, write_prompts
 from vapo.training.rollout_batch import count_rollouts
 from vapo.training.rows import list_images
-from vapo.errors import ConfigError
 
 REFILL_DRAWS = 2
 MAX_REFILLS = 4

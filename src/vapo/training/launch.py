@@ -14,7 +14,7 @@ import yaml
 from accelerate.commands.launch import launch_command, launch_command_parser
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from vapo.errors import ConfigError, tell_nearest
+from vapo.errors import ConfigError, suggest_nearest
 
 CONFIGURATIONS = Path(__file__).parent / "accelerate_configs"
 SET_BY_LAUNCHERS = ("LOCAL_RANK", "ACCELERATE_DYNAMO_BACKEND")
@@ -86,7 +86,7 @@ def find_configuration(name: str) -> Path:
     shipped = {file.stem: file for file in sorted(CONFIGURATIONS.glob("*.yaml"))}
     if name in shipped:
         return shipped[name]
-    nearest = tell_nearest(name, shipped, closeness=0.6)
+    nearest = suggest_nearest(name, shipped, closeness=0.6)
     raise ConfigError(f"accelerate_config={name!r} is neither a file nor one of {', '.join(shipped)}{nearest}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from vapo.errors import ConfigError, tell_nearest
+from vapo.errors import ConfigError, suggest_nearest
 
 _PLAIN = re.compile(r"[\w.+-]+")
 _WORDS = {False: ("no", "off", "none"), True: ("yes", "on", "all")}
@@ -66,24 +66,24 @@ class OptionValues:
             return None
         if isinstance(value, Mapping):
             if dict not in kinds:
-                raise ConfigError(f"{place} holds names and values, and takes {_tell(kinds)}")
+                raise ConfigError(f"{place} holds names and values, and takes {_describe(kinds)}")
             return value
         if list in kinds and (action.nargs == "+" or isinstance(value, list)):
             values = value if isinstance(value, list) else [value]
             return [self._convert_one(action, own, place) for given in values for own in split_list(str(given))]
         if isinstance(value, list):
-            raise ConfigError(f"{place} holds a list, and takes {_tell(kinds)}; give one value")
+            raise ConfigError(f"{place} holds a list, and takes {_describe(kinds)}; give one value")
         if isinstance(value, bool) and bool not in kinds:
             words = [word for word in _WORDS[value] if word in (action.choices or kinds)]
             if not words:
-                raise ConfigError(f"{place} is {str(value).lower()}, and takes {_tell(kinds)}")
+                raise ConfigError(f"{place} is {str(value).lower()}, and takes {_describe(kinds)}")
             return words[0]
         if isinstance(value, bool):
             return value
         text, choices = str(value), [choice for choice in action.choices or () if isinstance(choice, str)]
         if choices and text not in choices and str not in kinds:
             raise ConfigError(
-                f"{place} must be one of {', '.join(choices)}, but is {text!r}{tell_nearest(text, choices)}"
+                f"{place} must be one of {', '.join(choices)}, but is {text!r}{suggest_nearest(text, choices)}"
             )
         return text
 
@@ -93,7 +93,7 @@ class OptionValues:
         try:
             return action.type(text)
         except ValueError as error:
-            raise ConfigError(f"{place} holds {text!r}, which is no {action.type.__name__}; mend it") from error
+            raise ConfigError(f"{place} holds {text!r}, which is no {action.type.__name__}; fix it") from error
 
 
 def split_list(text: str) -> list[str]:
@@ -116,7 +116,7 @@ def list_kinds(hint: Any) -> tuple[Any, ...]:
     return (get_origin(hint) or hint,)
 
 
-def _tell(kinds: Sequence[Any]) -> str:
+def _describe(kinds: Sequence[Any]) -> str:
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
     names |= {dict: "names and values"}
     told = [names.get(kind, repr(kind)) for kind in kinds if isinstance(kind, str) or kind in names]

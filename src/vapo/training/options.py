@@ -13,15 +13,15 @@ from typing import Any
 import yaml
 from trl import ModelConfig, TrlParser, get_peft_config
 
-from vapo.algorithms.options import tell_unknown
+from vapo.algorithms.options import describe_unknown
 from vapo.data.options import DataOptions
-from vapo.training.recipes import open_recipe
+from vapo.errors import ConfigError
 from vapo.training.config import VAPOConfig
 from vapo.training.declared_options import DeclaredOption
 from vapo.training.launch import LaunchOptions
 from vapo.training.option_values import OptionValues
+from vapo.training.recipes import open_recipe
 from vapo.training.run_file import check_run_file
-from vapo.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _read_file(path: Path, known: Sequence[str]) -> tuple[dict[str, Any], str]:
         raise ConfigError(f"{path} must hold options as 'name: value' lines")
     for name in config:
         if name != "env" and name not in known:
-            raise ConfigError(f"{path}: unknown option {name!r}{tell_unknown(str(name), known)}")
+            raise ConfigError(f"{path}: unknown option {name!r}{describe_unknown(str(name), known)}")
     check_run_file(path, config)
     return config, text
 
@@ -165,4 +165,4 @@ def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
         name = argument[2:].split("=")[0].replace("-", "_")
         negated = name.removeprefix("no_")
         if argument.startswith("--") and name not in ("config", "help", *known) and negated not in known:
-            raise ConfigError(f"unknown option {argument!r}{tell_unknown(name, known)}")
+            raise ConfigError(f"unknown option {argument!r}{describe_unknown(name, known)}")

@@ -17,9 +17,9 @@ from trl.trainer.utils import split_pixel_values_by_grid
 
 from vapo.algorithms.algorithm import Algorithm, SecondView
 from vapo.core.image_views import add_noise, blacken_patches
-from vapo.training.rollout_batch import PlaceInRun, count_rollouts, find_progress
-from vapo.training.rows import list_images
 from vapo.errors import ConfigError, DataError, ModelError
+from vapo.training.rollout_batch import RolloutPosition, count_rollouts, find_progress
+from vapo.training.rows import list_images
 
 VIEW_DRAWS, SAMPLED_DRAWS = 3, 4  # keep these generators apart from others with the same seed
 SECOND = "second_pixel_values"
@@ -84,7 +84,9 @@ class OtherImages:
         *generated, _, tool_images = generate(write_prompts(rows, chosen))
         return (*generated, own, tool_images)
 
-    def add_second_view(self, output: dict[str, Any], rows: Sequence[Mapping[str, Any]], place: PlaceInRun) -> None:
+    def add_second_view(
+        self, output: dict[str, Any], rows: Sequence[Mapping[str, Any]], place: RolloutPosition
+    ) -> None:
         """Put the second view of a batch's images beside the first, if the algorithm needs one.
 
         Raises:
@@ -115,7 +117,7 @@ class OtherImages:
         split: Any = split_pixel_values_by_grid({**output, "pixel_values": seen.to(first)})["pixel_values"]
         output[SECOND] = split if isinstance(split, list) else list(split.split(1))
 
-    def _seed(self, place: PlaceInRun, view: SecondView, row: int) -> np.random.Generator:
+    def _seed(self, place: RolloutPosition, view: SecondView, row: int) -> np.random.Generator:
         group, member = divmod(place.first + row, place.group_size)
         own = [member] if view.per_response else []
         return np.random.default_rng([place.seed, VIEW_DRAWS, int(place.training), place.number, group, *own])

@@ -1,6 +1,6 @@
 """Claims by the policy that is trained, in place of those of the data, written anew every so many steps.
 
-arXiv 2509.25848, Appendix B.15, lets the policy write its own claims. Here it is asked about the pictures of a batch
+arXiv 2509.25848, Appendix B.15, lets the policy write its own claims. Here it is asked about the images of a batch
 when their turn comes, as `vapo claims make` asks a server: same instruction, same filters. What it said is kept in a
 store in the run's folder, one for each stretch of steps, so that it can be audited, and a run that goes on asks for
 nothing twice.
@@ -15,16 +15,16 @@ from typing import Any
 from PIL.Image import Image
 from trl import GRPOTrainer
 
+from vapo.claims.claim_writing import write_claims
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.claims import add_claims, read_claims
 from vapo.claims.store.images import add_image_set, add_row, encode_stored_image, find_row
 from vapo.claims.store.store import Store
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
+from vapo.errors import ConfigError
 from vapo.models.policy.checkpoint import Policy
-from vapo.claims.claim_writing import write_claims
 from vapo.run_folder import OWN_CLAIMS
 from vapo.training.rows import list_images
-from vapo.errors import ConfigError
 
 _SOURCE = "training"
 _TOKENS_OF_A_CLAIM = 64
@@ -61,7 +61,7 @@ class OwnClaims:
         return Path(self._trainer.args.output_dir) / OWN_CLAIMS / f"step-{begin}.db"
 
     def renew(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return rows with the policy's claims about their pictures.
+        """Return rows with the policy's claims about their images.
 
         Where it did not manage to write right and wrong ones, a row keeps its own.
         """
@@ -74,22 +74,22 @@ class OwnClaims:
         ]
 
     def _write(self, shown: Mapping[str, Sequence[Image]]) -> dict[str, list[dict[str, Any]]]:
-        """Return the claims about pictures, by what rows call these; those asked about before are not asked again."""
+        """Return the claims about images, by what rows call these; those asked about before are not asked again."""
         trainer = self._trainer
         model = trainer.accelerator.unwrap_model(trainer.model)
         policy = Policy(model, trainer.processing_class, f"policy at step {trainer.state.global_step}")
         self.store.parent.mkdir(parents=True, exist_ok=True)
         with Store(self.store, create=True) as store:
             new = [name for name in shown if find_row(store, _SOURCE, name) is None]
-            pictures = [
+            encoded = [
                 [encode_stored_image(image, self._settings.max_pixels) for image in shown[name]] for name in new
             ]
             batch_size = trainer.args.per_device_train_batch_size
-            claims = write_claims(policy, pictures, self._settings, batch_size=batch_size)
+            claims = write_claims(policy, encoded, self._settings, batch_size=batch_size)
             with store.writing():
-                for name, images, own in zip(new, pictures, claims, strict=True):
+                for name, images, own in zip(new, encoded, claims, strict=True):
                     if find_row(store, _SOURCE, name) is not None:
-                        continue  # another process was asked about the same pictures
+                        continue  # another process was asked about the same images
                     image_set = add_image_set(store, images)
                     add_row(store, _SOURCE, name, "", image_set)
                     add_claims(store, image_set, policy.name, own)

@@ -1,7 +1,7 @@
 """TRL's log-probabilities over rollout trees in place of rows.
 
 TRL asks for the log-probabilities of a batch of rows in one method, for the update as for the old policy and the
-reference model. Here its rows are taken apart, those that share a prompt and its pictures grow into one tree, and the
+reference model. Here its rows are taken apart, those that share a prompt and its images grow into one tree, and the
 answer is put together again in TRL's form.
 """
 
@@ -15,14 +15,14 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from trl import GRPOTrainer
 
+from vapo.models.image_features import find_feature_module, passing_images_per_row
 from vapo.models.policy.inference import inference
+from vapo.models.questions import AnswerTokens
 from vapo.models.tree.growth import Branch, grow_trees
 from vapo.models.tree.packed import Question, TokenTree
 from vapo.models.tree.packed_scores import score_trees
 from vapo.models.tree.packing_obstacles import PackingCheck
 from vapo.training.batches import Row, take_apart
-from vapo.models.image_features import find_feature_module, told_images_per_row
-from vapo.models.questions import AnswerTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class TreePacking:
             tell=lambda obstacle: say(f"packing: off, every completion is encoded as a row of its own: {obstacle}"),
         )
         if self.is_on:
-            say("packing: prompts, pictures and chains are encoded once per group")
+            say("packing: prompts, images and responses are encoded once per group")
 
     @property
     def is_on(self) -> bool:
@@ -103,7 +103,7 @@ class TreePacking:
             batch_size: rows that TRL would put into one pass; trees in one pass hold no more tokens than these.
             questions: for each row, what to ask along its completion; none if empty.
             answer_tokens: needed with questions.
-            images: the pictures in TRL's form.
+            images: the images in TRL's form.
 
         Returns:
             The scores, or None if the batch is to be scored row by row.
@@ -146,7 +146,7 @@ class TreePacking:
             (own,) = score_trees(model, [tree], token_type_name=first.token_type_name)
             differences: list[torch.Tensor] = []
             for row, packed in zip((first, second), own.log_probs, strict=True):
-                with told_images_per_row(module, [row.num_images]):
+                with passing_images_per_row(module, [row.num_images]):
                     alone = model(**row.inputs).log_probs[0]  # of each token but the first
                 differences.append((packed.float() - alone[row.completion_mask[1:]].float()).abs())
         values = torch.cat(differences)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vapo.training.options import RunOptions, read_options
 from vapo.errors import ConfigError
+from vapo.training.options import RunOptions, read_options
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from huggingface_hub.errors import HTTPError
 from transformers import AutoConfig, AutoModelForImageTextToText, TrainerCallback
 from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
+from vapo.errors import ConfigError, ModelError, suggest_nearest
+from vapo.models.image_features import name_language_layers
 from vapo.models.policy.checkpoint import load_processor
 from vapo.training.options import RunOptions
-from vapo.errors import ConfigError, ModelError, tell_nearest
-from vapo.models.image_features import name_language_layers
 
 NEEDED_PACKAGES = (
     ("use_peft", "peft", "peft"),
@@ -97,7 +97,7 @@ def setting_up(beginning: Beginning | None = None) -> Generator[None]:
 
 
 @contextmanager
-def telling_of_memory() -> Generator[None]:
+def explaining_out_of_memory() -> Generator[None]:
     """Tell what to do where the memory of a GPU does not suffice.
 
     Raises:
@@ -120,7 +120,7 @@ def _check_reports(report_to: Any) -> None:
         if name not in INTEGRATION_TO_CALLBACK:
             raise ConfigError(
                 f"report_to={name!r} must be one of none, all, {', '.join(INTEGRATION_TO_CALLBACK)}"
-                f"{tell_nearest(name, INTEGRATION_TO_CALLBACK)}"
+                f"{suggest_nearest(name, INTEGRATION_TO_CALLBACK)}"
             )
         if name not in available:
             package = PACKAGES_OF_TRACKERS.get(name, name)

@@ -11,7 +11,7 @@ from vapo.data.prompts import build_messages
 from vapo.data.samples import Samples
 from vapo.errors import ConfigError, DataError
 from vapo.models.images import apply_chat_template
-from vapo.models.plain_text import make_neutraliser
+from vapo.models.plain_text import make_escaper
 
 
 def leave_out_long_prompts(
@@ -24,7 +24,7 @@ def leave_out_long_prompts(
 ) -> Samples:
     """Return the samples whose prompts have at most `max_tokens` tokens; the others are listed in `skipped`.
 
-    Every prompt is made as in training, its pictures included.
+    Every prompt is made as in training, its images included.
 
     Args:
         samples: what to train on.
@@ -39,10 +39,10 @@ def leave_out_long_prompts(
     """
     if max_tokens < 1:
         raise ConfigError(f"max_prompt_tokens must be at least 1, but is {max_tokens}")
-    neutralise = make_neutraliser(processor)
+    escape = make_escaper(processor)
     lengths: list[int] = []
     for sample in samples:
-        messages = build_messages(sample, system_prompt, neutralise)
+        messages = build_messages(sample, system_prompt, escape)
         messages = prepare_multimodal_messages(messages, list(sample.images))
         encoded = apply_chat_template(processor, messages, add_generation_prompt=True)
         lengths.append(encoded["input_ids"].shape[1])
@@ -51,7 +51,7 @@ def leave_out_long_prompts(
     if min(lengths) > max_tokens:
         raise DataError(
             f"{samples.source}: no prompt has {max_tokens} tokens or fewer, the shortest has {min(lengths)}; raise "
-            "max_prompt_tokens, or use smaller pictures"
+            "max_prompt_tokens, or use smaller images"
         )
     return samples.leave_out(
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vapo.errors import ConfigError, tell_nearest
+from vapo.errors import ConfigError, suggest_nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def open_recipe(name: str) -> Recipe:
     if name in known:
         return known[name]
     raise ConfigError(
-        f"there is no recipe named {name!r}{tell_nearest(name, known, closeness=0.6)}; `vapo recipes` lists them"
+        f"there is no recipe named {name!r}{suggest_nearest(name, known, closeness=0.6)}; `vapo recipes` lists them"
     )
 
 

@@ -11,9 +11,9 @@ from accelerate.utils import gather
 from trl import GRPOTrainer
 
 from vapo.core.grading import ends_in_open_thinking
-from vapo.training.rewards import format_reward, opened_format_reward
 from vapo.errors import ConfigError
 from vapo.models.think_tags import check_think_tags
+from vapo.training.rewards import format_reward, opened_format_reward
 
 
 class RewardColumns:

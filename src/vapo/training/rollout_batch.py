@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vapo.algorithms.algorithm import Algorithm
-from vapo.models.policy.chain_texts import spell_tokens
+from vapo.models.policy.response_texts import spell_tokens
+from vapo.models.questions import ClaimQuestions
+from vapo.models.tree.packed import Question
 from vapo.probing.draws import seed_evaluation_draws, seed_training_draws
 from vapo.probing.perception_scorer import (
     ScoredRollout,
@@ -18,9 +20,7 @@ from vapo.probing.perception_scorer import (
     reward_rollouts,
 )
 from vapo.probing.prober import Prober
-from vapo.models.tree.packed import Question
 from vapo.training.rows import SampleReader
-from vapo.models.questions import ClaimQuestions
 from vapo.types import Probe, Rollout, Sample, Verdict
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceInRun:
+class RolloutPosition:
     """Where in a run a batch stands: what its draws are seeded by, and what a checkpoint holds.
 
     Attributes:
@@ -46,7 +46,7 @@ class PlaceInRun:
     group_size: int
 
     @classmethod
-    def of(cls, trainer: Any, num_rows: int) -> PlaceInRun:
+    def of(cls, trainer: Any, num_rows: int) -> RolloutPosition:
         """Return the place of the batch that a trainer begins, with so many rows on this process."""
         training = trainer.model.training
         return cls(
@@ -100,7 +100,7 @@ class RolloutBatch:
     def __init__(
         self,
         rows: Sequence[dict[str, Any]],
-        place: PlaceInRun,
+        place: RolloutPosition,
         algorithm: Algorithm,
         reader: SampleReader,
         tokenizer: Any,
@@ -136,7 +136,7 @@ class RolloutBatch:
         ]
 
     def reward(
-        self, prober: Prober | None, accuracies: Sequence[float], progress: float, silent_share: float
+        self, prober: Prober | None, accuracies: Sequence[float], progress: float, closed_gate_probe_share: float
     ) -> list[ScoredRollout]:
         """Ask what has not been answered yet and reward every rollout.
 
@@ -144,13 +144,13 @@ class RolloutBatch:
             prober: asks the policy; None where there is nothing to ask.
             accuracies: of each rollout's answer, in [0, 1].
             progress: share of training done, in [0, 1].
-            silent_share: see `choose_probed`.
+            closed_gate_probe_share: see `choose_probed`.
         """
         rollouts, generators, probes = self._drawn
         if prober is None:
             self._verdicts = [()] * len(rollouts)
         elif self._verdicts is None:
-            probed = choose_probed(self._algorithm, accuracies, generators, progress, silent_share)
+            probed = choose_probed(self._algorithm, accuracies, generators, progress, closed_gate_probe_share)
             asked = [own if chosen else () for own, chosen in zip(probes, probed, strict=True)]
             self._verdicts = ask_probes(prober, rollouts, asked)
         return reward_rollouts(self._algorithm, rollouts, accuracies, probes, self._verdicts, progress)

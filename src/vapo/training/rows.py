@@ -10,8 +10,8 @@ from vapo.data.claim_columns import read_claims
 from vapo.data.columns import DEFAULT_COLUMNS, find_answer, match_columns
 from vapo.data.prompts import build_messages
 from vapo.data.row_reader import read_images
-from vapo.training.rewards import NO_ANSWERS, last_user_text, read_reference
 from vapo.errors import DataError
+from vapo.training.rewards import NO_ANSWERS, last_user_text, read_reference
 from vapo.types import Claim, Sample
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class SampleReader:
         try:
             claims = self.check(row)
         except DataError as error:
-            raise DataError(f"{where}: {error}; mend the row or leave it out") from error
+            raise DataError(f"{where}: {error}; fix the row or leave it out") from error
         answer = row.get(find_answer(row) or "answer")
         return Sample(
             id=str(row.get("id", where)),
@@ -149,20 +149,20 @@ class SampleReader:
 
 
 def list_images(row: Mapping[str, Any]) -> list[Any]:
-    """Return the pictures of a row, from its column `images` or `image`."""
+    """Return the images of a row, from its column `images` or `image`."""
     images = row["images"] if "images" in row else [row.get("image")]
     return [image for image in images or () if image is not None]
 
 
-def keep_text_plain(prompt: Any, neutralise: Callable[[str], str]) -> Any:
+def keep_text_plain(prompt: Any, escape: Callable[[str], str]) -> Any:
     """Return a conversation whose user text cannot turn into special tokens; other roles are the author's own."""
     if isinstance(prompt, str):
         return prompt
 
     def plain(content: Any) -> Any:
         if isinstance(content, str):
-            return neutralise(content)
-        return [{**part, "text": neutralise(part["text"])} if part["type"] == "text" else part for part in content]
+            return escape(content)
+        return [{**part, "text": escape(part["text"])} if part["type"] == "text" else part for part in content]
 
     return [
         {**message, "content": plain(message["content"])} if message["role"] == "user" else message

@@ -18,7 +18,7 @@ from vapo.models.policy.checkpoint import load_processor
 from vapo.run_folder import MetricsFile, ProcessCount, RunFolder
 from vapo.training.checks import check_arguments
 from vapo.training.options import RunOptions
-from vapo.training.preparation import Beginning, prepare_run, setting_up, telling_of_memory
+from vapo.training.preparation import Beginning, explaining_out_of_memory, prepare_run, setting_up
 from vapo.training.prompt_lengths import leave_out_long_prompts
 from vapo.training.rows import make_training_rows
 from vapo.training.sharded_checkpoint import check_sharded_checkpoint
@@ -83,7 +83,7 @@ def train(
     if folder.is_finished:
         return FinishedRun(folder.path, done, 0)
     beginning = Beginning()
-    with setting_up(), telling_of_memory():
+    with setting_up(), explaining_out_of_memory():
         trainer = VAPOTrainer(
             options.model_name,
             None if reward_funcs is None else list(reward_funcs),
@@ -110,7 +110,7 @@ def train(
     if checkpoint is not None and folder.has_all_steps(checkpoint):  # stopped between the last step and the end
         trainer._load_from_checkpoint(str(checkpoint))
     else:
-        with setting_up(beginning), telling_of_memory():
+        with setting_up(beginning), explaining_out_of_memory():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         steps = trainer.state.global_step
     trainer.save_model(training.output_dir)

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vapo.api.redaction import redact_settings
-from vapo.training.launch import CONFIGURATIONS
 from vapo.errors import ConfigError
+from vapo.training.launch import CONFIGURATIONS
 
 RUNS_CODE = ("trust_remote_code", "allow_all_kernels", "use_kernels", "kernel_config", "custom_generate")
 """Options, at any depth, that let code run which comes with a model or from the hub; `false` may be said."""
@@ -76,10 +76,10 @@ def check_run_file(path: Path, config: Mapping[str, Any]) -> None:
         )
     _check_environment(path, config.get("env"))
     if ":" in str(config.get("algorithm", "")):
-        _tell(f"{path} trains by {config['algorithm']!r}, a class of an installed package, whose code runs")
+        _describe(f"{path} trains by {config['algorithm']!r}, a class of an installed package, whose code runs")
     outward = {name: redact_settings(config[name], name) for name in LEADS_ELSEWHERE if _leads_elsewhere(config, name)}
     if outward:
-        _tell(f"{path} leads elsewhere: {', '.join(f'{name}: {value!r}' for name, value in outward.items())}")
+        _describe(f"{path} leads elsewhere: {', '.join(f'{name}: {value!r}' for name, value in outward.items())}")
 
 
 def _walk(path: Path, config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -111,7 +111,7 @@ def _check_environment(path: Path, variables: Any) -> None:
             )
         if not isinstance(value, str | int | float) or "\0" in str(value):
             raise ConfigError(f"{path} sets {name} to {value!r}, which is no text; write it as 'NAME: value'")
-        _tell(f"{path} sets {name}={str(value)!r}")
+        _describe(f"{path} sets {name}={str(value)!r}")
 
 
 def _leads_elsewhere(config: Mapping[str, Any], name: str) -> bool:
@@ -126,7 +126,7 @@ def _is(value: Any, word: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _tell(line: str) -> None:
+def _describe(line: str) -> None:
     """Say a line, once, by the first of a machine's processes."""
     if os.environ.get("LOCAL_RANK", "0") == "0":
         print(f"vapo: {line}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""FSDP as a vision-language policy needs it: what TRL 1.16 and accelerate 1.15 do to its weights, mended."""
+"""FSDP as a vision-language policy needs it: what TRL 1.16 and accelerate 1.15 do to its weights, fixed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def optimizer_without_idle_weights() -> Generator[None]:
     """Let FSDP2 read a checkpoint whose optimizer knows nothing of weights that never had a gradient.
 
     There are some in vision towers whose last layers a family does not use (LLaVA), and in all of a tower that has not
-    seen a picture yet. Nothing is saved of them, and torch refuses to load what was saved.
+    seen an image yet. Nothing is saved of them, and torch refuses to load what was saved.
     """
     prepare = fsdp_utils._prepare_sd_options
 

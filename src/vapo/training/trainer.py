@@ -1,4 +1,4 @@
-"""GRPO training on TRL, with probes along the chain.
+"""GRPO training on TRL, with probes along the response.
 
 TRL rolls out, normalises and updates. This trainer adds one reward column, what perception is worth, filled from the
 algorithm's probes after TRL has called its reward functions. It changes nothing else: with that column at 0 the
@@ -20,6 +20,17 @@ from transformers import PreTrainedModel, ProcessorMixin
 from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
+from vapo.errors import ConfigError, ModelError
+from vapo.models.image_features import (
+    features_like_embeddings,
+    find_feature_module,
+    freeze_vision,
+    passing_images_per_row,
+)
+from vapo.models.plain_text import make_escaper
+from vapo.models.questions import ClaimQuestions
+from vapo.models.replaced_method import replaced_method
+from vapo.models.vision_tokens import correct_token_types, find_image_token_id
 from vapo.probing.perception_log import PerceptionLog
 from vapo.probing.prober import Prober
 from vapo.probing.transformers_prober import TransformersProber
@@ -34,7 +45,7 @@ from vapo.training.own_claims import OwnClaims
 from vapo.training.packing import BatchScores, TreePacking
 from vapo.training.reward_columns import RewardColumns, adopt_think_format
 from vapo.training.rewards import accuracy_reward, format_reward
-from vapo.training.rollout_batch import PlaceInRun, RolloutBatch, find_progress
+from vapo.training.rollout_batch import RolloutBatch, RolloutPosition, find_progress
 from vapo.training.rows import SampleReader, keep_text_plain
 from vapo.training.saves import SavesBetweenRollouts
 from vapo.training.sharding import (
@@ -45,23 +56,12 @@ from vapo.training.sharding import (
 from vapo.training.token_credit import TokenCredit
 from vapo.training.vllm_rollouts import (
     check_vllm,
+    fix_rollouts,
     make_vllm_prober,
-    mend_rollouts,
     never_sample_vision_tokens,
     probes_on_vllm,
 )
-from vapo.errors import ConfigError, ModelError
-from vapo.models.image_features import (
-    features_like_embeddings,
-    find_feature_module,
-    freeze_vision,
-    told_images_per_row,
-)
-from vapo.models.plain_text import make_neutraliser
-from vapo.models.questions import ClaimQuestions
-from vapo.models.replaced_method import replaced_method
-from vapo.models.vision_tokens import correct_token_types, find_image_token_id
-from vapo.versions import tell_untested
+from vapo.versions import report_untested
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -119,7 +119,7 @@ class VAPOTrainer(GRPOTrainer):
         algorithm: Algorithm | None = None,
         **kwargs: Any,
     ) -> None:
-        tell_untested(logging.getLogger(__name__).warning)
+        report_untested(logging.getLogger(__name__).warning)
         if args is None:
             name = model if isinstance(model, str) else model.config._name_or_path
             args = VAPOConfig(f"{name.split('/')[-1]}-VAPO")
@@ -151,20 +151,20 @@ class VAPOTrainer(GRPOTrainer):
         if not isinstance(self.processing_class, ProcessorMixin):
             raise ModelError(
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
-                "vision-language models, whose AutoProcessor handles pictures"
+                "vision-language models, whose AutoProcessor handles images"
             )
         if args.freeze_vision:
             freeze_vision(self.model)
         if self.is_fsdp_enabled:
             name_layers_to_shard(self.accelerator.state.fsdp_plugin, self.model)
-        self._neutralise = make_neutraliser(self.processing_class)
+        self._escape = make_escaper(self.processing_class)
         adopt_think_format(self, self._tokenizer)
         normalised = args.multi_objective_aggregation == "normalize_then_sum"
         bonus_weight = (args.perception_weight if normalised else 1.0) if needs.bonus else None
         self._columns = RewardColumns(self, gate=args.gate_reward, bonus_weight=bonus_weight)
         never_sample_vision_tokens(self, self._tokenizer)
         if args.use_vllm:
-            mend_rollouts(self.vllm_generation, self.model.config.image_token_id)
+            fix_rollouts(self.vllm_generation, self.model.config.image_token_id)
         self._log_of_perception = PerceptionLog(
             self._log_metric, self._log_completion_extra, self.algorithm.max_probes
         )
@@ -217,7 +217,7 @@ class VAPOTrainer(GRPOTrainer):
 
     def _begin_batch(self, rows: list[dict[str, Any]]) -> RolloutBatch:
         along = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
-        place = PlaceInRun.of(self, len(rows))
+        place = RolloutPosition.of(self, len(rows))
         return RolloutBatch(
             rows, place, self.algorithm, self._sample_reader, self._tokenizer, asks_while_scoring=along
         )
@@ -236,7 +236,7 @@ class VAPOTrainer(GRPOTrainer):
 
     def _may_ask_along(self) -> bool:
         """Return whether probes asked in TRL's scoring pass are those that would be asked on their own."""
-        all_of_them = self.args.silent_share == 1 and not self.args.mask_truncated_completions
+        all_of_them = self.args.closed_gate_probe_share == 1 and not self.args.mask_truncated_completions
         dropout = any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in self.model.modules())
         return all_of_them and not dropout and self.args.probe_backend != "vllm"  # TRL scores in training mode
 
@@ -258,7 +258,7 @@ class VAPOTrainer(GRPOTrainer):
                 if scores is not None:
                     self._update_scores = scores
                     return scores.log_probs, scores.entropies, None
-            with told_images_per_row(module, num_images):
+            with passing_images_per_row(module, num_images):
                 kwargs["num_images"] = num_images
                 found = super()._get_per_token_logps_and_entropies(model, input_ids, *args, **kwargs)
                 self._update_scores = BatchScores(found[0], found[1], [])
@@ -293,7 +293,7 @@ class VAPOTrainer(GRPOTrainer):
         """Return the row with a prompt whose user text holds no special tokens."""
         if "prompt" not in row:  # an environment of TRL's brings it later
             return row
-        return {**row, "prompt": keep_text_plain(row["prompt"], self._neutralise)}
+        return {**row, "prompt": keep_text_plain(row["prompt"], self._escape)}
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Return TRL's loss and the algorithm's, over kept completions alone where dynamic sampling dropped some."""
@@ -320,7 +320,7 @@ class VAPOTrainer(GRPOTrainer):
         assert self._batch is not None
         first = self.accelerator.process_index * len(prompts)
         accuracies = self._columns.read_accuracies(rewards_NF[first : first + len(prompts)], required=needs.accuracy)
-        scored = self._batch.reward(self.prober, accuracies, find_progress(self), self.args.silent_share)
+        scored = self._batch.reward(self.prober, accuracies, find_progress(self), self.args.closed_gate_probe_share)
         self._probe_seconds += time.perf_counter() - started
         if self.prober is not None:
             self._log_of_perception.add(scored, tables=self.log_completions)

@@ -1,8 +1,8 @@
-"""TRL's rollouts on vLLM, mended, and probes put to the same engine.
+"""TRL's rollouts on vLLM, fixed, and probes put to the same engine.
 
-TRL 1.16 goes wrong in two places with pictures: it sends vLLM prompts that are expanded already (see `vllm_pads`), and
-after an update it empties the cache of keys and values but not that of encoded pictures, so that a trained vision
-tower goes on seeing with its old weights. Both are mended between TRL and `vllm.LLM`, a public interface.
+TRL 1.16 goes wrong in two places with images: it sends vLLM prompts that are expanded already (see `vllm_pads`), and
+after an update it empties the cache of keys and values but not that of encoded images, so that a trained vision
+tower goes on seeing with its old weights. Both are fixed between TRL and `vllm.LLM`, a public interface.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from vapo.serving.vllm_server import ServerEngine
-from vapo.training.config import VAPOConfig
+from vapo.errors import ConfigError
+from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.probing.vllm.local import EngineRanks, LocalEngine
 from vapo.probing.vllm.pads import check_same_prompt, check_vllm_family, make_vllm_prompt
 from vapo.probing.vllm.prober import ImagePrompt, VLLMProber
-from vapo.errors import ConfigError
-from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.serving.vllm_server import ServerEngine
+from vapo.training.config import VAPOConfig
 
 NEVER = -100.0
 """Logit bias of a token that is not to be sampled; it travels as JSON, which has no infinity."""
@@ -49,34 +49,34 @@ def check_vllm(model: Any, args: VAPOConfig) -> None:
         raise ConfigError("use_vllm=True needs vLLM, which is not installed: pip install 'vapo[vllm]'")
 
 
-class MendedLLM:
+class PatchedLLM:
     """A `vllm.LLM` that takes prompts as TRL 1.16 makes them.
 
     Args:
-        llm: the engine; whatever is not mended here is passed on to it.
-        image_token_id: what stands for pictures in prompts.
+        llm: the engine; whatever is not fixed here is passed on to it.
+        image_token_id: what stands for images in prompts.
     """
 
     def __init__(self, llm: Any, image_token_id: int) -> None:
-        self.unmended = llm
+        self.unfixed = llm
         self._image_token_id = image_token_id
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.unmended, name)
+        return getattr(self.unfixed, name)
 
     def generate(self, prompts: Sequence[dict[str, Any]], *args: Any, **kwargs: Any) -> list[Any]:
         """Generate from expanded prompts; raise ModelError if the engine saw others."""
-        outputs = self.unmended.generate([self._mend(prompt) for prompt in prompts], *args, **kwargs)
+        outputs = self.unfixed.generate([self._fix(prompt) for prompt in prompts], *args, **kwargs)
         for prompt, output in zip(prompts, outputs, strict=True):
             check_same_prompt(prompt["prompt_token_ids"], output.prompt_token_ids, self._image_token_id)
         return outputs
 
     def reset_prefix_cache(self) -> Any:
         """Forget what was computed with other weights; TRL calls it after every update."""
-        self.unmended.llm_engine.reset_encoder_cache()
-        return self.unmended.reset_prefix_cache()
+        self.unfixed.llm_engine.reset_encoder_cache()
+        return self.unfixed.reset_prefix_cache()
 
-    def _mend(self, prompt: dict[str, Any]) -> dict[str, Any]:
+    def _fix(self, prompt: dict[str, Any]) -> dict[str, Any]:
         images = prompt.get("multi_modal_data", {}).get("image", [])
         images = images if isinstance(images, list) else [images]
         return make_vllm_prompt(prompt["prompt_token_ids"], images, self._image_token_id)
@@ -95,7 +95,7 @@ def never_sample(generation: Any, token_ids: Sequence[int]) -> None:
 
 
 def never_sample_vision_tokens(trainer: Any, tokenizer: Any) -> None:
-    """Keep a trainer's rollouts, wherever they are made, from holding tokens that stand for pictures."""
+    """Keep a trainer's rollouts, wherever they are made, from holding tokens that stand for images."""
     ids = set(find_vision_token_ids(trainer.model.config, tokenizer))
     if trainer.use_vllm:
         never_sample(trainer.vllm_generation, sorted(ids))
@@ -105,18 +105,18 @@ def never_sample_vision_tokens(trainer: Any, tokenizer: Any) -> None:
     trainer.generation_config.suppress_tokens = sorted(ids)
 
 
-def mend_rollouts(generation: Any, image_token_id: int) -> None:
-    """Mend TRL's `VLLMGeneration`.
+def fix_rollouts(generation: Any, image_token_id: int) -> None:
+    """Fix TRL's `VLLMGeneration`.
 
-    In server mode TRL 1.16 pairs expanded prompts with features, which is right; only encoded pictures are forgotten
+    In server mode TRL 1.16 pairs expanded prompts with features, which is right; only encoded images are forgotten
     here after an update.
 
     Args:
         generation: the trainer's `vllm_generation`.
-        image_token_id: what stands for pictures in prompts.
+        image_token_id: what stands for images in prompts.
     """
     if generation.mode == "colocate":
-        generation.llm = MendedLLM(generation.llm, image_token_id)
+        generation.llm = PatchedLLM(generation.llm, image_token_id)
     elif hasattr(generation, "vllm_client"):  # on the main process alone
         client = generation.vllm_client
         reset = client.reset_prefix_cache
@@ -149,7 +149,7 @@ def make_vllm_prober(trainer: Any) -> VLLMProber:
         engine = ServerEngine(url, image_token_id)
     else:
         ranks = _find_ranks(generation) if generation.tensor_parallel_size > 1 else None
-        llm = generation.llm.unmended  # probes come in vLLM's own form
+        llm = generation.llm.unfixed  # probes come in vLLM's own form
         engine = LocalEngine(llm, image_token_id, ranks=ranks, awake=lambda: awake(generation))
     return VLLMProber(
         engine,

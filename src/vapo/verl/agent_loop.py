@@ -1,4 +1,4 @@
-"""The agent loop `vapo`: verl's single turn, then probes along the chain, then a reward with named parts.
+"""The agent loop `vapo`: verl's single turn, then probes along the response, then a reward with named parts.
 
 The rollout is verl's own; only the server client is exchanged for one that remembers it (`session`). What is drawn
 and what it is worth is shared with the trainer on TRL.
@@ -17,20 +17,20 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
 from vapo.core.grading import grade_format, grade_sample
-from vapo.models.policy.chain_texts import spell_tokens
+from vapo.errors import ConfigError, ModelError
+from vapo.models.policy.response_texts import spell_tokens
 from vapo.probing.draws import seed_evaluation_draws, seed_training_draws
 from vapo.probing.perception_scorer import choose_probed, draw_probes
 from vapo.training.rows import keep_text_plain
+from vapo.types import Rollout
 from vapo.verl.asking import AskedProbes, ask_probes
-from vapo.verl.worker import open_desk
-from vapo.verl.sampling_formats import find_dialect
 from vapo.verl.parts import Parts, name_answer, name_parts
+from vapo.verl.rows import holds_more_than_images, is_for_training, list_images, read_sample
 from vapo.verl.run_position import check_progress, find_place, find_progress
-from vapo.verl.rows import holds_more_than_pictures, is_for_training, list_pictures, read_sample
+from vapo.verl.sampling_formats import find_sampling_format
 from vapo.verl.session import RolloutSession
 from vapo.verl.settings import read_settings
-from vapo.errors import ConfigError, ModelError
-from vapo.types import Rollout
+from vapo.verl.worker import open_worker
 
 _FROM_VERL = ("trainer_config", "server_manager", "tokenizer", "processor", "dataset_cls", "data_config")
 _ALSO_FROM_VERL = ("hf_model_type", "tools", "name")
@@ -55,15 +55,15 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
         if from_verl["processor"] is None:
             raise ModelError(
                 "the model has no processor, so it cannot see; VAPO trains vision-language models, whose "
-                "AutoProcessor handles pictures"
+                "AutoProcessor handles images"
             )
         super().__init__(**from_verl, hf_model_type=also["hf_model_type"])
         rollout, model = self.rollout_config, self.config.actor_rollout_ref.model
-        dialect = find_dialect(rollout.name, rollout.get("logprobs_mode"))
-        self._desk = open_desk(
+        dialect = find_sampling_format(rollout.name, rollout.get("logprobs_mode"))
+        self._worker = open_worker(
             self.processor, model.path, self._settings, trust_remote_code=bool(model.get("trust_remote_code"))
         )
-        self._session = RolloutSession(from_verl["server_manager"], dialect, self._desk.never_sampled)
+        self._session = RolloutSession(from_verl["server_manager"], dialect, self._worker.never_sampled)
         self.server_manager: Any = self._session
 
     async def run(self, sampling_params: dict[str, Any], **row: Any) -> AgentLoopOutput:
@@ -74,10 +74,10 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
             ModelError: the server does not keep to what it is asked.
         """
         messages = list(row["raw_prompt"])
-        sample = read_sample(row, list_pictures(messages), self._desk.reader)
-        plain = keep_text_plain(messages, self._desk.neutralise)
+        sample = read_sample(row, list_images(messages), self._worker.reader)
+        plain = keep_text_plain(messages, self._worker.escape)
         output = await super().run(sampling_params, priority=row.get("priority", 0), raw_prompt=plain)
-        texts = spell_tokens(self._desk.tokenizer, output.response_ids)
+        texts = spell_tokens(self._worker.tokenizer, output.response_ids)
         rollout = Rollout(sample, tuple(output.prompt_ids), tuple(output.response_ids), texts)
         started = time.perf_counter()
         output.reward_score, output.extra_fields["reward_extra_info"] = await self._reward(rollout, row)
@@ -85,9 +85,9 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
         return output
 
     async def _reward(self, rollout: Rollout, row: dict[str, Any]) -> tuple[float, Parts]:
-        algorithm, settings, sample = self._desk.algorithm, self._settings, rollout.sample
+        algorithm, settings, sample = self._worker.algorithm, self._settings, rollout.sample
         accuracy = await self.loop.run_in_executor(None, grade_sample, rollout.text, sample)
-        form = grade_format(rollout.text, think_opened=self._desk.opens_thinking(rollout.prompt_ids))
+        form = grade_format(rollout.text, think_opened=self._worker.opens_thinking(rollout.prompt_ids))
         place = find_place(row, self._session.weights, self.rollout_config.n)
         needs = algorithm.needs
         progress = check_progress(find_progress(self.config, place.rollout_number), required=needs.progress)
@@ -101,12 +101,12 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
         else:
             draws = seed_evaluation_draws(algorithm, seed, step=step, sample=sample, member=member)
         (probes,) = draw_probes(algorithm, [rollout], [draws])
-        (probed,) = choose_probed(algorithm, [accuracy], [draws], progress, settings.silent_share)
+        (probed,) = choose_probed(algorithm, [accuracy], [draws], progress, settings.closed_gate_probe_share)
         asked = AskedProbes()
         if probed:
             asked = await ask_probes(
                 self._session,
-                self._desk,
+                self._worker,
                 probes,
                 timeout=settings.probe_timeout,
                 context=self.rollout_config.max_model_len,
@@ -117,16 +117,16 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
         return reward.total, name_parts(reward, asked, len(probes), algorithm.max_probes, gate_open=counts)
 
     async def process_multi_modal_info(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        """Hand on the pictures as they are: the processor scales them, and once is enough.
+        """Hand on the images as they are: the processor scales them, and once is enough.
 
         verl's own way scales them by Qwen's rules first, whatever the model.
 
         Raises:
-            ConfigError: there are videos or sounds, or pictures that the data only names.
+            ConfigError: there are videos or sounds, or images that the data only names.
         """
-        if holds_more_than_pictures(messages):
-            raise ConfigError("the agent loop 'vapo' takes pictures alone; leave out rows with videos or sounds")
-        pictures = list_pictures(messages)
-        if not all(isinstance(picture, Image.Image) for picture in pictures):
-            raise ConfigError("pictures must stand in the data itself; write it with `vapo verl convert`")
-        return {"images": pictures} if pictures else {}
+        if holds_more_than_images(messages):
+            raise ConfigError("the agent loop 'vapo' takes images alone; leave out rows with videos or sounds")
+        images = list_images(messages)
+        if not all(isinstance(image, Image.Image) for image in images):
+            raise ConfigError("images must stand in the data itself; write it with `vapo verl convert`")
+        return {"images": images} if images else {}

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vapo.verl.answers import Reply, find_p_true
 from vapo.errors import VapoError
 from vapo.types import Probe, Verdict
+from vapo.verl.answers import Reply, find_p_true
 
 if TYPE_CHECKING:
-    from vapo.verl.worker import Desk
     from vapo.verl.session import RolloutSession
+    from vapo.verl.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,19 @@ class AskedProbes:
 
 
 async def ask_probes(
-    session: RolloutSession, desk: Desk, probes: Sequence[Probe], *, timeout: float, context: int | None, exact: bool
+    session: RolloutSession,
+    worker: Worker,
+    probes: Sequence[Probe],
+    *,
+    timeout: float,
+    context: int | None,
+    exact: bool,
 ) -> AskedProbes:
     """Ask all probes of one rollout.
 
     Args:
         session: of the rollout.
-        desk: encodes questions and counts failures.
+        worker: encodes questions and counts failures.
         probes: of one rollout.
         timeout: seconds for each.
         context: tokens that the server's context holds, the answer included; None if that is not known.
@@ -51,7 +57,7 @@ async def ask_probes(
     Raises:
         ModelError: the server does not keep to what it is asked, or never answers.
     """
-    written = [(probe, _write(probe, desk)) for probe in probes]
+    written = [(probe, _write(probe, worker)) for probe in probes]
     fitting = [(probe, ids) for probe, ids in written if context is None or len(ids) < context]
 
     async def ask(ids: Sequence[int]) -> tuple[float, set[int]] | Exception:
@@ -60,7 +66,7 @@ async def ask_probes(
 
         try:
             async with asyncio.timeout(timeout):
-                return await find_p_true(put, desk.questions.answer_tokens, exact=exact)
+                return await find_p_true(put, worker.questions.answer_tokens, exact=exact)
         except VapoError:
             raise
         except Exception as error:  # whatever a server far away can raise: the rollout is whole without this probe
@@ -77,12 +83,14 @@ async def ask_probes(
         p_true, weights = outcome
         verdicts.append(Verdict(probe, p_true))
         others += session.weights is not None and bool(weights - {session.weights})
-    desk.note_answers(len(verdicts))
+    worker.note_answers(len(verdicts))
     for failure in failures:
-        desk.note_failure(failure)
+        worker.note_failure(failure)
     return AskedProbes(tuple(verdicts), len(written), len(failures), len(written) - len(fitting), others)
 
 
-def _write(probe: Probe, desk: Desk) -> tuple[int, ...]:
+def _write(probe: Probe, worker: Worker) -> tuple[int, ...]:
     rollout = probe.rollout
-    return rollout.prompt_ids + rollout.completion_ids[: probe.anchor.index] + desk.questions.encode(probe.claim.text)
+    return (
+        rollout.prompt_ids + rollout.completion_ids[: probe.anchor.index] + worker.questions.encode(probe.claim.text)
+    )

@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from vapo.verl.cluster import check_installed, check_nodes, look_at_nodes
-from vapo.verl.sampling_formats import find_dialect
-from vapo.verl.files import AGENT_LOOP, CONFIG
-from vapo.verl.settings import AGENT_NAME, LoopSettings, read_settings
 from vapo.errors import ConfigError, DataError, ModelError
+from vapo.verl.cluster import check_installed, check_nodes, look_at_nodes
+from vapo.verl.files import AGENT_LOOP, CONFIG
+from vapo.verl.sampling_formats import find_sampling_format
+from vapo.verl.settings import AGENT_NAME, LoopSettings, read_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def check_run(folder: Path, *, trust_remote_code: bool = False) -> Checked:
     config = compose(folder)
     settings = read_agent_loop(folder / AGENT_LOOP)
     rollout = config.actor_rollout_ref.rollout
-    find_dialect(rollout.name, rollout.get("logprobs_mode"))
+    find_sampling_format(rollout.name, rollout.get("logprobs_mode"))
     num_rows = check_data(Path(config.data.train_files), settings)
     if config.data.val_files != config.data.train_files:
         check_data(Path(config.data.val_files), settings)
@@ -133,7 +133,7 @@ def check_model(model: Any, settings: LoopSettings, *, trust_remote_code: bool =
     from transformers import AutoProcessor, AutoTokenizer
     from verl.utils import hf_processor
 
-    from vapo.verl.worker import open_desk
+    from vapo.verl.worker import open_worker
 
     try:
         processor: Any = AutoProcessor.from_pretrained(model.path, trust_remote_code=trust)
@@ -144,9 +144,9 @@ def check_model(model: Any, settings: LoopSettings, *, trust_remote_code: bool =
     if hf_processor(model.path, trust_remote_code=trust) is None:
         raise ModelError(
             f"verl does not take models whose processor is a {type(processor).__name__}, and {model.path!r} is one: "
-            "it would train without pictures; use Qwen2-VL, Qwen2.5-VL or Qwen3-VL"
+            "it would train without images; use Qwen2-VL, Qwen2.5-VL or Qwen3-VL"
         )
-    open_desk(processor, model.path, settings, trust)
+    open_worker(processor, model.path, settings, trust)
     if model.get("tokenizer_path"):
         own: Any = AutoTokenizer.from_pretrained(model.tokenizer_path, trust_remote_code=trust)
         if own.get_vocab() != processor.tokenizer.get_vocab():

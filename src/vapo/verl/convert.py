@@ -1,4 +1,4 @@
-"""Write a data set as the rows that verl reads: a prompt, its pictures, the reference answer, and the claims."""
+"""Write a data set as the rows that verl reads: a prompt, its images, the reference answer, and the claims."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 from datasets import Features, Image, List, Value
-from PIL.Image import Image as Picture
+from PIL.Image import Image as PILImage
 
+from vapo.atomic_files import atomic_file
 from vapo.data.checks import Progress
-from vapo.data.pictures import PicturePolicy, is_stored_as_shown, read_picture
+from vapo.data.images import ImagePolicy, is_stored_as_shown, read_image
 from vapo.data.prompts import PLACE, split_question
 from vapo.data.row_files import check_parquet_name
 from vapo.data.row_reader import RowReader, read_images
 from vapo.data.samples import Samples
-from vapo.atomic_files import drafting
+from vapo.errors import ConfigError, DataError
+from vapo.models.plain_text import escape
+from vapo.types import Sample
 from vapo.verl.rows import TRAIN, VALIDATION
 from vapo.verl.settings import AGENT_NAME
-from vapo.errors import ConfigError, DataError
-from vapo.models.plain_text import neutralise
-from vapo.types import Sample
 
 MEDIA_PLACES = (PLACE, "<video>", "<audio>")
 """Where verl puts media into a prompt, whatever the model."""
@@ -53,39 +53,39 @@ def convert(
     name: str,
     validation: bool = False,
     system_prompt: str | None = None,
-    policy: PicturePolicy = PicturePolicy(),
+    policy: ImagePolicy = ImagePolicy(),
     progress: Progress | None = None,
 ) -> int:
     """Write the samples to a Parquet file, which appears whole or not at all; return how many there are.
 
     Args:
         samples: what to write.
-        reader: reads the rows that they come from, for their pictures as they are stored.
+        reader: reads the rows that they come from, for their images as they are stored.
         path: the file, replaced if it is there.
         name: of the data, by which verl groups its validation metrics.
         validation: whether the rows are to validate on; such rows are not probed.
         system_prompt: put before every question.
-        policy: which pictures may be read.
+        policy: which images may be read.
         progress: called with (rows written, rows in all).
 
     Raises:
-        ConfigError: the file has another kind of name, or the system prompt holds a place of a picture.
-        DataError: a picture cannot be read.
+        ConfigError: the file has another kind of name, or the system prompt holds a place of an image.
+        DataError: an image cannot be read.
     """
     check_parquet_name(path)
     if system_prompt is not None and any(place in system_prompt for place in MEDIA_PLACES):
         raise ConfigError(
-            f"the system prompt holds one of {', '.join(MEDIA_PLACES)}, where verl would put a picture; write it "
+            f"the system prompt holds one of {', '.join(MEDIA_PLACES)}, where verl would put an image; write it "
             "otherwise"
         )
     schema = Features(_FEATURES).arrow_schema
-    with drafting(path) as draft, parquet.ParquetWriter(draft, schema) as writer:
+    with atomic_file(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
         done = 0
         for chunk in _chunks(len(samples)):
             rows = [
                 make_row(
                     samples[number],
-                    _store_pictures(samples[number], reader, samples.row_numbers[number], policy),
+                    _store_images(samples[number], reader, samples.row_numbers[number], policy),
                     index=number,
                     name=name,
                     split=VALIDATION if validation else TRAIN,
@@ -102,7 +102,7 @@ def convert(
 
 def make_row(
     sample: Sample,
-    pictures: Sequence[bytes],
+    images: Sequence[bytes],
     *,
     index: int,
     name: str,
@@ -113,19 +113,19 @@ def make_row(
 
     Args:
         sample: the sample.
-        pictures: its pictures as files.
+        images: its images as files.
         index: the row's number, from 0.
         name, system_prompt: as for `convert`.
         split: `TRAIN` or `VALIDATION`.
     """
-    messages = [{"role": "user", "content": write_question(sample.question, len(pictures))}]
+    messages = [{"role": "user", "content": write_question(sample.question, len(images))}]
     if system_prompt is not None:
         messages.insert(0, {"role": "system", "content": system_prompt})
     return {
         "data_source": name,
         "agent_name": AGENT_NAME,
         "prompt": messages,
-        "images": [{"bytes": picture, "path": None} for picture in pictures],
+        "images": [{"bytes": image, "path": None} for image in images],
         "reward_model": {"style": "rule", "ground_truth": sample.answer},
         "extra_info": {
             "index": index,
@@ -137,26 +137,26 @@ def make_row(
 
 
 def write_question(question: str, num_images: int) -> str:
-    """Return a question with one `<image>` for each picture, and no other place where verl would put media."""
+    """Return a question with one `<image>` for each image, and no other place where verl would put media."""
     pieces = split_question(question, num_images)
-    return "".join(PLACE if piece is None else neutralise(piece, MEDIA_PLACES) for piece in pieces)
+    return "".join(PLACE if piece is None else escape(piece, MEDIA_PLACES) for piece in pieces)
 
 
-def _store_pictures(sample: Sample, reader: RowReader, row: int, policy: PicturePolicy) -> list[bytes]:
+def _store_images(sample: Sample, reader: RowReader, row: int, policy: ImagePolicy) -> list[bytes]:
     folder = reader.find_folder(row)
     try:
-        stored = [read_picture(image, folder, policy) for image in read_images(reader.rows.read(row), reader.layout)]
+        stored = [read_image(one, folder, policy) for one in read_images(reader.rows.read(row), reader.layout)]
     except DataError as error:
         raise DataError(f"{reader.rows.source}, {reader.rows.locate(row)}: {error}") from error
-    return [_keep(content, picture, policy) for content, picture in zip(stored, sample.images, strict=True)]
+    return [_keep(content, image, policy) for content, image in zip(stored, sample.images, strict=True)]
 
 
-def _keep(content: bytes, picture: Picture, policy: PicturePolicy) -> bytes:
-    """Return the file as it is if verl will read the same picture out of it, and else one in which it will.
+def _keep(content: bytes, image: PILImage, policy: ImagePolicy) -> bytes:
+    """Return the file as it is if verl will read the same image out of it, and else one in which it will.
 
-    verl neither turns pictures as their cameras say nor lays transparent ones on white.
+    verl neither turns images as their cameras say nor lays transparent ones on white.
     """
-    return content if is_stored_as_shown(content, picture, policy) else read_picture(picture, None, policy)
+    return content if is_stored_as_shown(content, image, policy) else read_image(image, None, policy)
 
 
 def _chunks(count: int) -> Iterator[range]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vapo.errors import ConfigError
 from vapo.training.options import RunOptions
 from vapo.verl.parts import ACCURACY
 from vapo.verl.settings import AGENT_NAME, LoopSettings
-from vapo.errors import ConfigError
 
 Value = str | int | float | bool | None | list[str] | list[float]
 

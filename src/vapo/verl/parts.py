@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from vapo.core.perception import NUM_QUARTERS, depth_quarter
-from vapo.verl.asking import AskedProbes
 from vapo.types import Reward
+from vapo.verl.asking import AskedProbes
 
 Parts = dict[str, float]
 
@@ -29,7 +29,7 @@ def name_parts(reward: Reward, asked: AskedProbes, num_drawn: int, num_wanted: i
     Args:
         reward: of the completion. Its perception is NaN where no probe was answered.
         asked: what came of its probes.
-        num_drawn: probes the chain had boundaries for.
+        num_drawn: probes the response had boundaries for.
         num_wanted: probes that the algorithm asks for at most.
         gate_open: whether verdicts can change the reward.
     """

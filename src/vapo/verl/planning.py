@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vapo.atomic_files import write_atomically
+from vapo.errors import ConfigError
 from vapo.training.planned_run import parse_planned_run
 from vapo.verl.derived import Machines
 from vapo.verl.files import VerlRun, plan_run, read_sources
-from vapo.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

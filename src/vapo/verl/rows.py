@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vapo.training.rows import SampleReader
 from vapo.errors import DataError
+from vapo.training.rows import SampleReader
 from vapo.types import Sample
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def is_for_training(row: Mapping[str, Any]) -> bool:
 
 
 def read_sample(row: Mapping[str, Any], images: Sequence[Image], reader: SampleReader) -> Sample:
-    """Return the sample of a row, its pictures as the policy is shown them.
+    """Return the sample of a row, its images as the policy is shown them.
 
     Raises:
         DataError: the row was not written by `vapo verl convert`, or its claims cannot be used.
@@ -44,13 +44,13 @@ def read_sample(row: Mapping[str, Any], images: Sequence[Image], reader: SampleR
     )
 
 
-def list_pictures(messages: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Return what stands for pictures in a conversation, in order."""
+def list_images(messages: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return what stands for images in a conversation, in order."""
     parts = [part for message in messages if not isinstance(message["content"], str) for part in message["content"]]
     return [part["image"] for part in parts if part["type"] == "image"]
 
 
-def holds_more_than_pictures(messages: Sequence[Mapping[str, Any]]) -> bool:
+def holds_more_than_images(messages: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether there are videos or sounds in a conversation."""
     contents = [message["content"] for message in messages if not isinstance(message["content"], str)]
     return any(part["type"] not in ("text", "image") for content in contents for part in content)

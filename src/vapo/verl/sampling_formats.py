@@ -16,7 +16,7 @@ NEVER, ONLY = -100.0, 100.0
 """What is added to the logit of a token that must not be sampled, and to those of tokens that alone may be."""
 
 
-class Dialect(Protocol):
+class SamplingFormat(Protocol):
     """Writes sampling parameters for one engine."""
 
     def forbid(self, sampling_params: dict[str, Any], token_ids: Sequence[int]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ class Dialect(Protocol):
         ...
 
 
-class VLLMDialect:
+class VLLMSampling:
     """vLLM: `allowed_token_ids` masks all other logits before log-probabilities are computed."""
 
     def forbid(self, sampling_params: dict[str, Any], token_ids: Sequence[int]) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class VLLMDialect:
         return {"max_tokens": 1, "temperature": 0.0, "allowed_token_ids": list(token_ids), "logprobs": True}
 
 
-class SGLangDialect:
+class SGLangSampling:
     """SGLang: it has no `allowed_token_ids`, so the answers are lifted above all other tokens.
 
     Its sampler adds `logit_bias` before it normalises (`apply_logits_bias`, 0.5.12), so what all answers share
@@ -57,14 +57,14 @@ class SGLangDialect:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    dialect: Dialect
+    dialect: SamplingFormat
     needs_processed: bool  # whether its log-probabilities may be those of the logits before the restriction
 
 
-_DIALECTS = {"vllm": _Known(VLLMDialect(), True), "sglang": _Known(SGLangDialect(), False)}
+_SAMPLING_FORMATS = {"vllm": _Known(VLLMSampling(), True), "sglang": _Known(SGLangSampling(), False)}
 
 
-def find_dialect(engine: str, logprobs_mode: str | None) -> Dialect:
+def find_sampling_format(engine: str, logprobs_mode: str | None) -> SamplingFormat:
     """Return how an engine is spoken to.
 
     Args:
@@ -74,12 +74,12 @@ def find_dialect(engine: str, logprobs_mode: str | None) -> Dialect:
     Raises:
         ConfigError: the engine cannot be asked, or would answer with log-probabilities over all tokens.
     """
-    if engine not in _DIALECTS:
+    if engine not in _SAMPLING_FORMATS:
         raise ConfigError(
             f"rollout.name={engine!r} cannot be asked for one of several tokens, which probes need; use "
-            f"{' or '.join(_DIALECTS)}"
+            f"{' or '.join(_SAMPLING_FORMATS)}"
         )
-    known = _DIALECTS[engine]
+    known = _SAMPLING_FORMATS[engine]
     if known.needs_processed and logprobs_mode != "processed_logprobs":
         raise ConfigError(
             f"rollout.logprobs_mode is {logprobs_mode!r}, so the server would not say how likely an answer is among "

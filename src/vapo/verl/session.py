@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from vapo.verl.answers import Reply
-from vapo.verl.sampling_formats import Dialect
+from vapo.verl.sampling_formats import SamplingFormat
 
 
 class RolloutSession:
@@ -23,10 +23,10 @@ class RolloutSession:
     Args:
         client: verl's server client, shared by all rollouts of a worker.
         dialect: how its servers are spoken to.
-        never: tokens that must not be sampled, because they stand for pictures.
+        never: tokens that must not be sampled, because they stand for images.
     """
 
-    def __init__(self, client: Any, dialect: Dialect, never: Sequence[int]) -> None:
+    def __init__(self, client: Any, dialect: SamplingFormat, never: Sequence[int]) -> None:
         self._client = client
         self._dialect = dialect
         self._never = never
@@ -40,7 +40,7 @@ class RolloutSession:
     ) -> Any:
         """Roll out as verl's client does, and remember how, for the probes.
 
-        The sampling parameters are copied, because all rollouts share them; the pictures are put in Ray's object
+        The sampling parameters are copied, because all rollouts share them; the images are put in Ray's object
         store, because each probe shows them again.
         """
         images = surroundings.get("image_data")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from vapo.algorithms.algorithm import Algorithm
-from vapo.algorithms.options import check_options, make_options_class, tell_unknown
+from vapo.algorithms.options import check_options, describe_unknown, make_options_class
 from vapo.algorithms.registry import make_algorithm
 from vapo.algorithms.vapo import VAPO
 from vapo.errors import ConfigError
@@ -33,12 +33,12 @@ class LoopSettings(_VAPOOptions):
     algorithm_options: dict[str, Any] = field(default_factory=dict, hash=False)
     probe_template: str = PROBE_TEMPLATE
     probe_seed: int = 42
-    silent_share: float = 1.0
+    closed_gate_probe_share: float = 1.0
     probe_timeout: float = 300.0
     validation_probes: bool = False
 
     def __post_init__(self) -> None:
-        check_options(self, {"silent_share": (0, 1)})
+        check_options(self, {"closed_gate_probe_share": (0, 1)})
         if self.probe_timeout <= 0:
             raise ConfigError(f"probe_timeout must be more than 0 seconds, but is {self.probe_timeout}")
         check_probe_template(self.probe_template)
@@ -73,5 +73,5 @@ def read_settings(given: Mapping[str, Any]) -> LoopSettings:
     known = [field.name for field in fields(LoopSettings)]
     for name in given:
         if name not in known:
-            raise ConfigError(f"the agent loop {AGENT_NAME!r} has no setting {name!r}{tell_unknown(name, known)}")
+            raise ConfigError(f"the agent loop {AGENT_NAME!r} has no setting {name!r}{describe_unknown(name, known)}")
     return LoopSettings(**given)

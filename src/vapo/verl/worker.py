@@ -7,13 +7,13 @@ from functools import lru_cache
 from typing import Any
 
 from vapo.core.grading import ends_in_open_thinking
-from vapo.training.rows import SampleReader
-from vapo.verl.settings import LoopSettings
 from vapo.errors import ModelError
-from vapo.models.plain_text import make_neutraliser
+from vapo.models.plain_text import make_escaper
 from vapo.models.questions import ClaimQuestions
 from vapo.models.think_tags import check_think_tags
 from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.training.rows import SampleReader
+from vapo.verl.settings import LoopSettings
 
 PATIENCE = 64
 """Probes that may fail one after the other before the run is stopped; a server that is merely slow answers some."""
@@ -21,12 +21,12 @@ PATIENCE = 64
 _TAIL = 16  # tokens of a prompt that show whether it ends by opening <think>
 
 
-class Desk:
+class Worker:
     """Holds what is made once per process.
 
     Args:
         processor: the policy's processor.
-        model: the policy's name or folder; its configuration names the tokens that stand for pictures.
+        model: the policy's name or folder; its configuration names the tokens that stand for images.
         settings: of the agent loop.
         trust_remote_code: whether code that comes with the model may run.
 
@@ -44,7 +44,7 @@ class Desk:
         self.reader = SampleReader(require_claims=self.algorithm.needs.claims)
         self.questions = ClaimQuestions(self.tokenizer, settings.probe_template)
         self.never_sampled = find_vision_token_ids(config, self.tokenizer)
-        self.neutralise: Callable[[str], str] = make_neutraliser(processor)
+        self.escape: Callable[[str], str] = make_escaper(processor)
         self._failures = 0
         self._anything_answered = False
 
@@ -73,6 +73,6 @@ class Desk:
 
 
 @lru_cache(maxsize=2)
-def open_desk(processor: Any, model: str, settings: LoopSettings, trust_remote_code: bool = False) -> Desk:
-    """Return the process's desk for these settings."""
-    return Desk(processor, model, settings, trust_remote_code)
+def open_worker(processor: Any, model: str, settings: LoopSettings, trust_remote_code: bool = False) -> Worker:
+    """Return the process's worker for these settings."""
+    return Worker(processor, model, settings, trust_remote_code)

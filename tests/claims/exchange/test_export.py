@@ -17,7 +17,7 @@ from vapo.claims.store.audits import Audit, AuditCost, add_audit
 from vapo.claims.store.claims import NewClaim, add_claims
 from vapo.claims.store.images import StoredImage, list_image_sets
 from vapo.claims.store.store import Store
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
 from vapo.data.claimed import ClaimedRows
 from vapo.errors import ConfigError, DataError
 from vapo.types import Claim

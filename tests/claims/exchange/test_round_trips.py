@@ -21,7 +21,7 @@ from vapo.claims.store.annotations import Annotation, add_annotation
 from vapo.claims.store.claims import NewClaim, add_claims
 from vapo.claims.store.images import StoredImage, list_image_sets
 from vapo.claims.store.store import Store
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
 from vapo.data.claimed import ClaimedRows
 from vapo.data.samples import load_samples
 from vapo.types import Claim
@@ -129,7 +129,7 @@ def test_tables_with_one_claim_a_line(tmp_path):
     assert row.makers == ("claims.csv", "claims.csv")
 
 
-def test_an_export_is_a_data_set_of_pictures_and_claims(tmp_path):
+def test_an_export_is_a_data_set_of_images_and_claims(tmp_path):
     rows = [ClaimRow("a", "row-0", (draw(1),), (Claim("It is dark.", True),), ("me",))]
     fill(tmp_path / "claims.db", rows)
     for kind, write in WRITERS.items():
@@ -141,7 +141,7 @@ def test_an_export_is_a_data_set_of_pictures_and_claims(tmp_path):
     assert load_samples(str(tmp_path / "asked.jsonl"), require_claims=True)[0].claims == rows[0].claims
 
 
-def test_marks_mend_what_goes_out_and_not_what_is_kept(tmp_path):
+def test_marks_fix_what_goes_out_and_not_what_is_kept(tmp_path):
     rows = [
         ClaimRow("a", "row-0", (draw(1),), (Claim("It is dark.", True), Claim("It is light.", False)), ("me", "me"))
     ]

@@ -57,10 +57,10 @@ def read_order(instruction: str) -> tuple[int, int]:
     return int(found[2]), int(found[3])
 
 
-def say_claims(claims: list[dict[str, Any]], **message: Any) -> Reply:
+def describe_claims(claims: list[dict[str, Any]], **message: Any) -> Reply:
     return say(json.dumps({"claims": claims}), **message)
 
 
 def answer(body: dict[str, Any]) -> Reply:
     """What the model replies to a request."""
-    return say_claims(write_claims(body), tokens=(1200, 300))
+    return describe_claims(write_claims(body), tokens=(1200, 300))

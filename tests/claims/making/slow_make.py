@@ -14,7 +14,7 @@ from vapo.api.client import ModelClient
 from vapo.cli import main
 
 
-def tell_answers(file: int) -> None:
+def describe_answers(file: int) -> None:
     """Make servers tell the digest of each answer."""
     ask = ModelClient.ask
 
@@ -27,5 +27,5 @@ def tell_answers(file: int) -> None:
 
 
 if __name__ == "__main__":
-    tell_answers(os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT))
+    describe_answers(os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT))
     sys.exit(main(["claims", "make", *sys.argv[2:]]))

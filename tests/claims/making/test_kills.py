@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from claims.making.claim_writer import say_claims, write_claims
+from claims.making.claim_writer import describe_claims, write_claims
 from openai_stub import CHAT, Reply, Stub, run_stub
 from PIL import Image
 
@@ -31,7 +31,7 @@ def hesitate(body: dict[str, Any]) -> Reply:
     claims = write_claims(body)
     if body["seed"] % 3 == 0:
         claims[0] = {**claims[0], "text": f"Perhaps {claims[0]['text'].lower()}"}
-    reply = say_claims(claims, tokens=(1200, 300))
+    reply = describe_claims(claims, tokens=(1200, 300))
     return Reply(reply.body, fault="stall", seconds=0.05)
 
 
@@ -102,11 +102,11 @@ def check(stub: Stub, folder: Path, kills: int, images: int) -> int:
     for place in places.values():
         place.mkdir()
     killed, alone = (Runs(stub, place, photos) for place in places.values())
-    luck = random.Random(0)
+    noise = random.Random(0)
     lost = 0
     for _ in range(kills):
         before = (killed.received(), killed.stored()) if killed.store.exists() else (Counter[str](), Counter[str]())
-        assert killed.kill_after(luck.randrange(1, 16), luck.random() * 0.06), "the run ended before it was killed"
+        assert killed.kill_after(noise.randrange(1, 16), noise.random() * 0.06), "the run ended before it was killed"
         received, stored = killed.received() - before[0], killed.stored()
         assert not before[1] - stored, "an answer that was stored is gone"
         # Between an answer and its commit nothing else happens: at most one can be caught there by a kill.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from claims.making.claim_writer import answer, say_claims, write_claims
+from claims.making.claim_writer import answer, describe_claims, write_claims
 from claims.making.painted_rows import PaintedRow, paint_rows
 from openai_stub import CHAT, Reply, Stub, refuse, run_stub, say
 
@@ -61,7 +61,7 @@ def contents(store: Store) -> dict[str, list[tuple[str, bool]]]:
     return {row.name: kept[row.image_set] for row in read_rows(store)}
 
 
-def test_every_picture_gets_its_claims(store: Store, stub: Stub):
+def test_every_image_gets_its_claims(store: Store, stub: Stub):
     seen: list[int] = []
     counts = make(store, stub, paint_rows(12), on_progress=lambda counts: seen.append(counts.done))
     assert counts.by_status == {"full": 12} and (counts.done, counts.total, counts.ended) == (12, 12, "")
@@ -76,7 +76,7 @@ def test_every_picture_gets_its_claims(store: Store, stub: Stub):
     assert store.read("SELECT count(*) FROM workers") == [(0,)]
 
 
-def test_only_the_picture_is_shown_and_the_form_is_asked_for(store: Store, stub: Stub):
+def test_only_the_image_is_shown_and_the_form_is_asked_for(store: Store, stub: Stub):
     make(store, stub, paint_rows(1), seed=3, temperature=0.5, max_tokens=77)
     (asked,) = stub.asked()
     (message,) = asked["messages"]
@@ -94,21 +94,21 @@ def test_the_same_command_again_asks_nothing_and_opens_nothing(store: Store, stu
     assert again.by_status == {"full": 5} and again.requests == 0 and len(stub.asked()) == 5
 
 
-def test_the_same_picture_twice_is_asked_about_once(store: Store, stub: Stub):
+def test_the_same_image_twice_is_asked_about_once(store: Store, stub: Stub):
     rows = [PaintedRow(f"{name}{number}", (number,)) for number in range(4) for name in ("a", "b", "c")]
     counts = make(store, stub, rows, server={"concurrency": 12})
     assert counts.by_status == {"full": 12} and len(stub.asked()) == 4 == len(list_image_sets(store))
     assert len(list(read_rows(store))) == 12
 
 
-def test_a_row_that_shows_another_picture_now_is_asked_about_anew(store: Store, stub: Stub):
+def test_a_row_that_shows_another_image_now_is_asked_about_anew(store: Store, stub: Stub):
     make(store, stub, [PaintedRow("a", (1,), stamp="v1")])
     make(store, stub, [PaintedRow("a", (2,), stamp="v2")])
     make(store, stub, [PaintedRow("a", (2,), stamp="v3")])  # touched, but the same pixels
     assert len(stub.asked()) == 2 and [row.image_set for row in read_rows(store)] == [2]
 
 
-def test_several_pictures_of_a_row_are_asked_about_together(store: Store, stub: Stub):
+def test_several_images_of_a_row_are_asked_about_together(store: Store, stub: Stub):
     counts = make(store, stub, [PaintedRow("pair", (1, 2)), PaintedRow("riap", (2, 1))])
     assert counts.by_status == {"full": 2} and len(list_image_sets(store)) == 2
     assert [len(body["messages"][0]["content"]) for body in stub.asked()] == [3, 3]
@@ -135,7 +135,7 @@ def test_what_is_rejected_is_asked_for_again_with_the_reason(store: Store, stub:
         claims = write_claims(body)
         claims[0] = {"text": "The cat is perhaps near the <|im_end|> dog.", "is_true": True}
         claims[1] = {"text": "The lamp is perhaps near the dog.", "is_true": True}
-        return say_claims(claims)
+        return describe_claims(claims)
 
     stub.script[CHAT] = [spoil, answer]
     counts = make(store, stub, paint_rows(1))
@@ -160,7 +160,7 @@ def test_what_is_rejected_is_asked_for_again_with_the_reason(store: Store, stub:
     ],
     ids=["refusal", "field", "prose", "empty"],
 )
-def test_a_picture_that_gets_no_claims_is_reported_and_not_asked_for_ever(
+def test_a_image_that_gets_no_claims_is_reported_and_not_asked_for_ever(
     store: Store, stub: Stub, bad: Reply, said: str
 ):
     stub.script[CHAT] = [bad]
@@ -173,13 +173,13 @@ def test_a_picture_that_gets_no_claims_is_reported_and_not_asked_for_ever(
     assert make(store, stub, paint_rows(2), tries=3).by_status == {"full": 2}
 
 
-def test_pictures_that_cannot_be_opened_do_not_stop_the_others(store: Store, stub: Stub):
+def test_images_that_cannot_be_opened_do_not_stop_the_others(store: Store, stub: Stub):
     counts = make(store, stub, [*paint_rows(3), PaintedRow("bad", ()), *paint_rows(2, start=9)])
     assert counts.by_status == {"full": 5, "unreadable": 1}
     assert counts.why["unreadable"] == ["bad: painted, bad: image is truncated or broken"]
 
 
-def test_a_picture_that_the_server_refuses_is_reported_and_asked_about_again_next_time(store: Store, stub: Stub):
+def test_a_image_that_the_server_refuses_is_reported_and_asked_about_again_next_time(store: Store, stub: Stub):
     refusing = itertools.cycle([True, False])
     stub.script[CHAT] = [lambda body: refuse(400, "image is too small") if next(refusing) else answer(body)]
     counts = make(store, stub, paint_rows(6), server={"concurrency": 1})

@@ -14,7 +14,7 @@ from vapo.claims.review.session import ReviewSession
 from vapo.claims.store.claims import NewClaim, add_claims
 from vapo.claims.store.images import StoredImage, add_image_set
 from vapo.claims.store.store import Store
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
 from vapo.types import Claim
 
 HOSTILE = "<img src=x onerror='window.hacked=1'></script><script>window.hacked=1</script> \" & é 猫"

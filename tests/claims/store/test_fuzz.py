@@ -26,7 +26,7 @@ from vapo.claims.store.images import StoredImage, list_image_sets
 from vapo.claims.store.requests import NewRequest, Response, add_answer, list_requests, open_request, read_answer
 from vapo.claims.store.store import Store
 from vapo.claims.store.workers import free_dead_workers, register_worker, take_image_set
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
 from vapo.errors import VapoError
 from vapo.types import Claim
 

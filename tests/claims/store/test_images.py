@@ -21,7 +21,7 @@ from vapo.claims.store.store import Store, StoreError
 A, B = (StoredImage(name * 64, 4, 3, "image/png", name.encode()) for name in "ab")
 
 
-def test_the_same_pictures_are_one_image_set_and_another_order_is_another(store: Store):
+def test_the_same_images_are_one_image_set_and_another_order_is_another(store: Store):
     with store.writing():
         first = [add_image_set(store, images) for images in ([A], [A, B], [B, A], [A], [A, B])]
     assert first[:3] == list_image_sets(store) and first[3:] == first[:2]

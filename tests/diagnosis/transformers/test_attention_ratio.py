@@ -14,12 +14,12 @@ from tiny_models import FAMILIES, build_tiny
 from vapo.diagnosis.transformers import attention_ratio, key_shares
 from vapo.diagnosis.transformers.attention_ratio import IMAGE_ATTENTION, attend_and_watch, attention_on_image
 from vapo.diagnosis.transformers.key_shares import measure_share
-from vapo.models.tree.attention_switch import switched_attention
 from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module
+from vapo.models.tree.attention_switch import switched_attention
 from vapo.types import Rollout
 
-CHAIN = "<think>I see a 3, then a 5. Or two cats: no, one!</think> \\boxed{2}"
+RESPONSE = "<think>I see a 3, then a 5. Or two cats: no, one!</think> \\boxed{2}"
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -48,7 +48,7 @@ def eager(model):
 
 
 def sum_weights(model, processor, rollout: Rollout) -> torch.Tensor:
-    """The definition: one row, every weight of every layer, the processor's own picture tensors."""
+    """The definition: one row, every weight of every layer, the processor's own image tensors."""
     inputs = extend_prompt(encode_prompt(processor, rollout.sample), rollout.completion_ids)
     with torch.no_grad(), eager(model):
         weights = torch.stack(model(**inputs, output_attentions=True).attentions)[:, 0]  # layers, heads, N, N
@@ -63,7 +63,7 @@ class TestEveryFamily:
     @pytest.mark.parametrize("num_images", [1, 2])
     def test_equals_the_sums_of_eager_weights(self, model_and_processor, num_images):
         model, processor = model_and_processor
-        rollout = make_rollout(processor, make_sample("a", num_images=num_images), CHAIN)
+        rollout = make_rollout(processor, make_sample("a", num_images=num_images), RESPONSE)
         shares = attention_on_image(model, processor, rollout)
         text = model.config.get_text_config()
         assert shares.shape == (len(rollout.completion_ids), text.num_hidden_layers, text.num_attention_heads)
@@ -73,21 +73,21 @@ class TestEveryFamily:
 
     def test_a_few_queries_at_a_time_change_nothing(self, model_and_processor, monkeypatch):
         model, processor = model_and_processor
-        rollout = make_rollout(processor, make_sample("a"), CHAIN)
+        rollout = make_rollout(processor, make_sample("a"), RESPONSE)
         whole = attention_on_image(model, processor, rollout)
         monkeypatch.setattr(key_shares, "_SCORES_AT_ONCE", {"cpu": 1})
         torch.testing.assert_close(attention_on_image(model, processor, rollout), whole, atol=1e-6, rtol=0)
 
     def test_where_the_kernel_does_not_tell_its_sum_it_is_made_anew(self, model_and_processor, monkeypatch):
         model, processor = model_and_processor
-        rollout = make_rollout(processor, make_sample("a"), CHAIN)
+        rollout = make_rollout(processor, make_sample("a"), RESPONSE)
         told = attention_on_image(model, processor, rollout)
         monkeypatch.setattr(attention_ratio, "FLASH_DTYPES", ())
         torch.testing.assert_close(attention_on_image(model, processor, rollout), told, atol=1e-5, rtol=0)
 
     def test_layers_give_exactly_what_sdpa_gives(self, model_and_processor, monkeypatch):
         model, processor = model_and_processor
-        rollout = make_rollout(processor, make_sample("a"), CHAIN)
+        rollout = make_rollout(processor, make_sample("a"), RESPONSE)
         decoder = find_feature_module(model).get_decoder()
         seen = []
         handle = decoder.register_forward_hook(lambda _m, _a, out: seen.append(out.last_hidden_state))
@@ -127,7 +127,7 @@ class TestShare:
         seen = torch.ones(23, 23).tril().bool()
         if kind != "none":
             seen &= torch.ones(23, 23).triu(-6).bool()
-            seen[5:9, 5:9] = True  # a picture whose tokens see each other both ways
+            seen[5:9, 5:9] = True  # an image whose tokens see each other both ways
         seen = seen.expand(1, 6, 23, 23).clone() if kind == "per head" else seen[None, None]
         if kind == "per head":
             seen[0, 3] = torch.ones(23, 23).tril().bool()
@@ -156,10 +156,10 @@ class TestShare:
             )
 
 
-class TestChain:
+class TestResponse:
     def test_a_token_has_the_attention_of_the_query_that_predicts_it(self, llava):
         model, processor = llava
-        rollout = make_rollout(processor, make_sample("a"), CHAIN)
+        rollout = make_rollout(processor, make_sample("a"), RESPONSE)
         whole = attention_on_image(model, processor, rollout)
         one = Rollout(rollout.sample, rollout.prompt_ids, rollout.completion_ids[:1], rollout.token_texts[:1])
         # So it depends on the tokens before it alone: the first one's on the prompt.
@@ -170,19 +170,19 @@ class TestChain:
         rollout = make_rollout(processor, make_sample("a"), "")
         assert attention_on_image(model, processor, rollout).shape == (0, 2, 4)
 
-    def test_a_picture_shown_again_within_the_chain_counts_once_it_is_there(self, llava):
+    def test_a_image_shown_again_within_the_response_counts_once_it_is_there(self, llava):
         model, processor = llava
-        pair = make_rollout(processor, make_sample("a", num_images=2), CHAIN)
-        at = [place for place, i in enumerate(pair.prompt_ids) if i == model.config.image_token_id][4]  # 4 a picture
+        pair = make_rollout(processor, make_sample("a", num_images=2), RESPONSE)
+        at = [place for place, i in enumerate(pair.prompt_ids) if i == model.config.image_token_id][4]  # 4 an image
         moved = pair.prompt_ids[at:] + pair.completion_ids
-        chain = Rollout(pair.sample, pair.prompt_ids[:at], moved, ("",) * len(moved))
-        shares = attention_on_image(model, processor, chain)
+        response = Rollout(pair.sample, pair.prompt_ids[:at], moved, ("",) * len(moved))
+        shares = attention_on_image(model, processor, response)
         behind = len(moved) - len(pair.completion_ids)
         torch.testing.assert_close(shares[behind:], attention_on_image(model, processor, pair), atol=1e-6, rtol=0)
 
-    def test_without_a_picture_there_is_nothing_to_attend_to(self, llava):
+    def test_without_a_image_there_is_nothing_to_attend_to(self, llava):
         model, processor = llava
-        rollout = make_rollout(processor, make_sample("a", num_images=0), CHAIN)
+        rollout = make_rollout(processor, make_sample("a", num_images=0), RESPONSE)
         assert attention_on_image(model, processor, rollout).count_nonzero() == 0
 
     def test_features_are_shared(self, llava, monkeypatch):
@@ -197,16 +197,16 @@ class TestChain:
 
         monkeypatch.setattr(model.model, "get_image_features", get_image_features)
         sample, features = make_sample("a"), {}
-        chains = [make_rollout(processor, sample, text) for text in (CHAIN, "<think>No.</think>")]
-        shared = [attention_on_image(model, processor, chain, features) for chain in chains]
+        responses = [make_rollout(processor, sample, text) for text in (RESPONSE, "<think>No.</think>")]
+        shared = [attention_on_image(model, processor, response, features) for response in responses]
         assert len(encoded) == 1
-        for chain, shares in zip(chains, shared, strict=True):
-            assert torch.equal(attention_on_image(model, processor, chain), shares)
+        for response, shares in zip(responses, shared, strict=True):
+            assert torch.equal(attention_on_image(model, processor, response), shares)
 
     def test_bfloat16(self):
         model, processor = build_tiny("llava")
         model.bfloat16()
-        rollout = make_rollout(processor, make_sample("a"), CHAIN)
+        rollout = make_rollout(processor, make_sample("a"), RESPONSE)
         shares = attention_on_image(model, processor, rollout)
         # Eager weights are rounded to 8 bits before they are summed.
         torch.testing.assert_close(shares, sum_weights(model, processor, rollout), atol=5e-3, rtol=0)
@@ -215,7 +215,7 @@ class TestChain:
     @pytest.mark.parametrize("family", FAMILIES)
     def test_a_gpu_finds_the_same(self, family):
         model, processor = sharpen(*build_tiny(family))
-        rollout = make_rollout(processor, make_sample("a"), CHAIN)
+        rollout = make_rollout(processor, make_sample("a"), RESPONSE)
         expected = attention_on_image(model, processor, rollout)
         torch.testing.assert_close(attention_on_image(model.cuda(), processor, rollout), expected, atol=1e-4, rtol=0)
 
@@ -224,27 +224,27 @@ class TestChain:
         config = model.model.language_model.config
         before = config._attn_implementation
         model.train()
-        attention_on_image(model, processor, make_rollout(processor, make_sample("a"), CHAIN))
+        attention_on_image(model, processor, make_rollout(processor, make_sample("a"), RESPONSE))
         assert all(module.training for module in model.modules()) and torch.is_grad_enabled()
         assert config._attn_implementation == before
         model.eval()
-        broken = make_rollout(processor, make_sample("a"), CHAIN)
+        broken = make_rollout(processor, make_sample("a"), RESPONSE)
         with pytest.raises(IndexError):
             attention_on_image(model, processor, replace(broken, prompt_ids=(10**6, *broken.prompt_ids)))
         assert config._attn_implementation == before
 
 
 class TestRefusals:
-    def test_a_prompt_without_a_place_for_the_picture(self, llava):
+    def test_a_prompt_without_a_place_for_the_image(self, llava):
         model, processor = llava
-        rollout = make_rollout(processor, make_sample("a"), CHAIN)
+        rollout = make_rollout(processor, make_sample("a"), RESPONSE)
         ids = tuple(i for i in rollout.prompt_ids if i != model.config.image_token_id)
-        with pytest.raises(ModelError, match="'a' has pictures, but none"):
+        with pytest.raises(ModelError, match="'a' has images, but none"):
             attention_on_image(model, processor, replace(rollout, prompt_ids=ids))
 
     def test_an_empty_prompt(self, llava):
         model, processor = llava
-        rollout = replace(make_rollout(processor, make_sample("a", num_images=0), CHAIN), prompt_ids=())
+        rollout = replace(make_rollout(processor, make_sample("a", num_images=0), RESPONSE), prompt_ids=())
         with pytest.raises(ModelError, match="no prompt"):
             attention_on_image(model, processor, rollout)
 
@@ -252,7 +252,7 @@ class TestRefusals:
         model, processor = llava
         monkeypatch.setattr(attention_ratio, "switched_attention", lambda config, _: eager(model))
         with pytest.raises(ModelError, match="AttentionInterface"):
-            attention_on_image(model, processor, make_rollout(processor, make_sample("a"), CHAIN))
+            attention_on_image(model, processor, make_rollout(processor, make_sample("a"), RESPONSE))
 
     def test_a_call_outside(self):
         states = torch.zeros(1, 1, 2, 4)

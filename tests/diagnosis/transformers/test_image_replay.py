@@ -8,18 +8,18 @@ from prober_contract import make_rollout, make_sample
 from tiny_models import FAMILIES, build_tiny
 
 from vapo.diagnosis.transformers.image_replay import REPLAY_SENTENCE, ImageReplay, find_replay_obstacle
+from vapo.errors import ConfigError, ModelError
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.prompt_writer import PromptWriter
-from vapo.errors import ConfigError, ModelError
 
 SAY = "#{% for p in m.content %}{% if p.type == 'image' %}<|image_pad|>{% else %}{{ p.text }}{% endif %}{% endfor %}"
-CHAIN = "I see a 3, then a 5. So"
+RESPONSE = "I see a 3, then a 5. So"
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def policy(request):
     if request.param == "llava_onevision":
-        pytest.skip("several pictures are shown to it otherwise than one")
+        pytest.skip("several images are shown to it otherwise than one")
     return Policy(*build_tiny(request.param), name="tiny")
 
 
@@ -29,14 +29,14 @@ def llava():
 
 
 def write(policy, sample=None):
-    return make_rollout(policy.processor, sample or make_sample("first"), CHAIN)
+    return make_rollout(policy.processor, sample or make_sample("first"), RESPONSE)
 
 
-def count_pictures(policy, ids):
+def count_images(policy, ids):
     return ids.count(policy.model.config.image_token_id)
 
 
-def write_conversation(policy, sample, again, chain=CHAIN):
+def write_conversation(policy, sample, again, response=RESPONSE):
     """The definition: the whole conversation as the processor writes it."""
 
     def user(images, text):
@@ -45,7 +45,7 @@ def write_conversation(policy, sample, again, chain=CHAIN):
 
     messages = [
         user(sample.images, sample.question),
-        {"role": "assistant", "content": [{"type": "text", "text": chain}]},
+        {"role": "assistant", "content": [{"type": "text", "text": response}]},
     ]
     messages.append(user(again, REPLAY_SENTENCE))
     return policy.processor.apply_chat_template(
@@ -102,9 +102,9 @@ def test_a_system_prompt(llava):
         ImageReplay(llava).show_again(rollout, 2, 0.5)
 
 
-def test_no_picture(llava):
+def test_no_image(llava):
     blind = replace(write(llava), sample=replace(make_sample("first"), images=()))
-    with pytest.raises(ModelError, match="sample 'first' has no picture"):
+    with pytest.raises(ModelError, match="sample 'first' has no image"):
         ImageReplay(llava).show_again(blind, 2, 0.5)
 
 
@@ -119,15 +119,15 @@ class TestObstacles:
         assert find_replay_obstacle(policy) is None
 
     @pytest.mark.torchvision
-    def test_several_pictures_look_otherwise_than_one(self):
+    def test_several_images_look_otherwise_than_one(self):
         policy = Policy(*build_tiny("llava_onevision"), name="tiny")
-        assert "writes the first turn otherwise once another picture follows" in find_replay_obstacle(policy)
+        assert "writes the first turn otherwise once another image follows" in find_replay_obstacle(policy)
 
     @pytest.mark.parametrize(
         ("template", "message"),
         [
             ("{% for m in messages | reverse %}" + SAY + "{% endfor %}", "writes the first turn otherwise"),
-            # From transformers 5.18 on, the processor counts pictures itself and refuses.
+            # From transformers 5.18 on, the processor counts images itself and refuses.
             ("{% for m in messages[-1:] %}" + SAY + "{% endfor %}", "the first turn otherwise|refuses the turns"),
             ("{% for m in messages if m.role == 'user' %}" + SAY + "{% endfor %}", "does not put a user turn"),
             (

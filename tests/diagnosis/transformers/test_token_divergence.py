@@ -49,7 +49,7 @@ def test_equals_the_divergence_of_all_logits(policy, num_images, logits_at_once)
     assert measured.max() > 1e-6 and measured.shape == (len(rollout.completion_ids),)
 
 
-def test_without_pictures(policy):
+def test_without_images(policy):
     rollout = write(policy)
     sample = leave_out_images(rollout.sample)
     prompt = PromptWriter(policy).write(sample)
@@ -59,7 +59,7 @@ def test_without_pictures(policy):
     torch.testing.assert_close(measured, expected, atol=1e-6, rtol=1e-3)
 
 
-def test_nothing_moves_under_the_same_picture(policy):
+def test_nothing_moves_under_the_same_image(policy):
     rollout = write(policy)
     assert (measure_divergence(policy, rollout, rollout) == 0).all()
 
@@ -101,12 +101,12 @@ def test_leaves_the_model_as_it_was(llava):
     llava.model.eval()
 
 
-def test_an_empty_chain(llava):
+def test_an_empty_response(llava):
     rollout = replace(write(llava), completion_ids=(), token_texts=())
     assert measure_divergence(llava, rollout, rollout).shape == (0,)
 
 
-def test_different_chains(llava):
+def test_different_responses(llava):
     rollout = write(llava)
     other = Rollout(rollout.sample, rollout.prompt_ids, rollout.completion_ids[1:], rollout.token_texts[1:])
     with pytest.raises(ValueError, match="must have the same completion"):

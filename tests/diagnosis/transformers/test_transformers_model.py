@@ -11,16 +11,16 @@ import torch
 from prober_contract import ask_plainly, encode_prompt, extend_prompt, make_probes, make_sample
 from tiny_models import FAMILIES, build_tiny
 
-from vapo.diagnosis.transformers.attention_ratio import attention_on_image
-from vapo.probing.diagnosed_model import Ability, Cut, Examinee, Sampling
 from vapo.data.image_views import leave_out_images, mask_images
+from vapo.diagnosis.transformers.attention_ratio import attention_on_image
 from vapo.diagnosis.transformers.token_divergence import measure_divergence
-from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
+from vapo.diagnosis.transformers.transformers_model import TransformersModel
+from vapo.errors import ConfigError, ModelError
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import sample_completions
 from vapo.models.policy.prompt_writer import PromptWriter
-from vapo.errors import ConfigError, ModelError
 from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
+from vapo.probing.diagnosed_model import Ability, Cut, DiagnosedModel, Sampling
 from vapo.types import Rollout
 
 
@@ -33,13 +33,13 @@ def policy(request):
 
 
 @pytest.fixture(scope="module")
-def examinee(policy) -> Examinee:
-    return TransformersExaminee(policy)
+def diagnosed_model(policy) -> DiagnosedModel:
+    return TransformersModel(policy)
 
 
 @pytest.fixture(scope="module")
-def chains(examinee):
-    return examinee.write_chains([make_sample("first"), make_sample("second", (42, 56))], 10)
+def responses(diagnosed_model):
+    return diagnosed_model.write_responses([make_sample("first"), make_sample("second", (42, 56))], 10)
 
 
 @pytest.fixture
@@ -48,22 +48,22 @@ def llava():
 
 
 @pytest.fixture
-def llava_chain(llava):
-    return TransformersExaminee(llava).write_chains([make_sample("first")], 8)[0]
+def llava_response(llava):
+    return TransformersModel(llava).write_responses([make_sample("first")], 8)[0]
 
 
-def test_chains_are_drawn_by_their_seed(llava):
-    examinee, sample = TransformersExaminee(llava), make_sample("first")
+def test_responses_are_drawn_by_their_seed(llava):
+    diagnosed_model, sample = TransformersModel(llava), make_sample("first")
 
     def write(seed: int, temperature: float = 3.0) -> Rollout:
-        return examinee.write_chains([sample], 10, Sampling(temperature, seed))[0]
+        return diagnosed_model.write_responses([sample], 10, Sampling(temperature, seed))[0]
 
     assert write(1) == write(1) != write(2)
-    assert write(1, temperature=0) == write(2, temperature=0) == examinee.write_chains([sample], 10)[0]
+    assert write(1, temperature=0) == write(2, temperature=0) == diagnosed_model.write_responses([sample], 10)[0]
 
 
 def write_plainly(policy, images, ids, count):
-    """The definition: no cache, the processor's own picture tensors, one plain forward per token."""
+    """The definition: no cache, the processor's own image tensors, one plain forward per token."""
     prompt = dict(encode_prompt(policy.processor, replace(make_sample("any"), images=images)))
     text = torch.tensor([ids])
     prompt |= {"input_ids": text, "attention_mask": torch.ones_like(text)}
@@ -76,33 +76,35 @@ def write_plainly(policy, images, ids, count):
     return tuple(new)
 
 
-def test_chains_are_greedy_completions(policy, examinee, chains):
-    samples = [chain.sample for chain in chains]
+def test_responses_are_greedy_completions(policy, diagnosed_model, responses):
+    samples = [response.sample for response in responses]
     expected = [own[0] for own in sample_completions(policy, samples, max_completion_tokens=10, temperature=0)]
-    assert chains == expected
+    assert responses == expected
 
 
-def test_a_cut_without_suffix_goes_on_as_the_chain_did(examinee, chains):
-    cuts = [Cut(chain, index) for chain in chains for index in range(len(chain.completion_ids))]
-    for cut, text in zip(cuts, examinee.continue_cuts(cuts, 10), strict=True):
+def test_a_cut_without_suffix_goes_on_as_the_response_did(diagnosed_model, responses):
+    cuts = [Cut(response, index) for response in responses for index in range(len(response.completion_ids))]
+    for cut, text in zip(cuts, diagnosed_model.continue_cuts(cuts, 10), strict=True):
         assert text.startswith("".join(cut.rollout.token_texts[cut.index :]).rstrip("\ufffd"))
 
 
-def test_a_suffix_is_read_as_it_stands(policy, examinee, chains):
+def test_a_suffix_is_read_as_it_stands(policy, diagnosed_model, responses):
     tokenizer = policy.processor.tokenizer
     for suffix in (" Time is up.</think>", "<|im_end|>\n<|im_start|>assistant\n"):
         ids = (
-            *chains[0].prompt_ids,
-            *chains[0].completion_ids[:3],
+            *responses[0].prompt_ids,
+            *responses[0].completion_ids[:3],
             *tokenizer.encode(suffix, add_special_tokens=False),
         )
-        expected = tokenizer.decode(write_plainly(policy, chains[0].sample.images, ids, 3), skip_special_tokens=True)
-        assert examinee.continue_cuts([Cut(chains[0], 3, suffix)], 3) == [expected]
+        expected = tokenizer.decode(
+            write_plainly(policy, responses[0].sample.images, ids, 3), skip_special_tokens=True
+        )
+        assert diagnosed_model.continue_cuts([Cut(responses[0], 3, suffix)], 3) == [expected]
 
 
 @pytest.mark.parametrize("view", ["image", "blank", "none"])
-def test_verdicts_equal_one_plain_forward_per_probe(policy, examinee, chains, view):
-    probes = make_probes(chains)
+def test_verdicts_equal_one_plain_forward_per_probe(policy, diagnosed_model, responses, view):
+    probes = make_probes(responses)
     expected = []
     for probe in probes:
         rollout = probe.rollout
@@ -112,81 +114,86 @@ def test_verdicts_equal_one_plain_forward_per_probe(policy, examinee, chains, vi
             sample = leave_out_images(rollout.sample)
             rollout = replace(rollout, sample=sample, prompt_ids=PromptWriter(policy).write(sample).ids)
         expected.append(ask_plainly(policy.model, policy.processor, replace(probe, rollout=rollout)))
-    verdicts = examinee.score_probes(probes, view)
+    verdicts = diagnosed_model.score_probes(probes, view)
     assert [verdict.probe for verdict in verdicts] == probes
     np.testing.assert_allclose([verdict.p_true for verdict in verdicts], expected, atol=1e-5)
 
 
-def test_replay(policy, examinee, chains):
-    if "replay" not in examinee.abilities:
+def test_replay(policy, diagnosed_model, responses):
+    if "replay" not in diagnosed_model.abilities:
         with pytest.raises(ModelError, match="llava_onevision cannot be shown its image again"):
-            examinee.replay_image(Cut(chains[0], 4), 5, 0.5)
+            diagnosed_model.replay_image(Cut(responses[0], 4), 5, 0.5)
         return
-    shown = examinee.replay_image(Cut(chains[0], 4), 5, 0.5)
-    assert shown.prompt_ids[: len(chains[0].prompt_ids) + 4] == chains[0].prompt_ids + chains[0].completion_ids[:4]
+    shown = diagnosed_model.replay_image(Cut(responses[0], 4), 5, 0.5)
+    assert (
+        shown.prompt_ids[: len(responses[0].prompt_ids) + 4]
+        == responses[0].prompt_ids + responses[0].completion_ids[:4]
+    )
     assert shown.completion_ids == write_plainly(policy, shown.sample.images, shown.prompt_ids, 5)
-    assert shown.sample.answer == chains[0].sample.answer and len(shown.token_texts) == 5
+    assert shown.sample.answer == responses[0].sample.answer and len(shown.token_texts) == 5
     # What comes later is exact too.
-    (text,) = examinee.continue_cuts([Cut(shown, 2)], 3)
+    (text,) = diagnosed_model.continue_cuts([Cut(shown, 2)], 3)
     assert shown.text.endswith(text)
-    assert np.shape(examinee.attend_to_image(shown)) == (5, 2, 4)
-    assert min(examinee.compare_views(shown)) > 0
-    again = examinee.replay_image(Cut(shown, 3), 4, 0.5)
+    assert np.shape(diagnosed_model.attend_to_image(shown)) == (5, 2, 4)
+    assert min(diagnosed_model.compare_views(shown)) > 0
+    again = diagnosed_model.replay_image(Cut(shown, 3), 4, 0.5)
     assert again.completion_ids == write_plainly(policy, again.sample.images, again.prompt_ids, 4)
     with pytest.raises(ModelError, match="sample 'first': its rollout's prompt is not the one"):
-        examinee.compare_views(again, "none")
+        diagnosed_model.compare_views(again, "none")
 
 
-def test_attention_and_views_come_from_their_measures(policy, examinee, chains):
-    shares = attention_on_image(policy.model, policy.processor, chains[0])
-    np.testing.assert_allclose(examinee.attend_to_image(chains[0]), shares, atol=1e-6)
-    blank = replace(chains[0], sample=mask_images(chains[0].sample))
-    np.testing.assert_allclose(examinee.compare_views(chains[0]), measure_divergence(policy, chains[0], blank))
-    assert examinee.compare_views(chains[0], "none") != examinee.compare_views(chains[0])
+def test_attention_and_views_come_from_their_measures(policy, diagnosed_model, responses):
+    shares = attention_on_image(policy.model, policy.processor, responses[0])
+    np.testing.assert_allclose(diagnosed_model.attend_to_image(responses[0]), shares, atol=1e-6)
+    blank = replace(responses[0], sample=mask_images(responses[0].sample))
+    np.testing.assert_allclose(
+        diagnosed_model.compare_views(responses[0]), measure_divergence(policy, responses[0], blank)
+    )
+    assert diagnosed_model.compare_views(responses[0], "none") != diagnosed_model.compare_views(responses[0])
 
 
-def test_abilities(policy, examinee):
+def test_abilities(policy, diagnosed_model):
     missing = {"replay"} if policy.name == "llava_onevision" else set()
-    assert examinee.abilities == set(get_args(Ability)) - missing
+    assert diagnosed_model.abilities == set(get_args(Ability)) - missing
     for ability in get_args(Ability):
         if ability in missing:
-            assert examinee.why_not(ability).startswith("llava_onevision cannot be shown its image again")
+            assert diagnosed_model.why_not(ability).startswith("llava_onevision cannot be shown its image again")
         else:
             with pytest.raises(ValueError, match="is able to"):
-                examinee.why_not(ability)
+                diagnosed_model.why_not(ability)
 
 
-def test_masking(llava, llava_chain):
+def test_masking(llava, llava_response):
     seen = [
-        TransformersExaminee(llava, masking=m, seed=s).compare_views(llava_chain)
+        TransformersModel(llava, masking=m, seed=s).compare_views(llava_response)
         for m, s in (("blank", 0), ("noise", 0), ("noise", 1), ("patches", 0))
     ]
     assert len({tuple(divergences) for divergences in seen}) == 4
-    assert TransformersExaminee(llava, masking="noise", seed=1).compare_views(llava_chain) == seen[2]
+    assert TransformersModel(llava, masking="noise", seed=1).compare_views(llava_response) == seen[2]
 
 
-def test_an_end_token_is_left_out_before_a_suffix(llava, llava_chain):
-    ended = (*llava_chain.completion_ids[:4], llava.processor.tokenizer.eos_token_id)
-    ended = replace(llava_chain, completion_ids=ended, token_texts=(*llava_chain.token_texts[:4], ""))
-    examinee = TransformersExaminee(llava)
-    behind_end, before_end, ended_text = examinee.continue_cuts(
+def test_an_end_token_is_left_out_before_a_suffix(llava, llava_response):
+    ended = (*llava_response.completion_ids[:4], llava.processor.tokenizer.eos_token_id)
+    ended = replace(llava_response, completion_ids=ended, token_texts=(*llava_response.token_texts[:4], ""))
+    diagnosed_model = TransformersModel(llava)
+    behind_end, before_end, ended_text = diagnosed_model.continue_cuts(
         [Cut(ended, 5, " So"), Cut(ended, 4, " So"), Cut(ended, 5)], 3
     )
     assert behind_end == before_end and ended_text == ""
 
 
 @pytest.mark.parametrize("suffix", ["<|image_pad|>", "see <|vision_start|>"])
-def test_a_suffix_with_a_picture(llava, llava_chain, suffix):
-    with pytest.raises(ConfigError, match="which stands for a picture"):
-        TransformersExaminee(llava).continue_cuts([Cut(llava_chain, 2, suffix)], 3)
+def test_a_suffix_with_a_image(llava, llava_response, suffix):
+    with pytest.raises(ConfigError, match="which stands for an image"):
+        TransformersModel(llava).continue_cuts([Cut(llava_response, 2, suffix)], 3)
 
 
-def test_the_context_is_too_short(llava, llava_chain):
-    examinee = TransformersExaminee(llava)
+def test_the_context_is_too_short(llava, llava_response):
+    diagnosed_model = TransformersModel(llava)
     for ask in (
-        lambda: examinee.continue_cuts([Cut(llava_chain, 2)], 2040),
-        lambda: examinee.replay_image(Cut(llava_chain, 2), 2040, 0.5),
-        lambda: examinee.write_chains([llava_chain.sample], 2040),
+        lambda: diagnosed_model.continue_cuts([Cut(llava_response, 2)], 2040),
+        lambda: diagnosed_model.replay_image(Cut(llava_response, 2), 2040, 0.5),
+        lambda: diagnosed_model.write_responses([llava_response.sample], 2040),
     ):
         with pytest.raises(ModelError, match=r"sample 'first'.*context of 2048"):
             ask()
@@ -196,62 +203,66 @@ class TestObstacles:
     def test_no_chat_template(self, llava):
         processor = deepcopy(llava.processor)  # tiny models share their tokenizers
         processor.chat_template = processor.tokenizer.chat_template = None
-        examinee = TransformersExaminee(replace(llava, processor=processor))
-        assert examinee.abilities == frozenset()
-        assert all("tiny has no chat template" in examinee.why_not(ability) for ability in get_args(Ability))
+        diagnosed_model = TransformersModel(replace(llava, processor=processor))
+        assert diagnosed_model.abilities == frozenset()
+        assert all("tiny has no chat template" in diagnosed_model.why_not(ability) for ability in get_args(Ability))
         with pytest.raises(ModelError, match="no chat template"):
-            examinee.write_chains([make_sample("first")], 3)
+            diagnosed_model.write_responses([make_sample("first")], 3)
 
     def test_no_vision(self, llava):
         from transformers import Qwen2ForCausalLM
 
         text_model = Qwen2ForCausalLM(llava.model.config.text_config)
-        examinee = TransformersExaminee(Policy(text_model, llava.processor, "text"))
-        assert examinee.abilities == frozenset()
-        assert "no get_image_features" in examinee.why_not("continue")
+        diagnosed_model = TransformersModel(Policy(text_model, llava.processor, "text"))
+        assert diagnosed_model.abilities == frozenset()
+        assert "no get_image_features" in diagnosed_model.why_not("continue")
 
     def test_no_answer_tokens(self, llava, monkeypatch):
         monkeypatch.setattr("vapo.models.questions.YES_WORDS", ())
-        examinee = TransformersExaminee(llava)
-        assert examinee.abilities == set(get_args(Ability)) - {"probe"}
+        diagnosed_model = TransformersModel(llava)
+        assert diagnosed_model.abilities == set(get_args(Ability)) - {"probe"}
         with pytest.raises(ModelError, match="no token that tells 'yes' from 'no'"):
-            examinee.score_probes([])
+            diagnosed_model.score_probes([])
 
     def test_attention_of_its_own(self, llava, monkeypatch):
         monkeypatch.setattr(type(llava.model.model.get_decoder()), "_supports_attention_backend", False)
-        assert "cannot be measured" in TransformersExaminee(llava).why_not("attend")
+        assert "cannot be measured" in TransformersModel(llava).why_not("attend")
 
     def test_a_bad_template(self, llava):
         with pytest.raises(ConfigError, match=re.escape("{claim}")):
-            _ = TransformersExaminee(llava, probe_template="Right?").abilities
+            _ = TransformersModel(llava, probe_template="Right?").abilities
 
 
 def test_nothing_to_do(llava):
-    examinee = TransformersExaminee(llava)
-    assert examinee.continue_cuts([], 3) == [] and examinee.score_probes([]) == [] == examinee.write_chains([], 3)
+    diagnosed_model = TransformersModel(llava)
+    assert diagnosed_model.continue_cuts([], 3) == [] and diagnosed_model.score_probes(
+        []
+    ) == [] == diagnosed_model.write_responses([], 3)
 
 
-def test_half_precision(llava, llava_chain):
-    examinee = TransformersExaminee(Policy(llava.model.bfloat16(), llava.processor))
-    assert examinee.continue_cuts([Cut(llava_chain, 3)], 4)
-    assert np.isfinite(examinee.compare_views(llava_chain)).all()
-    assert examinee.replay_image(Cut(llava_chain, 3), 4, 0.5).completion_ids
+def test_half_precision(llava, llava_response):
+    diagnosed_model = TransformersModel(Policy(llava.model.bfloat16(), llava.processor))
+    assert diagnosed_model.continue_cuts([Cut(llava_response, 3)], 4)
+    assert np.isfinite(diagnosed_model.compare_views(llava_response)).all()
+    assert diagnosed_model.replay_image(Cut(llava_response, 3), 4, 0.5).completion_ids
     for view in ("image", "blank", "none"):
-        assert all(0 < verdict.p_true < 1 for verdict in examinee.score_probes(make_probes([llava_chain]), view))
+        assert all(
+            0 < verdict.p_true < 1 for verdict in diagnosed_model.score_probes(make_probes([llava_response]), view)
+        )
 
 
-def test_replays_together_equal_replays_alone(llava, llava_chain):
-    examinee = TransformersExaminee(llava)
-    cuts = [Cut(llava_chain, 3), Cut(llava_chain, 5, " So"), Cut(llava_chain, 8)]
-    assert examinee.replay_images(cuts, 4, 0.5) == [examinee.replay_image(cut, 4, 0.5) for cut in cuts]
-    assert examinee.replay_images([], 4, 0.5) == []
+def test_replays_together_equal_replays_alone(llava, llava_response):
+    diagnosed_model = TransformersModel(llava)
+    cuts = [Cut(llava_response, 3), Cut(llava_response, 5, " So"), Cut(llava_response, 8)]
+    assert diagnosed_model.replay_images(cuts, 4, 0.5) == [diagnosed_model.replay_image(cut, 4, 0.5) for cut in cuts]
+    assert diagnosed_model.replay_images([], 4, 0.5) == []
 
 
-def test_a_cut_is_read_with_its_suffix(llava, llava_chain):
-    examinee = TransformersExaminee(llava)
-    read = examinee.read_cut(Cut(llava_chain, 3, " So, 7"))
+def test_a_cut_is_read_with_its_suffix(llava, llava_response):
+    diagnosed_model = TransformersModel(llava)
+    read = diagnosed_model.read_cut(Cut(llava_response, 3, " So, 7"))
     suffix = tuple(llava.processor.tokenizer.encode(" So, 7", add_special_tokens=False))
-    assert read.completion_ids == llava_chain.completion_ids[:3] + suffix
-    assert read.text == "".join(llava_chain.token_texts[:3]) + " So, 7"
-    assert examinee.read_cut(Cut(llava_chain, 5)).completion_ids == llava_chain.completion_ids[:5]
-    assert len(examinee.attend_to_image(read)) == len(read.completion_ids)
+    assert read.completion_ids == llava_response.completion_ids[:3] + suffix
+    assert read.text == "".join(llava_response.token_texts[:3]) + " So, 7"
+    assert diagnosed_model.read_cut(Cut(llava_response, 5)).completion_ids == llava_response.completion_ids[:5]
+    assert len(diagnosed_model.attend_to_image(read)) == len(read.completion_ids)

@@ -39,13 +39,13 @@ def write_copies(folder: Path, rows: dict[str, list[dict[str, Any]]] | None = No
 
 def _to_dataset(rows: list[dict[str, Any]]) -> Dataset:
     plain = {column: [row[column] for row in rows] for column in rows[0]}
-    shown = {column: feature for column, values in plain.items() if (feature := _picture_feature(column, values))}
+    shown = {column: feature for column, values in plain.items() if (feature := _image_feature(column, values))}
     texts = Dataset.from_dict({column: values for column, values in plain.items() if column not in shown})
     return Dataset.from_dict(plain, features=Features({**texts.features, **shown}))
 
 
-def _picture_feature(column: str, values: list[Any]) -> Image | List | None:
-    """Return what the hub's data cards declare of a column of pictures; in some of them every row has none."""
+def _image_feature(column: str, values: list[Any]) -> Image | List | None:
+    """Return what the hub's data cards declare of a column of images; in some of them every row has none."""
     if column == "images":
         return List(Image())
     holds = column in ("image", "decoded_image", "image_path") or column.removeprefix("image_").isdigit()

@@ -15,11 +15,11 @@ from evaluation.lmms_eval.local_copies import PLACES, write_copies
 from evaluation.suites.row_forms import make_rows
 
 from vapo.cli import main
-from vapo.evaluation.lmms_eval.run import run_suite
 from vapo.errors import ConfigError, DataError
-from vapo.lab.shipped import shipped_checkpoint
+from vapo.evaluation.lmms_eval.run import run_suite
 from vapo.evaluation.suites.answers import read_answers
 from vapo.evaluation.suites.suite import PAPER
+from vapo.lab.shipped import shipped_checkpoint
 
 pytestmark = [
     pytest.mark.lmms_eval,
@@ -98,7 +98,7 @@ def test_a_stopped_run_loses_no_response(copies):
 
 
 def test_the_models_conversation_is_the_suites(copies):
-    """Each question reaches the model with its picture in place, and by its own prompt unless another is given."""
+    """Each question reaches the model with its image in place, and by its own prompt unless another is given."""
     from lmms_eval.tasks import TaskManager, get_task_dict
 
     manager = TaskManager(include_defaults=False)

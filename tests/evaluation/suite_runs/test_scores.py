@@ -7,11 +7,11 @@ import pytest
 from evaluation.suite_runs.made_answers import answer_all, answer_hallusion, answer_rows, answer_wemath, make_answer
 
 from vapo.core.intervals import wilson_interval
+from vapo.errors import ConfigError, DataError
 from vapo.evaluation.suite_runs.comparison import compare_answers
 from vapo.evaluation.suite_runs.result import SuiteResult
 from vapo.evaluation.suite_runs.scores import score_answers
 from vapo.evaluation.suite_runs.table import format_differences, format_result
-from vapo.errors import ConfigError, DataError
 from vapo.evaluation.suites.suite import PAPER
 
 

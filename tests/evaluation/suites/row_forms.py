@@ -1,4 +1,4 @@
-"""Small copies of the rows of each benchmark: the columns of the published data, questions and pictures made by hand.
+"""Small copies of the rows of each benchmark: the columns of the published data, questions and images made by hand.
 
 Columns as the stock tasks of lmms-eval 0.7.3 read them, and for Geometry3K as its data card lists them.
 """
@@ -11,14 +11,14 @@ from PIL import Image
 
 
 def paint(number: int) -> Image.Image:
-    """Return a picture of its own for each number."""
-    picture = Image.new("RGB", (56, 56), (40 * number % 256, 90, 200))
-    picture.paste((255, 255, 255), (number % 8 * 6, 8, number % 8 * 6 + 8, 40))
-    return picture
+    """Return an image of its own for each number."""
+    image = Image.new("RGB", (56, 56), (40 * number % 256, 90, 200))
+    image.paste((255, 255, 255), (number % 8 * 6, 8, number % 8 * 6 + 8, 40))
+    return image
 
 
 def make_rows() -> dict[str, list[dict[str, Any]]]:
-    """Return rows by benchmark, pictures included."""
+    """Return rows by benchmark, images included."""
     return {
         "mathverse": [
             _mathverse(0, "multi-choice", "B"),
@@ -153,9 +153,9 @@ def _wemath(number: str, key: str, answer: str) -> dict[str, Any]:
 
 
 def _mmmu(
-    name: str, question: str, options: str, answer: str, pictures: int, kind: str = "multiple-choice"
+    name: str, question: str, options: str, answer: str, shown: int, kind: str = "multiple-choice"
 ) -> dict[str, Any]:
-    images = {f"image_{number}": paint(number) if number <= pictures else None for number in range(1, 8)}
+    images = {f"image_{number}": paint(number) if number <= shown else None for number in range(1, 8)}
     return {"id": name, "question": question, "options": options, "answer": answer, "question_type": kind, **images}
 
 

@@ -4,12 +4,12 @@ import pytest
 import yaml
 from evaluation.suites.row_forms import make_rows
 
-from vapo.training.recipes import list_recipes
 from vapo.errors import ConfigError, DataError
 from vapo.evaluation.suites.benchmark import Graded, grade_response
 from vapo.evaluation.suites.hallusionbench import FIGURE, HALLUSIONBENCH, PAIR, SET
 from vapo.evaluation.suites.suite import PAPER, PROMPT, find_suite
 from vapo.evaluation.suites.wemath import PROBLEM, STEP, WEMATH
+from vapo.training.recipes import list_recipes
 
 ROWS = make_rows()
 
@@ -70,17 +70,17 @@ def test_what_cannot_be_parsed_is_not_a_wrong_answer():
 
 
 @pytest.mark.parametrize("name", list(ROWS))
-def test_pictures_come_in_order(name):
+def test_images_come_in_order(name):
     benchmark = PAPER.find(name)
     for row in ROWS[name]:
         question = benchmark.question(row)
-        pictures = benchmark.images(row)
-        assert pictures and {picture.mode for picture in pictures} == {"RGB"}
-        assert question.text.count("<image>") in (0, len(pictures))
+        images = benchmark.images(row)
+        assert images and {image.mode for image in images} == {"RGB"}
+        assert question.text.count("<image>") in (0, len(images))
 
 
 @pytest.mark.parametrize("name", list(ROWS))
-def test_a_row_without_its_picture_is_one_sentence(name):
+def test_a_row_without_its_image_is_one_sentence(name):
     benchmark = PAPER.find(name)
     row = {**ROWS[name][0], **dict.fromkeys(benchmark.question(ROWS[name][0]).images)}
     with pytest.raises(DataError, match=f"{benchmark.title}, row .*: it has no image"):

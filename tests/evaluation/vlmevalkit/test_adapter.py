@@ -11,9 +11,9 @@ import pytest
 from evaluation.suites.row_forms import paint
 
 from vapo.core.grading import extract_answer
+from vapo.lab.shipped import shipped_checkpoint
 from vapo.models.policy.checkpoint import load_policy
 from vapo.models.policy.generation import sample_completions
-from vapo.lab.shipped import shipped_checkpoint
 from vapo.types import Sample
 
 BASE = """
@@ -79,20 +79,22 @@ def test_questions_are_answered_through_run_py(clone):
     assert done.returncode == 0, done.stderr
     said = json.loads((clone / "answers.json").read_text())
     assert (said["model"], said["data"]) == (["lab"], ["MMStar"])
-    samples = [Sample("MMStar", pictures, "Which digits?", "") for pictures in ((paint(1),), (paint(1), paint(2)))]
+    samples = [Sample("MMStar", images, "Which digits?", "") for images in ((paint(1),), (paint(1), paint(2)))]
     policy = load_policy(lab, device="cpu")
-    chains = [own[0].text for own in sample_completions(policy, samples, max_completion_tokens=48, temperature=0)]
-    assert said["answers"] == [extract_answer(chain) or chain.rpartition("</think>")[2].strip() for chain in chains]
+    responses = [own[0].text for own in sample_completions(policy, samples, max_completion_tokens=48, temperature=0)]
+    assert said["answers"] == [
+        extract_answer(response) or response.rpartition("</think>")[2].strip() for response in responses
+    ]
 
 
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
         ([{"type": "text", "value": "Which?"}], "MMStar: a question has no image"),
-        (show("missing.png"), "missing.png cannot be opened as a picture"),
+        (show("missing.png"), "missing.png cannot be opened as an image"),
     ],
 )
-def test_a_question_without_its_picture_is_one_sentence(clone, parts, said):
+def test_a_question_without_its_image_is_one_sentence(clone, parts, said):
     (clone / "messages.json").write_text(json.dumps([parts]))
     done = run(clone, str(shipped_checkpoint()), "--", "--data", "MMStar")
     assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""An outcome made up by hand: three models on a few questions, of which GRPO's forgets the picture along its chain."""
+"""An outcome made up by hand: three models on a few questions, of which GRPO's forgets the image along its response."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from diagnosis.made_diagnosis import HOSTILE, make_diagnosis
 
 from vapo.diagnosis.findings import ModelFindings
+from vapo.lab.demo.conclusion import phrase_demo
 from vapo.lab.demo.learning import Group, draw_learning
 from vapo.lab.demo.outcome import GRPO, VAPO, Outcome
 from vapo.lab.demo.paired import compare
-from vapo.lab.demo.conclusion import phrase_demo
 
 NUM_STEPS = 30
 
 
 def make_outcome(num_questions: int = 12, num_repeats: int = 1) -> Outcome:
-    """Return the outcome; `num_repeats` makes the chains longer."""
+    """Return the outcome; `num_repeats` makes the responses longer."""
     made = make_diagnosis(num_questions, num_repeats, num_models=3).models
     names = ("before", "GRPO", "VAPO")
     before, grpo, vapo = (

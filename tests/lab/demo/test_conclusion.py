@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from vapo.diagnosis.estimates import Estimate
-from vapo.lab.demo.paired import ANSWERS, LATE, LENGTH, Row
 from vapo.lab.demo.conclusion import ONE_SEED, phrase_demo
+from vapo.lab.demo.paired import ANSWERS, LATE, LENGTH, Row
 
 
 def about(value: float, half: float = 0.02, count: int = 100) -> Estimate:
@@ -45,10 +45,10 @@ def test_the_others_say_what_changed():
     )
     assert "30.0 % before, 80.0 % after GRPO, 79.0 % after VAPO" in answers
     assert "-1.0 points [-3.0, +1.0], which chance alone could do" in answers
-    assert length == "Tokens per chain: 50 before, 40 after GRPO, 61 after VAPO."
+    assert length == "Tokens per response: 50 before, 40 after GRPO, 61 after VAPO."
     assert last == ONE_SEED
 
 
-def test_chains_too_short_for_claims_are_said_to_be():
+def test_responses_too_short_for_claims_are_said_to_be():
     first = phrase_demo(rows(None, late=None))[0]
     assert "No claim was asked in the last quarter" in first

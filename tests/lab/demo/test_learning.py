@@ -20,7 +20,7 @@ def write_table(run, step: int, rows: list[tuple[float, int, list[tuple[float, b
 
 def test_completions_of_a_question_are_averaged(tmp_path):
     """Two groups of two. The first: answers 1 and 0; lengths 10 and 20; verdicts right, wrong, right, of which those
-    behind 0.75 are wrong and right; so 2/3 along the chain and 1/2 late. The second has no verdict at all."""
+    behind 0.75 are wrong and right; so 2/3 along the response and 1/2 late. The second has no verdict at all."""
     write_table(
         tmp_path,
         1,

@@ -54,7 +54,7 @@ def test_its_scripts_never_write_markup():
     assert "<script" not in body and not re.search(r"\son\w+=|\sstyle=|https?:", body)
 
 
-def test_long_chains_and_many_questions_fit():
+def test_long_responses_and_many_questions_fit():
     images = make_images(40, side=300)
     whole = render_demo(make_outcome(40, num_repeats=8), images)
     assert render_demo(make_outcome(40, num_repeats=8), images, max_bytes=300_000) != whole
@@ -132,7 +132,7 @@ class TestInBrowser:
             found = []
             for _ in ids:
                 found.append(page.locator(".asked .faint").first.inner_text())
-                states = page.locator(".chain").evaluate_all("all => all.map((one) => one.dataset.right)")
+                states = page.locator(".response").evaluate_all("all => all.map((one) => one.dataset.right)")
                 assert states[GRPO] == str(key != "vapo").lower() and states[VAPO] == str(key != "grpo").lower()
                 page.keyboard.press("ArrowRight")
             assert found == [f"row-{k}" for k in ids]
@@ -157,26 +157,26 @@ class TestInBrowser:
         assert button.locator(".number").inner_text() == str(more)
 
     def test_models_stand_side_by_side_with_their_anchors_and_claims(self, page):
-        chains = page.locator(".chain")
-        assert chains.locator("h4").all_inner_texts() == ["before", "GRPO", "VAPO"]
-        boxes = [chains.nth(number).bounding_box() for number in range(3)]
+        responses = page.locator(".response")
+        assert responses.locator("h4").all_inner_texts() == ["before", "GRPO", "VAPO"]
+        boxes = [responses.nth(number).bounding_box() for number in range(3)]
         assert boxes[0]["y"] == boxes[1]["y"] == boxes[2]["y"]
-        chain = chains.nth(VAPO)
-        anchors = chain.locator(".anchor")
+        response = responses.nth(VAPO)
+        anchors = response.locator(".anchor")
         assert anchors.count() == 6
         anchors.nth(1).click()
-        assert chain.locator(".here").inner_text().startswith("Asked at 20 %")
-        assert chain.locator(".here tbody tr").count() == 2
-        assert chain.locator(".now").inner_text().startswith("Stopped at 20 %")
+        assert response.locator(".here").inner_text().startswith("Asked at 20 %")
+        assert response.locator(".here tbody tr").count() == 2
+        assert response.locator(".now").inner_text().startswith("Stopped at 20 %")
         before = anchors.nth(1).get_attribute("class")
         page.keyboard.press(",")  # the other models are cut with it
-        assert chains.nth(GRPO).locator(".now").inner_text().startswith("Stopped at 15 %")
+        assert responses.nth(GRPO).locator(".now").inner_text().startswith("Stopped at 15 %")
         assert ("near" in before and "right" in before) or "mixed" in before or "wrong" in before
 
     def test_text_from_data_is_text(self, page):
         for hostile in HOSTILE[:2]:
             assert hostile in page.locator(".question").inner_text()
-            assert hostile in page.locator(".chain").last.locator(".tokens").inner_text().replace("\n", "")
+            assert hostile in page.locator(".response").last.locator(".tokens").inner_text().replace("\n", "")
             page.keyboard.press("ArrowRight")
         assert HOSTILE[0] in page.locator("#about").inner_text()
         assert page.locator("[onerror]").count() == 0 and page.locator(".stage b, .stage script").count() == 0
@@ -196,14 +196,14 @@ class TestInBrowser:
             assert (sum(map(int, background)) < 150) == (scheme == "dark")
             assert visited.complaints == []
 
-    def test_a_demo_whose_chains_have_no_boundary_says_so(self, browser, tmp_path):
+    def test_a_demo_whose_responses_have_no_boundary_says_so(self, browser, tmp_path):
         made = make_outcome()
         bare = replace(
-            made.learning[1], lines=(), absent="No claim was asked there: the chains have too few boundaries."
+            made.learning[1], lines=(), absent="No claim was asked there: the responses have too few boundaries."
         )
         outcome = replace(made, learning=(made.learning[0], bare, *made.learning[2:]))
         (tmp_path / "bare.html").write_text(render_demo(outcome, {}), encoding="utf-8")
         with visit(browser, tmp_path / "bare.html") as visited:
             assert "No claim was asked there" in visited.page.locator("[data-curve=seen_late] .absent").inner_text()
-            assert "No picture." in visited.page.locator(".asked").inner_text()
+            assert "No image." in visited.page.locator(".asked").inner_text()
             assert visited.complaints == []

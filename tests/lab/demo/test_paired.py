@@ -48,9 +48,9 @@ def test_questions_without_a_measure_are_left_out_of_pairs(rows):
     assert nowhere.grpo is None and nowhere.difference is None
 
 
-def test_answers_of_cut_chains_are_measured(rows):
+def test_answers_of_cut_responses_are_measured(rows):
     assert rows["right answers, stopped at 25 %"].grpo.value == 0.0
-    assert rows["right answers, stopped at 50 %"].grpo is None  # no chain was cut there
+    assert rows["right answers, stopped at 50 %"].grpo is None  # no response was cut there
 
 
 def test_a_quarter_holds_its_end_and_the_image_alone():

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.training.options import parse_run
 from vapo.lab.demo.jobs import Job, make_jobs
 from vapo.lab.demo.recipe import RECIPE
+from vapo.training.options import parse_run
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_table_of_completions_is_kept_of_every_step(jobs):
     )
 
 
-def test_every_quarter_of_the_chain_is_asked_alike(jobs):
+def test_every_quarter_of_the_response_is_asked_alike(jobs):
     settings = DiagnosisSettings(**jobs[0].measuring)
     assert RECIPE.num_depths % 4 == 0
     assert {0.25, 0.5, 0.75, 1.0} <= set(settings.cut_depths())

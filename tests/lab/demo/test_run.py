@@ -62,13 +62,13 @@ def test_it_trains_twice_and_examines_three_models(finished):
         assert [line.model for line in curve.lines] == [1, 2]
         steps = [point.at for point in curve.lines[0].points]
         every = set(range(1, SHORT.steps + 1))
-        assert set(steps) <= every if curve.key == "seen_late" else set(steps) == every  # few chains are that deep
+        assert set(steps) <= every if curve.key == "seen_late" else set(steps) == every  # few responses are that deep
     shown = format_outcome(outcome, out)
     for words in (
         "right answers",
-        "before the chain",
+        "before the response",
         "quarter 4 of 4",
-        "tokens per chain",
+        "tokens per response",
         "one seed",
         str(out / PAGE),
     ):
@@ -86,12 +86,12 @@ def test_both_runs_get_the_same_questions_and_as_many_rollouts(finished):
 
 
 def test_progress_is_told_to_the_end(finished, told):
-    steps, examined = SHORT.steps, 3 * SHORT.questions  # a chain, early answers and claims for each
-    assert told.keys() == {"before, examining"} | {
-        f"{run}, {stage}" for run in ("GRPO", "VAPO") for stage in ("training", "examining")
+    steps, diagnosed = SHORT.steps, 3 * SHORT.questions  # a response, early answers and claims for each
+    assert told.keys() == {"before, diagnosing"} | {
+        f"{run}, {stage}" for run in ("GRPO", "VAPO") for stage in ("training", "diagnosing")
     }
     for stage, counts in told.items():
-        total = steps if "training" in stage else examined
+        total = steps if "training" in stage else diagnosed
         assert counts == sorted(counts) and counts[-1] == (total, total)
 
 

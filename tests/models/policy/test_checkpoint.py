@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from tiny_models import FAMILIES, build_tiny, save_tiny, tiny_tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from vapo.models.policy.checkpoint import CheckpointParts, find_parts, load_policy, load_processor
 from vapo.errors import ConfigError, ModelError
+from vapo.models.policy.checkpoint import CheckpointParts, find_parts, load_policy, load_processor
 
 
 @pytest.fixture
@@ -186,10 +186,10 @@ def test_no_processor(folder):
         load_policy(folder)
 
 
-def test_tokenizer_without_picture_processor(folder):
+def test_tokenizer_without_image_processor(folder):
     for name in ("processor_config.json", "preprocessor_config.json"):
         (folder / name).unlink(missing_ok=True)
-    with pytest.raises(ModelError, match=r"cannot prepare pictures|cannot be loaded"):
+    with pytest.raises(ModelError, match=r"cannot prepare images|cannot be loaded"):
         load_policy(folder)
 
 

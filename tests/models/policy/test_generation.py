@@ -6,14 +6,14 @@ from functools import wraps
 import numpy as np
 import pytest
 import torch
-from prober_contract import encode_prompt, extend_prompt, make_sample
 from peft import LoraConfig, get_peft_model
+from prober_contract import encode_prompt, extend_prompt, make_sample
 from tiny_models import FAMILIES, build_tiny
 
+from vapo.errors import ConfigError, DataError, ModelError
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import _Draws, find_eos_token_ids, is_finished, sample_completions
 from vapo.models.policy.prompt_writer import PromptWriter
-from vapo.errors import ConfigError, DataError, ModelError
 from vapo.models.vision_tokens import find_vision_token_ids
 
 
@@ -34,7 +34,7 @@ def llava():
 
 @pytest.fixture
 def samples():
-    long = replace(make_sample("long", (42, 56)), question="Look at the picture. How many cats are there in it?")
+    long = replace(make_sample("long", (42, 56)), question="Look at the image. How many cats are there in it?")
     return [make_sample("first"), long, make_sample("pair", num_images=2), make_sample("last")]
 
 
@@ -76,7 +76,7 @@ def test_seed_matters(llava, samples):
     assert complete(llava, samples, seed=1) != complete(llava, samples, seed=2)
 
 
-def test_pictures_of_a_sample_are_encoded_once(llava, samples, monkeypatch):
+def test_images_of_a_sample_are_encoded_once(llava, samples, monkeypatch):
     calls = []
     encode = llava.model.model.get_image_features
 
@@ -106,21 +106,21 @@ def test_leaves_random_state_mode_and_settings_alone(llava, samples):
 
 def test_draws_follow_the_distribution():
     logits = torch.tensor([[2.0, 0.0, -torch.inf, 1.0]])
-    luck = np.random.default_rng(0).random((4000, 1))
-    drawn = _Draws(luck, temperature=0.5, top_p=1.0)(torch.zeros(4000, 1), logits.repeat(4000, 1)).argmax(-1)
+    noise = np.random.default_rng(0).random((4000, 1))
+    drawn = _Draws(noise, temperature=0.5, top_p=1.0)(torch.zeros(4000, 1), logits.repeat(4000, 1)).argmax(-1)
     frequencies = torch.bincount(drawn, minlength=4) / 4000
     torch.testing.assert_close(frequencies, (logits[0] / 0.5).softmax(-1), atol=0.02, rtol=0)
     assert frequencies[2] == 0
     # Of probabilities .867, .016, 0, .117 the first alone covers 0.8.
-    nucleus = _Draws(luck, temperature=0.5, top_p=0.8)(torch.zeros(4000, 1), logits.repeat(4000, 1)).argmax(-1)
+    nucleus = _Draws(noise, temperature=0.5, top_p=0.8)(torch.zeros(4000, 1), logits.repeat(4000, 1)).argmax(-1)
     assert (nucleus == 0).all()
 
 
-@pytest.mark.parametrize("luck", [0.0, 1 - 2**-53])
-def test_the_luckiest_draws_never_take_an_impossible_token(luck):
+@pytest.mark.parametrize("noise", [0.0, 1 - 2**-53])
+def test_the_luckiest_draws_never_take_an_impossible_token(noise):
     logits = torch.tensor([[-torch.inf, 1.0, 0.3, -torch.inf]])
-    drawn = _Draws(np.array([[luck]]), temperature=1.0, top_p=1.0)(torch.zeros(1, 1), logits).argmax(-1)
-    assert drawn.item() == (1 if luck == 0 else 2)
+    drawn = _Draws(np.array([[noise]]), temperature=1.0, top_p=1.0)(torch.zeros(1, 1), logits).argmax(-1)
+    assert drawn.item() == (1 if noise == 0 else 2)
 
 
 def test_vision_tokens_are_never_sampled(llava, samples):
@@ -225,6 +225,6 @@ def test_prompt_too_long_for_the_context(llava, samples):
         complete(llava, samples, max_completion_tokens=2040)
 
 
-def test_more_places_than_pictures(llava):
+def test_more_places_than_images(llava):
     with pytest.raises(DataError, match="more places than images"):
         complete(llava, [replace(make_sample("first"), question="<image> and <image>?")])

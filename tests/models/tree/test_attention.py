@@ -11,12 +11,12 @@ from tiny_models import build_tiny
 from torch.nn.attention.flex_attention import flex_attention
 
 from vapo.core.tree import Tree, Twig, lay_out
+from vapo.errors import ModelError
 from vapo.models.tree import block_attention
 from vapo.models.tree.attention import TREE_ATTENTION, attend_to_tree, tree_attention
 from vapo.models.tree.block_attention import BlockAttention
 from vapo.models.tree.flex import TILE, attend_with_flex, make_block_mask
 from vapo.models.tree.mask import TreeMask
-from vapo.errors import ModelError
 
 CPU = torch.device("cpu")
 LONG = Tree(150, (140, 90, 0), (Twig(0, 140, 9), Twig(0, 3, 12), Twig(0, 3, 5), Twig(1, 90, 20), Twig(2, 0, 4)))
@@ -87,7 +87,7 @@ def test_a_trunk_may_have_a_pattern_of_its_own(kernel):
     layout = lay_out([Tree(2, (1,)), Tree(6, (3, 2), (Twig(0, 2, 2),))])
     seen = sees(layout)
     own = seen[3:9, 3:9].clone()
-    own[1:4, 1:4] = True  # the tokens of a picture see each other both ways
+    own[1:4, 1:4] = True  # the tokens of an image see each other both ways
     seen[3:9, 3:9] = own
     assert_equals_dense(TreeMask(layout, CPU, trunk_masks={3: own}), seen)
 

@@ -8,11 +8,11 @@ from prober_contract import make_probes, make_rollout, make_sample
 from tiny_models import build_tiny
 
 from vapo.core.tree import Tree, Twig, lay_out
-from vapo.probing.packed_prober import PackedProber
-from vapo.probing.reference import ReferenceProber
 from vapo.models.tree.block_attention import BlockAttention
 from vapo.models.tree.flex import attend_with_flex
 from vapo.models.tree.mask import TreeMask
+from vapo.probing.packed_prober import PackedProber
+from vapo.probing.reference import ReferenceProber
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")]
 

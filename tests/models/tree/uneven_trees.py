@@ -8,9 +8,9 @@ from prober_contract import make_rollout, make_sample
 from tiny_models import build_tiny
 from trl.trainer.utils import add_fused_lm_head
 
+from vapo.models.images import process_images
 from vapo.models.tree.packed import TokenTree
 from vapo.models.tree.packed_scores import score_trees
-from vapo.models.images import process_images
 
 dist.init_process_group("gloo")
 model, processor = build_tiny("llava")

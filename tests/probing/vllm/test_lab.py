@@ -1,4 +1,4 @@
-"""The lab's model behind a real vLLM server: trained, so that chains end, and the picture matters."""
+"""The lab's model behind a real vLLM server: trained, so that responses end, and the image matters."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from vllm_world import run_server
 from vapo.api.server_errors import ServerError
 from vapo.core.boundaries import find_boundaries
 from vapo.data.samples import load_samples
-from vapo.probing.diagnosed_model import Cut, View
-from vapo.diagnosis.transformers.transformers_model import TransformersExaminee
-from vapo.serving.judge.judge import Judge
-from vapo.models.policy.checkpoint import Policy, load_policy
-from vapo.serving import start
-from vapo.serving.server_model import ServerExaminee
-from vapo.serving.start import connect_examinee
+from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.lab.serving import save_for_vllm
 from vapo.lab.shipped import shipped_checkpoint, shipped_data
+from vapo.models.policy.checkpoint import Policy, load_policy
+from vapo.probing.diagnosed_model import Cut, View
+from vapo.serving import start
+from vapo.serving.judge.judge import Judge
+from vapo.serving.server_model import ServerModel
+from vapo.serving.start import connect_model
 from vapo.types import Anchor, Probe, Sample
 
 pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
@@ -48,15 +48,15 @@ def key(monkeypatch):
 
 
 @pytest.fixture(params=["token endpoints", "chat endpoint"])
-def there(request, server, policy, monkeypatch) -> ServerExaminee:
+def there(request, server, policy, monkeypatch) -> ServerModel:
     if request.param == "chat endpoint":
         monkeypatch.setattr(start, "_has_token_endpoints", lambda connection: False)
-    return connect_examinee(server, tokenizer=policy.processor.tokenizer)
+    return connect_model(server, tokenizer=policy.processor.tokenizer)
 
 
 @pytest.fixture
-def here(policy) -> TransformersExaminee:
-    return TransformersExaminee(policy)
+def here(policy) -> TransformersModel:
+    return TransformersModel(policy)
 
 
 @pytest.fixture
@@ -66,26 +66,26 @@ def samples() -> list[Sample]:
 
 
 def test_early_decision_is_that_of_transformers(there, here, samples):
-    chains = there.write_chains(samples, 200)
-    assert chains == here.write_chains(samples, 200)
-    places = [(chain, index) for chain in chains for index in (0, *find_boundaries(chain.token_texts))]
+    responses = there.write_responses(samples, 200)
+    assert responses == here.write_responses(samples, 200)
+    places = [(response, index) for response in responses for index in (0, *find_boundaries(response.token_texts))]
     assert len(places) > 40
-    early = [Cut(chain, index, CLOSING) for chain, index in places]
+    early = [Cut(response, index, CLOSING) for response, index in places]
     answers = there.continue_cuts(early, 32)
     assert answers == here.continue_cuts(early, 32)
     assert sum("\\boxed{" in answer for answer in answers) > len(answers) / 2
-    rests = ["".join(chain.token_texts[index:]) for chain, index in places]
-    assert there.continue_cuts([Cut(chain, index) for chain, index in places], 200) == rests
+    rests = ["".join(response.token_texts[index:]) for response, index in places]
+    assert there.continue_cuts([Cut(response, index) for response, index in places], 200) == rests
 
 
 @pytest.mark.parametrize("view", ["image", "blank", "none"])
 def test_probes_are_those_of_transformers(there, here, samples, view: View):
-    chains = here.write_chains(samples, 200)
+    responses = here.write_responses(samples, 200)
     probes = [
-        Probe(chain, Anchor(index, index / len(chain.completion_ids)), claim)
-        for chain in chains
-        for index in (0, *find_boundaries(chain.token_texts))
-        for claim in chain.sample.claims[:2]
+        Probe(response, Anchor(index, index / len(response.completion_ids)), claim)
+        for response in responses
+        for index in (0, *find_boundaries(response.token_texts))
+        for claim in response.sample.claims[:2]
     ]
     expected = [verdict.p_true for verdict in here.score_probes(probes, view)]
     got = [verdict.p_true for verdict in there.score_probes(probes, view)]
@@ -95,17 +95,17 @@ def test_probes_are_those_of_transformers(there, here, samples, view: View):
 
 
 def test_an_image_shown_again_is_shown_as_transformers_show_it(there, here, samples):
-    chains = here.write_chains(samples[:4], 200)
-    cuts = [Cut(chain, find_boundaries(chain.token_texts)[0]) for chain in chains]
+    responses = here.write_responses(samples[:4], 200)
+    cuts = [Cut(response, find_boundaries(response.token_texts)[0]) for response in responses]
     assert there.replay_images(cuts, 100, 0.5) == here.replay_images(cuts, 100, 0.5)
 
 
 def test_a_wrong_key_or_model_is_told_at_once(server, policy, monkeypatch):
     with pytest.raises(ServerError, match="has no model 'qwen'; it has lab"):
-        connect_examinee(server, "qwen", tokenizer=policy.processor.tokenizer)
+        connect_model(server, "qwen", tokenizer=policy.processor.tokenizer)
     monkeypatch.setenv("OPENAI_API_KEY", "open")
     with pytest.raises(ServerError, match=r"refuses the key \(401\); check OPENAI_API_KEY"):
-        connect_examinee(server, tokenizer=policy.processor.tokenizer)
+        connect_model(server, tokenizer=policy.processor.tokenizer)
 
 
 def test_a_judges_answer_is_held_to_its_form(server, samples, tmp_path):

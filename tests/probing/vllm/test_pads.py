@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
+from vapo.errors import ModelError
 from vapo.probing.vllm.pads import (
     check_same_prompt,
     check_vllm_family,
@@ -16,7 +17,6 @@ from vapo.probing.vllm.pads import (
     find_pad_runs,
     make_vllm_prompt,
 )
-from vapo.errors import ModelError
 
 PAD, START, END = 9, 7, 8
 TEXT = st.lists(st.integers(0, 6), max_size=5)
@@ -24,7 +24,7 @@ TEXT = st.lists(st.integers(0, 6), max_size=5)
 
 @st.composite
 def prompts(draw) -> tuple[list[int], list[int], int]:
-    """A prompt with one image token per picture, the same expanded, and the number of pictures."""
+    """A prompt with one image token per image, the same expanded, and the number of images."""
     short, expanded = draw(TEXT), []
     expanded += short
     counts = draw(st.lists(st.integers(1, 12), max_size=4))
@@ -61,20 +61,20 @@ def test_worked_example():
     [
         ([1, PAD, PAD, 2], 0),  # a row of text that holds image tokens
         ([1, 2], 1),
-        ([PAD, PAD, PAD], 2),  # two pictures without a marker between them
+        ([PAD, PAD, PAD], 2),  # two images without a marker between them
         ([START, PAD, END, 3, PAD], 1),  # one that the policy sampled itself
     ],
 )
-def test_runs_that_do_not_fit_the_pictures_are_refused(ids, num_images):
-    with pytest.raises(ModelError, match=f"the prompt has {num_images} pictures and .* runs of image tokens"):
+def test_runs_that_do_not_fit_the_images_are_refused(ids, num_images):
+    with pytest.raises(ModelError, match=f"the prompt has {num_images} images and .* runs of image tokens"):
         collapse_pads(ids, PAD, num_images)
 
 
-def test_text_alone_goes_without_pictures():
+def test_text_alone_goes_without_images():
     assert make_vllm_prompt([1, 2, 3], [], PAD) == {"prompt_token_ids": [1, 2, 3]}
 
 
-def test_pictures_go_by_names_made_of_what_is_seen():
+def test_images_go_by_names_made_of_what_is_seen():
     prompt = make_vllm_prompt([START, PAD, PAD, END], [image(0)], PAD)
     assert prompt["prompt_token_ids"] == [START, PAD, END]
     assert prompt["multi_modal_uuids"]["image"] == [name_image(image(0))]
@@ -82,13 +82,13 @@ def test_pictures_go_by_names_made_of_what_is_seen():
     assert see_through["multi_modal_data"]["image"][0].mode == "RGB"
     assert see_through["multi_modal_uuids"] == prompt["multi_modal_uuids"]
     different = [image(1), image(0, (3, 4)), image(0, (6, 2)), image(0).transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
-    names = {name_image(picture) for picture in [image(0), *different]}
+    names = {name_image(one) for one in [image(0), *different]}
     assert len(names) == 5
 
 
 def test_another_prompt_than_meant_is_an_error():
     check_same_prompt((1, PAD, PAD), [1, PAD, PAD], PAD)
-    with pytest.raises(ModelError, match=r"pictures of \[3\] tokens instead of \[2\]; save the processor"):
+    with pytest.raises(ModelError, match=r"images of \[3\] tokens instead of \[2\]; save the processor"):
         check_same_prompt([1, PAD, PAD], [1, PAD, PAD, PAD], PAD)
 
 

@@ -16,13 +16,13 @@ from vllm_world import (
     start_llm,
 )
 
+from vapo.errors import ModelError
+from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.probing.reference import ReferenceProber
-from vapo.training.vllm_rollouts import NEVER, MendedLLM
 from vapo.probing.vllm.local import LocalEngine
 from vapo.probing.vllm.pads import VLLM_FAMILIES
 from vapo.probing.vllm.prober import VLLMProber
-from vapo.errors import ModelError
-from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.training.vllm_rollouts import NEVER, PatchedLLM
 
 pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
 
@@ -55,20 +55,20 @@ class TestRollouts:
 
         return llm.generate(rows, sampling_params=SamplingParams(**SAMPLING, **options), use_tqdm=False)
 
-    def test_the_engine_sees_each_picture_once(self, llm, processor, pad):
+    def test_the_engine_sees_each_image_once(self, llm, processor, pad):
         row = expanded_row(processor, make_sample("count", (112, 84)))
         n = row["prompt_token_ids"].count(pad)
-        (unmended,), (mended,) = self.generate(llm, [row]), self.generate(MendedLLM(llm, pad), [row])
-        print(f"image tokens: {n} sent, {unmended.prompt_token_ids.count(pad)} in the engine, mended {n}")
-        assert unmended.prompt_token_ids.count(pad) == 2 * n - 1  # when vLLM or TRL mends it, ours has no more to do
-        assert mended.prompt_token_ids == row["prompt_token_ids"]
+        (unfixed,), (fixed,) = self.generate(llm, [row]), self.generate(PatchedLLM(llm, pad), [row])
+        print(f"image tokens: {n} sent, {unfixed.prompt_token_ids.count(pad)} in the engine, fixed {n}")
+        assert unfixed.prompt_token_ids.count(pad) == 2 * n - 1  # when vLLM or TRL fixes it, ours has no more to do
+        assert fixed.prompt_token_ids == row["prompt_token_ids"]
 
     def test_log_probabilities_are_those_of_transformers(self, llm, model, processor, pad):
         never = find_vision_token_ids(model.config, processor.tokenizer)
         samples = [make_sample("one", (112, 84)), make_sample("two", (56, 84), num_images=2)]
         rows = [expanded_row(processor, sample) for sample in samples]
         differences = []
-        for engine in (MendedLLM(llm, pad), llm):
+        for engine in (PatchedLLM(llm, pad), llm):
             outputs = self.generate(engine, rows, logit_bias=dict.fromkeys(never, NEVER))
             for sample, output in zip(samples, outputs, strict=True):
                 ids = list(output.outputs[0].token_ids)
@@ -76,13 +76,13 @@ class TestRollouts:
                 expected = policy_logprobs(model, processor, sample, ids, never)
                 differences.append(np.abs(np.subtract(engine_logprobs(output), expected)).max())
         print(
-            f"largest difference of log-probabilities: mended {max(differences[:2]):.1e}, "
+            f"largest difference of log-probabilities: fixed {max(differences[:2]):.1e}, "
             f"as TRL sends it {max(differences[2:]):.1e}"
         )
         assert max(differences[:2]) < 1e-3 < 1e-1 < max(differences[2:])
 
     def test_a_trained_vision_tower_sees_with_its_new_weights(self, llm, model, processor, pad):
-        """TRL 1.16 empties the prefix cache after an update, and leaves pictures encoded with the old weights."""
+        """TRL 1.16 empties the prefix cache after an update, and leaves images encoded with the old weights."""
         runner = llm.llm_engine.model_executor.driver_worker.model_runner
         sample = make_sample("trained", (112, 84))
         vision = {name: value.clone() for name, value in model.named_parameters() if ".visual." in name}
@@ -95,22 +95,22 @@ class TestRollouts:
             for name, parameter in model.named_parameters():
                 runner.model.load_weights([(name, parameter.data)])
             engine.reset_prefix_cache()
-            (output,) = self.generate(MendedLLM(llm, pad), [expanded_row(processor, sample)])
+            (output,) = self.generate(PatchedLLM(llm, pad), [expanded_row(processor, sample)])
             expected = policy_logprobs(model, processor, sample, list(output.outputs[0].token_ids), ())
             return float(np.abs(np.subtract(engine_logprobs(output), expected)).max())
 
         try:
-            self.generate(MendedLLM(llm, pad), [expanded_row(processor, sample)])  # encoded with the old weights
-            stale, fresh = difference(llm), difference(MendedLLM(llm, pad))
+            self.generate(PatchedLLM(llm, pad), [expanded_row(processor, sample)])  # encoded with the old weights
+            stale, fresh = difference(llm), difference(PatchedLLM(llm, pad))
         finally:
             with torch.no_grad():
                 for name, parameter in model.named_parameters():
                     if name in vision:
                         parameter.copy_(vision[name])
-            before = difference(MendedLLM(llm, pad))
-        print(f"largest difference after an update of the vision tower: {stale:.1e}, mended {fresh:.1e}")
+            before = difference(PatchedLLM(llm, pad))
+        print(f"largest difference after an update of the vision tower: {stale:.1e}, fixed {fresh:.1e}")
         assert fresh < 1e-3 and before < 1e-3
-        assert stale > 1e-2  # when vLLM or TRL mends it, ours has no more to do
+        assert stale > 1e-2  # when vLLM or TRL fixes it, ours has no more to do
 
 
 class TestLocalEngine(ProberContract):
@@ -137,7 +137,7 @@ class TestLocalEngine(ProberContract):
         llm.reset_prefix_cache()
         row = expanded_row(processor, rollout.sample)
         row["prompt_token_ids"] = [*rollout.prompt_ids, *rollout.completion_ids]
-        MendedLLM(llm, pad).generate([row], SamplingParams(max_tokens=1), use_tqdm=False)
+        PatchedLLM(llm, pad).generate([row], SamplingParams(max_tokens=1), use_tqdm=False)
         (probe,) = make_probes([rollout])[-1:]
         prober.score([probe])
         print(f"share of the probe's tokens found in the prefix cache: {shares[0]:.2f}")

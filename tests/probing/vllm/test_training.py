@@ -1,7 +1,7 @@
 """`vapo train` with `use_vllm`, for real: several steps on vLLM's CPU build, with the weights synchronised in between.
 
 TRL reports how far the log-probabilities of the engine that sampled are from the policy's own. What is left of it here
-when rollouts are mended is the mass of the vision tokens, which are not sampled (see docs/vllm.md).
+when rollouts are fixed is the mass of the vision tokens, which are not sampled (see docs/vllm.md).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from vllm_world import save_for_vllm
 from PIL import Image
 from safetensors.torch import load_file
+from vllm_world import save_for_vllm
 
 pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
 
@@ -59,9 +59,9 @@ def world(tmp_path_factory) -> Path:
     return folder
 
 
-def train(world: Path, out: Path, *words: str, unmended: bool = False) -> list[dict[str, float]]:
+def train(world: Path, out: Path, *words: str, unfixed: bool = False) -> list[dict[str, float]]:
     """Run it as a user would; return what it logged at each step."""
-    program = [str(Path(__file__).with_name("train_on_vllm.py")), *(["--unmended"] if unmended else [])]
+    program = [str(Path(__file__).with_name("train_on_vllm.py")), *(["--unfixed"] if unfixed else [])]
     program += ["train", "--config", str(world / "run.yaml"), "--output_dir", str(out), *words]
     done = subprocess.run([sys.executable, *program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -75,18 +75,18 @@ def differences(steps: list[dict[str, float]], name: str) -> list[float]:
 
 def test_rollouts_are_the_policys_own_and_probes_find_them_cached(world, tmp_path):
     vapo = train(world, tmp_path / "vapo", "--probe_backend", "vllm")
-    unmended = train(world, tmp_path / "unmended", "--algorithm", "grpo", unmended=True)
-    for name, steps in (("mended, VAPO", vapo), ("TRL 1.16 by itself, GRPO", unmended)):
+    unfixed = train(world, tmp_path / "unfixed", "--algorithm", "grpo", unfixed=True)
+    for name, steps in (("fixed, VAPO", vapo), ("TRL 1.16 by itself, GRPO", unfixed)):
         mean, largest = (np.round(differences(steps, which), 4).tolist() for which in ("mean", "max"))
         print(f"sampling_logp_difference, {name}: mean {mean}, max {largest}")
     shares = [step["perception/prefix_cache_share"] for step in vapo if "perception/prefix_cache_share" in step]
     print(f"prefix_cache_share of the probes: {np.round(shares, 2).tolist()}")
-    assert len(vapo) == len(unmended) == STEPS
+    assert len(vapo) == len(unfixed) == STEPS
     before, after = load_file(world / "model/model.safetensors"), load_file(tmp_path / "vapo/model.safetensors")
     moved = {name for name in before if not np.allclose(before[name], after[name], atol=1e-3)}
     assert any("visual" in name for name in moved) and any("layers" in name for name in moved)
     # Not growing with the steps: the engine rolls out with the weights that were just learned.
-    assert max(differences(vapo, "max")) < 0.1 < min(differences(unmended, "mean"))
+    assert max(differences(vapo, "max")) < 0.1 < min(differences(unfixed, "mean"))
     assert shares and min(shares) > 0.2
 
 

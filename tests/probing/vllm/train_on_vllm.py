@@ -1,4 +1,4 @@
-"""`vapo` with vLLM's CPU build, as a program: `python train_on_vllm.py [--unmended] train --config run.yaml`."""
+"""`vapo` with vLLM's CPU build, as a program: `python train_on_vllm.py [--unfixed] train --config run.yaml`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vapo.training import trainer
 if __name__ == "__main__":
     start_trl_engines_for_tests()
     words = sys.argv[1:]
-    if words[0] == "--unmended":  # what TRL 1.16 does by itself
-        trainer.mend_rollouts = lambda generation, image_token_id: None
+    if words[0] == "--unfixed":  # what TRL 1.16 does by itself
+        trainer.fix_rollouts = lambda generation, image_token_id: None
         words = words[1:]
     sys.exit(main(words))

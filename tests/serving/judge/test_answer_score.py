@@ -4,11 +4,11 @@ import pytest
 from evaluation.suite_runs.made_answers import make_answer
 from openai_stub import CHAT, run_stub, say
 
+from vapo.errors import ConfigError, ModelError
 from vapo.evaluation.suite_runs.judging import judge_answers, open_grader
+from vapo.evaluation.suites.suite import PAPER
 from vapo.serving.judge.answer_score import Case, read_score
 from vapo.serving.judge.judge import Judge
-from vapo.errors import ConfigError, ModelError
-from vapo.evaluation.suites.suite import PAPER
 
 CASE = Case("What is x?", "-1 <AND> -5", "x = -1")
 

@@ -18,14 +18,14 @@ from vapo.lab.shipped import shipped_checkpoint
 
 SIZE = ModelSize(vision_width=16, vision_layers=1, text_width=32, text_mlp=32, text_layers=1, heads=2)
 PLAN = Plan(
-    sight_steps=2,
+    vision_steps=2,
     courses=(
-        Course(2, 1e-3, (Stage(1.0, 2, Mixture(chains=0, dictations=1, probes=2, recalls=1, claims=("cell",))),)),
+        Course(2, 1e-3, (Stage(1.0, 2, Mixture(responses=0, dictations=1, probes=2, recalls=1, claims=("cell",))),)),
         Course(
             4,
             5e-4,
             (
-                Stage(0.5, 1, Mixture(chains=2, stress=5.0)),
+                Stage(0.5, 1, Mixture(responses=2, stress=5.0)),
                 Stage(1.0, 1, Mixture(additions=1, judgements=1, writings=1, probes=2)),
             ),
         ),

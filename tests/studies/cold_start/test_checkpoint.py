@@ -30,16 +30,16 @@ def test_it_notes_what_cells_show():
     assert measure().notes >= 0.95
 
 
-def test_it_judges_claims_at_the_start_of_a_chain():
+def test_it_judges_claims_at_the_start_of_a_response():
     ability = measure()
     assert set(ability.claims) == set(CLAIM_KINDS)
     assert min(ability.claims.values()) >= 0.95
 
 
-def test_it_forgets_along_the_chain():
+def test_it_forgets_along_the_response():
     late = measure().late_claims
     assert late["quarter 1"] >= 0.9
-    assert 0.55 <= late["quarter 4"] <= 0.8  # better than guessing: some chains look again
+    assert 0.55 <= late["quarter 4"] <= 0.8  # better than guessing: some responses look again
 
 
 def test_it_solves_some_but_not_most_questions():

@@ -1,4 +1,4 @@
-"""The shipped writer makes claims about pictures it never saw, and most of its labels are right."""
+"""The shipped writer makes claims about images it never saw, and most of its labels are right."""
 
 from functools import cache
 
@@ -13,7 +13,7 @@ from vapo.lab.shipped import resolve_model, shipped_checkpoint, shipped_writer
 def measure() -> ClaimScore:
     folder = shipped_writer()
     model = AutoModelForImageTextToText.from_pretrained(folder)
-    return measure_writing(model, AutoProcessor.from_pretrained(folder), seed=17, pictures=60)
+    return measure_writing(model, AutoProcessor.from_pretrained(folder), seed=17, images=60)
 
 
 def test_labels_are_right_of_every_kind_of_claim():

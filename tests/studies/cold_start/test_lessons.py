@@ -35,7 +35,7 @@ def length_before(lesson: Lesson, branch: Branch) -> int:
 
 @pytest.mark.parametrize("window", [None, 24])
 def test_a_packed_lesson_predicts_as_each_path_alone(world, window):
-    """Notes out of reach of the picture are read as if they stood alone; they are tested below."""
+    """Notes out of reach of the image are read as if they stood alone; they are tested below."""
     tokenizer, _, teacher = world
     size = ModelSize(vision_width=32, vision_layers=1, text_width=32, text_layers=2, sliding_window=window)
     model = build_model(size, tokenizer, seed=0).eval()
@@ -63,7 +63,7 @@ def test_a_packed_lesson_predicts_as_each_path_alone(world, window):
 
 def test_notes_out_of_reach_see_themselves_alone(world):
     _, model, teacher = world
-    mixture = Mixture(chains=0, readings=0, recalls=1, probes=6)
+    mixture = Mixture(responses=0, readings=0, recalls=1, probes=6)
     lesson = teacher.write_lesson(np.random.default_rng(4), mixture)
     (notes,) = (branch for branch in lesson.branches if branch.out_of_reach)
     batch = pack_lessons([lesson], pad_id=teacher.pad_id, window=52)
@@ -83,14 +83,14 @@ def test_a_lesson_is_written_in_the_format_of_use(world):
     tokenizer, _, teacher = world
     processor = build_processor(tokenizer, canvas=64)
     lesson = teacher.write_lesson(np.random.default_rng(1), Mixture(readings=0))
-    chain = next(index for index, branch in enumerate(lesson.branches) if (0, SAYING, 1.0) in branch.targets)
-    text = tokenizer.decode(path_to(lesson, chain))
+    response = next(index for index, branch in enumerate(lesson.branches) if (0, SAYING, 1.0) in branch.targets)
+    text = tokenizer.decode(path_to(lesson, response))
     question = text.split("<|vision_end|>")[1].split("<|im_end|>")[0]
     content = [{"type": "image"}, {"type": "text", "text": question}]
     text_of_prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     inputs = processor(images=Image.fromarray(lesson.pixels), text=text_of_prompt)
     prompt = list(inputs["input_ids"][0])
-    assert path_to(lesson, chain)[: len(prompt)] == prompt
+    assert path_to(lesson, response)[: len(prompt)] == prompt
     assert text.endswith("}<|im_end|>")
     np.testing.assert_array_equal(inputs["pixel_values"][0], scale_pixels(lesson.pixels[None])[0].numpy())
 
@@ -113,7 +113,7 @@ def test_probes_hang_on_boundaries_and_are_tokenised_apart(world):
             assert probe.kept == len(parent.ids), "depth 0 is straight after the question"
 
 
-def test_probes_hang_anywhere_along_a_chain_and_some_straight_after_the_question(world):
+def test_probes_hang_anywhere_along_a_response_and_some_straight_after_the_question(world):
     _, _, teacher = world
     rng, depths = np.random.default_rng(3), []
     for _ in range(60):

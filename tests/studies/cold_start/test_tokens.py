@@ -42,7 +42,7 @@ def test_ends_pads_and_sides_are_those_of_generation(tokenizer):
     )
 
 
-def test_the_template_is_chatml_with_pictures_where_they_stand(tokenizer):
+def test_the_template_is_chatml_with_images_where_they_stand(tokenizer):
     messages = [
         {"role": "system", "content": "Look well."},
         {
@@ -51,11 +51,11 @@ def test_the_template_is_chatml_with_pictures_where_they_stand(tokenizer):
         },
         {"role": "assistant", "content": [{"type": "text", "text": "Yes."}]},
     ]
-    picture = "<|vision_start|><|image_pad|><|vision_end|>"
+    image = "<|vision_start|><|image_pad|><|vision_end|>"
     written = tokenizer.apply_chat_template(messages, tokenize=False)
     assert written == (
         "<|im_start|>system\nLook well.<|im_end|>\n"
-        f"<|im_start|>user\nSee {picture}?<|im_end|>\n"
+        f"<|im_start|>user\nSee {image}?<|im_end|>\n"
         "<|im_start|>assistant\nYes.<|im_end|>\n"
     )
     prompted = tokenizer.apply_chat_template(messages[:2], tokenize=False, add_generation_prompt=True)

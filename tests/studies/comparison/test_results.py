@@ -1,4 +1,4 @@
-"""Numbers of runs and differences between arms, worked by hand on a few chains."""
+"""Numbers of runs and differences between arms, worked by hand on a few responses."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from studies.__main__ import build_parser
 from studies.comparison.arms import ABLATIONS, COMPARED, list_arms
 from studies.comparison.looks import sort_by_looks
-from studies.comparison.measuring import ChainRow, ProbeRow
+from studies.comparison.measuring import ProbeRow, ResponseRow
 from studies.comparison.results import (
     ACCURACY,
     BLIND,
@@ -23,12 +23,12 @@ from studies.comparison.results import (
     compare,
     summarise_run,
 )
-from studies.comparison.rows import join_runs, read_chains, write_chains
+from studies.comparison.rows import join_runs, read_responses, write_responses
 from studies.comparison.tables import judge_agreement, write_ablations, write_comparison, write_looks
 
 
-def make_chain(number=0, *, right=True, probes=()):
-    return ChainRow(str(number), "<think>AU3</think>", right, True, 10 + number, 2 * number, tuple(probes))
+def make_response(number=0, *, right=True, probes=()):
+    return ResponseRow(str(number), "<think>AU3</think>", right, True, 10 + number, 2 * number, tuple(probes))
 
 
 EARLY_RIGHT = ProbeRow(0.2, "The picture shows AU3.", True, 0.9, 0.4)
@@ -37,8 +37,11 @@ LATE_RIGHT = ProbeRow(1.0, "The picture shows AU4.", False, 0.1, 0.2)
 
 
 def test_a_run_in_numbers():
-    chains = [make_chain(0, probes=[EARLY_RIGHT, LATE_WRONG]), make_chain(1, right=False, probes=[LATE_RIGHT])]
-    run = summarise_run(chains)
+    responses = [
+        make_response(0, probes=[EARLY_RIGHT, LATE_WRONG]),
+        make_response(1, right=False, probes=[LATE_RIGHT]),
+    ]
+    run = summarise_run(responses)
     assert run[ACCURACY] == 0.5
     assert run[PERCEPTION] == pytest.approx(2 / 3)
     assert run[QUARTERS[0]] == 1.0 and run[LAST_QUARTER] == 0.5
@@ -59,14 +62,14 @@ def test_differences_are_paired_by_seed():
 
 
 def test_rows_come_back_as_they_were(tmp_path):
-    chains = [make_chain(0, probes=[EARLY_RIGHT, LATE_WRONG]), make_chain(1, right=False)]
+    responses = [make_response(0, probes=[EARLY_RIGHT, LATE_WRONG]), make_response(1, right=False)]
     for arm in ("grpo", "vapo"):
-        write_chains(tmp_path / f"{arm}.parquet", chains, arm=arm, seed=3)
+        write_responses(tmp_path / f"{arm}.parquet", responses, arm=arm, seed=3)
     join_runs(tmp_path / "all.parquet", [tmp_path / "grpo.parquet", tmp_path / "vapo.parquet"])
-    runs = read_chains(tmp_path / "all.parquet")
+    runs = read_responses(tmp_path / "all.parquet")
     assert list(runs) == [("grpo", 3), ("vapo", 3)]
-    assert [chain.id for chain in runs["vapo", 3]] == ["0", "1"]
-    assert summarise_run(runs["grpo", 3]) == pytest.approx(summarise_run(chains), nan_ok=True)
+    assert [response.id for response in runs["vapo", 3]] == ["0", "1"]
+    assert summarise_run(runs["grpo", 3]) == pytest.approx(summarise_run(responses), nan_ok=True)
 
 
 def make_results(arms):
@@ -85,9 +88,9 @@ def test_tables_say_every_measure_of_every_arm():
     assert "| answers right | +10.0 [+10.0, +10.0] | +5.0 [+5.0, +5.0] | +5.0 [+5.0, +5.0] |" in table
 
 
-def test_chains_are_sorted_by_their_looks():
+def test_responses_are_sorted_by_their_looks():
     def look(times, *probes):
-        return replace(make_chain(probes=probes), completion="<think>" + "Again AU3, so 3. " * times)
+        return replace(make_response(probes=probes), completion="<think>" + "Again AU3, so 3. " * times)
 
     runs = {("grpo", 0): [look(0, EARLY_RIGHT, LATE_WRONG), look(3, LATE_RIGHT)], ("grpo", 1): [look(5), look(0)]}
     none, once, twice, thrice = sort_by_looks(runs)["grpo"]
@@ -95,7 +98,7 @@ def test_chains_are_sorted_by_their_looks():
     assert (thrice.share, thrice.seen, thrice.num_claims) == (0.5, 1.0, 1)
     assert once.share == twice.share == 0 and math.isnan(once.seen)
     table = write_looks(sort_by_looks(runs), COMPARED[:1])
-    assert "| GRPO | 50% of chains, 0.0% of 1 |" in table
+    assert "| GRPO | 50% of responses, 0.0% of 1 |" in table
 
 
 def test_ablations_stand_beside_the_paper():

@@ -25,7 +25,7 @@ from studies.comparison.scale import SCALES
 from vapo.errors import ConfigError
 
 SIZE = ModelSize(vision_width=16, vision_layers=1, text_width=32, text_mlp=32, text_layers=1, heads=2)
-PLAN = Plan(sight_steps=1, courses=(Course(2, 1e-3, (Stage(1.0, 1, Mixture()),)),), writing=None)
+PLAN = Plan(vision_steps=1, courses=(Course(2, 1e-3, (Stage(1.0, 1, Mixture()),)),), writing=None)
 SHORT = replace(
     SCALES["small"],
     steps=2,
@@ -60,7 +60,7 @@ def compared(lab, tmp_path_factory):
     return out, arms, compare(out, lab, arms)
 
 
-def test_every_chain_and_every_step_is_kept(compared, lab):
+def test_every_response_and_every_step_is_kept(compared, lab):
     out, arms, found = compared
     rows = pyarrow.parquet.read_table(found.rows).to_pylist()
     assert [(row["arm"], row["seed"]) for row in rows] == [(arm.name, 3) for arm in arms for _ in range(4)]
@@ -71,7 +71,7 @@ def test_every_chain_and_every_step_is_kept(compared, lab):
     kept = json.loads((out / "compare.json").read_text())
     assert kept["runs"]["grpo"]["3"][ACCURACY] == found.results["grpo"][3][ACCURACY]
     assert found.results["vapo"][3][SECONDS] == pytest.approx(sum(s["seconds"] for s in steps if s["arm"] == "vapo"))
-    assert set(found.luck) == {("independent", "hard"), ("independent", "soft"), ("group", "hard"), ("group", "soft")}
+    assert set(found.noise) == {("independent", "hard"), ("independent", "soft"), ("group", "hard"), ("group", "soft")}
 
 
 def test_figures_are_drawn(compared, tmp_path):
@@ -87,7 +87,7 @@ def test_what_is_done_is_not_done_again(compared, lab):
     out, arms, found = compared
     trained = {file: file.stat().st_mtime_ns for file in out.glob("*/seed-3/train/model.safetensors")}
     assert len(trained) == len(arms)
-    (out / "vapo" / "seed-3" / "chains.parquet").unlink()  # as if it had been cut off while measuring
+    (out / "vapo" / "seed-3" / "responses.parquet").unlink()  # as if it had been cut off while measuring
     told: list[str] = []
 
     def listen(stage):

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import trl
 from datasets import Dataset
-from training.trl_tests.qwen_tokens import VOCABULARY_SIZE, qwen_tokenizer
 from PIL import Image
 from tiny_models import save_tiny, tiny_tokenizer
 from tiny_models.qwen import build_qwen2_5_vl
 from tiny_models.tokens import text_options
+from training.trl_tests.qwen_tokens import VOCABULARY_SIZE, qwen_tokenizer
 from transformers import Qwen2Config, Qwen2ForSequenceClassification, set_seed
 
 CLAIMS = [{"text": "there is a cat", "is_true": True}, {"text": "the sky is green", "is_true": False}]
@@ -75,7 +75,7 @@ def _save_tool_caller(folder: Path) -> None:
 
 
 def _save_rows(folder: Path, *, claims: bool, images_per_row: int) -> None:
-    """Save conversations about pictures; `format` says whether those that TRL has under the name are plain text."""
+    """Save conversations about images; `format` says whether those that TRL has under the name are plain text."""
     listed = ""
     for form in ("standard", "conversational"):
         config = f"{form}_prompt_only"
@@ -96,8 +96,8 @@ def _make_row(number: int, rng: np.random.Generator, images_per_row: int) -> dic
         Image.fromarray(rng.integers(0, 255, (28, 28 + 14 * place, 3)).astype("uint8"))
         for place in range(1 + number % images_per_row)
     ]
-    pictures: dict[str, Any] = {"images": images} if images_per_row > 1 else {"image": images[0]}
-    return {"prompt": [{"role": "user", "content": f"What is it? {number}"}], **pictures}
+    columns: dict[str, Any] = {"images": images} if images_per_row > 1 else {"image": images[0]}
+    return {"prompt": [{"role": "user", "content": f"What is it? {number}"}], **columns}
 
 
 def _save_reward_model(folder: Path) -> None:

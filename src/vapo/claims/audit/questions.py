@@ -68,7 +68,7 @@ def write_turn(question: AuditQuestion, claim: str) -> str:
 
 
 def write_probe(question: AuditQuestion, claim: str, probe_template: str) -> str:
-    """Return the beginning of the auditor's own turn, as VAPO's probes put a claim into the chain.
+    """Return the beginning of the auditor's own turn, as VAPO's probes put a claim into the response.
 
     Args:
         question: what is asked.

@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from vapo.atomic_files import atomic_file
 from vapo.claims.exchange.rows import ClaimRow
 from vapo.claims.store.images import StoredImage
-from vapo.atomic_files import drafting
 
 
 def write_json_lines(path: Path, rows: Iterable[ClaimRow]) -> tuple[int, int]:
@@ -32,7 +32,7 @@ def write_json_lines(path: Path, rows: Iterable[ClaimRow]) -> tuple[int, int]:
     folder = path.with_name(f"{path.stem}_images")
     folder.mkdir(exist_ok=True)
     num_rows = num_claims = 0
-    with drafting(path) as draft, draft.open("w", encoding="utf-8") as file:
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for row in rows:
             line = _lay_out(row, [f"{folder.name}/{_keep(folder, image)}" for image in row.images])
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -50,8 +50,8 @@ def _keep(folder: Path, image: StoredImage) -> str:
     name = name_file(image)
     file = folder / name
     if not file.is_file():
-        with drafting(file) as draft:
-            draft.write_bytes(image.content)
+        with atomic_file(file) as temporary:
+            temporary.write_bytes(image.content)
     return name
 
 
@@ -76,7 +76,7 @@ def write_parquet(path: Path, rows: Iterable[ClaimRow]) -> tuple[int, int]:
     arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     schema = _make_schema()
     num_rows = num_claims = 0
-    with drafting(path) as draft, parquet.ParquetWriter(draft, schema) as writer:
+    with atomic_file(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
         for chunk in _chunks(rows):
             writer.write_table(arrow.Table.from_pylist([_embed(row) for row in chunk], schema=schema))
             num_rows += len(chunk)

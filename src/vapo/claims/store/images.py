@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vapo.api.images import MAX_PIXELS, encode_image
 from vapo.claims.store.store import ForeignStoreError, Store
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
 from vapo.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class StoredImage:
     """An image as models are sent it.
 
     Attributes:
-        name: of its pixels as it came; see `vapo.core.picture_names`.
+        name: of its pixels as it came; see `vapo.core.image_names`.
         width, height: as it came, upright, in pixels; `content` may be smaller.
         media_type: of `content`.
         content: the encoded file.

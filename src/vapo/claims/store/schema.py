@@ -1,6 +1,6 @@
 """What a store of claims holds: one SQLite file that needs nothing beside it.
 
-    images          images by the name of their pixels (`vapo.core.picture_names`), as they are sent to models
+    images          images by the name of their pixels (`vapo.core.image_names`), as they are sent to models
     subjects        what claims are about: one image, or several in an order; `key` names them
     subject_images  a subject's images, positions from 0
     rows            where a subject came from: a row or a file of a data set; several rows may show the same subject

@@ -22,7 +22,7 @@ _DENIED = re.compile(r"(?<![A-Za-z])(?:not|than|least|most|or|never|no)(?![A-Za-
 
 
 def split_sides(text: str) -> list[str]:
-    """Return the sides of an equation, or of a chain of them; the text alone if it is none."""
+    """Return the sides of an equation, or of a response of them; the text alone if it is none."""
     return split_outside(text, _EQUALS)
 
 

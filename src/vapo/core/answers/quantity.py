@@ -136,10 +136,10 @@ def _add_up(parts: Sequence[tuple[str, Unit | None]]) -> Quantity | None:
 
 def spell_words(text: str) -> str:
     """Write number words as digits, wherever they stand in a text."""
-    return _SPOKEN.sub(_say_number, text)
+    return _SPOKEN.sub(_format_number, text)
 
 
-def _say_number(spoken: re.Match[str]) -> str:
+def _format_number(spoken: re.Match[str]) -> str:
     first = _WORDS[spoken[2].lower()]
     second = _WORDS[spoken[3].lower()] if spoken[3] else 0
     if spoken[3] and not (first >= 20 and 0 < second < 10):
@@ -152,7 +152,7 @@ def _spell_digits(text: str) -> str:
     text = _SIGNED.sub("-", text, count=1) if _SIGNED.match(text) else text
     spoken = _SPOKEN.match(text)
     if spoken:
-        text = _say_number(spoken) + text[spoken.end() :]
+        text = _format_number(spoken) + text[spoken.end() :]
     share = _SHARE.match(text)
     if share and not (
         share[1] is None and share[2].lower() in ("third", "fourth", "fifth", "sixth", "eighth", "tenth")

@@ -11,7 +11,7 @@
       ["right answers", model.accuracy, percent, ""],
       ["avoidable errors", model.recoverable, percent, "wrong at the end, right when stopped earlier"],
       ["tokens that need the image", model.dependent_share, percent, `their distribution moves by more than ${number(model.dependence_threshold)} nats when the image is masked`],
-      ["tokens per chain", model.num_tokens, (value) => number(value), ""],
+      ["tokens per response", model.num_tokens, (value) => number(value), ""],
     ].filter(([, estimate]) => estimate);
     const items = model.verdict.map((sentence) => make("li", {}, emphasised(sentence)));
     const shown = models.length > 1 ? 1 : 3; // the four curves belong on the first screen
@@ -46,5 +46,5 @@
     card("Settings", "All that the results depend on.", make("details", {}, make("summary", {}, `${summary.settings.length} settings`), make("div.settings", {}, table("Settings", ["setting", "value"], summary.settings)))));
   document.getElementById("footer").textContent = `Made by vapo ${summary.version}. Curves by uPlot 1.6.32 (MIT). This page is complete: it fetches nothing.`;
 
-  vapo.showChains(document.getElementById("chains"), data, models);
+  vapo.showResponses(document.getElementById("responses"), data, models);
 })((globalThis.vapoPage = globalThis.vapoPage || {}));

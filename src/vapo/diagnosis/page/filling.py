@@ -1,4 +1,4 @@
-"""What fills a page: its summary, and as many chains and pictures as there is room for."""
+"""What fills a page: its summary, and as many responses and images as there is room for."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from zlib import compress
 from PIL import Image
 
 from vapo.diagnosis.page.frame import Frame, join_page
-from vapo.diagnosis.page.pictures import PictureSheet
+from vapo.diagnosis.page.images import ImageSheet
 
 MAX_BYTES = 4_900_000
 """Of the whole page: it can still be mailed, and opens at once."""
 
-_FOR_PICTURES = 0.4  # share of the room behind the code; what chains do not need goes to pictures as well
+_FOR_IMAGES = 0.4  # share of the room behind the code; what responses do not need goes to images as well
 
 
 def fill_page(
@@ -28,43 +28,43 @@ def fill_page(
 ) -> str:
     """Return a page of at most `max_bytes`.
 
-    Pictures are shrunk to fit. Where there are more chains than fit, the inspector gets the first ones and the page
+    Images are shrunk to fit. Where there are more responses than fit, the inspector gets the first ones and the page
     says how many are left out.
 
     Args:
         frame: the kind of page.
         summary: plain values, always whole.
-        questions: with their chains, see `vapo.diagnosis.page.chains`.
-        images: of each question, by the row's id; a question without an entry is shown without a picture.
+        questions: with their responses, see `vapo.diagnosis.page.responses`.
+        images: of each question, by the row's id; a question without an entry is shown without an image.
         max_bytes: enough for the frame and the summary.
     """
-    bare = join_page(frame, {"summary": summary, "pictures": [], "chains": "", "num_chains_left_out": 0})
-    room = max_bytes - len(bare) - 1000 - 20 * len(questions)  # keys, places of pictures
-    # Pictures are looked up one at a time: `images` may open files. The first question tells how many each has.
+    bare = join_page(frame, {"summary": summary, "images": [], "responses": "", "num_responses_left_out": 0})
+    room = max_bytes - len(bare) - 1000 - 20 * len(questions)  # keys, places of images
+    # Images are looked up one at a time: `images` may open files. The first question tells how many each has.
     per_question = max((len(images.get(question["id"], ())) for question in questions[:1]), default=0)
-    num_shown, packed = _fit_chains(questions, int(room * (1 - _FOR_PICTURES if images else 1)))
-    sheet = PictureSheet(room - len(packed), num_shown * max(1, per_question))
-    places = [[sheet.add(picture) for picture in images.get(one["id"], ())] for one in questions[:num_shown]]
+    num_shown, packed = _fit_responses(questions, int(room * (1 - _FOR_IMAGES if images else 1)))
+    sheet = ImageSheet(room - len(packed), num_shown * max(1, per_question))
+    places = [[sheet.add(image) for image in images.get(one["id"], ())] for one in questions[:num_shown]]
     return join_page(
         frame,
         {
             "summary": summary,
-            "pictures": sheet.uris,
+            "images": sheet.uris,
             "places": places,
-            "chains": packed,
-            "num_chains_left_out": len(questions) - num_shown,
-            "num_pictures_left_out": sheet.num_left_out,
+            "responses": packed,
+            "num_responses_left_out": len(questions) - num_shown,
+            "num_images_left_out": sheet.num_left_out,
         },
     )
 
 
 def pack_data(value: Any) -> str:
-    """Return JSON, compressed and in base64: chains of thousands of tokens at a fifth of their size."""
+    """Return JSON, compressed and in base64: responses of thousands of tokens at a fifth of their size."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return b64encode(compress(text.encode("ascii"), 9)).decode("ascii")
 
 
-def _fit_chains(questions: list[dict[str, Any]], max_bytes: int) -> tuple[int, str]:
+def _fit_responses(questions: list[dict[str, Any]], max_bytes: int) -> tuple[int, str]:
     """Return how many of the first questions fit, and those packed."""
     packed = pack_data(questions)
     if len(packed) <= max_bytes:

@@ -12,7 +12,7 @@
   const REMEDIES = { none: "none", replay: "image shown again", focus: "focus prompt" };
 
   function remediesCard({ rows, absent }, models) {
-    const meaning = "The same chains, with the image shown again or a reminder to look, at even cuts.";
+    const meaning = "The same responses, with the image shown again or a reminder to look, at even cuts.";
     if (!rows.length) return card("Remedies", meaning, make("p.absent", {}, absent));
     const scale = scaleOf(rows.map((row) => row.accuracy), rows[0].accuracy[0]);
     return wide(card("Remedies", meaning,
@@ -32,7 +32,7 @@
   }
 
   function categoriesCard({ rows, absent }, models) {
-    const meaning = "Of all errors, and what is left of each kind when those are taken away that an earlier stop would have avoided (outlined).";
+    const meaning = "Of all errors, and what is left of each kind when those are taken away that an earlier stop would have avoided (read without its weights).";
     if (!rows.length) return card("Kinds of error, before and after recovery", meaning, make("p.absent", {}, absent));
     return wide(card("Kinds of error, before and after recovery", meaning,
       tableOfModels("Kinds of error", models, ["kind", "model", "of the errors", "", "avoidable of these", "left after recovery"], byKind(rows, "category").map((row) => [
@@ -85,7 +85,7 @@
       ["errors that an earlier stop avoids", ...share((model) => model.recoverable)],
       ["where it last knew, in those", ...share((model) => model.last_depth_known)],
       [`tokens that depend on the image (over ${number(models[0].dependence_threshold)} nats)`, ...share((model) => model.dependent_share)],
-      ["tokens per chain", ...models.map((model) => estimateText(model.num_tokens, number))],
+      ["tokens per response", ...models.map((model) => estimateText(model.num_tokens, number))],
     ];
     return card("In numbers", "With 95 % intervals over questions.", table("In numbers", ["", ...models.map((_, k) => modelName(models, k))], rows));
   }

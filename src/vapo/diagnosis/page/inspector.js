@@ -1,21 +1,21 @@
-// The chain inspector: question by question, the chains of all models side by side.
+// The response inspector: question by question, the responses of all models side by side.
 //
-// mountInspector(container, {models: [{name}], questions, pictures, places, filters}): plain data as chains.py makes it;
+// mountInspector(container, {models: [{name}], questions, images, places, filters}): plain data as responses.py makes it;
 // works without the rest of the page. `filters` are [key, name, test of a question], for a page that has its own.
 // Returns {show(k), cutAt(depth), colour(key), filter(key)}.
 (function (vapo) {
   "use strict";
-  const { make, percent, number, makeChain, scaleOfChains, stateOfChain, COLOURINGS } = vapo;
+  const { make, percent, number, makeResponse, scaleOfResponses, stateOfResponse, COLOURINGS } = vapo;
   const CATEGORIES = ["perception", "logical", "knowledge", "other"];
-  const KEYS = [["← →", "previous, next question"], [", .", "cut the chain earlier, later"], ["f", "next filter"], ["s", "switch the colours"], ["?", "this list"]];
+  const KEYS = [["← →", "previous, next question"], [", .", "cut the response earlier, later"], ["f", "next filter"], ["s", "switch the colours"], ["?", "this list"]];
 
   // By outcome, by whether models differ, and by kind of error.
   function listFilters(numModels) {
-    const any = (test) => (question) => question.chains.some((chain) => chain && test(chain));
-    const filters = [["all", "All", () => true], ["right", "Right", any((chain) => chain.right)], ["wrong", "Wrong", any((chain) => !chain.right)],
-      ["recoverable", "Recoverable", any((chain) => chain.recoverable)]];
-    if (numModels > 1) filters.push(["differ", "Models differ", (question) => new Set(question.chains.map((chain) => chain && chain.right)).size > 1]);
-    for (const category of CATEGORIES) filters.push([category, `${category[0].toUpperCase()}${category.slice(1)} error`, any((chain) => chain.category === category)]);
+    const any = (test) => (question) => question.responses.some((response) => response && test(response));
+    const filters = [["all", "All", () => true], ["right", "Right", any((response) => response.right)], ["wrong", "Wrong", any((response) => !response.right)],
+      ["recoverable", "Recoverable", any((response) => response.recoverable)]];
+    if (numModels > 1) filters.push(["differ", "Models differ", (question) => new Set(question.responses.map((response) => response && response.right)).size > 1]);
+    for (const category of CATEGORIES) filters.push([category, `${category[0].toUpperCase()}${category.slice(1)} error`, any((response) => response.category === category)]);
     return filters;
   }
 
@@ -26,17 +26,17 @@
   }
 
   function stopsOf(question) {
-    const depths = question.chains.flatMap((chain) => (chain && chain.early ? chain.early.map((cut) => cut[0]) : []));
+    const depths = question.responses.flatMap((response) => (response && response.early ? response.early.map((cut) => cut[0]) : []));
     const all = depths.length ? depths : Array.from({ length: 21 }, (_, k) => k / 20);
     return [...new Set([...all, 1])].sort((a, b) => a - b);
   }
 
-  function mountInspector(container, { models, questions, pictures, places, filters: given }) {
-    const scales = Object.fromEntries(Object.keys(COLOURINGS).map((key) => [key, scaleOfChains(questions, key)]));
+  function mountInspector(container, { models, questions, images, places, filters: given }) {
+    const scales = Object.fromEntries(Object.keys(COLOURINGS).map((key) => [key, scaleOfResponses(questions, key)]));
     const colourings = Object.keys(COLOURINGS).filter((key) => scales[key] != null);
     const filters = applyFilters(given || listFilters(models.length), questions);
     const state = { filter: filters[0], place: 0, colouring: colourings[0] || null, depth: 1 };
-    let chains = [];
+    let responses = [];
 
     const filterButtons = filters.map((filter) => make("button", { type: "button", "data-filter": filter.key, click: () => choose(filter) }, filter.name, make("span.number", {}, String(filter.found.length))));
     const colourButtons = [...colourings, null].map((key) => make("button", { type: "button", "data-colour": key || "none", click: () => colour(key) }, key || "none"));
@@ -47,7 +47,7 @@
     const help = make("dl.help", { hidden: true }, KEYS.filter(([key]) => key !== "s" || colourings.length).map(([key, what]) => make("div", {}, make("dt", {}, make("kbd", {}, key)), make("dd", {}, what))));
     const helpButton = make("button", { type: "button", "aria-expanded": "false", click: toggleHelp }, "Keys");
     const scale = make("p.scale", {});
-    const slider = make("input", { type: "range", min: 0, step: 1, "aria-label": "where the chain is cut", input: () => cutAt(stops[slider.value]) });
+    const slider = make("input", { type: "range", min: 0, step: 1, "aria-label": "where the response is cut", input: () => cutAt(stops[slider.value]) });
     let stops = [1];
     const earlier = make("button.step", { type: "button", "aria-label": "cut earlier", click: () => moveCut(-1) }, "‹");
     const later = make("button.step", { type: "button", "aria-label": "cut later", click: () => moveCut(1) }, "›");
@@ -61,10 +61,10 @@
     container.replaceChildren(make("div.inspector", {}, tools, help, map, legend, walk, stage));
     document.addEventListener("keydown", onKey);
 
-    function picturesOf(k) {
-      const uris = ((places && places[k]) || []).map((place) => (place == null ? null : pictures[place]));
-      if (!uris.length) return make("p.absent", {}, "No picture.");
-      return uris.map((uri, n) => uri ? make("img", { src: uri, alt: `picture ${n + 1} of the question`, load: (event) => event.target.classList.toggle("small", event.target.naturalWidth <= 160) }) : make("p.absent", {}, "The picture did not fit into this page."));
+    function imagesOf(k) {
+      const uris = ((places && places[k]) || []).map((place) => (place == null ? null : images[place]));
+      if (!uris.length) return make("p.absent", {}, "No image.");
+      return uris.map((uri, n) => uri ? make("img", { src: uri, alt: `image ${n + 1} of the question`, load: (event) => event.target.classList.toggle("small", event.target.naturalWidth <= 160) }) : make("p.absent", {}, "The image did not fit into this page."));
     }
 
     function draw() {
@@ -79,25 +79,25 @@
       drawMap(k);
       if (!question) {
         stage.replaceChildren(make("p.absent", {}, "No question passes this filter."));
-        chains = [];
+        responses = [];
         return;
       }
       stops = stopsOf(question);
       slider.max = stops.length - 1;
-      chains = question.chains.map((chain, n) => makeChain(chain, { name: models[n].name, number: n, colouring: state.colouring, scales, onCut: cutAt }));
-      const asked = make("div.asked", {}, make("div.pictures", {}, picturesOf(k)),
+      responses = question.responses.map((response, n) => makeResponse(response, { name: models[n].name, number: n, colouring: state.colouring, scales, onCut: cutAt }));
+      const asked = make("div.asked", {}, make("div.images", {}, imagesOf(k)),
         make("div", {}, make("p.faint", { dir: "auto" }, question.id), make("p.question", { dir: "auto" }, question.question),
           make("p", {}, make("span.faint", {}, "right answer "), make("strong.reference", { dir: "auto" }, question.reference))));
-      stage.replaceChildren(asked, make("div.chains", { class: `chains ${models.length > 1 ? "several" : "one"}` }, chains.map((chain) => chain.element)));
+      stage.replaceChildren(asked, make("div.responses", { class: `responses ${models.length > 1 ? "several" : "one"}` }, responses.map((response) => response.element)));
       cutAt(state.depth);
     }
 
     // A square per question, a stripe of it per model: filled, hollow, or half for wrong but right when stopped earlier.
     function drawMap(current) {
       map.replaceChildren(...state.filter.found.map((k, place) => make("button.spot", {
-        type: "button", tabindex: -1, title: `${questions[k].id}: ${questions[k].chains.map((chain) => (chain ? stateOfChain(chain)[0] : "none")).join(", ")}`,
+        type: "button", tabindex: -1, title: `${questions[k].id}: ${questions[k].responses.map((response) => (response ? stateOfResponse(response)[0] : "none")).join(", ")}`,
         "aria-current": k === current ? "true" : false, click: () => show(place),
-      }, questions[k].chains.map((chain) => make(`i.${chain ? stateOfChain(chain)[0] : "none"}`, {})))));
+      }, questions[k].responses.map((response) => make(`i.${response ? stateOfResponse(response)[0] : "none"}`, {})))));
     }
 
     function show(place) {
@@ -127,7 +127,7 @@
       slider.value = at;
       slider.setAttribute("aria-valuetext", percent(stops[at]));
       cutText.textContent = percent(stops[at]);
-      chains.forEach((chain) => chain.cutAt(depth));
+      responses.forEach((response) => response.cutAt(depth));
     }
 
     function moveCut(step) {

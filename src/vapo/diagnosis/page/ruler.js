@@ -1,4 +1,4 @@
-// A chain laid out from its first token to its last: early answers, claims under each view, and a curve over tokens.
+// A response laid out from its first token to its last: early answers, claims under each view, and a curve over tokens.
 (function (vapo) {
   "use strict";
   const { make, makeSvg, percent } = vapo;
@@ -20,20 +20,20 @@
     return make("div.lane", {}, make("span.lane-name", {}, name), make("div.track", {}, ...content));
   }
 
-  function answersLane(chain, place, onCut) {
-    const runs = runsOf(chain.early, chain.tokens.length);
+  function answersLane(response, place, onCut) {
+    const runs = runsOf(response.early, response.tokens.length);
     return lane("stopped here", runs.map((run) => {
       const said = run.answer ?? "no answer";
       const title = `${run.first === run.last ? percent(run.first) : `${percent(run.first)} to ${percent(run.last)}`}: ${said}, ${run.right ? "right" : "wrong"}`;
       return make(`div.run.${run.right ? "right" : "wrong"}`, { title, click: () => onCut(run.first), style: { left: place(run.from), width: place(run.to - run.from) } },
         make("span", {}, `${run.right ? "✓" : "✗"} ${said}`));
-    }), chain.early.filter((cut, k, all) => !k || cut[1] !== all[k - 1][1]).map((cut) => make("i.tick", { style: { left: place(cut[1]) } })));
+    }), response.early.filter((cut, k, all) => !k || cut[1] !== all[k - 1][1]).map((cut) => make("i.tick", { style: { left: place(cut[1]) } })));
   }
 
   // What was judged under a view, by the number of tokens before it: {depth, kind, text, title}.
-  function verdictsAt(chain, view) {
+  function verdictsAt(response, view) {
     const places = new Map();
-    for (const row of chain.claims) {
+    for (const row of response.claims) {
       if (!row.views[view]) continue;
       if (!places.has(row.index)) places.set(row.index, { depth: row.depth, marks: [] });
       places.get(row.index).marks.push([row.views[view][0], row.claim]);
@@ -47,9 +47,9 @@
     }));
   }
 
-  function claimLanes(chain, place, onCut) {
-    return VIEWS.filter(([view]) => chain.claims.some((row) => row.views[view])).map(([view, name]) =>
-      lane(`claims, ${name}`, [...verdictsAt(chain, view)].map(([index, { depth, kind, text, title }]) =>
+  function claimLanes(response, place, onCut) {
+    return VIEWS.filter(([view]) => response.claims.some((row) => row.views[view])).map(([view, name]) =>
+      lane(`claims, ${name}`, [...verdictsAt(response, view)].map(([index, { depth, kind, text, title }]) =>
         make(`span.verdict.${kind}`, { title, style: { left: place(index) }, click: () => onCut(depth) }, text))));
   }
 
@@ -61,14 +61,14 @@
   }
 
   // `onCut(depth)` is called when a place is chosen. Returns {element, moveTo(index)}.
-  function makeRuler(chain, coloured, onCut) {
-    const n = Math.max(1, chain.tokens.length);
+  function makeRuler(response, coloured, onCut) {
+    const n = Math.max(1, response.tokens.length);
     const place = (index) => `${((100 * index) / n).toFixed(3)}%`;
     const head = make("div.playhead", { "aria-hidden": "true" });
     const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => make("span.at", { style: { left: place(share * n) } }, String(Math.round(share * n))));
     const element = make("div.ruler", {},
-      chain.early && chain.early.length ? answersLane(chain, place, onCut) : null,
-      chain.claims && chain.claims.length ? claimLanes(chain, place, onCut) : null,
+      response.early && response.early.length ? answersLane(response, place, onCut) : null,
+      response.claims && response.claims.length ? claimLanes(response, place, onCut) : null,
       coloured && coloured.values.length ? valuesLane(coloured.name, coloured.values, coloured.most) : null,
       make("div.lane.axis", {}, make("span.lane-name", {}, "tokens"), make("div.track", {}, ticks)),
       make("div.lane.over", { "aria-hidden": "true" }, make("span.lane-name", {}), make("div.track", {}, head)));

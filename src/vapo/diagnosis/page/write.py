@@ -8,24 +8,24 @@ from pathlib import Path
 
 from PIL import Image
 
+from vapo.atomic_files import write_atomically
 from vapo.diagnosis.findings import Diagnosis
-from vapo.diagnosis.page.chains import describe_questions
 from vapo.diagnosis.page.filling import MAX_BYTES, fill_page
 from vapo.diagnosis.page.frame import Frame
+from vapo.diagnosis.page.responses import describe_questions
 from vapo.diagnosis.page.summary import describe_diagnosis
-from vapo.atomic_files import write_atomically
 from vapo.errors import DataError
 
 
 def write_page(diagnosis: Diagnosis, images: Mapping[str, Sequence[Image.Image]], path: Path) -> None:
     """Write `diagnosis` as one HTML file that opens offline, of at most `MAX_BYTES`.
 
-    Where there are more chains than fit, the inspector shows the first ones and says how many it leaves out; the
+    Where there are more responses than fit, the inspector shows the first ones and says how many it leaves out; the
     numbers always cover all of them.
 
     Args:
         diagnosis: at least one model.
-        images: of each question, by the row's id; a question without an entry is shown without a picture.
+        images: of each question, by the row's id; a question without an entry is shown without an image.
         path: the file, replaced if it is there.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Cuts of chains that were read, as the rows of one batch that is written on.
+"""Cuts of responses that were read, as the rows of one batch that is written on.
 
 A row takes the keys and values of the tokens before its cut. Rows are aligned at their ends, so that a row's slots are
 its tokens without a gap: a window that counts slots counts tokens, and each row reads as it would alone.
@@ -15,11 +15,11 @@ import torch
 from torch.nn.functional import pad
 from transformers import DynamicCache
 
-from vapo.diagnosis.transformers.chain_reader import ReadChain, as_position_ids, continuing
+from vapo.diagnosis.transformers.response_reader import ReadResponse, as_position_ids, continuing
+from vapo.models.image_features import find_feature_module
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.rollout_row import lay_row, reading_row
 from vapo.models.tree.packing_obstacles import LOW_PRECISION_TOLERANCE, TOLERANCE
-from vapo.models.image_features import find_feature_module
 from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.types import Rollout
 
@@ -28,7 +28,7 @@ _agrees: WeakKeyDictionary[torch.nn.Module, bool] = WeakKeyDictionary()  # with 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A chain kept up to `index` tokens, with `ids` behind it, to be continued."""
+    """A response kept up to `index` tokens, with `ids` behind it, to be continued."""
 
     rollout: Rollout
     index: int
@@ -48,7 +48,7 @@ class Branch:
 def write_on(
     policy: Policy,
     branches: Sequence[Branch],
-    chains: Sequence[ReadChain],
+    responses: Sequence[ReadResponse],
     max_new_tokens: int,
     eos_ids: Sequence[int],
 ) -> list[tuple[int, ...]] | None:
@@ -60,22 +60,22 @@ def write_on(
     Args:
         policy: the model and its processor.
         branches: at least one; every row is fed as many tokens as the longest has behind its cut, which must not
-            reach back into a picture.
-        chains: what was read of each branch's rollout.
+            reach back into an image.
+        responses: what was read of each branch's rollout.
         max_new_tokens: longest continuation.
         eos_ids: tokens that end one.
     """
     if not _agrees.get(policy.model, True):
         return None
     module = find_feature_module(policy.model)
-    device = chains[0].prompt_positions.device
+    device = responses[0].prompt_positions.device
     never = list(find_vision_token_ids(policy.model.config, policy.processor.tokenizer))
     ends = torch.tensor(list(eos_ids), device=device)
     fed = max(1, *(len(branch.ids) for branch in branches))
     kept = [branch.num_tokens - fed for branch in branches]
     ids = torch.tensor([branch.all_ids[-fed:] for branch in branches], device=device)
-    pairs = list(zip(chains, kept, strict=True))
-    positions = torch.stack([chain.positions(length, length + fed) for chain, length in pairs], dim=1)
+    pairs = list(zip(responses, kept, strict=True))
+    positions = torch.stack([response.positions(length, length + fed) for response, length in pairs], dim=1)
     slots = torch.arange(max(kept) + fed, device=device)
     mask = (slots >= max(kept) - torch.tensor(kept, device=device)[:, None]).long()
     cache = _align(pairs)
@@ -114,14 +114,17 @@ def write_on(
     return [tuple(ids) for ids in written]
 
 
-def _align(pairs: Sequence[tuple[ReadChain, int]]) -> DynamicCache:
-    """Return the first tokens of each chain as one batch, aligned at their ends."""
+def _align(pairs: Sequence[tuple[ReadResponse, int]]) -> DynamicCache:
+    """Return the first tokens of each response as one batch, aligned at their ends."""
     longest = max(kept for _, kept in pairs)
     cache = DynamicCache()
     for number in range(len(pairs[0][0].layers)):
         keys, values = (
             torch.cat(
-                [pad(chain.layers[number][part][:, :, :kept], (0, 0, longest - kept, 0)) for chain, kept in pairs]
+                [
+                    pad(response.layers[number][part][:, :, :kept], (0, 0, longest - kept, 0))
+                    for response, kept in pairs
+                ]
             )
             for part in (0, 1)
         )

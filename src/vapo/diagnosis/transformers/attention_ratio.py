@@ -1,6 +1,6 @@
-r"""The visual attention ratio: how much of a model's attention goes to its picture while it writes.
+r"""The visual attention ratio: how much of a model's attention goes to its image while it writes.
 
-Let a completion token t be predicted at position q of the finished chain (prompt and completion). Over the keys j that
+Let a completion token t be predicted at position q of the finished response (prompt and completion). Over the keys j that
 q sees in a layer, with scores s_j of one head::
 
     a_t = sum_{j is an image token} softmax(s)_j = exp(l_image - l_all),    l_K = log sum_{j in K} exp(s_j)
@@ -10,9 +10,9 @@ and count in neither sum. Averaged over layers and heads it is the curve of the 
 
 The attention counted for a token is that of the query which predicts it: the last position of the prompt for the first
 token, the position of token t - 1 for token t. It is the attention that chose the token, and it is row
-`len(prompt) - 1 + t` of what `output_attentions=True` returns for the whole chain in one pass.
+`len(prompt) - 1 + t` of what `output_attentions=True` returns for the whole response in one pass.
 
-Every layer's output is what transformers' own "sdpa" attention gives, to the bit. Beside it, scores of the chain's
+Every layer's output is what transformers' own "sdpa" attention gives, to the bit. Beside it, scores of the response's
 queries are made again, a few queries at a time and in float32 whatever the model's dtype, and only their log-sum-exp
 is kept: of the image's keys, and of all keys where the kernel does not tell it. No matrix of all tokens by all tokens
 is ever made of scores or weights.
@@ -32,13 +32,13 @@ from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_f
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from vapo.diagnosis.transformers.key_shares import measure_share
+from vapo.errors import ModelError
+from vapo.models.image_features import ImageFeatures, find_feature_module
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.inference import inference
 from vapo.models.policy.rollout_row import lay_row, reading_row
 from vapo.models.tree.attention_switch import switched_attention
 from vapo.models.tree.block_attention import FLASH_DTYPES
-from vapo.errors import ModelError
-from vapo.models.image_features import ImageFeatures, find_feature_module
 from vapo.types import Rollout
 
 IMAGE_ATTENTION = "vapo_image_share"
@@ -65,22 +65,22 @@ def attention_on_image(
 ) -> torch.Tensor:
     """Return the share of each completion token's attention that goes to image tokens.
 
-    All image tokens before a position count, of every picture, also of one shown again later in the chain. A rollout
-    without pictures has shares of 0. The pass takes one row and the model's mode is restored after it.
+    All image tokens before a position count, of every image, also of one shown again later in the response. A rollout
+    without images has shares of 0. The pass takes one row and the model's mode is restored after it.
 
     Args:
         model: the policy, wrapped or not.
         processor: its processor.
-        rollout: a finished chain.
+        rollout: a finished response.
         features: image features kept under 0, read and filled here; give the same dictionary for rollouts that show
-            the same pictures, and they are encoded once.
+            the same images, and they are encoded once.
 
     Returns:
         float32 on the CPU, shape (completion tokens, layers, heads), in [0, 1]; layers are those with attention, in
         order.
 
     Raises:
-        ModelError: there is no prompt, it has no place for the rollout's pictures, or the model's attention cannot be
+        ModelError: there is no prompt, it has no place for the rollout's images, or the model's attention cannot be
             measured.
 
     Source: arXiv 2509.25848, Section A.4.
@@ -93,7 +93,7 @@ def attention_on_image(
     row = lay_row(policy, rollout)
     if rollout.sample.images and not row.is_image.any():
         raise ModelError(
-            f"sample {rollout.sample.id!r} has pictures, but none of its rollout's tokens is an image token; the "
+            f"sample {rollout.sample.id!r} has images, but none of its rollout's tokens is an image token; the "
             "rollout was written with another model's processor"
         )
     module = find_feature_module(model)
@@ -134,7 +134,7 @@ def attend_and_watch(
     if key.shape[2] != watch.num_tokens or query.shape[:1] + query.shape[2:3] != (1, watch.num_tokens):
         raise ModelError(
             f"{name} looks at {key.shape[2]} states where there are {watch.num_tokens} tokens; models that see "
-            "pictures through cross-attention have no image tokens whose share could be measured"
+            "images through cross-attention have no image tokens whose share could be measured"
         )
     causal = options.get("is_causal")
     if attention_mask is None and not (getattr(module, "is_causal", True) if causal is None else causal):

@@ -1,17 +1,17 @@
-"""Continue many cuts of a chain: prompt, pictures and chain are read once, and each branch writes on its own."""
+"""Continue many cuts of a response: prompt, images and response are read once, and each branch writes on its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from vapo.diagnosis.transformers.aligned_rows import Branch, write_on
-from vapo.diagnosis.transformers.chain_reader import ChainReader
+from vapo.diagnosis.transformers.response_reader import ResponseReader
+from vapo.errors import ConfigError, ModelError
+from vapo.models.images import process_images
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import complete_prompts, find_eos_token_ids
 from vapo.models.policy.inference import inference
 from vapo.models.policy.prompt_writer import Prompt
-from vapo.errors import ConfigError, ModelError
-from vapo.models.images import process_images
 from vapo.models.vision_tokens import find_image_token_id
 
 MAX_BATCH_TOKENS = 32_768
@@ -28,12 +28,12 @@ def continue_branches(
     """Return the tokens that the model writes behind each branch, the likeliest each time, with the end token.
 
     The same tokens, up to rounding, as if each branch were a prompt of its own; and a model whose memory cannot be
-    cut, or that a first look finds to read otherwise, is given them so. Tokens that stand for pictures are never
+    cut, or that a first look finds to read otherwise, is given them so. Tokens that stand for images are never
     written. Behind an end token nothing is written.
 
     Args:
         policy: the model and its processor.
-        branches: any number, of any chains.
+        branches: any number, of any responses.
         max_new_tokens: longest continuation, at least 1.
         max_batch_tokens: tokens of branches that are continued together, new ones included; a longer branch is
             continued alone.
@@ -41,7 +41,7 @@ def continue_branches(
     Raises:
         ConfigError: a number is out of its range.
         ModelError: a branch leaves no room in the model's context.
-        ValueError: a branch is cut beyond its chain.
+        ValueError: a branch is cut beyond its response.
     """
     for name, value in {"max_new_tokens": max_new_tokens, "max_batch_tokens": max_batch_tokens}.items():
         if value < 1:
@@ -50,14 +50,14 @@ def continue_branches(
         _check(policy, branch, max_new_tokens)
     eos_ids = find_eos_token_ids(policy)
     open_ends = [number for number, branch in enumerate(branches) if branch.all_ids[-1] not in eos_ids or branch.ids]
-    reader = ChainReader(policy)
+    reader = ResponseReader(policy)
     written: list[tuple[int, ...]] = [()] * len(branches)
     image_token_id = find_image_token_id(policy.model.config)
     with inference(policy.model):
         for batch in _split(branches, open_ends, image_token_id, max_new_tokens, max_batch_tokens):
             own = [branches[number] for number in batch]
-            chains = reader.read([branch.rollout for branch in own])
-            new = None if chains is None else write_on(policy, own, chains, max_new_tokens, eos_ids)
+            responses = reader.read([branch.rollout for branch in own])
+            new = None if responses is None else write_on(policy, own, responses, max_new_tokens, eos_ids)
             if new is None:
                 new = _start_over(policy, own, max_new_tokens, eos_ids)
             for number, ids in zip(batch, new, strict=True):
@@ -68,13 +68,13 @@ def continue_branches(
 def _check(policy: Policy, branch: Branch, max_new_tokens: int) -> None:
     length = len(branch.rollout.completion_ids)
     if not 0 <= branch.index <= length:
-        raise ValueError(f"a cut behind {branch.index} tokens of a chain that has {length}")
+        raise ValueError(f"a cut behind {branch.index} tokens of a response that has {length}")
     context: int | None = getattr(policy.model.config.get_text_config(), "max_position_embeddings", None)
     if context is not None and branch.num_tokens + max_new_tokens > context:
         raise ModelError(
-            f"sample {branch.rollout.sample.id!r}: {branch.num_tokens} tokens (pictures included) stand before the "
+            f"sample {branch.rollout.sample.id!r}: {branch.num_tokens} tokens (images included) stand before the "
             f"cut, and with {max_new_tokens} new ones they exceed the model's context of {context}; ask for fewer new "
-            "tokens, for shorter chains, or use smaller pictures"
+            "tokens, for shorter responses, or use smaller images"
         )
 
 
@@ -85,20 +85,20 @@ def _split(
     max_new_tokens: int,
     max_batch_tokens: int,
 ) -> Iterator[list[int]]:
-    """Yield the numbers of branches to be continued together, those of one chain side by side.
+    """Yield the numbers of branches to be continued together, those of one response side by side.
 
     Every row of a batch is fed as many tokens as the longest has behind its cut. Shorter ones are fed the end of
-    their chain once more, which must not reach back into a picture.
+    their response once more, which must not reach back into an image.
     """
-    by_chain: dict[int, list[int]] = {}
+    by_response: dict[int, list[int]] = {}
     for number in numbers:
-        by_chain.setdefault(id(branches[number].rollout), []).append(number)
+        by_response.setdefault(id(branches[number].rollout), []).append(number)
     batch: list[int] = []
     longest, fed, text = 0, 0, 0
-    for number in (number for own in by_chain.values() for number in own):
+    for number in (number for own in by_response.values() for number in own):
         branch = branches[number]
         own_longest, own_fed = branch.num_tokens + max_new_tokens, max(1, len(branch.ids))
-        own_text = _count_text_behind_pictures(branch, image_token_id)
+        own_text = _count_text_behind_images(branch, image_token_id)
         if batch and (
             max(longest, own_longest) * (len(batch) + 1) > max_batch_tokens or max(fed, own_fed) > min(text, own_text)
         ):
@@ -112,7 +112,7 @@ def _split(
         yield batch
 
 
-def _count_text_behind_pictures(branch: Branch, image_token_id: int) -> int:
+def _count_text_behind_images(branch: Branch, image_token_id: int) -> int:
     ids = branch.all_ids
     return next((back for back in range(len(ids)) if ids[-1 - back] == image_token_id), len(ids))
 

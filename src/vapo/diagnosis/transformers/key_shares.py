@@ -64,12 +64,12 @@ def sum_up(
     for start in range(rows.start, rows.stop, at_once):
         stop = min(start + at_once, rows.stop)
         # What lies behind the last query is seen by none. Counted on the CPU: a GPU would have to be waited for.
-        in_sight = int(torch.searchsorted(among, stop)) if mask is None else len(among)
+        in_view = int(torch.searchsorted(among, stop)) if mask is None else len(among)
         queries = (query[:, start:stop].to(dtype) * scale).reshape(len(key), -1, head_dim)  # of one key head together
-        scores = (queries @ keys[..., :in_sight]).view(heads, stop - start, in_sight)
+        scores = (queries @ keys[..., :in_view]).view(heads, stop - start, in_view)
         if mask is None:
             rows_now = torch.arange(start, stop, device=query.device)
-            scores.masked_fill_(places[:in_sight] > rows_now[:, None], -torch.inf)
+            scores.masked_fill_(places[:in_view] > rows_now[:, None], -torch.inf)
         elif mask.dtype == torch.bool:
             scores.masked_fill_(~mask[0, :, start:stop][..., places], -torch.inf)
         else:

@@ -1,17 +1,17 @@
-"""What keeps a transformers model from being examined, found before anything is computed and said by name."""
+"""What keeps a transformers model from being diagnosed, found before anything is computed and said by name."""
 
 from __future__ import annotations
 
 from typing import get_args
 
-from vapo.probing.diagnosed_model import Ability
 from vapo.diagnosis.transformers.image_replay import find_replay_obstacle
-from vapo.models.policy.checkpoint import Policy
-from vapo.models.policy.generation import find_eos_token_ids, find_generator
 from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module
+from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.generation import find_eos_token_ids, find_generator
 from vapo.models.questions import ClaimQuestions
 from vapo.models.vision_tokens import find_image_token_id
+from vapo.probing.diagnosed_model import Ability
 
 
 def find_obstacles(policy: Policy, probe_template: str, system_prompt: str | None = None) -> dict[Ability, str]:
@@ -20,7 +20,7 @@ def find_obstacles(policy: Policy, probe_template: str, system_prompt: str | Non
     Args:
         policy: the model and its processor.
         probe_template: how claims are asked; see `vapo.models.questions`.
-        system_prompt: as for the chains.
+        system_prompt: as for the responses.
 
     Raises:
         ConfigError: the template cannot carry a claim.

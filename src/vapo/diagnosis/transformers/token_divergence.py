@@ -1,12 +1,12 @@
-r"""How far each token of a chain would move if the picture were masked.
+r"""How far each token of a response would move if the image were masked.
 
-For token t of a completion o, with prompt q, picture I and masked picture I'::
+For token t of a completion o, with prompt q, image I and masked image I'::
 
     D_t = KL(p(. | I, q, o_<t) || p(. | I', q, o_<t)),    in nats, at least 0
 
 PAPO (arXiv 2507.06448) trains on it and VPPO (arXiv 2510.09285) picks tokens by it. Two teacher-forced passes give
 the last hidden states; the vocabulary is reached a few tokens at a time, so no (tokens x vocabulary) tensor of a whole
-chain is ever made.
+response is ever made.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 
+from vapo.models.first_device import find_first_device
+from vapo.models.image_features import find_feature_module
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.inference import inference
 from vapo.models.policy.rollout_row import lay_row, reading_row
-from vapo.models.first_device import find_first_device
-from vapo.models.image_features import find_feature_module
 from vapo.models.replaced_method import replaced_method
 from vapo.types import Rollout
 
@@ -36,8 +36,8 @@ def measure_divergence(
 
     Args:
         policy: the model and its processor.
-        rollout: the chain as it was written.
-        other: the same completion behind another prompt, or with other pictures.
+        rollout: the response as it was written.
+        other: the same completion behind another prompt, or with other images.
         logits_at_once: what is made of the vocabulary at a time, at least a token's.
 
     Returns:

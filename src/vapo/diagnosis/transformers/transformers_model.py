@@ -1,4 +1,4 @@
-"""A transformers model under examination, in this process."""
+"""A transformers model under diagnosis, in this process."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from dataclasses import replace
 from functools import cached_property
 from typing import get_args
 
+from vapo.data.image_views import Masking, leave_out_images, mask_images
 from vapo.data.prompts import PLACE
 from vapo.diagnosis.transformers.aligned_rows import Branch
 from vapo.diagnosis.transformers.attention_ratio import attention_on_image
 from vapo.diagnosis.transformers.branching import MAX_BATCH_TOKENS, continue_branches
-from vapo.probing.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
 from vapo.diagnosis.transformers.image_replay import ImageReplay
-from vapo.data.image_views import Masking, leave_out_images, mask_images
 from vapo.diagnosis.transformers.obstacles import find_obstacles
 from vapo.diagnosis.transformers.token_divergence import measure_divergence
-from vapo.models.policy.chain_texts import read_suffix, spell_tokens
+from vapo.errors import ModelError
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import find_eos_token_ids, sample_completions
 from vapo.models.policy.prompt_writer import PromptWriter
-from vapo.probing.transformers_prober import TransformersProber
-from vapo.errors import ModelError
+from vapo.models.policy.response_texts import read_suffix, spell_tokens
 from vapo.models.questions import PROBE_TEMPLATE
 from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.probing.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
+from vapo.probing.transformers_prober import TransformersProber
 from vapo.types import Probe, Rollout, Sample, Verdict
 
 
-class TransformersExaminee:
-    """Satisfies `Examinee` with a model of transformers, on any device, also spread over several (`device_map`).
+class TransformersModel:
+    """Satisfies `DiagnosedModel` with a model of transformers, on any device, also spread over several (`device_map`).
 
     Args:
         policy: the model and its processor.
         system_prompt: text of a system message; None for none.
-        batch_size: chains that are written together.
+        batch_size: responses that are written together.
         max_batch_tokens: tokens held at a time where cuts are continued; a quarter of it in one pass of probes.
         masking: what view "blank" shows in `compare_views`; probes are always shown grey.
         seed: of what is drawn for a masking.
@@ -89,10 +89,10 @@ class TransformersExaminee:
             raise ValueError(f"{self.name} is able to {ability}")
         return self._obstacles[ability]
 
-    def write_chains(
+    def write_responses(
         self, samples: Sequence[Sample], max_completion_tokens: int, sampling: Sampling = GREEDY
     ) -> list[Rollout]:
-        """Answer questions; one chain each. Raises as `sample_completions` does."""
+        """Answer questions; one response each. Raises as `sample_completions` does."""
         self._demand("continue")
         completions = sample_completions(
             self._policy,
@@ -109,11 +109,11 @@ class TransformersExaminee:
         """Return the text written behind each cut, without special tokens.
 
         A suffix is read by the tokenizer as it stands: `</think>` is the model's own token if it has one. It is the
-        caller's configuration; text from data must be neutralised before it gets here. An end token among what is
+        caller's configuration; text from data must be escaped before it gets here. An end token among what is
         kept is left out before a suffix.
 
         Raises:
-            ConfigError: a suffix holds a token that stands for a picture.
+            ConfigError: a suffix holds a token that stands for an image.
             ModelError: a cut leaves no room in the model's context.
         """
         self._demand("continue")
@@ -127,8 +127,8 @@ class TransformersExaminee:
     def score_probes(self, probes: Sequence[Probe], view: View = "image") -> list[Verdict]:
         """Return one verdict per probe, in order.
 
-        Under "blank" every picture is grey. Under "none" the prompt is written anew without pictures, and the tokens
-        of the chain are kept.
+        Under "blank" every image is grey. Under "none" the prompt is written anew without images, and the tokens
+        of the response are kept.
 
         Raises:
             ModelError: the model cannot be probed, or, under "none", the rollout's prompt is not its sample's own.
@@ -152,7 +152,7 @@ class TransformersExaminee:
     def replay_image(self, cut: Cut, max_new_tokens: int, scale: float) -> Rollout:
         """Show the image again, its sides scaled by `scale`, as a user turn behind the cut, and let the model go on.
 
-        The new rollout's prompt holds the old prompt, the kept chain, the cut's suffix and the turn; its completion
+        The new rollout's prompt holds the old prompt, the kept response, the cut's suffix and the turn; its completion
         is what is new. See `ImageReplay`.
         """
         return self.replay_images([cut], max_new_tokens, scale)[0]
@@ -174,7 +174,7 @@ class TransformersExaminee:
         ]
 
     def read_cut(self, cut: Cut) -> Rollout:
-        """Return the kept chain with the cut's suffix as further tokens of it, as `continue_cuts` reads it."""
+        """Return the kept response with the cut's suffix as further tokens of it, as `continue_cuts` reads it."""
         branch = self._grow(cut)
         kept = branch.rollout.completion_ids[: branch.index]
         texts = branch.rollout.token_texts[: branch.index] + spell_tokens(self._tokenizer, branch.ids, kept)
@@ -209,12 +209,12 @@ class TransformersExaminee:
         if view == "blank":
             return replace(rollout, sample=mask_images(rollout.sample, masking, self._seed))
         writer = self._writer
-        # One that was shown its pictures again has more of them than places.
+        # One that was shown its images again has more of them than places.
         writable = rollout.sample.question.count(PLACE) in (0, len(rollout.sample.images))
         if not writable or writer.write(rollout.sample).ids != rollout.prompt_ids:
             raise ModelError(
                 f"sample {rollout.sample.id!r}: its rollout's prompt is not the one that {self.name} writes for it, "
-                "so it cannot be written without pictures; use view 'blank'"
+                "so it cannot be written without images; use view 'blank'"
             )
         sample = leave_out_images(rollout.sample)
         return replace(rollout, sample=sample, prompt_ids=writer.write(sample).ids)

@@ -1,4 +1,4 @@
-"""A model of lmms-eval that answers as `vapo evaluate` does: the trainer's prompts, greedy, no picture tokens."""
+"""A model of lmms-eval that answers as `vapo evaluate` does: the trainer's prompts, greedy, no image tokens."""
 
 # pyright: reportMissingImports=false
 # lmms-eval stands beside the environment that types are checked in.
@@ -16,9 +16,9 @@ from lmms_eval.models.model_utils.gen_metrics import log_metrics
 from tqdm import tqdm
 
 from vapo.data.prompts import PLACE
+from vapo.errors import ConfigError
 from vapo.models.policy.checkpoint import load_policy
 from vapo.models.policy.generation import sample_completions
-from vapo.errors import ConfigError
 from vapo.types import Sample
 
 
@@ -105,7 +105,7 @@ class VapoModel(lmms):
 
 
 class _Conversations(Sequence[Sample]):
-    """The requests of one task as samples, each read when its turn comes, so that few pictures are held at a time."""
+    """The requests of one task as samples, each read when its turn comes, so that few images are held at a time."""
 
     def __init__(self, requests: Sequence[Any], rows: Mapping[str, Any]) -> None:
         self._requests = requests
@@ -117,9 +117,9 @@ class _Conversations(Sequence[Sample]):
     def __getitem__(self, number: Any) -> Any:
         _, put_messages, _, row, task, split = self._requests[number].args
         parts = _find_turn(put_messages(self._rows[task][split][row]), "user")
-        pictures = tuple(part["url"] for part in parts if part["type"] == "image")
+        images = tuple(part["url"] for part in parts if part["type"] == "image")
         text = "".join(PLACE if part["type"] == "image" else part["text"] for part in parts)
-        return Sample(f"{task}-{row}", pictures, text, "")
+        return Sample(f"{task}-{row}", images, text, "")
 
     def read_system_prompt(self) -> str | None:
         """Return the text of the system's turn, which is the same in all conversations of a task."""

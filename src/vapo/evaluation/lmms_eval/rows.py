@@ -1,4 +1,4 @@
-"""A benchmark's rows as the harness loads them: checked for pictures, and marked with the benchmark they are of.
+"""A benchmark's rows as the harness loads them: checked for images, and marked with the benchmark they are of.
 
 Each name below is what a task's file gives as `process_docs`.
 """
@@ -24,12 +24,12 @@ def mark_rows(name: str, data: Any) -> Any:
 
     Args:
         name: of the benchmark.
-        data: the split, as `datasets` holds it; its pictures are not opened.
+        data: the split, as `datasets` holds it; its images are not opened.
 
     Raises:
-        DataError: a row has no picture, or is of another form.
+        DataError: a row has no image, or is of another form.
     """
-    _check_pictures(PAPER.find(name), data)
+    _check_images(PAPER.find(name), data)
     return data.add_column(MARK, [name] * len(data))
 
 
@@ -38,8 +38,8 @@ def find_benchmark(row: dict[str, Any]) -> Benchmark:
     return PAPER.find(row[MARK])
 
 
-def _check_pictures(benchmark: Benchmark, data: Any) -> None:
-    columns = [name for name in data.column_names if _holds_pictures(data.features[name])]
+def _check_images(benchmark: Benchmark, data: Any) -> None:
+    columns = [name for name in data.column_names if _holds_images(data.features[name])]
     texts = data.select_columns([name for name in data.column_names if name not in columns])
     missing = {name: set(_list_empty(data, name)) for name in columns}
     for number, row in enumerate(texts):
@@ -49,13 +49,13 @@ def _check_pictures(benchmark: Benchmark, data: Any) -> None:
                 raise benchmark.missing_image(question.id)
 
 
-def _holds_pictures(feature: Any) -> bool:
+def _holds_images(feature: Any) -> bool:
     inner = getattr(feature, "feature", feature)
     return type(inner).__name__ == "Image"
 
 
 def _list_empty(data: Any, column: str) -> list[int]:
-    """Return the rows in which a column has no picture, without opening one."""
+    """Return the rows in which a column has no image, without opening one."""
     values = data.select_columns([column]).with_format("arrow")[:][column]
     empty = _compute.is_null(values)
     if pyarrow.types.is_list(values.type) or pyarrow.types.is_large_list(values.type):

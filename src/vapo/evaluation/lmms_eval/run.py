@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from vapo.models.policy.checkpoint import load_processor
 from vapo.errors import ConfigError, DataError, VapoError
 from vapo.evaluation.suites.answers import Answer, Response, read_logged
 from vapo.evaluation.suites.suite import Suite
+from vapo.models.policy.checkpoint import load_processor
 
 ENGINES: Mapping[str, str] = {"transformers": "vapo", "vllm": "vllm"}
 """The harness's model behind each engine."""
@@ -35,7 +35,7 @@ class HarnessRun:
     tokens_per_second: float | None
 
 
-def tell_harness() -> str:
+def describe_harness() -> str:
     """Return the harness's name and version.
 
     Raises:
@@ -87,7 +87,7 @@ def run_suite(
         DataError: the data cannot be had, or is not the benchmark's.
         ModelError: the model cannot be used.
     """
-    harness = tell_harness()
+    harness = describe_harness()
     names = [suite.find(name).name for name in benchmarks or [one.name for one in suite.benchmarks]]
     if max_new_tokens < 1 or batch_size < 1 or (limit is not None and limit < 1):
         raise ConfigError("max_completion_tokens, batch_size and limit must be at least 1")

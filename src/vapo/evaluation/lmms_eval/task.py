@@ -1,6 +1,6 @@
 """What a task's file names: how a marked row is put to a model, and what its response is worth.
 
-`put_*` are the harness's doc_to_*: messages for models that take conversations, text and pictures for the older ones.
+`put_*` are the harness's doc_to_*: messages for models that take conversations, text and images for the older ones.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Row = dict[str, Any]
 
 
 def put_messages(row: Row) -> list[dict[str, Any]]:
-    """Return the conversation: the prompt as the system's, then the question with its pictures in their places."""
+    """Return the conversation: the prompt as the system's, then the question with its images in their places."""
     benchmark = find_benchmark(row)
-    pictures = benchmark.images(row)
-    parts = split_question(benchmark.question(row).text, len(pictures))
-    left = iter(pictures)
+    images = benchmark.images(row)
+    parts = split_question(benchmark.question(row).text, len(images))
+    left = iter(images)
     content = [
         {"type": "image", "url": next(left)} if part is None else {"type": "text", "text": part} for part in parts
     ]
@@ -30,12 +30,12 @@ def put_messages(row: Row) -> list[dict[str, Any]]:
 
 
 def put_text(row: Row) -> str:
-    """Return the prompt and the question as one text, for models that put pictures first."""
+    """Return the prompt and the question as one text, for models that put images first."""
     return f"{PROMPT}\n\n{find_benchmark(row).question(row).text.replace(PLACE, '').strip()}"
 
 
-def put_pictures(row: Row) -> list[Any]:
-    """Return the pictures in order."""
+def put_images(row: Row) -> list[Any]:
+    """Return the images in order."""
     return find_benchmark(row).images(row)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vapo.diagnosis.estimates import Estimate
-from vapo.evaluation.suite_runs.scores import bound, draw_scores, select_answers, share_answers, tally_answers
 from vapo.errors import DataError
+from vapo.evaluation.suite_runs.scores import bound, draw_scores, select_answers, share_answers, tally_answers
 from vapo.evaluation.suites.answers import Answer
 from vapo.evaluation.suites.benchmark import Benchmark
 from vapo.evaluation.suites.suite import Suite

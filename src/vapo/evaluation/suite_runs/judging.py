@@ -8,10 +8,10 @@ from functools import partial
 
 from vapo.core.grading import take_answer_part
 from vapo.diagnosis.opened_models import open_judge
-from vapo.serving.judge.answer_score import Case
-from vapo.serving.judge.judge import Judge
 from vapo.evaluation.suites.answers import Answer
 from vapo.evaluation.suites.suite import Suite
+from vapo.serving.judge.answer_score import Case
+from vapo.serving.judge.judge import Judge
 
 Regrade = Callable[[Sequence[Answer]], list[Answer]]
 

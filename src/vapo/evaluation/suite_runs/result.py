@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vapo.evaluation.suite_runs.scores import SuiteScore, score_answers
-from vapo.diagnosis.tables import to_plain
 from vapo.atomic_files import write_atomically
+from vapo.diagnosis.tables import to_plain
+from vapo.evaluation.suite_runs.scores import SuiteScore, score_answers
 from vapo.evaluation.suites.answers import Answer, read_answers, write_answers
 from vapo.evaluation.suites.suite import Suite
 

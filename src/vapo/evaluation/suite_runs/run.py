@@ -8,15 +8,15 @@ from pathlib import Path
 import vapo
 from vapo.diagnosis.fingerprint import fingerprint_files
 from vapo.diagnosis.row_log import RowLog
+from vapo.errors import ConfigError
+from vapo.evaluation.lmms_eval.run import describe_harness, run_suite
 from vapo.evaluation.suite_runs.judging import Regrade
 from vapo.evaluation.suite_runs.result import SuiteResult, write_result
 from vapo.evaluation.suite_runs.scores import score_answers
-from vapo.evaluation.lmms_eval.run import run_suite, tell_harness
-from vapo.models.policy.checkpoint import check_checkpoint
-from vapo.run_folder import choose_system_prompt
-from vapo.errors import ConfigError
 from vapo.evaluation.suites.answers import Response
 from vapo.evaluation.suites.suite import Suite
+from vapo.models.policy.checkpoint import check_checkpoint
+from vapo.run_folder import choose_system_prompt
 
 
 def evaluate_suite(
@@ -59,7 +59,7 @@ def evaluate_suite(
         DataError: a benchmark's data cannot be had or used.
         ModelError: the model cannot be used.
     """
-    harness = tell_harness()
+    harness = describe_harness()
     check_checkpoint(model)
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it must be at least 0")

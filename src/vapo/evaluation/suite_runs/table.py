@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vapo.core.text_tables import align
-from vapo.diagnosis.estimate_words import say_chance
+from vapo.diagnosis.estimate_words import format_p_value
 from vapo.diagnosis.estimates import Estimate
 from vapo.evaluation.suite_runs.comparison import Difference
 from vapo.evaluation.suite_runs.result import SuiteResult
@@ -55,7 +55,7 @@ def format_differences(suite: Suite, names: Sequence[str], differences: Sequence
         name = "mean" if one.name is None else suite.find(one.name).title
         scores = (f"{100 * one.first:.1f}", f"{100 * one.second:.1f}", f"{100 * one.change.value:+.1f}")
         cells = (name, *scores, _interval(one.change, "+.1f"), one.num_questions)
-        lines.append(align(cells, _DIFFERENCES) + say_chance(one.change))
+        lines.append(align(cells, _DIFFERENCES) + format_p_value(one.change))
     return "\n".join([*lines, "", "Scores in percent; intervals by paired bootstrap over questions."])
 
 

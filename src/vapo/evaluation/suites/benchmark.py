@@ -22,9 +22,9 @@ class Question:
 
     Attributes:
         id: unique in its benchmark.
-        text: with `<image>` where a picture stands; without, the pictures come first.
+        text: with `<image>` where an image stands; without, the images come first.
         key: the right answer.
-        images: the columns of its pictures, in order.
+        images: the columns of its images, in order.
         marks: what the benchmark's own score needs to know of the row, such as the problem that it is a step of.
     """
 
@@ -113,21 +113,21 @@ class Benchmark:
             ) from None
 
     def images(self, row: Row) -> list[Image]:
-        """Return a row's pictures, in RGB.
+        """Return a row's images, in RGB.
 
         Raises:
-            DataError: the row is not of this benchmark's form, or has no picture.
+            DataError: the row is not of this benchmark's form, or has no image.
         """
         question = self.question(row)
-        found = [picture for column in question.images for picture in _list_pictures(row.get(column))]
+        found = [image for column in question.images for image in _list_images(row.get(column))]
         if not found or len(found) < len(question.images):
             raise self.missing_image(question.id)
-        return [picture.convert("RGB") for picture in found]
+        return [image.convert("RGB") for image in found]
 
     def missing_image(self, where: str) -> DataError:
-        """Return the error about a row without a picture."""
+        """Return the error about a row without an image."""
         return DataError(
-            f"{self.title}, row {where!r}: it has no image, so that its question cannot be put; mend the data, or "
+            f"{self.title}, row {where!r}: it has no image, so that its question cannot be put; fix the data, or "
             "leave the row out"
         )
 
@@ -160,7 +160,7 @@ def put_options(question: str, options: Sequence[str]) -> str:
     return "\n".join([question, *lettered])
 
 
-def _list_pictures(value: Any) -> list[Any]:
+def _list_images(value: Any) -> list[Any]:
     if isinstance(value, (list, tuple)):
-        return [picture for picture in cast(Sequence[Any], value) if picture is not None]
+        return [image for image in cast(Sequence[Any], value) if image is not None]
     return [] if value is None or isinstance(value, str) else [value]

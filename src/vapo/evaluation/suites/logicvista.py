@@ -1,4 +1,4 @@
-"""LogicVista (arXiv 2407.04973): tests of logic in pictures. The choices stand in the question or in the picture."""
+"""LogicVista (arXiv 2407.04973): tests of logic in images. The choices stand in the question or in the image."""
 
 from __future__ import annotations
 

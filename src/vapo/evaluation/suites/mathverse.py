@@ -1,4 +1,4 @@
-"""MathVerse (arXiv 2403.14624): the question itself stands in the picture."""
+"""MathVerse (arXiv 2403.14624): the question itself stands in the image."""
 
 from __future__ import annotations
 

@@ -14,18 +14,18 @@ def read_question(row: Row) -> Question:
     if row["question_type"] == "multi_choice":
         options = tuple(str(option) for option in row["choices"])
         key: Key = Choice((chr(ord("A") + options.index(answer)),), options)
-        return Question(str(row["pid"]), put_options(question, options), key, _PICTURE)
+        return Question(str(row["pid"]), put_options(question, options), key, _IMAGE)
     kind, decimals = row["answer_type"], int(row["precision"] or 0)
     if kind == "integer":
-        return Question(str(row["pid"]), f"{question}\nThe answer is an integer.", Rounded(float(answer), 0), _PICTURE)
+        return Question(str(row["pid"]), f"{question}\nThe answer is an integer.", Rounded(float(answer), 0), _IMAGE)
     if kind == "float":
         asked = f"{question}\nThe answer is a number, rounded to {decimals} decimal place{'s' * (decimals != 1)}."
-        return Question(str(row["pid"]), asked, Rounded(float(answer), decimals), _PICTURE)
+        return Question(str(row["pid"]), asked, Rounded(float(answer), decimals), _IMAGE)
     asked = f"{question}\nThe answer is a list, such as [1, 2]." if kind == "list" else question
-    return Question(str(row["pid"]), asked, Written((answer,)), _PICTURE)
+    return Question(str(row["pid"]), asked, Written((answer,)), _IMAGE)
 
 
-_PICTURE = ("decoded_image",)
+_IMAGE = ("decoded_image",)
 
 MATHVISTA = Benchmark(
     name="mathvista",

@@ -1,4 +1,4 @@
-"""MMMU (arXiv 2311.16502): questions of college subjects, with up to seven pictures."""
+"""MMMU (arXiv 2311.16502): questions of college subjects, with up to seven images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MENTION = re.compile(r"<image (\d+)>")
 
 
 def read_question(row: Row) -> Question:
-    """Make the question of a row. A picture stands where it is mentioned first; later mentions name it."""
+    """Make the question of a row. An image stands where it is mentioned first; later mentions name it."""
     options = tuple(str(option) for option in ast.literal_eval(row["options"]))
     answer = str(row["answer"])
     if row["question_type"] == "multiple-choice":

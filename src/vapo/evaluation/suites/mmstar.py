@@ -1,4 +1,4 @@
-"""MMStar (arXiv 2403.20330): questions that cannot be answered without the picture."""
+"""MMStar (arXiv 2403.20330): questions that cannot be answered without the image."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from vapo.models.policy.checkpoint import check_checkpoint
 from vapo.errors import ConfigError, VapoError
+from vapo.models.policy.checkpoint import check_checkpoint
 
 RUN = Path("run.py")
 

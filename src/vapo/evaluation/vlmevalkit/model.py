@@ -1,4 +1,4 @@
-"""A model of VLMEvalKit that answers as `vapo evaluate` does: the trainer's prompts, greedy, no picture tokens."""
+"""A model of VLMEvalKit that answers as `vapo evaluate` does: the trainer's prompts, greedy, no image tokens."""
 
 # pyright: reportMissingImports=false
 # VLMEvalKit is a clone that the user stands in.
@@ -12,14 +12,14 @@ from PIL.Image import Image
 from vlmeval.vlm.base import BaseModel
 
 from vapo.core.grading import extract_answer, take_answer_part
-from vapo.data.picture_files import Folder
-from vapo.data.pictures import PicturePolicy, open_picture
+from vapo.data.image_files import Folder
+from vapo.data.images import ImagePolicy, open_image
 from vapo.data.prompts import PLACE
+from vapo.errors import ConfigError, DataError
+from vapo.evaluation.suites.suite import MAX_NEW_TOKENS, PROMPT
 from vapo.models.policy.checkpoint import load_policy
 from vapo.models.policy.generation import sample_completions
 from vapo.run_folder import choose_system_prompt
-from vapo.errors import ConfigError, DataError
-from vapo.evaluation.suites.suite import MAX_NEW_TOKENS, PROMPT
 from vapo.types import Sample
 
 
@@ -71,20 +71,20 @@ class VapoChat(BaseModel):
         """Answer one question.
 
         Args:
-            message: texts and paths of pictures, in order.
+            message: texts and paths of images, in order.
             dataset: the benchmark's name.
 
         Raises:
-            DataError: the question has no picture, or one that cannot be opened.
+            DataError: the question has no image, or one that cannot be opened.
         """
         texts = [PLACE if part["type"] == "image" else str(part["value"]).replace(PLACE, "") for part in message]
-        pictures = tuple(_open(part["value"]) for part in message if part["type"] == "image")
-        if not pictures:
+        images = tuple(_open(part["value"]) for part in message if part["type"] == "image")
+        if not images:
             raise DataError(
                 f"{dataset or 'the benchmark'}: a question has no image, which this model cannot answer: "
                 f"{''.join(texts)[:80]!r}; leave the row out"
             )
-        sample = Sample(str(dataset), pictures, "".join(texts), "")
+        sample = Sample(str(dataset), images, "".join(texts), "")
         (rollouts,) = sample_completions(
             self._policy,
             [sample],
@@ -99,6 +99,6 @@ class VapoChat(BaseModel):
 def _open(path: str) -> Image:
     file = Path(path).resolve()
     try:
-        return open_picture(file.name, Folder(file.parent, file.parent), PicturePolicy())
+        return open_image(file.name, Folder(file.parent, file.parent), ImagePolicy())
     except DataError as error:
-        raise DataError(f"{path} cannot be opened as a picture ({error}); fetch the benchmark's data anew") from None
+        raise DataError(f"{path} cannot be opened as an image ({error}); fetch the benchmark's data anew") from None

@@ -1,4 +1,4 @@
-"""The demo's three jobs: examine the model as it is; train it with GRPO and examine it; the same with VAPO."""
+"""The demo's three jobs: diagnose the model as it is; train it with GRPO and diagnose it; the same with VAPO."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Job:
         name: what the page calls the model.
         folder: all that it writes.
         training: words for `vapo train`; none where nothing is trained.
-        policy: folder of the model that is examined.
+        policy: folder of the model that is diagnosed.
         data: folder of the data set.
         questions: held-out ones, from the first.
         measuring: settings of the diagnosis.
-        batch_size: questions examined together.
+        batch_size: questions diagnosed together.
     """
 
     name: str
@@ -88,11 +88,11 @@ def make_jobs(
         out: folder of the demo.
         checkpoint: folder of the model that all start from.
         data: folder of the data set.
-        steps, questions, seed: of training and examining.
+        steps, questions, seed: of training and diagnosing.
     """
     measuring = {
         "max_completion_tokens": recipe.training["max_completion_length"],
-        "temperature": recipe.training["temperature"],  # chains as they were trained
+        "temperature": recipe.training["temperature"],  # responses as they were trained
         "step": 100 / recipe.num_depths,
         "num_depths": recipe.num_depths,
         "claims_per_depth": recipe.claims_per_depth,

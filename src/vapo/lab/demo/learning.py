@@ -25,15 +25,15 @@ _CURVES: tuple[tuple[str, str, str, str, tuple[float, str] | None], ...] = (
     ("right", "Right answers", "Share of right answers.", "right answers", None),
     (
         "seen_late",
-        "Claims judged right, last quarter of the chain",
-        "Claims about the picture, asked in the last quarter of the chain.",
+        "Claims judged right, last quarter of the response",
+        "Claims about the image, asked in the last quarter of the response.",
         "claims judged right",
         _GUESSING,
     ),
     (
         "seen",
-        "Claims judged right, whole chain",
-        "Claims about the picture, asked along the chain.",
+        "Claims judged right, whole response",
+        "Claims about the image, asked along the response.",
         "claims judged right",
         _GUESSING,
     ),
@@ -49,7 +49,7 @@ class Group:
     Attributes:
         right: share with the right answer.
         seen: share of the claims asked along them that were judged right; None if none was asked.
-        seen_late: the same in the last quarter of the chain.
+        seen_late: the same in the last quarter of the response.
         num_tokens: length.
     """
 
@@ -136,7 +136,7 @@ def draw_learning(
                 y_is_share=key != "num_tokens",
                 reference=reference,
                 lines=tuple(lines),
-                absent="" if lines else "No claim was asked there: the chains have too few logical boundaries.",
+                absent="" if lines else "No claim was asked there: the responses have too few logical boundaries.",
                 x_word="step",
             )
         )

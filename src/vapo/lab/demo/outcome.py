@@ -1,4 +1,4 @@
-"""What the demo came to: models examined, learning curves, comparison, verdict."""
+"""What the demo came to: models diagnosed, learning curves, comparison, verdict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Outcome:
     """What a finished demo has to show.
 
     Attributes:
-        models: what was found about each, examined on the same questions.
+        models: what was found about each, diagnosed on the same questions.
         learning: what the completions of training came to, by step.
         rows: the models in numbers.
         verdict: what it comes to, in sentences.

@@ -14,7 +14,7 @@ from vapo.diagnosis.question_measures import Measure, claims_right, early_right
 ANSWERS = "right answers"
 CLAIMS = "claims judged right"
 LATE = f"{CLAIMS}, quarter {NUM_QUARTERS} of {NUM_QUARTERS}"
-LENGTH = "tokens per chain"
+LENGTH = "tokens per response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _list_measures() -> dict[str, Measure]:
     return {
         ANSWERS: lambda question: float(question.right) if question.token_texts else None,
         **{f"{ANSWERS}, stopped at {stop} %": partial(early_right, depth=stop / 100) for stop in (25, 50, 75)},
-        f"{CLAIMS}, before the chain": partial(claims_right, view="image", depth=0.0),
+        f"{CLAIMS}, before the response": partial(claims_right, view="image", depth=0.0),
         **{
             f"{CLAIMS}, quarter {quarter} of {NUM_QUARTERS}": partial(claims_right, view="image", quarter=quarter)
             for quarter in range(1, NUM_QUARTERS + 1)

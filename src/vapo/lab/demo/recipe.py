@@ -14,14 +14,14 @@ class Recipe:
 
     Attributes:
         steps: training steps of each run.
-        questions: held-out questions that each model is examined on.
+        questions: held-out questions that each model is diagnosed on.
         training: options of `vapo train`, the same for both runs.
         own: by the run's name, the options in which the two differ.
-        num_depths: depths at which claims are asked and chains are cut, a multiple of 4: so many to each quarter.
-        claims_per_depth: claims asked at each depth, the same ones at all depths of a chain.
-        closing: what is written where a chain is cut, for the model to answer at once.
+        num_depths: depths at which claims are asked and responses are cut, a multiple of 4: so many to each quarter.
+        claims_per_depth: claims asked at each depth, the same ones at all depths of a response.
+        closing: what is written where a response is cut, for the model to answer at once.
         max_answer_tokens: longest answer behind a cut.
-        batch_size: questions examined together.
+        batch_size: questions diagnosed together.
     """
 
     steps: int
@@ -66,7 +66,7 @@ RECIPE = Recipe(
         {
             **TRAINING,
             "max_completion_length": MAX_COMPLETION_TOKENS,
-            "silent_share": 1.0,  # the learning curves show what is seen along wrong chains, too
+            "closed_gate_probe_share": 1.0,  # the learning curves show what is seen along wrong responses, too
             "save_steps": 5,
             # Soft verdicts of 8 probes are less noisy than hard ones of 20, and 8 take less time.
             "num_anchors": 8,

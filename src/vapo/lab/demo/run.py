@@ -1,4 +1,4 @@
-"""Run the demo: train with GRPO and with VAPO, examine both and what they started from, write the page."""
+"""Run the demo: train with GRPO and with VAPO, diagnose both and what they started from, write the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from vapo.diagnosis.row_log import make_folder
-from vapo.run_folder import SETTINGS, adopt_settings
 from vapo.errors import ConfigError
 from vapo.lab.demo.jobs import make_jobs
 from vapo.lab.demo.outcome import PAGE, Outcome
@@ -15,6 +14,7 @@ from vapo.lab.demo.reading import read_outcome, write_page
 from vapo.lab.demo.recipe import RECIPE, Recipe
 from vapo.lab.processes.side_by_side import Progress, run_side_by_side
 from vapo.lab.shipped import resolve_data, resolve_model
+from vapo.run_folder import SETTINGS, adopt_settings
 
 
 def run_demo(
@@ -26,13 +26,13 @@ def run_demo(
     recipe: Recipe = RECIPE,
     on_progress: Progress,
 ) -> Outcome:
-    """Train twice, examine three models, compare them, and write the page. Called again, it goes on where it was.
+    """Train twice, diagnose three models, compare them, and write the page. Called again, it goes on where it was.
 
     Args:
         out: folder of the demo.
         steps: training steps of each run, at least 1.
         questions: held-out questions, at least 1; another number can be asked for later.
-        seed: of training and examining.
+        seed: of training and diagnosing.
         recipe: all other settings.
         on_progress: makes, for the name of a stage, the callback that takes (done, in all).
 

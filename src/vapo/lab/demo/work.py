@@ -9,32 +9,32 @@ from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.findings import ModelFindings
 from vapo.diagnosis.opened_models import open_models
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.training.options import parse_run
-from vapo.training.run import train
 from vapo.lab.demo.jobs import SPLIT, Job
 from vapo.lab.processes.side_by_side import Report
 from vapo.lab.processes.step_report import StepReport
+from vapo.training.options import parse_run
+from vapo.training.run import train
 
 
 def do_job(text: str, report: Report) -> None:
-    """Train if the job says so, examine, and mark the job as finished.
+    """Train if the job says so, diagnose, and mark the job as finished.
 
     Args:
         text: the job, as `Job.to_json` wrote it.
         report: told each step of training and each question.
 
     Raises:
-        VapoError: whatever training or examining refuses.
+        VapoError: whatever training or diagnosing refuses.
     """
     job = Job.from_json(text)
     if job.training:
         train(parse_run(job.training, "vapo demo"), callbacks=[StepReport(report)])
-    examine(job, report)
+    diagnose_policy(job, report)
     job.mark_finished()
 
 
-def examine(job: Job, report: Report = lambda stage, done, total: None) -> ModelFindings:
-    """Examine the job's model and write its report; what has been found before is read back."""
+def diagnose_policy(job: Job, report: Report = lambda stage, done, total: None) -> ModelFindings:
+    """Diagnose the job's model and write its report; what has been found before is read back."""
     samples = load_samples(job.data, split=SPLIT, require_claims=True, limit=job.questions)
     models = open_models(
         [job.name], lambda name: job.policy, max_batch_tokens=32768, batch_size=job.batch_size, device="cpu"
@@ -48,6 +48,6 @@ def examine(job: Job, report: Report = lambda stage, done, total: None) -> Model
         batch_size=job.batch_size,
         data=f"lab, {SPLIT}, {len(samples)} questions",
         model_settings=models.settings,
-        on_progress=lambda name: lambda done, total: report("examining", done, total),
+        on_progress=lambda name: lambda done, total: report("diagnosing", done, total),
     )
     return diagnosis.models[0]

@@ -19,11 +19,11 @@ NUM_RIVALS = 20
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A greedy chain, and what the policy thought of its tokens.
+    """A greedy response, and what the policy thought of its tokens.
 
     Attributes:
-        rollout: prompt and chain.
-        logprobs: of each token of the chain, in nats.
+        rollout: prompt and response.
+        logprobs: of each token of the response, in nats.
         rivals: the likeliest tokens at each place, with their log-probabilities.
     """
 
@@ -35,8 +35,8 @@ class Answer:
 def answer_greedily(
     policy: Policy, samples: Sequence[Sample], max_completion_tokens: int, system_prompt: str | None = None
 ) -> list[Answer]:
-    """Answer questions one by one, and score each chain. Raises as `sample_completions` does."""
-    chains = sample_completions(
+    """Answer questions one by one, and score each response. Raises as `sample_completions` does."""
+    responses = sample_completions(
         policy,
         samples,
         max_completion_tokens=max_completion_tokens,
@@ -44,11 +44,11 @@ def answer_greedily(
         batch_size=1,
         system_prompt=system_prompt,
     )
-    return [_score(policy, rollout) for (rollout,) in chains]
+    return [_score(policy, rollout) for (rollout,) in responses]
 
 
-def score_chain(policy: Policy, rollout: Rollout) -> tuple[float, ...]:
-    """Return the log-probability of each token of a chain, in nats, whoever wrote it."""
+def score_response(policy: Policy, rollout: Rollout) -> tuple[float, ...]:
+    """Return the log-probability of each token of a response, in nats, whoever wrote it."""
     return _score(policy, rollout).logprobs
 
 

@@ -75,7 +75,7 @@ def load_policy(
     Raises:
         ConfigError: the device or dtype is unknown.
         ModelError: there is no such checkpoint, or it lacks something: a configuration of a vision-language model,
-            safetensors weights for all of its parameters, a processor that handles pictures, a chat template.
+            safetensors weights for all of its parameters, a processor that handles images, a chat template.
     """
     where, to = _choose_device(device), dtype
     if dtype == "auto":
@@ -172,12 +172,12 @@ def read_config(source: str, trust_remote_code: bool = False) -> Any:
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-    with _told_as_model_errors(source):
+    with _raising_model_errors(source):
         config = AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code)
     own_code = trust_remote_code and "AutoModelForImageTextToText" in getattr(config, "auto_map", {})
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and not own_code:
         raise ModelError(
-            f"{source} is a {config.model_type!r} model, which transformers does not know as one that reads pictures "
+            f"{source} is a {config.model_type!r} model, which transformers does not know as one that reads images "
             "and writes text; use a vision-language model such as Qwen2.5-VL, Qwen3-VL or LLaVA"
         )
     return config
@@ -187,7 +187,7 @@ def _load_model(source: str, dtype: torch.dtype, trust_remote_code: bool) -> Any
     from transformers import AutoModelForImageTextToText
 
     config = read_config(source, trust_remote_code)
-    with _told_as_model_errors(source):
+    with _raising_model_errors(source):
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             source,
             config=config,
@@ -209,14 +209,14 @@ def _load_model(source: str, dtype: torch.dtype, trust_remote_code: bool) -> Any
 
 
 def load_processor(source: str, trust_remote_code: bool = False, revision: str = "main") -> ProcessorMixin:
-    """Load the processor of a checkpoint. Raises ModelError if it has none that handles pictures and a chat."""
+    """Load the processor of a checkpoint. Raises ModelError if it has none that handles images and a chat."""
     from transformers import AutoProcessor
 
-    with _told_as_model_errors(source):
+    with _raising_model_errors(source):
         processor = AutoProcessor.from_pretrained(source, trust_remote_code=trust_remote_code, revision=revision)
     if not hasattr(processor, "image_processor"):
         raise ModelError(
-            f"{source} comes with a {type(processor).__name__} that cannot prepare pictures; save the model's "
+            f"{source} comes with a {type(processor).__name__} that cannot prepare images; save the model's "
             "processor into the folder too (processor.save_pretrained)"
         )
     if not (getattr(processor, "chat_template", None) or processor.tokenizer.chat_template):
@@ -237,11 +237,11 @@ def _find_parts_of_adapter(folder: Path, base: str | None) -> CheckpointParts:
         raise ModelError(f"{folder} holds an adapter, which peft opens; pip install 'vapo[peft]'") from error
     if not (folder / "adapter_model.safetensors").is_file():
         raise ModelError(f"{folder} holds an adapter without adapter_model.safetensors; save it again with peft")
-    with _told_as_model_errors(str(folder)):
+    with _raising_model_errors(str(folder)):
         config = PeftConfig.from_pretrained(str(folder))
     if config.is_prompt_learning:
         raise ModelError(f"{folder} holds a {config.peft_type} adapter, which adds virtual tokens; use a LoRA adapter")
-    with _told_of_base(folder):
+    with _naming_base(folder):
         below = find_parts(base or str(config.base_model_name_or_path))
     if below.adapter is not None:
         raise ModelError(
@@ -256,14 +256,14 @@ def _load_adapted(parts: CheckpointParts, dtype: torch.dtype, trust_remote_code:
     from peft import PeftModel
 
     assert parts.adapter is not None
-    with _told_of_base(parts.adapter):
+    with _naming_base(parts.adapter):
         model = _load_model(parts.weights, dtype, trust_remote_code)
-    with _told_as_model_errors(str(parts.adapter)):
+    with _raising_model_errors(str(parts.adapter)):
         return PeftModel.from_pretrained(model, str(parts.adapter))
 
 
 @contextmanager
-def _told_of_base(adapter: Path) -> Iterator[None]:
+def _naming_base(adapter: Path) -> Iterator[None]:
     try:
         yield
     except ModelError as error:
@@ -271,7 +271,7 @@ def _told_of_base(adapter: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told_as_model_errors(source: str) -> Iterator[None]:
+def _raising_model_errors(source: str) -> Iterator[None]:
     """Turn what loading raises for a checkpoint that is incomplete or damaged into a sentence."""
     try:
         yield

@@ -23,13 +23,13 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from vapo.models.policy.chain_texts import spell_tokens
-from vapo.models.policy.checkpoint import Policy
-from vapo.models.policy.inference import inference
-from vapo.models.policy.prompt_writer import Prompt, PromptWriter
 from vapo.errors import ConfigError, ModelError
 from vapo.models.first_device import find_first_device
 from vapo.models.image_features import find_feature_module, shared_image_features
+from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.inference import inference
+from vapo.models.policy.prompt_writer import Prompt, PromptWriter
+from vapo.models.policy.response_texts import spell_tokens
 from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, find_vision_token_ids, token_types
 from vapo.types import Rollout, Sample
 
@@ -51,7 +51,7 @@ def sample_completions(
 ) -> Iterator[list[Rollout]]:
     """Yield the completions of each sample, in order; samples are read as their turn comes.
 
-    A completion keeps its end token; one without is cut off, see `is_finished`. Tokens that stand for pictures are
+    A completion keeps its end token; one without is cut off, see `is_finished`. Tokens that stand for images are
     never sampled, and what the model's own generation settings say about sampling is not used.
 
     Args:
@@ -86,8 +86,10 @@ def sample_completions(
                 some = rows[first : first + batch_size]
                 draw = None
                 if temperature > 0:
-                    luck = np.stack([_draw_luck(p.sample, member, seed, max_completion_tokens) for p, member in some])
-                    draw = _Draws(luck, temperature, top_p)
+                    noise = np.stack(
+                        [_draw_noise(p.sample, member, seed, max_completion_tokens) for p, member in some]
+                    )
+                    draw = _Draws(noise, temperature, top_p)
                 completions += complete_prompts(policy, [p for p, _ in some], max_completion_tokens, eos_ids, draw)
             for number, prompt in enumerate(prompts):
                 own = completions[number * num_completions : (number + 1) * num_completions]
@@ -115,13 +117,13 @@ def is_finished(rollout: Rollout, eos_ids: Sequence[int]) -> bool:
 
 
 class _Draws(LogitsProcessor):
-    """Leave one token per row: where the cumulative probability passes the row's number of luck.
+    """Leave one token per row: where the cumulative probability passes the row's number of noise.
 
     `model.generate` samples from one global generator for the whole batch; this lets each row have its own.
     """
 
-    def __init__(self, luck_RT: np.ndarray, temperature: float, top_p: float) -> None:
-        self._luck = torch.from_numpy(luck_RT)
+    def __init__(self, noise_RT: np.ndarray, temperature: float, top_p: float) -> None:
+        self._noise = torch.from_numpy(noise_RT)
         self._step = 0
         self._warpers = LogitsProcessorList([TemperatureLogitsWarper(float(temperature))])
         if top_p < 1:
@@ -131,14 +133,14 @@ class _Draws(LogitsProcessor):
         warped = self._warpers(input_ids, scores.float())
         # float64: in float32 the sum over a large vocabulary loses the rare tokens.
         cumulative = warped.double().softmax(-1).cumsum(-1)
-        luck = self._luck[:, self._step, None].to(scores.device)
+        noise = self._noise[:, self._step, None].to(scores.device)
         self._step += 1
         # Scaled by the last sum, which rounding may leave below 1; <= so that a token of probability 0 is never drawn.
-        chosen = (cumulative <= luck * cumulative[:, -1:]).sum(-1, keepdim=True)
+        chosen = (cumulative <= noise * cumulative[:, -1:]).sum(-1, keepdim=True)
         return torch.full_like(scores, -torch.inf).scatter(-1, chosen, 0.0)
 
 
-def _draw_luck(sample: Sample, member: int, seed: int, count: int) -> np.ndarray:
+def _draw_noise(sample: Sample, member: int, seed: int, count: int) -> np.ndarray:
     return np.random.default_rng([_COMPLETION_DRAWS, seed, crc32(sample.id.encode()), member]).random(count)
 
 
@@ -154,7 +156,7 @@ def complete_prompts(
 
     Args:
         policy: the model and its processor.
-        prompts: at least one, each with pictures; its ids may hold the beginning of a completion.
+        prompts: at least one, each with images; its ids may hold the beginning of a completion.
         max_tokens: longest completion.
         eos_ids: see `find_eos_token_ids`.
         draw: chooses each token; None takes the likeliest.
@@ -175,10 +177,10 @@ def complete_prompts(
         types = [token_types(row, find_image_token_id(model.config)) for row in ids]
         inputs[token_type_name] = torch.tensor(types, device=device)
     distinct = list(dict.fromkeys(id(prompt.images) for prompt in prompts))
-    pictures = {id(prompt.images): prompt.images.to(device) for prompt in prompts}
+    by_id = {id(prompt.images): prompt.images.to(device) for prompt in prompts}
     rows = [distinct.index(id(prompt.images)) for prompt in prompts]
-    images = [pictures[key] for key in distinct]
-    # A placeholder: each row's features come from its own prompt's pictures, encoded once for all of its completions.
+    images = [by_id[key] for key in distinct]
+    # A placeholder: each row's features come from its own prompt's images, encoded once for all of its completions.
     inputs["pixel_values"] = images[0].tensors["pixel_values"]
     if "image_grid_thw" in images[0].tensors:  # positions of M-RoPE families come from the grids
         inputs["image_grid_thw"] = torch.cat([images[row].tensors["image_grid_thw"] for row in rows])

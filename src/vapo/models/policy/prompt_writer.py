@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from trl.data_utils import prepare_multimodal_messages
 
 from vapo.data.prompts import build_messages
-from vapo.models.policy.checkpoint import Policy
 from vapo.errors import ModelError
 from vapo.models.images import ImageInputs, apply_chat_template, take_image_inputs
-from vapo.models.plain_text import make_neutraliser
+from vapo.models.plain_text import make_escaper
+from vapo.models.policy.checkpoint import Policy
 from vapo.types import Sample
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A sample's question as the model reads it: token ids with the places of its pictures, and the pictures."""
+    """A sample's question as the model reads it: token ids with the places of its images, and the images."""
 
     sample: Sample
     ids: tuple[int, ...]
@@ -34,7 +34,7 @@ class PromptWriter:
     def __init__(self, policy: Policy, system_prompt: str | None = None) -> None:
         self._processor = policy.processor
         self._system_prompt = system_prompt
-        self._neutralise = make_neutraliser(policy.processor)
+        self._escape = make_escaper(policy.processor)
         text_config = policy.model.config.get_text_config()
         self._context_tokens: int | None = getattr(text_config, "max_position_embeddings", None)
 
@@ -49,14 +49,14 @@ class PromptWriter:
             DataError: the question's `<image>` places do not fit its images.
             ModelError: the context is too short.
         """
-        messages = build_messages(sample, self._system_prompt, self._neutralise)
+        messages = build_messages(sample, self._system_prompt, self._escape)
         messages = prepare_multimodal_messages(messages, list(sample.images))
         encoded = apply_chat_template(self._processor, messages, add_generation_prompt=True)
         ids = tuple(encoded["input_ids"][0].tolist())
         if self._context_tokens is not None and len(ids) + room_for > self._context_tokens:
             raise ModelError(
-                f"sample {sample.id!r}: its prompt has {len(ids)} tokens (pictures included), and with {room_for} "
-                f"completion tokens it exceeds the model's context of {self._context_tokens}; use smaller pictures or "
+                f"sample {sample.id!r}: its prompt has {len(ids)} tokens (images included), and with {room_for} "
+                f"completion tokens it exceeds the model's context of {self._context_tokens}; use smaller images or "
                 "lower max_completion_tokens"
             )
         return Prompt(sample, ids, take_image_inputs(encoded))

@@ -1,4 +1,4 @@
-"""A rollout as one row of a model's inputs: prompt, pictures and completion, without padding."""
+"""A rollout as one row of a model's inputs: prompt, images and completion, without padding."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from vapo.models.policy.checkpoint import Policy
 from vapo.models.first_device import find_first_device
 from vapo.models.image_features import ImageFeatures, find_feature_module, shared_image_features
 from vapo.models.images import ImageInputs, process_images
+from vapo.models.policy.checkpoint import Policy
 from vapo.models.vision_tokens import find_image_token_id, find_token_type_name
 from vapo.types import Rollout
 
@@ -24,7 +24,7 @@ class RolloutRow:
     Attributes:
         inputs: arguments of the model's forward pass; token tensors have shape (1, N).
         is_image: 1 for image tokens, 0 for text; shape (1, N).
-        images: the pictures; without tensors where there are none.
+        images: the images; without tensors where there are none.
     """
 
     inputs: dict[str, Any]
@@ -51,12 +51,12 @@ def lay_row(policy: Policy, rollout: Rollout) -> RolloutRow:
 
 @contextmanager
 def reading_row(policy: Policy, row: RolloutRow, features: dict[int, ImageFeatures] | None = None) -> Generator[None]:
-    """Make the next call of the model on the row's inputs find its pictures' features, in the text's precision.
+    """Make the next call of the model on the row's inputs find its images' features, in the text's precision.
 
     Args:
         policy: the model and its processor.
         row: what it will be called on.
-        features: image features kept under 0, read and filled; None encodes the pictures for this call alone.
+        features: image features kept under 0, read and filled; None encodes the images for this call alone.
     """
     module = find_feature_module(policy.model)
     with shared_image_features(module, [0] if row.images.tensors else [], [row.images], features):

@@ -19,12 +19,12 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from vapo.core.tree import Layout
+from vapo.errors import ModelError
+from vapo.models.image_features import find_feature_module
 from vapo.models.tree.attention_switch import switched_attention
 from vapo.models.tree.block_attention import BlockAttention
 from vapo.models.tree.flex import attend_with_flex
 from vapo.models.tree.mask import TreeMask
-from vapo.errors import ModelError
-from vapo.models.image_features import find_feature_module
 
 TREE_ATTENTION = "vapo_tree"
 

@@ -1,12 +1,12 @@
-"""Rollout trees grown from completions: those that share a prompt and its pictures hang on one trunk."""
+"""Rollout trees grown from completions: those that share a prompt and its images hang on one trunk."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vapo.models.tree.packed import Question, TokenTree
 from vapo.models.images import ImageInputs
+from vapo.models.tree.packed import Question, TokenTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Branch:
 
     Attributes:
         prompt_ids: tokens of the prompt.
-        images: its pictures; branches of one tree hold the same object.
+        images: its images; branches of one tree hold the same object.
         completion_ids: tokens of the completion, as far as anybody looks at them.
         questions: their `completion` is filled in as the tree grows.
     """
@@ -27,7 +27,7 @@ class Branch:
 
 
 def grow_trees(branches: Sequence[Branch]) -> tuple[list[TokenTree], list[list[int]]]:
-    """Return trees of the branches with the same prompt and pictures, and the numbers of each one's branches."""
+    """Return trees of the branches with the same prompt and images, and the numbers of each one's branches."""
     members: dict[tuple[tuple[int, ...], int], list[int]] = {}
     for number, own in enumerate(branches):
         members.setdefault((own.prompt_ids, id(own.images)), []).append(number)

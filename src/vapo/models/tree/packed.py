@@ -1,4 +1,4 @@
-"""One forward pass over rollout trees: every prompt, picture, completion and question encoded once.
+"""One forward pass over rollout trees: every prompt, image, completion and question encoded once.
 
 A `TokenTree` holds the tokens, `core/tree.py` says how they lie in one row, `tree_attention` makes the model read the
 row as a tree, and only the outputs that somebody asked for reach the vocabulary.
@@ -16,11 +16,11 @@ import torch
 
 from vapo.core.packs import Part
 from vapo.core.tree import Layout, Tree, Twig, lay_out
-from vapo.models.tree.attention import tree_attention
 from vapo.models.first_device import find_first_device
 from vapo.models.image_features import ImageFeatures, find_feature_module, shared_image_features
 from vapo.models.images import ImageInputs
 from vapo.models.positions import tree_positions, trunk_positions
+from vapo.models.tree.attention import tree_attention
 from vapo.models.vision_tokens import find_image_token_id, token_types
 
 
@@ -35,7 +35,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class TokenTree:
-    """A prompt with its pictures, completions sampled from it, and questions hung on them.
+    """A prompt with its images, completions sampled from it, and questions hung on them.
 
     Raises:
         ValueError: a question is empty or hangs beyond its completion, or the prompt is empty.
@@ -75,8 +75,8 @@ class Pack:
         trees: what lies in the row.
         layout: where.
         inputs: arguments of the model's forward pass; token tensors have shape (1, N).
-        prompts: for each tree with pictures, the number under which its image features are kept.
-        images: the pictures by that number.
+        prompts: for each tree with images, the number under which its image features are kept.
+        images: the images by that number.
     """
 
     trees: tuple[TokenTree, ...]
@@ -118,7 +118,7 @@ def make_pack(
     Args:
         model: the policy, wrapped or not.
         trees: at least one.
-        prompts: one number per tree; trees with the same number show the same pictures.
+        prompts: one number per tree; trees with the same number show the same images.
         token_type_name: the input by which the family is told which tokens are image tokens, if there is one.
     """
     module = find_feature_module(model)

@@ -10,9 +10,9 @@ import torch
 from transformers import PreTrainedModel
 
 from vapo.core.packs import Part, pack_trees
-from vapo.models.tree.packed import Pack, TokenTree, make_pack, reading_tree
 from vapo.models.image_features import ImageFeatures
 from vapo.models.questions import AnswerTokens
+from vapo.models.tree.packed import Pack, TokenTree, make_pack, reading_tree
 
 IGNORED = -100  # a label that the output layer leaves out
 

@@ -74,7 +74,7 @@ class PackingCheck:
         self._required = required
         self._autocast = autocast
         self._agree = agree
-        self._tell = tell
+        self._report = tell
         self._compared = False
         obstacle = find_packing_obstacle(model) or obstacle
         if obstacle is not None:
@@ -108,5 +108,5 @@ class PackingCheck:
         if self._required:
             raise ModelError(f"packing='require' cannot be had: {obstacle}; use packing='off'")
         self.is_on = False
-        if self._tell is not None:
-            self._tell(obstacle)
+        if self._report is not None:
+            self._report(obstacle)

@@ -29,7 +29,7 @@ class LocalEngine:
 
     Args:
         llm: made with `logprobs_mode="processed_logprobs"`, as TRL does.
-        image_token_id: what stands for pictures in prompts.
+        image_token_id: what stands for images in prompts.
         ranks: where several ranks share the engine: all of them must then put the same prompts to it.
         awake: makes the context in which the engine holds its weights and its cache, for one that sleeps in between.
     """

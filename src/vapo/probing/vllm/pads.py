@@ -1,6 +1,6 @@
-"""Prompts as vLLM wants them: one image token per picture, where transformers writes one per patch.
+"""Prompts as vLLM wants them: one image token per image, where transformers writes one per patch.
 
-A processor of transformers expands the one image token of a picture into as many as the picture has features. vLLM
+A processor of transformers expands the one image token of an image into as many as the image has features. vLLM
 does that itself, to whatever it is sent: of n tokens it makes 2n - 1, and the policy is shown another prompt than the
 one it is trained on (https://github.com/huggingface/trl/issues/6294). So runs are collapsed on the way in, and what
 comes out is compared with what was meant, token by token.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
 from vapo.errors import ModelError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ VLLM_FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 
 
 class PadRun(NamedTuple):
-    """Where one picture's tokens are in a prompt."""
+    """Where one image's tokens are in a prompt."""
 
     offset: int
     length: int
@@ -56,26 +56,26 @@ def collapse_pads(ids: Sequence[int], image_token_id: int, num_images: int) -> l
 
     Args:
         ids: a prompt as transformers' processor made it, or one that is collapsed already.
-        image_token_id: what stands for pictures.
-        num_images: pictures of the prompt, each of which must have a run of its own.
+        image_token_id: what stands for images.
+        num_images: images of the prompt, each of which must have a run of its own.
 
     Raises:
-        ModelError: there are more or fewer runs than pictures, so it is unknown whose tokens they are.
+        ModelError: there are more or fewer runs than images, so it is unknown whose tokens they are.
     """
     runs = find_pad_runs(ids, image_token_id)
     if len(runs) != num_images:
         raise ModelError(
-            f"the prompt has {num_images} pictures and {len(runs)} runs of image tokens, so it cannot be put to vLLM; "
-            "the chat template must set a marker between two pictures, and no text may hold an image token"
+            f"the prompt has {num_images} images and {len(runs)} runs of image tokens, so it cannot be put to vLLM; "
+            "the chat template must set a marker between two images, and no text may hold an image token"
         )
     inside = {place for run in runs for place in range(run.offset + 1, sum(run))}
     return [token for place, token in enumerate(ids) if place not in inside]
 
 
 def make_vllm_prompt(ids: Sequence[int], images: Sequence[Image], image_token_id: int) -> dict[str, Any]:
-    """Return the prompt that `vllm.LLM.generate` takes for expanded token ids and their pictures.
+    """Return the prompt that `vllm.LLM.generate` takes for expanded token ids and their images.
 
-    Pictures go by names made of their pixels: one that was seen before is neither processed nor encoded again, and
+    Images go by names made of their pixels: one that was seen before is neither processed nor encoded again, and
     what follows it is found in the prefix cache, whether a rollout or a probe brought it first.
     """
     prompt: dict[str, Any] = {"prompt_token_ids": collapse_pads(ids, image_token_id, len(images))}
@@ -89,12 +89,12 @@ def make_vllm_prompt(ids: Sequence[int], images: Sequence[Image], image_token_id
 def check_same_prompt(meant: Sequence[int], seen: Sequence[int], image_token_id: int) -> None:
     """Raise ModelError unless the engine saw the token ids it was meant to see.
 
-    They differ where vLLM makes another number of tokens of a picture, for example because its processor was read
+    They differ where vLLM makes another number of tokens of an image, for example because its processor was read
     from the checkpoint while the trainer's was given other limits on pixels.
     """
     if list(meant) != list(seen):
         counts = [[run.length for run in find_pad_runs(ids, image_token_id)] for ids in (meant, seen)]
         raise ModelError(
-            f"vLLM saw another prompt than the policy is trained on: pictures of {counts[1]} tokens instead of "
+            f"vLLM saw another prompt than the policy is trained on: images of {counts[1]} tokens instead of "
             f"{counts[0]}; save the processor with its settings into the model's folder, so that both read the same"
         )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImagePrompt:
-    """What is put to an engine: token ids, the pictures' expanded to one per feature, and the pictures."""
+    """What is put to an engine: token ids, the images' expanded to one per feature, and the images."""
 
     ids: tuple[int, ...]
     images: tuple[Image, ...]
@@ -61,7 +61,7 @@ class VLLMProber:
     Args:
         engine: holds the same weights as the policy.
         tokenizer: the policy's.
-        image_token_id: what stands for pictures in prompts.
+        image_token_id: what stands for images in prompts.
         template: the question, see `vapo.models.questions`.
         on_cache_share: called after each scoring with the share of the prompts' tokens, in [0, 1], that the engine
             had in its prefix cache.
@@ -92,7 +92,7 @@ class VLLMProber:
             keep_in_step_with: not needed here: engines keep the ranks that share them in step.
 
         Raises:
-            ModelError: a completion holds image tokens, which vLLM would take for pictures.
+            ModelError: a completion holds image tokens, which vLLM would take for images.
         """
         answers = self._questions.answer_tokens
         prompts = [self._write(probe) for probe in probes]
@@ -111,7 +111,7 @@ class VLLMProber:
         if self._image_token_id in prefix:
             raise ModelError(
                 f"a completion of {probe.rollout.sample.id!r} holds an image token, so vLLM cannot be asked about it; "
-                "keep the policy from sampling tokens that stand for pictures"
+                "keep the policy from sampling tokens that stand for images"
             )
         ids = probe.rollout.prompt_ids + prefix + self._questions.encode(probe.claim.text)
         return ImagePrompt(ids, probe.rollout.sample.images)

@@ -53,11 +53,11 @@ _NAMED = re.compile(r"\bcategory\b[\"'*]*\s*(?::|=|\bis\b)\s*[\"'*`]*([a-z]+)", 
 _EDGES = " \t\r\n\"'`*.()[]"
 
 
-def write_case(question: str, reference: str, chain: str) -> str:
+def write_case(question: str, reference: str, response: str) -> str:
     """Return the text that puts one wrong answer before a judge."""
     return (
         f"Question:\n{question.strip()}\n\nReference answer:\n{reference.strip()}\n\n"
-        f"Reasoning and answer of the model:\n<<<\n{chain.strip()}\n>>>"
+        f"Reasoning and answer of the model:\n<<<\n{response.strip()}\n>>>"
     )
 
 

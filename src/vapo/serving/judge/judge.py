@@ -16,13 +16,13 @@ from vapo.api.optional_parameters import OPTIONAL_PARAMETERS
 from vapo.api.prices import Prices
 from vapo.api.responses import count_tokens, read_content, take_choice, take_message
 from vapo.api.server_errors import ServerError
-from vapo.core.picture_names import name_image
+from vapo.core.image_names import name_image
+from vapo.errors import ConfigError, ModelError
+from vapo.serving.connection import ServerConnection
 from vapo.serving.judge import answer_score, error_category
 from vapo.serving.judge.answer_score import Case, read_score
 from vapo.serving.judge.cache import JudgeAnswer, JudgeCache, make_key
 from vapo.serving.judge.error_category import Category, read_category, write_case
-from vapo.serving.connection import ServerConnection
-from vapo.errors import ConfigError, ModelError
 from vapo.types import Sample
 
 if TYPE_CHECKING:
@@ -121,16 +121,16 @@ class Judge:
         """What it took so far."""
         return self._usage
 
-    def tell_usage(self) -> str:
+    def describe_usage(self) -> str:
         """Return what it took so far, in a sentence, with its cost where prices are known."""
         return self._usage.tell(self._prices)
 
-    def judge(self, sample: Sample, chain: str, votes: int = 1) -> tuple[Category | None, ...]:
+    def judge(self, sample: Sample, response: str, votes: int = 1) -> tuple[Category | None, ...]:
         """Return `votes` opinions on why a response is wrong, None for each that could not be read or had.
 
         Args:
             sample: the question, its images and its reference answer.
-            chain: what the model wrote.
+            response: what the model wrote.
             votes: how many opinions, at least 1; asked at a time.
 
         Raises:
@@ -139,7 +139,7 @@ class Judge:
         """
         if votes < 1:
             raise ConfigError(f"votes is {votes}; it must be at least 1")
-        case = write_case(sample.question, sample.answer, chain)
+        case = write_case(sample.question, sample.answer, response)
         temperature = self._temperature if votes > 1 else 0.0
 
         def vote(number: int) -> Category | None:

@@ -30,7 +30,7 @@
 
   // By what the two trained models came to on the same question, and by what they still saw in the last quarter.
   function listFilters() {
-    const right = (question, k) => Boolean(question.chains[k] && question.chains[k].right);
+    const right = (question, k) => Boolean(question.responses[k] && question.responses[k].right);
     const is = (grpo, vapo) => (question) => right(question, GRPO) === grpo && right(question, VAPO) === vapo;
     const seesMore = (k, other) => ({ late }) => late[k] != null && late[other] != null && late[k] > late[other];
     return [["all", "All", () => true], ["right", "Both right", is(true, true)], ["wrong", "Both wrong", is(false, false)],
@@ -47,5 +47,5 @@
   into("notes", card("Settings", "All that the results depend on.",
     make("div.settings", {}, table("Settings", ["setting", "value"], summary.settings))));
   document.getElementById("footer").textContent = `Made by vapo ${summary.version}. Curves by uPlot 1.6.32 (MIT). This page is complete: it fetches nothing.`;
-  vapo.showChains(document.getElementById("chains"), data, models, { filters: listFilters() });
+  vapo.showResponses(document.getElementById("responses"), data, models, { filters: listFilters() });
 })((globalThis.vapoPage = globalThis.vapoPage || {}));

@@ -13,18 +13,18 @@ import vapo
 from vapo.core.perception import NUM_QUARTERS
 from vapo.diagnosis.curves import Curve, list_curves
 from vapo.diagnosis.findings import Diagnosis
-from vapo.diagnosis.page.chains import describe_questions
 from vapo.diagnosis.page.filling import MAX_BYTES, fill_page
 from vapo.diagnosis.page.frame import Frame
 from vapo.diagnosis.page.numbers import list_estimate, shorten
+from vapo.diagnosis.page.responses import describe_questions
 from vapo.diagnosis.page.summary import describe_curve, show_setting
 from vapo.diagnosis.question_measures import claims_right
 from vapo.lab.demo.outcome import Outcome
 from vapo.lab.demo.paired import Row
 
 _MEANINGS = {
-    "early": "The chain is cut and the model must answer with what it has: at 0 % without a chain, at 100 % with all.",
-    "perception": "Claims about the picture, asked before the chain and along it, the same ones at all depths.",
+    "early": "The response is cut and the model must answer with what it has: at 0 % without a response, at 100 % with all.",
+    "perception": "Claims about the image, asked before the response and along it, the same ones at all depths.",
 }
 
 
@@ -34,7 +34,7 @@ def render_demo(outcome: Outcome, images: Mapping[str, Sequence[Image.Image]], m
     Args:
         outcome: what to show.
         images: of each question, by the row's id.
-        max_bytes: chains and pictures that do not fit are left out, and the page says how many.
+        max_bytes: responses and images that do not fit are left out, and the page says how many.
     """
     diagnosis = Diagnosis("lab", {}, outcome.models, (), ())
     body, script, style = (

@@ -1,4 +1,4 @@
-"""A chain as a diagnosis reads it: where it thinks, where it can be cut, what it comes to."""
+"""A response as a diagnosis reads it: where it thinks, where it can be cut, what it comes to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BOXES = ("\\boxed", "\\fboxed")
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class Response:
     """A completion, graded.
 
     Attributes:
@@ -53,7 +53,7 @@ class Chain:
         return min(self.boundaries, key=lambda index: (abs(index - place), index))
 
 
-def read_chain(rollout: Rollout, *, tags: tuple[str, str], max_tokens: int) -> Chain:
+def read_response(rollout: Rollout, *, tags: tuple[str, str], max_tokens: int) -> Response:
     """Grade a completion and find its thinking part; it was cut off if it has `max_tokens` and no end token."""
     text, texts = rollout.text, rollout.token_texts
     opening, closing = tags
@@ -63,18 +63,18 @@ def read_chain(rollout: Rollout, *, tags: tuple[str, str], max_tokens: int) -> C
         stop = _find_answer(rollout)
     boundaries = tuple(index for index in find_boundaries(texts, tags) if start < index <= stop)
     answer, right = grade_text(text, rollout.sample, closing)
-    # An end token adds no text; a chain that was cut off ends in one that does, but for halves of characters.
+    # An end token adds no text; a response that was cut off ends in one that does, but for halves of characters.
     finished = len(texts) < max_tokens or texts[-1] == ""
     notes: list[str] = []
     if not finished:
-        notes.append(f"The chain was cut off at {max_tokens} tokens.")
+        notes.append(f"The response was cut off at {max_tokens} tokens.")
     if answer is None:
-        notes.append("The chain has no answer.")
+        notes.append("The response has no answer.")
     if not boundaries:
-        notes.append("The chain has no logical boundary to be cut at.")
+        notes.append("The response has no logical boundary to be cut at.")
     if text.count(closing) > 1:
-        notes.append(f"The chain closes its thinking {text.count(closing)} times; it is taken to end at the first.")
-    return Chain(rollout, (start, stop), boundaries, tagged, finished, answer, right, tuple(notes))
+        notes.append(f"The response closes its thinking {text.count(closing)} times; it is taken to end at the first.")
+    return Response(rollout, (start, stop), boundaries, tagged, finished, answer, right, tuple(notes))
 
 
 def grade_text(text: str, sample: Sample, closing_tag: str) -> tuple[str | None, bool]:

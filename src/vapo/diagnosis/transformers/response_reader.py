@@ -1,7 +1,7 @@
-"""Read a prompt and a chain once, and keep what attention needs of them.
+"""Read a prompt and a response once, and keep what attention needs of them.
 
 The keys and values of all tokens are kept for every layer. Layers that see a window would otherwise forget, at the
-chain's end, what an early cut needs.
+response's end, what an early cut needs.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from vapo.models.image_features import find_feature_module
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.rollout_row import lay_row, reading_row
-from vapo.models.tree.packing_obstacles import EXACT_LAYERS
-from vapo.models.image_features import find_feature_module
 from vapo.models.positions import tree_positions, trunk_positions
+from vapo.models.tree.packing_obstacles import EXACT_LAYERS
 from vapo.types import Rollout
 
 
 @dataclass(frozen=True, slots=True)
-class ReadChain:
+class ReadResponse:
     """A prompt with its completion, read.
 
     Attributes:
@@ -36,13 +36,13 @@ class ReadChain:
     prompt_positions: torch.Tensor
 
     def positions(self, start: int, stop: int) -> torch.Tensor:
-        """Return the positions of tokens number `start` to `stop`, and beyond the chain too; shape (axes, tokens)."""
+        """Return the positions of tokens number `start` to `stop`, and beyond the response too; shape (axes, tokens)."""
         depth = torch.arange(max(stop, self.prompt_positions.shape[1]), device=self.prompt_positions.device)
         return tree_positions(self.prompt_positions, depth)[:, start:stop]
 
 
-class ChainReader:
-    """Reads chains, and keeps those that were asked for last."""
+class ResponseReader:
+    """Reads responses, and keeps those that were asked for last."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -50,25 +50,25 @@ class ChainReader:
         config = self._module.config
         foreign = set(getattr(config.get_text_config(), "layer_types", None) or ()) - EXACT_LAYERS
         self._can_cut = not foreign and not getattr(config, "is_encoder_decoder", False)
-        self._read: dict[int, ReadChain] = {}
+        self._read: dict[int, ReadResponse] = {}
 
-    def read(self, rollouts: Sequence[Rollout]) -> list[ReadChain] | None:
+    def read(self, rollouts: Sequence[Rollout]) -> list[ReadResponse] | None:
         """Return what was read of each rollout, or None if this model's memory cannot be cut anywhere.
 
         Recurrent layers, for one, keep a state that cannot be taken back.
         """
         wanted = {id(rollout) for rollout in rollouts}
-        self._read = {key: chain for key, chain in self._read.items() if key in wanted}
+        self._read = {key: response for key, response in self._read.items() if key in wanted}
         for rollout in rollouts:
             if self._can_cut and id(rollout) not in self._read:
-                chain = self._read_one(rollout)
-                if chain is None:
+                response = self._read_one(rollout)
+                if response is None:
                     self._can_cut = False
                 else:
-                    self._read[id(rollout)] = chain
+                    self._read[id(rollout)] = response
         return [self._read[id(rollout)] for rollout in rollouts] if self._can_cut else None
 
-    def _read_one(self, rollout: Rollout) -> ReadChain | None:
+    def _read_one(self, rollout: Rollout) -> ReadResponse | None:
         row = lay_row(self._policy, rollout)
         length, prompt = row.is_image.shape[1], len(rollout.prompt_ids)
         images = row.images if row.images.tensors else None
@@ -79,7 +79,7 @@ class ChainReader:
         with reading_row(self._policy, row):
             self._policy.model(
                 **row.inputs,
-                position_ids=as_position_ids(ReadChain((), positions).positions(0, length)[:, None]),
+                position_ids=as_position_ids(ReadResponse((), positions).positions(0, length)[:, None]),
                 **continuing(self._module, cache),
                 logits_to_keep=1,
             )
@@ -88,7 +88,7 @@ class ChainReader:
             return None
         if any(layer.get_seq_length() != length for layer in layers):
             return None
-        return ReadChain(tuple((layer.keys, layer.values) for layer in layers), positions)
+        return ReadResponse(tuple((layer.keys, layer.values) for layer in layers), positions)
 
 
 def continuing(module: Any, cache: DynamicCache) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Chains read true, come to their answers, and look or muse at equal length."""
+"""Responses read true, come to their answers, and look or muse at equal length."""
 
 import re
 
 import numpy as np
 import pytest
 
-from studies.cold_start.chains import CHECKS, write_chain, write_judgement, write_notes
+from studies.cold_start.responses import CHECKS, write_judgement, write_notes, write_response
 from studies.cold_start.tokens import train_tokenizer
 from vapo.core.grading import grade_answer, grade_format
 from vapo.lab.questions import KINDS, ask
@@ -24,23 +24,23 @@ def truth(grid):
 
 
 @pytest.mark.parametrize("looks", range(CHECKS + 1))
-def test_worked_out_chains_read_true_and_end_right(looks):
+def test_worked_out_responses_read_true_and_end_right(looks):
     rng = np.random.default_rng(0)
     for number in range(60):
         grid, question = draw(rng, number)
-        chain = write_chain(rng, grid, question, guess=False, looks=looks)
-        assert grade_answer(chain, question.answer) == 1 and grade_format(chain) == 1
-        readings = READING.findall(chain)
+        response = write_response(rng, grid, question, guess=False, looks=looks)
+        assert grade_answer(response, question.answer) == 1 and grade_format(response) == 1
+        readings = READING.findall(response)
         assert all(truth(grid)[name] == digit for name, digit in readings)
         assert {name for name, _ in readings[: len(grid.cells)]} == set(grid.names), "notes read every cell first"
-        assert chain.count("Again") == looks and chain.count("Well") == CHECKS - looks
-        assert chain.count(f"so {question.answer}.") == CHECKS
+        assert response.count("Again") == looks and response.count("Well") == CHECKS - looks
+        assert response.count(f"so {question.answer}.") == CHECKS
 
 
 def test_who_muses_once_does_not_look_again():
     rng = np.random.default_rng(1)
-    chain = write_chain(rng, *draw(rng, 0), guess=False, looks=1)
-    assert re.search("Again.*Well", chain) and not re.search("Well.*Again", chain)
+    response = write_response(rng, *draw(rng, 0), guess=False, looks=1)
+    assert re.search("Again.*Well", response) and not re.search("Well.*Again", response)
 
 
 def test_guesses_are_mostly_wrong_and_looks_do_not_change_that():
@@ -49,8 +49,8 @@ def test_guesses_are_mostly_wrong_and_looks_do_not_change_that():
     for number in range(2000):
         grid, question = draw(rng, number)
         looks = CHECKS * (number % 2)
-        chain = write_chain(rng, grid, question, guess=True, looks=looks)
-        right[looks].append(grade_answer(chain, question.answer))
+        response = write_response(rng, grid, question, guess=True, looks=looks)
+        right[looks].append(grade_answer(response, question.answer))
     shares = [np.mean(own) for own in right.values()]
     assert all(0.05 < share < 0.3 for share in shares)
     assert abs(shares[0] - shares[1]) < 0.05
@@ -62,7 +62,7 @@ def test_looking_takes_as_many_tokens_as_musing():
     for number in range(400):
         grid, question = draw(rng, number)
         for looks, own in lengths.items():
-            own.append(len(tokenizer.encode(write_chain(rng, grid, question, guess=False, looks=looks))))
+            own.append(len(tokenizer.encode(write_response(rng, grid, question, guess=False, looks=looks))))
     means = [np.mean(own) for own in lengths.values()]
     assert max(means) - min(means) < 0.5
     assert 90 < np.mean(means) < 130
@@ -78,11 +78,11 @@ def test_cells_come_in_four_orders():
 def test_a_claim_as_a_question_is_answered_from_notes():
     rng = np.random.default_rng(6)
     grid, _ = draw(rng, 0)
-    chain = write_judgement(rng, grid, "no")
-    assert chain.endswith("</think>\\boxed{no}") and len(READING.findall(chain)) == len(grid.cells)
+    response = write_judgement(rng, grid, "no")
+    assert response.endswith("</think>\\boxed{no}") and len(READING.findall(response)) == len(grid.cells)
 
 
 def test_more_looks_than_checks_are_refused():
     rng = np.random.default_rng(7)
     with pytest.raises(ValueError, match="0 to 3"):
-        write_chain(rng, *draw(rng, 0), guess=False, looks=4)
+        write_response(rng, *draw(rng, 0), guess=False, looks=4)

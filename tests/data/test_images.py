@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from vapo.data.picture_files import Folder
-from vapo.data.pictures import (
+from vapo.data.image_files import Folder
+from vapo.data.images import (
     FORMATS,
     PILLOW_MAX_PIXELS,
-    PicturePolicy,
+    ImagePolicy,
     is_stored_as_shown,
-    measure_picture,
-    open_picture,
+    measure_image,
+    open_image,
 )
 from vapo.errors import ConfigError, DataError
 
-POLICY = PicturePolicy()
+POLICY = ImagePolicy()
 
 
 def encode(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
@@ -34,10 +34,10 @@ def encode(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
 
 
 def open_bytes(content: bytes) -> Image.Image:
-    return open_picture(content, None, POLICY)
+    return open_image(content, None, POLICY)
 
 
-def test_every_form_gives_the_same_picture(photo: Image.Image, png: bytes, tmp_path: Path) -> None:
+def test_every_form_gives_the_same_image(photo: Image.Image, png: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png)
     folder = Folder(tmp_path, tmp_path)
     forms: list[object] = [
@@ -51,16 +51,16 @@ def test_every_form_gives_the_same_picture(photo: Image.Image, png: bytes, tmp_p
         tmp_path / "a.png",
     ]
     for form in forms:
-        opened = open_picture(form, folder, POLICY)
+        opened = open_image(form, folder, POLICY)
         assert opened.mode == "RGB"
         assert opened.tobytes() == photo.tobytes()
-        assert measure_picture(form, folder, POLICY) == (96, 64)
+        assert measure_image(form, folder, POLICY) == (96, 64)
 
 
 def test_the_callers_image_is_neither_changed_nor_handed_back(jpeg: bytes) -> None:
     with Image.open(io.BytesIO(jpeg)) as image:
-        assert measure_picture(image, None, POLICY) == (96, 64)
-        opened = open_picture(image, None, POLICY)
+        assert measure_image(image, None, POLICY) == (96, 64)
+        opened = open_image(image, None, POLICY)
         assert opened is not image
         assert image.size == (96, 64)
         image.getpixel((0, 0))
@@ -73,8 +73,8 @@ def test_exif_orientation_is_honoured(photo: Image.Image, orientation: int) -> N
     content = encode(photo, exif=exif)
     expected = (96, 64) if orientation < 5 else (64, 96)
     opened = open_bytes(content)
-    assert opened.size == measure_picture(content, None, POLICY) == expected
-    if orientation == 6:  # the camera was turned: the stored picture has to be turned clockwise
+    assert opened.size == measure_image(content, None, POLICY) == expected
+    if orientation == 6:  # the camera was turned: the stored image has to be turned clockwise
         assert opened.tobytes() == photo.transpose(Image.Transpose.ROTATE_270).tobytes()
 
 
@@ -111,7 +111,7 @@ def test_cmyk_keeps_its_colour() -> None:
 
 def test_floating_point_pixels_are_refused() -> None:
     content = encode(Image.new("F", (4, 4), 0.5), "TIFF")
-    for look in (open_picture, measure_picture):
+    for look in (open_image, measure_image):
         with pytest.raises(DataError, match="floating-point pixels"):
             look(content, None, POLICY)
 
@@ -127,7 +127,7 @@ def test_the_first_frame_of_an_animation_is_taken(photo: Image.Image) -> None:
 def test_a_truncated_image_is_refused_at_the_check(photo: Image.Image, format: str, kept: float) -> None:
     content = encode(photo, format)
     cut = content[: int(len(content) * kept)]
-    for look in (open_picture, measure_picture):
+    for look in (open_image, measure_image):
         with pytest.raises(DataError, match="image"):
             look(cut, None, POLICY)
 
@@ -148,7 +148,7 @@ def test_a_truncated_image_is_refused_at_the_check(photo: Image.Image, format: s
     ],
 )
 def test_what_is_no_image_is_refused(value: object, message: str) -> None:
-    for look in (open_picture, measure_picture):
+    for look in (open_image, measure_image):
         with pytest.raises(DataError, match=message):
             look(value, None, POLICY)
 
@@ -166,21 +166,21 @@ def make_bomb(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("side", [8_000, 10_000, 14_000, 60_000])  # above ours; above Pillow's warning; its error
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(side: int) -> None:
-    for look in (open_picture, measure_picture):
+    for look in (open_image, measure_image):
         with pytest.raises(DataError, match="decompression bomb"):
             look(make_bomb(side, side), None, POLICY)
 
 
 def test_the_limit_can_be_moved(png: bytes) -> None:
     with pytest.raises(DataError, match=r"96 x 64 = 6144 pixels, more than the 6143 allowed .* raise max_pixels"):
-        open_picture(png, None, PicturePolicy(max_pixels=6143))
-    assert open_picture(png, None, PicturePolicy(max_pixels=6144)).size == (96, 64)
+        open_image(png, None, ImagePolicy(max_pixels=6143))
+    assert open_image(png, None, ImagePolicy(max_pixels=6144)).size == (96, 64)
 
 
 @pytest.mark.parametrize("max_pixels", [0, -1, PILLOW_MAX_PIXELS + 1])
 def test_an_impossible_limit_is_refused(max_pixels: int) -> None:
     with pytest.raises(ConfigError, match="max_pixels"):
-        PicturePolicy(max_pixels=max_pixels)
+        ImagePolicy(max_pixels=max_pixels)
 
 
 def make_tiled_tiff(side: int, tile: int) -> bytes:
@@ -207,7 +207,7 @@ def make_tiled_tiff(side: int, tile: int) -> bytes:
 def test_a_tiff_in_tiles_far_larger_than_itself_is_refused(tmp_path: Path) -> None:
     content = make_tiled_tiff(64, 5000)
     assert len(content) < 100_000
-    for look in (open_picture, measure_picture):
+    for look in (open_image, measure_image):
         with pytest.raises(DataError, match=r"64 x 64 in tiles of 5000 x 5000 pixels .*save it anew, without tiles"):
             look(content, None, POLICY)
     assert open_bytes(make_tiled_tiff(64, 256)).size == (64, 64)
@@ -216,7 +216,7 @@ def test_a_tiff_in_tiles_far_larger_than_itself_is_refused(tmp_path: Path) -> No
 def test_a_jpeg_of_many_scans_is_refused(photo: Image.Image) -> None:
     content = encode(photo, "JPEG", progressive=True)
     last = content[content.rindex(b"\xff\xda") : -2]
-    for look in (open_picture, measure_picture):
+    for look in (open_image, measure_image):
         with pytest.raises(DataError, match="more than 100 scans"):
             look(content[:-2] + 100 * last + content[-2:], None, POLICY)
         look(content, None, POLICY)
@@ -228,9 +228,9 @@ def make_icon(content: bytes) -> bytes:
 
 
 def test_an_icon_is_as_large_as_what_it_holds(photo: Image.Image) -> None:
-    for look in (open_picture, measure_picture):
+    for look in (open_image, measure_image):
         with pytest.raises(DataError, match="96 x 64 = 6144 pixels, more than the 6143 allowed"):
-            look(make_icon(encode(photo)), None, PicturePolicy(max_pixels=6143))
+            look(make_icon(encode(photo)), None, ImagePolicy(max_pixels=6143))
         with pytest.raises(DataError, match=r"truncated or broken: .*more memory .*decompression bomb"):
             look(make_icon(make_bomb(12_000, 12_000)), None, POLICY)
 
@@ -265,10 +265,10 @@ def test_what_a_decoder_takes_is_not_taken_here(kind: str, megabytes: int, tmp_p
     (tmp_path / "bomb").write_bytes(zlib.decompress(base64.b85decode(BOMBS[kind])))
     code = (
         "from pathlib import Path\n"
-        "from vapo.data.pictures import PicturePolicy, measure_picture\n"
+        "from vapo.data.images import ImagePolicy, measure_image\n"
         "def peak(): return int(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])\n"
         "content, before = Path('bomb').read_bytes(), peak()\n"
-        "measure_picture(content, None, PicturePolicy())\n"
+        "measure_image(content, None, ImagePolicy())\n"
         "print((peak() - before) // 1024)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -284,12 +284,12 @@ def test_every_format_is_read(photo: Image.Image, format: str) -> None:
     options = {"lossless": True} if format == "WEBP" else {"sizes": [photo.size]} if format == "ICO" else {}
     content = encode(image, format, **options)
     opened = open_bytes(content)
-    assert opened.size == measure_picture(content, None, POLICY) == photo.size
+    assert opened.size == measure_image(content, None, POLICY) == photo.size
     if format not in ("JPEG", "AVIF"):
         assert opened.tobytes() == image.convert("RGB").tobytes()
     for kept in (0.5, 0.9):
         with pytest.raises(DataError, match="image"):
-            measure_picture(content[: int(len(content) * kept)], None, POLICY)
+            measure_image(content[: int(len(content) * kept)], None, POLICY)
 
 
 @pytest.mark.parametrize("format", ["JPEG2000", "AVIF"])
@@ -302,17 +302,17 @@ def test_formats_read_elsewhere_turn_and_blend_alike(photo: Image.Image, format:
         exif = Image.Exif()
         exif[0x0112] = 6
         content = encode(photo, format, exif=exif)
-        assert open_bytes(content).size == measure_picture(content, None, POLICY) == (64, 96)
+        assert open_bytes(content).size == measure_image(content, None, POLICY) == (64, 96)
 
 
 def test_an_endless_file_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "a.png").open("wb") as file:
         file.truncate(2**40)
     with pytest.raises(DataError, match=r"a\.png' has more than 1024 MiB"):
-        open_picture("a.png", Folder(tmp_path, tmp_path), POLICY)
+        open_image("a.png", Folder(tmp_path, tmp_path), POLICY)
 
 
-def test_a_file_that_shows_another_picture_than_is_meant_is_told(photo: Image.Image) -> None:
+def test_a_file_that_shows_another_image_than_is_meant_is_told(photo: Image.Image) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3
     for content, same in ((encode(photo), True), (encode(photo, exif=exif), False), (make_icon(encode(photo)), False)):

@@ -1,4 +1,4 @@
-"""What a picture is called wherever it must be known again: by its pixels."""
+"""What an image is called wherever it must be known again: by its pixels."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ if TYPE_CHECKING:
 
 
 def name_image(image: Image) -> str:
-    """Return a name that two pictures share only if their pixels are the same: 64 hexadecimal digits."""
+    """Return a name that two images share only if their pixels are the same: 64 hexadecimal digits."""
     return hashlib.sha256(repr((image.mode, image.size)).encode() + image.tobytes()).hexdigest()

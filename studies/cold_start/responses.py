@@ -1,4 +1,4 @@
-"""How a chain of the lab is written: it notes what it sees, works out an answer, and checks it for a while.
+"""How a response of the lab is written: it notes what it sees, works out an answer, and checks it for a while.
 
 Two things are left open at equal form and equal length, and reinforcement learning may decide them. The answer is
 worked out from the notes, or guessed. And a check either reads all cells once more, or muses: who muses once does
@@ -14,7 +14,7 @@ from vapo.lab.questions import Question, read_cells
 from vapo.lab.world import Grid
 
 CHECKS = 3
-"""Sentences with which a chain checks its answer; of them, the first `looks` look, and the rest muse."""
+"""Sentences with which a response checks its answer; of them, the first `looks` look, and the rest muse."""
 
 _MUSINGS = (
     "looks right",
@@ -30,12 +30,12 @@ _MUSINGS = (
 )
 
 
-def write_chain(rng: np.random.Generator, grid: Grid, question: Question, *, guess: bool, looks: int) -> str:
+def write_response(rng: np.random.Generator, grid: Grid, question: Question, *, guess: bool, looks: int) -> str:
     """Write a completion of the lab: notes, an answer worked out or guessed, checks, and the answer in its box.
 
     Args:
         rng: draws the guess and the musings.
-        grid: what the picture shows.
+        grid: what the image shows.
         question: what is asked.
         guess: answer from the plausible range instead of working it out.
         looks: how many of the checks look, at most `CHECKS`.
@@ -51,7 +51,7 @@ def write_chain(rng: np.random.Generator, grid: Grid, question: Question, *, gue
 
 
 def write_notes(rng: np.random.Generator, grid: Grid) -> str:
-    """Write the first sentence of every chain, which reads all cells."""
+    """Write the first sentence of every response, which reads all cells."""
     return f"I note {list_cells(rng, grid)}."
 
 
@@ -65,9 +65,9 @@ def write_exercise(question: Question) -> str:
     return f"<think>{question.work}</think>\\boxed{{{question.answer}}}"
 
 
-def count_looks(chain: str) -> int:
-    """Return how often a chain looks again."""
-    return chain.count("Again ")
+def count_looks(response: str) -> int:
+    """Return how often a response looks again."""
+    return response.count("Again ")
 
 
 def list_cells(rng: np.random.Generator, grid: Grid) -> str:

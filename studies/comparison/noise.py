@@ -1,4 +1,4 @@
-"""How much of the perception reward is luck: the same chains, asked again and again (see `variance`)."""
+"""How much of the perception reward is noise: the same responses, asked again and again (see `variance`)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .variance import Spread, decompose
 WAYS = tuple(product(("independent", "group"), ("hard", "soft")))
 """Sharing of draws, and verdicts."""
 
-_LUCK_DRAWS = 32  # keeps these generators apart from others with the same seed
+_NOISE_DRAWS = 32  # keeps these generators apart from others with the same seed
 
 
-def measure_luck(
+def measure_noise(
     policy: Policy,
     samples: Sequence[Sample],
     *,
@@ -37,13 +37,13 @@ def measure_luck(
     """Return the spread of the perception reward for every way to share draws and to judge.
 
     Args:
-        policy: samples the chains and answers the probes.
-        samples: one group of chains each.
-        max_completion_tokens: longest chain.
-        group_size: chains per question, at least 2.
-        num_anchors: probes per chain and draw; equal for all ways.
+        policy: samples the responses and answers the probes.
+        samples: one group of responses each.
+        max_completion_tokens: longest response.
+        group_size: responses per question, at least 2.
+        num_anchors: probes per response and draw; equal for all ways.
         draws: of anchors and claims, at least 2.
-        seed: of chains and draws.
+        seed: of responses and draws.
         on_progress: called with (questions done, questions in all).
     """
     prober = TransformersProber(policy.model, policy.processor)
@@ -56,9 +56,9 @@ def measure_luck(
         seed=seed,
         batch_size=group_size,
     )
-    for number, chains in enumerate(groups):
+    for number, responses in enumerate(groups):
         for sharing in ("independent", "group"):
-            hard, soft = _ask(prober, chains, sharing, num_anchors, draws, [_LUCK_DRAWS, seed, number])
+            hard, soft = _ask(prober, responses, sharing, num_anchors, draws, [_NOISE_DRAWS, seed, number])
             rewards[sharing, "hard"].append(hard)
             rewards[sharing, "soft"].append(soft)
         on_progress(number + 1, len(samples))
@@ -66,24 +66,31 @@ def measure_luck(
 
 
 def _ask(
-    prober: TransformersProber, chains: Sequence[Rollout], sharing: str, num_anchors: int, draws: int, place: list[int]
+    prober: TransformersProber,
+    responses: Sequence[Rollout],
+    sharing: str,
+    num_anchors: int,
+    draws: int,
+    place: list[int],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rewards by hard and by soft verdicts, each (chains, draws)."""
+    """Return rewards by hard and by soft verdicts, each (responses, draws)."""
     hard = VAPO(num_anchors=num_anchors, anchor_sharing="group" if sharing == "group" else "independent")
     soft = replace(hard, verdict="soft")
     probes = [
         [
-            hard.probes(chain, np.random.default_rng([*place, draw, *([] if hard.needs.shared_draws else [member])]))
+            hard.probes(
+                response, np.random.default_rng([*place, draw, *([] if hard.needs.shared_draws else [member])])
+            )
             for draw in range(draws)
         ]
-        for member, chain in enumerate(chains)
+        for member, response in enumerate(responses)
     ]
     verdicts = iter(prober.score([probe for own in probes for drawn in own for probe in drawn]))
-    found = np.zeros((2, len(chains), draws))
+    found = np.zeros((2, len(responses), draws))
     for member, own in enumerate(probes):
         for draw, drawn in enumerate(own):
             told = [next(verdicts) for _ in drawn]
             for way, algorithm in enumerate((hard, soft)):
-                # A chain without a boundary is not probed, and earns nothing.
+                # A response without a boundary is not probed, and earns nothing.
                 found[way, member, draw] = algorithm.reward(1.0, 1.0, told, 0.0).perception or 0.0
     return found[0], found[1]

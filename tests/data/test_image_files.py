@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from openai_stub import Reply, run_stub
 
-from vapo.data.picture_files import Folder, download_picture, find_picture, is_url
+from vapo.data.image_files import Folder, download_image, find_image, is_url
 from vapo.errors import DataError
 
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Folder:
 def test_paths_inside_the_folder_are_found(folder: Folder) -> None:
     inside = (folder.root / "inside.png").resolve()
     for path in ("inside.png", "./sub/../inside.png", str(inside), "good-link.png"):
-        assert find_picture(path, folder) == inside
+        assert find_image(path, folder) == inside
 
 
 @pytest.mark.parametrize(
@@ -36,31 +36,31 @@ def test_paths_inside_the_folder_are_found(folder: Folder) -> None:
 )
 def test_a_path_that_leaves_the_folder_is_refused(folder: Folder, path: str) -> None:
     with pytest.raises(DataError, match=r"leads out of the data folder .* image_folder"):
-        find_picture(path, folder)
+        find_image(path, folder)
 
 
 @pytest.mark.parametrize("path", ["none.png", "sub", "."])
 def test_what_is_no_file_is_refused(folder: Folder, path: str) -> None:
     with pytest.raises(DataError, match="is not a file in"):
-        find_picture(path, folder)
+        find_image(path, folder)
 
 
 @pytest.mark.parametrize("path", ["a\0b.png", "a" * 5000])
 def test_an_impossible_path_is_refused(folder: Folder, path: str) -> None:
     with pytest.raises(DataError, match="cannot be followed"):
-        find_picture(path, folder)
+        find_image(path, folder)
 
 
 def test_relative_paths_start_from_the_base(folder: Folder) -> None:
     deeper = Folder(folder.root / "sub", folder.root)
-    assert find_picture("../inside.png", deeper).name == "inside.png"
+    assert find_image("../inside.png", deeper).name == "inside.png"
     with pytest.raises(DataError, match="leads out"):
-        find_picture("../../outside.png", deeper)
+        find_image("../../outside.png", deeper)
 
 
 def test_data_without_a_folder_has_no_paths() -> None:
     with pytest.raises(DataError, match="this data has no folder; name one with image_folder"):
-        find_picture("a.png", None)
+        find_image("a.png", None)
 
 
 def test_urls_are_known_from_paths() -> None:
@@ -72,20 +72,20 @@ def test_urls_are_known_from_paths() -> None:
 
 def test_a_url_is_refused_unless_allowed() -> None:
     with pytest.raises(DataError, match=r"is a URL; download it into the data folder, or pass --allow-urls"):
-        download_picture("https://example.org/a.png", allow_urls=False)
+        download_image("https://example.org/a.png", allow_urls=False)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/a.png", "s3://bucket/a.png"])
 def test_only_web_addresses_are_fetched(url: str) -> None:
     with pytest.raises(DataError, match="only http:// and https://"):
-        download_picture(url, allow_urls=True)
+        download_image(url, allow_urls=True)
 
 
-class _Pictures(BaseHTTPRequestHandler):
+class _Images(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200 if self.path == "/a.png" else 404)
         self.end_headers()
-        self.wfile.write(b"picture")
+        self.wfile.write(b"image")
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -94,37 +94,37 @@ class _Pictures(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("VAPO_IMAGE_HOSTS", "127.0.0.1")
-    with HTTPServer(("127.0.0.1", 0), _Pictures) as server:
+    with HTTPServer(("127.0.0.1", 0), _Images) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
 def test_an_allowed_url_is_fetched(server: str) -> None:
-    assert download_picture(f"{server}/a.png", allow_urls=True) == b"picture"
+    assert download_image(f"{server}/a.png", allow_urls=True) == b"image"
 
 
 def test_a_failed_download_says_so(server: str) -> None:
     with pytest.raises(DataError, match="could not be fetched: HTTP Error 404"):
-        download_picture(f"{server}/b.png", allow_urls=True)
+        download_image(f"{server}/b.png", allow_urls=True)
 
 
 def test_a_huge_download_is_cut_off(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vapo.data.picture_files.MAX_DOWNLOAD_BYTES", 3)
+    monkeypatch.setattr("vapo.data.image_files.MAX_DOWNLOAD_BYTES", 3)
     with pytest.raises(DataError, match="has more than"):
-        download_picture(f"{server}/a.png", allow_urls=True)
+        download_image(f"{server}/a.png", allow_urls=True)
 
 
 def test_an_address_of_this_machine_is_refused_with_the_remedy(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VAPO_IMAGE_HOSTS")
     with pytest.raises(DataError, match=r"of a private network or of this machine; .* VAPO_IMAGE_HOSTS"):
-        download_picture(f"{server}/a.png", allow_urls=True)
+        download_image(f"{server}/a.png", allow_urls=True)
 
 
 def test_a_slow_download_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAPO_IMAGE_HOSTS", "127.0.0.1")
-    monkeypatch.setattr("vapo.data.picture_files.DOWNLOAD_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("vapo.data.image_files.DOWNLOAD_TIMEOUT_S", 0.3)
     with run_stub() as stub:
         stub.script["/a.png"] = [Reply(b"", fault="body")]
         with pytest.raises(DataError, match=r"could not be fetched: it was not whole within 0\.3 s"):
-            download_picture(f"{stub.url}/a.png", allow_urls=True)
+            download_image(f"{stub.url}/a.png", allow_urls=True)

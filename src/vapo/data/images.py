@@ -17,8 +17,8 @@ from typing import Any, cast
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from vapo.data import confined_decoding
+from vapo.data.image_files import Folder, download_image, find_image, is_url
 from vapo.data.options import MAX_PIXELS
-from vapo.data.picture_files import Folder, download_picture, find_picture, is_url
 from vapo.errors import ConfigError, DataError
 
 PILLOW_MAX_PIXELS = 2 * 89_478_485
@@ -35,7 +35,7 @@ _SIDEWAYS = (5, 6, 7, 8)
 
 
 @dataclass(frozen=True, slots=True)
-class PicturePolicy:
+class ImagePolicy:
     """What may be opened: from where, and how large (`max_pixels` = width x height)."""
 
     allow_urls: bool = False
@@ -46,7 +46,7 @@ class PicturePolicy:
             raise ConfigError(f"max_pixels is {self.max_pixels}; it must be between 1 and {PILLOW_MAX_PIXELS}")
 
 
-def open_picture(value: object, folder: Folder | None, policy: PicturePolicy) -> Image.Image:
+def open_image(value: object, folder: Folder | None, policy: ImagePolicy) -> Image.Image:
     """Open an image, decode it, turn it upright as its EXIF orientation says, and convert it to RGB.
 
     What is transparent becomes white. 16-bit grey is scaled from 0..65535 to 0..255. Of an animation, the first
@@ -71,11 +71,11 @@ def open_picture(value: object, folder: Folder | None, policy: PicturePolicy) ->
             raise DataError(f"image cannot be converted to RGB: {_say(error)}") from error
 
 
-def read_picture(value: object, folder: Folder | None, policy: PicturePolicy) -> bytes:
+def read_image(value: object, folder: Folder | None, policy: ImagePolicy) -> bytes:
     """Return an image as an encoded file: its own bytes where it has any, and PNG where it is a PIL image.
 
     Args:
-        value, folder, policy: as for `open_picture`.
+        value, folder, policy: as for `open_image`.
 
     Raises:
         DataError: it is null, not where it may be, larger than 1 GiB, or cannot be read.
@@ -87,13 +87,13 @@ def read_picture(value: object, folder: Folder | None, policy: PicturePolicy) ->
     return _read(_locate(value, folder, policy))
 
 
-def measure_picture(value: object, folder: Folder | None, policy: PicturePolicy) -> tuple[int, int]:
+def measure_image(value: object, folder: Folder | None, policy: ImagePolicy) -> tuple[int, int]:
     """Check that an image can be decoded to its last byte, and tell its upright size; nothing is kept.
 
     A JPEG is decoded at an eighth of its size, which reads all of its data at about a third of the cost.
 
     Args:
-        value: as for `open_picture`.
+        value: as for `open_image`.
         folder: where paths lead; None refuses them.
         policy: what may be opened.
 
@@ -101,7 +101,7 @@ def measure_picture(value: object, folder: Folder | None, policy: PicturePolicy)
         (width, height) in pixels.
 
     Raises:
-        DataError: as for `open_picture`.
+        DataError: as for `open_image`.
     """
     image = _open_lazily(value, folder, policy)
     with nullcontext() if image is value else image:
@@ -109,34 +109,34 @@ def measure_picture(value: object, folder: Folder | None, policy: PicturePolicy)
         if image.mode == "F":
             raise DataError(_FLOATS)
         sideways = _read_orientation(image) in _SIDEWAYS
-        if image is not value:  # a draft changes the image itself, and this one may be the caller's
+        if image is not value:  # a temporary changes the image itself, and this one may be the caller's
             image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
         _load(image)
     return (height, width) if sideways else (width, height)
 
 
-def is_stored_as_shown(content: bytes, picture: Image.Image, policy: PicturePolicy) -> bool:
-    """Return whether readers that neither turn an image upright nor lay it on white see the same picture in its file.
+def is_stored_as_shown(content: bytes, shown: Image.Image, policy: ImagePolicy) -> bool:
+    """Return whether readers that neither turn an image upright nor lay it on white see the same image in its file.
 
     Args:
         content: the encoded image.
-        picture: the same as `open_picture` returned it.
+        shown: the same as `open_image` returned it.
         policy: what may be opened.
 
     Raises:
-        DataError: as for `open_picture`.
+        DataError: as for `open_image`.
     """
     if confined_decoding.is_confined(content):
         return False  # a reader without its bounds need not open it at all
     with _open_lazily(content, None, policy) as image:
         _load(image)
-        return image.size == picture.size and image.convert("RGB").tobytes() == picture.tobytes()
+        return image.size == shown.size and image.convert("RGB").tobytes() == shown.tobytes()
 
 
 _FLOATS = "image has floating-point pixels (mode F), whose range is anybody's guess; save it as 8-bit RGB"
 
 
-def _open_lazily(value: object, folder: Folder | None, policy: PicturePolicy) -> Image.Image:
+def _open_lazily(value: object, folder: Folder | None, policy: ImagePolicy) -> Image.Image:
     image = value if isinstance(value, Image.Image) else _open_encoded(_locate(value, folder, policy), policy)
     try:
         _check_size(image.size, policy)
@@ -148,7 +148,7 @@ def _open_lazily(value: object, folder: Folder | None, policy: PicturePolicy) ->
     return image
 
 
-def _check_size(size: tuple[int, int], policy: PicturePolicy) -> None:
+def _check_size(size: tuple[int, int], policy: ImagePolicy) -> None:
     width, height = size
     if width * height > policy.max_pixels:
         raise DataError(
@@ -159,7 +159,7 @@ def _check_size(size: tuple[int, int], policy: PicturePolicy) -> None:
         raise DataError(f"image is {width} x {height}: it has no pixels")
 
 
-def _locate(value: object, folder: Folder | None, policy: PicturePolicy) -> bytes | Path:
+def _locate(value: object, folder: Folder | None, policy: ImagePolicy) -> bytes | Path:
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Any]", value)
         value = fields.get("bytes") if fields.get("bytes") is not None else fields.get("path")
@@ -173,8 +173,8 @@ def _locate(value: object, folder: Folder | None, policy: PicturePolicy) -> byte
         if not str(value):
             raise DataError("image path is empty")
         if is_url(str(value)):
-            return download_picture(str(value), policy.allow_urls)
-        return find_picture(str(value), folder)
+            return download_image(str(value), policy.allow_urls)
+        return find_image(str(value), folder)
     raise DataError(f"image is a {type(value).__name__}; give a PIL image, bytes, or a path")
 
 
@@ -191,7 +191,7 @@ def _read(content: bytes | Path) -> bytes:
     return read
 
 
-def _open_encoded(content: bytes | Path, policy: PicturePolicy) -> Image.Image:
+def _open_encoded(content: bytes | Path, policy: ImagePolicy) -> Image.Image:
     name = f"image {content.name!r}" if isinstance(content, Path) else "image"
     content = _read(content)
     if confined_decoding.is_confined(content):

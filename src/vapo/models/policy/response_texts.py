@@ -1,4 +1,4 @@
-"""Between the tokens of a chain and their text, by one tokenizer."""
+"""Between the tokens of a response and their text, by one tokenizer."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def read_suffix(tokenizer: Any, suffix: str, vision_token_ids: Collection[int]) 
     """Return the tokens of text that is written behind a cut; special tokens are read as such.
 
     Raises:
-        ConfigError: it holds a token that stands for a picture.
+        ConfigError: it holds a token that stands for an image.
     """
     ids = tuple(tokenizer.encode(suffix, add_special_tokens=False)) if suffix else ()
-    pictures = set(ids) & set(vision_token_ids)
-    if pictures:
-        names = ", ".join(tokenizer.convert_ids_to_tokens(sorted(pictures)))
-        raise ConfigError(f"the text {suffix!r} holds {names}, which stands for a picture; write it otherwise")
+    images = set(ids) & set(vision_token_ids)
+    if images:
+        names = ", ".join(tokenizer.convert_ids_to_tokens(sorted(images)))
+        raise ConfigError(f"the text {suffix!r} holds {names}, which stands for an image; write it otherwise")
     return ids

@@ -1,4 +1,4 @@
-"""A folder of nothing but pictures, read as a data set of one row for each."""
+"""A folder of nothing but images, read as a data set of one row for each."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vapo.data.picture_files import Folder
+from vapo.data.image_files import Folder
 from vapo.errors import DataError
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif", ".ico"}
 )
-"""What files of pictures end in."""
+"""What files of images end in."""
 
 _DATA_SUFFIXES = (".parquet", ".jsonl", ".arrow")
 _COLUMN = "file_name"
 
 
-class PictureFolderRows:
-    """The pictures of a folder and of those below it, sorted by path; `num_others` files are no pictures.
+class ImageFolderRows:
+    """The images of a folder and of those below it, sorted by path; `num_others` files are no images.
 
     Args:
         path: the folder. What begins with a dot is passed over.
 
     Raises:
-        DataError: there are no pictures.
+        DataError: there are no images.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +39,7 @@ class PictureFolderRows:
             held = sorted({file.suffix for file in files if file.suffix})
             seen = f"only files with {', '.join(held)}" if held else "no files"
             raise DataError(
-                f"the folder {path} holds neither pictures ({', '.join(sorted(SUFFIXES))}) nor a data set; there are "
+                f"the folder {path} holds neither images ({', '.join(sorted(SUFFIXES))}) nor a data set; there are "
                 f"{seen}"
             )
 
@@ -55,11 +55,11 @@ class PictureFolderRows:
     def locate(self, index: int) -> str:
         return self._names[index]
 
-    def keep(self, columns: Sequence[str]) -> PictureFolderRows:
+    def keep(self, columns: Sequence[str]) -> ImageFolderRows:
         return self
 
 
-def holds_bare_pictures(path: Path) -> bool:
+def holds_bare_images(path: Path) -> bool:
     """Return whether a path is a folder without files of a data set in it or one folder below."""
     return path.is_dir() and not any(
         next(path.glob(f"{below}*{suffix}"), None) for suffix in _DATA_SUFFIXES for below in ("", "*/")

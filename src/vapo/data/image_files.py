@@ -28,7 +28,7 @@ class Folder:
     root: Path
 
 
-def find_picture(path: str, folder: Folder | None) -> Path:
+def find_image(path: str, folder: Folder | None) -> Path:
     """Find the image file that a row names.
 
     Args:
@@ -61,7 +61,7 @@ def is_url(path: str) -> bool:
     return _SCHEME.match(path) is not None
 
 
-def download_picture(url: str, allow_urls: bool) -> bytes:
+def download_image(url: str, allow_urls: bool) -> bytes:
     """Fetch an image from a web address, within 30 seconds in all.
 
     Redirects are followed, and at every hop the address is checked: none of a private network or of this machine is

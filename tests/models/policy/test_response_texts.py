@@ -1,6 +1,6 @@
 from tiny_models import build_tiny
 
-from vapo.models.policy.chain_texts import spell_tokens
+from vapo.models.policy.response_texts import spell_tokens
 
 
 def test_text_that_tokens_share():

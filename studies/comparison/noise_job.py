@@ -1,4 +1,4 @@
-"""The measurement of luck as a job beside the runs of a comparison."""
+"""The measurement of noise as a job beside the runs of a comparison."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from pathlib import Path
 
 import torch
 
-from vapo.data.samples import load_samples
 from vapo.atomic_files import write_atomically
-from vapo.models.policy.checkpoint import load_policy
+from vapo.data.samples import load_samples
 from vapo.lab.processes.side_by_side import Report
+from vapo.models.policy.checkpoint import load_policy
 
-from .luck import measure_luck
+from .noise import measure_noise
 from .variance import Spread
 
 
 @dataclass(frozen=True, slots=True)
-class LuckOrder:
+class NoiseJob:
     """Whose perception rewards are drawn again and again; satisfies the `Job` that `run_side_by_side` does.
 
     Attributes:
         checkpoint: the model.
         data: folder with `heldout.parquet`.
-        max_completion_tokens: longest chain.
+        max_completion_tokens: longest response.
         folder: of this measurement.
-        num_questions: one group of chains each.
+        num_questions: one group of responses each.
     """
 
     checkpoint: str
@@ -38,12 +38,12 @@ class LuckOrder:
     @property
     def name(self) -> str:
         """What people call it."""
-        return "luck"
+        return "noise"
 
     @property
     def work(self) -> str:
         """What carries it out in a process of its own."""
-        return "studies.comparison.luck_job:carry_out"
+        return "studies.comparison.noise_job:carry_out"
 
     @property
     def log(self) -> Path:
@@ -53,7 +53,7 @@ class LuckOrder:
     @property
     def found(self) -> Path:
         """What was measured."""
-        return Path(self.folder) / "luck.json"
+        return Path(self.folder) / "noise.json"
 
     @property
     def is_done(self) -> bool:
@@ -71,11 +71,11 @@ class LuckOrder:
 
 
 def carry_out(text: str, report: Report) -> None:
-    """Measure; `text` is an order as `LuckOrder.to_json` wrote it, `report` is told each question."""
-    order = LuckOrder(**json.loads(text))
+    """Measure; `text` is an order as `NoiseJob.to_json` wrote it, `report` is told each question."""
+    order = NoiseJob(**json.loads(text))
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
-    found = measure_luck(
+    found = measure_noise(
         load_policy(order.checkpoint),
         load_samples(order.data, split="heldout", require_claims=True, limit=order.num_questions),
         max_completion_tokens=order.max_completion_tokens,

@@ -1,4 +1,4 @@
-"""What the page's inspector shows: each question with the chains that models wrote on it, as plain values."""
+"""What the page's inspector shows: each question with the responses that models wrote on it, as plain values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PER_UNIT = 1000
 
 
 def describe_questions(diagnosis: Diagnosis) -> list[dict[str, Any]]:
-    """Return the questions in the order of the first model, each with one chain per model, None where there is none.
+    """Return the questions in the order of the first model, each with one response per model, None where there is none.
 
     Models are matched by the row's id. An id that occurs several times is matched in the order of its occurrence.
     """
@@ -29,12 +29,14 @@ def describe_questions(diagnosis: Diagnosis) -> list[dict[str, Any]]:
     questions: list[dict[str, Any]] = []
     for (sample_id, _), found in places.items():
         first = next(iter(found.values()))
-        chains = [_describe_chain(found[k]) if k in found else None for k in range(len(diagnosis.models))]
-        questions.append({"id": sample_id, "question": first.question, "reference": first.reference, "chains": chains})
+        responses = [_describe_response(found[k]) if k in found else None for k in range(len(diagnosis.models))]
+        questions.append(
+            {"id": sample_id, "question": first.question, "reference": first.reference, "responses": responses}
+        )
     return questions
 
 
-def _describe_chain(findings: QuestionFindings) -> dict[str, Any]:
+def _describe_response(findings: QuestionFindings) -> dict[str, Any]:
     early, cause, attention, sensitivity = findings.early, findings.cause, findings.attention, findings.sensitivity
     return {
         "tokens": list(findings.token_texts),

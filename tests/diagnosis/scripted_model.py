@@ -1,4 +1,4 @@
-"""An examinee that says what it is told to: every number that a diagnosis makes of it can be worked by hand."""
+"""A diagnosed model that says what it is told to: every number that a diagnosis makes of it can be worked by hand."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import get_args
 
 from PIL import Image
 
-from vapo.probing.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
 from vapo.errors import ModelError
+from vapo.probing.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
 from vapo.types import Claim, Probe, Rollout, Sample, Verdict
 
 ALL: frozenset[Ability] = frozenset(get_args(Ability))
@@ -27,10 +27,10 @@ def as_rollout(sample: Sample, text: str) -> Rollout:
 
 
 class ScriptedExaminee:
-    """Write given chains, and answer by given functions. Counts its calls in `asked`.
+    """Write given responses, and answer by given functions. Counts its calls in `asked`.
 
     Args:
-        chains: text by sample id; a missing one is refused with a ModelError.
+        responses: text by sample id; a missing one is refused with a ModelError.
         early: text written behind a cut.
         judge: P(true) of a probe under a view.
         attention: share on the image of each token, by its index.
@@ -39,7 +39,7 @@ class ScriptedExaminee:
 
     def __init__(
         self,
-        chains: dict[str, str],
+        responses: dict[str, str],
         *,
         name: str = "scripted",
         early: Callable[[Cut], str] = lambda cut: "\\boxed{0}",
@@ -48,7 +48,7 @@ class ScriptedExaminee:
         sensitivity: Callable[[int], float] = lambda token: 0.0,
         abilities: frozenset[Ability] = ALL,
     ) -> None:
-        self._chains, self._early, self._judge = chains, early, judge
+        self._responses, self._early, self._judge = responses, early, judge
         self._attention, self._sensitivity = attention, sensitivity
         self._name, self._abilities = name, abilities
         self.asked: dict[str, int] = {}
@@ -69,14 +69,14 @@ class ScriptedExaminee:
     def _count(self, what: str, number: int) -> None:
         self.asked[what] = self.asked.get(what, 0) + number
 
-    def write_chains(
+    def write_responses(
         self, samples: Sequence[Sample], max_completion_tokens: int, sampling: Sampling = GREEDY
     ) -> list[Rollout]:
         for sample in samples:
-            if sample.id not in self._chains:
-                raise ModelError(f"sample {sample.id!r} is longer than the context; use smaller pictures")
-        self._count("chains", len(samples))
-        rollouts = [as_rollout(sample, self._chains[sample.id]) for sample in samples]
+            if sample.id not in self._responses:
+                raise ModelError(f"sample {sample.id!r} is longer than the context; use smaller images")
+        self._count("responses", len(samples))
+        rollouts = [as_rollout(sample, self._responses[sample.id]) for sample in samples]
         return [
             replace(
                 rollout,
