@@ -1,6 +1,7 @@
 """The share of attention on the image, against a plain forward pass and against `output_attentions=True`.
 
-All sides read one finished response, the same tokens and the same image, and none needs the vocabulary but for the last
+All sides read one finished response, the same tokens and the same image, and none needs the vocabulary but
+for the last
 token. The plain pass is the model's own ("sdpa"); `outputs` takes every weight of every layer from "eager" attention
 and sums those of image tokens, which is what there is without us, and what ours must equal. Ours also turns the
 image into tensors, which the other two are given.

@@ -17,8 +17,8 @@ from vapo.types import Probe, Rollout, Verdict
 class RepromptingProber:
     """Ask every probe with a prompt of its own: image, question, response and claim from the beginning.
 
-    Assumed of the published code: a probe's prompt is text (the chat prompt, the decoded response up to the anchor, the
-    claim), which the processor tokenises together with the image; the K prompts of a response are handed over
+    Assumed of the published code: a probe's prompt is text (the chat prompt, the decoded response up to the anchor,
+    the claim), which the processor tokenises together with the image; the K prompts of a response are handed over
     together, each with the image, which is resized, normalised and encoded for each of them; nothing is kept from
     one prompt to the next. Prompts are batched with as many tokens as the other probers get, and only the last
     token's logits are computed, so the engine itself is not what differs.

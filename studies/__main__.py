@@ -60,8 +60,8 @@ def _add_comparisons(commands: Commands) -> None:
         help="train the lab's model in several ways with several seeds, and say with intervals what differs",
         description="Train the lab's model with GRPO and with three ways of VAPO from the same checkpoint, with the "
         "same seeds and as many rollouts; measure answers, and claims along the responses, on held-out images; print "
-        "the numbers and their differences from GRPO with 95 %% intervals over seeds. Every measured response and every "
-        "training step is kept. The same command goes on where it was stopped.",
+        "the numbers and their differences from GRPO with 95 %% intervals over seeds. Every measured response and "
+        "every training step is kept. The same command goes on where it was stopped.",
         epilog="example: python -m studies compare --seeds 5",
         formatter_class=RAW,
     )

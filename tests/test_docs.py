@@ -92,6 +92,11 @@ def with_language(language: str) -> list[Any]:
     return [pytest.param(page, id=name_of(page)) for page in chosen]
 
 
+def test_examples_import_from_short_paths():
+    found = re.findall(r"^ *(?:from|import) (vapo[\w.]*)", "".join(page.read_text("utf-8") for page in PAGES), re.M)
+    assert found and {name for name in found if name.count(".") > 1} == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_is_of_a_language_that_is_checked(page: Path):
     for block in find_blocks(page):

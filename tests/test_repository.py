@@ -51,7 +51,7 @@ def test_package_is_typed():
 
 
 def test_public_names_exist_and_are_all_listed():
-    assert sorted(vapo.__all__) == sorted(vapo._HOMES)
+    assert sorted(vapo.__all__) == sorted(vapo._MODULE_OF)
     for name in vapo.__all__:
         assert getattr(vapo, name).__name__ == name
 

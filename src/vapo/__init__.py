@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vapo.algorithms.algorithm import Algorithm as Algorithm
     from vapo.algorithms.algorithm import Needs as Needs
+    from vapo.algorithms.algorithm import SecondView as SecondView
     from vapo.algorithms.algorithm import TokenScores as TokenScores
     from vapo.algorithms.options import option as option
     from vapo.algorithms.vapo import draw_claims as draw_claims
@@ -43,7 +44,7 @@ __version__ = "0.1.0"
 
 # Looked up on first use: `import vapo` and `vapo --help` stay quick while torch and TRL take seconds to import.
 _MODULES = {
-    "vapo.algorithms.algorithm": ("Algorithm", "Needs", "TokenScores"),
+    "vapo.algorithms.algorithm": ("Algorithm", "Needs", "SecondView", "TokenScores"),
     "vapo.algorithms.options": ("option",),
     "vapo.algorithms.vapo": ("draw_claims",),
     "vapo.claims.making.make": ("make_claims",),

@@ -11,9 +11,10 @@ from pathlib import Path
 
 @contextmanager
 def atomic_file(path: Path) -> Generator[Path]:
-    """Give the path of a temporary that takes the place of `path` when the block ends.
+    """Give the path of a temporary file that takes the place of `path` when the block ends.
 
-    If the block fails, `path` stays as it was and the temporary is removed. Temporary files of several processes differ.
+    If the block fails, `path` stays as it was and the temporary is removed. Temporary files of several processes
+    differ.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

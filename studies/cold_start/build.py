@@ -167,8 +167,8 @@ On newly drawn images of held-out digits (seed {seed}):
 
 {ability if ability is not None else "Not measured."}
 
-A response notes every cell, works an answer out or guesses it, and checks it three times; a check either reads all cells
-once more or muses, at equal length, and repeats the answer either way.
+A response notes every cell, works an answer out or guesses it, and checks it three times; a check either reads all
+cells once more or muses, at equal length, and repeats the answer either way.
 {_tell_reach(size.sliding_window)}
 
 ## The digits

@@ -30,8 +30,8 @@ class Mixture:
     bare numbers, `judgements` of claims put as questions, `recalls` of notes when the image is out of reach, and
     `writings` of two claims in the form in which models are asked for them. `probes` is how many claims are put to
     each response, reading and recall; a kind named twice in `claims` comes twice as often. `guesses` is the share of
-    responses that guess, `looks[n]` how many responses look n times. The words of the work count `stress` times as much as
-    others.
+    responses that guess, `looks[n]` how many responses look n times. The words of the work count `stress` times as
+    much as others.
     """
 
     responses: int = 1

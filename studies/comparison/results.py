@@ -1,7 +1,7 @@
 """From measured responses to numbers: one of each kind per run, and differences between arms paired by seed.
 
-The unit is the run: responses of one policy share its noise, so intervals are taken over seeds (Student's t), never over
-responses.
+The unit is the run: responses of one policy share its noise, so intervals are taken over seeds (Student's t), never
+over responses.
 """
 
 from __future__ import annotations

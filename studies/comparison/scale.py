@@ -56,5 +56,5 @@ SCALES: Mapping[Size, Scale] = {
         num_questions=1000,
     ),
 }
-"""small: the shipped checkpoint, on two CPU cores. large: tens of millions of parameters and responses of several hundred
-tokens, on one GPU."""
+"""small: the shipped checkpoint, on two CPU cores. large: tens of millions of parameters and responses of several
+hundred tokens, on one GPU."""

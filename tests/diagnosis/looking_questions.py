@@ -33,7 +33,8 @@ def draw_questions(count: int, *, seed: int) -> list[tuple[Sample, Grid]]:
 def claim_what_is_not_noted(
     drawn: Sequence[tuple[Sample, Grid]], responses: Sequence[Rollout], *, seed: int
 ) -> list[Sample]:
-    """Return the questions with four claims each, two right and two wrong, about cells that their responses do not name.
+    """Return the questions with four claims each, two right and two wrong, about cells that their responses do not
+    name.
 
     Only sight tells whether these are right.
     """

@@ -96,10 +96,10 @@ def _make_model(number: int, count: int, repeats: int, rng: np.random.Generator)
     curve = [0.2 + 0.5 * d - (0.42 * max(0, d - 0.55) if forgets else 0.05 * d) for d in DEPTHS]
     return ModelFindings(
         name=NAMES[number] if number < 2 else f"checkpoint-{number}",
-        verdict=(
+        conclusion=(
             "From 60 % of the response on, this model answers claims no better than without the image."
             if forgets
-            else "This model keeps looking: at the end of the response it judges 85 % of the claims right, 53 % blind.",
+            else "This model keeps looking: at the end of the response it judges 85 % of claims right, 53 % blind.",
             f"{31 if forgets else 12} % of its errors were right at an earlier cut.",
         ),
         accuracy=_share(curve[-1], count),

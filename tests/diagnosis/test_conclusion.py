@@ -1,4 +1,4 @@
-"""Which sentence is chosen, by the rules that `verdict_words` states."""
+"""Which sentence is chosen, by the rules that `conclusion` states."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def judge_with(sees: Callable[[Probe], bool]) -> Callable[[Probe, View], float]:
 def say(sees: Callable[[Probe], bool], questions: int = 20, **options) -> tuple[str, ...]:
     samples = [make_question(f"q{number}") for number in range(questions)]
     diagnosed_model = ScriptedExaminee({sample.id: RESPONSE for sample in samples}, judge=judge_with(sees), **options)
-    return diagnose([diagnosed_model], samples, settings=SETTINGS).models[0].verdict
+    return diagnose([diagnosed_model], samples, settings=SETTINGS).models[0].conclusion
 
 
 def test_a_model_that_stops_looking():
@@ -53,16 +53,17 @@ def test_a_look_that_comes_back_is_no_forgetting():
 
 
 def test_few_questions_are_said_to_be_few():
-    verdict = say(lambda probe: True, questions=9)
-    assert "asked on 9 questions only: too few" in verdict[0]
+    conclusion = say(lambda probe: True, questions=9)
+    assert "asked on 9 questions only: too few" in conclusion[0]
 
 
 def test_where_nothing_can_be_said_nothing_is():
     # Three questions of twelve gain by the image at the end: +12.5 points, with an interval over more than 10.
-    verdict = say(lambda probe: probe.anchor.index < 18 or probe.rollout.sample.id in ("q0", "q1", "q2"), questions=12)
-    assert verdict[0].startswith("To the end") or "be told whether the image still helps" in verdict[0]
-    verdict = say(lambda probe: probe.anchor.index < 18 or probe.rollout.sample.id == "q0", questions=12)
-    assert verdict[0].startswith("From 75 % of the response on, it cannot be told whether the image still helps")
+    sure = ("q0", "q1", "q2")
+    conclusion = say(lambda probe: probe.anchor.index < 18 or probe.rollout.sample.id in sure, questions=12)
+    assert conclusion[0].startswith("To the end") or "be told whether the image still helps" in conclusion[0]
+    conclusion = say(lambda probe: probe.anchor.index < 18 or probe.rollout.sample.id == "q0", questions=12)
+    assert conclusion[0].startswith("From 75 % of the response on, it cannot be told whether the image still helps")
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,6 @@ def test_changes_along_the_response(attention: Callable[[int], float], sentence:
 def test_errors_and_remedies_have_their_numbers():
     samples = [make_question(f"q{number}", answer="8" if number < 10 else "7") for number in range(20)]
     diagnosed_model = ScriptedExaminee({sample.id: RESPONSE for sample in samples}, early=lambda cut: "\\boxed{7}")
-    verdict = " ".join(diagnose([diagnosed_model], samples, settings=SETTINGS).models[0].verdict)
-    assert "Of 10 errors, 100.0 % were right at an earlier cut" in verdict
-    assert "Showing the image again changes accuracy by +0.0 points" in verdict
+    conclusion = " ".join(diagnose([diagnosed_model], samples, settings=SETTINGS).models[0].conclusion)
+    assert "Of 10 errors, 100.0 % were right at an earlier cut" in conclusion
+    assert "Showing the image again changes accuracy by +0.0 points" in conclusion

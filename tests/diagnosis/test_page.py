@@ -58,10 +58,10 @@ def scroll_width(page) -> int:
     return page.evaluate("document.documentElement.scrollWidth")
 
 
-def test_first_screen_has_the_verdicts_and_four_curves(page):
-    verdicts = page.locator(".verdict-card")
-    assert verdicts.count() == 2
-    assert "From 60 % of the response on" in verdicts.first.inner_text()
+def test_first_screen_has_the_conclusions_and_four_curves(page):
+    conclusions = page.locator(".conclusion-card")
+    assert conclusions.count() == 2
+    assert "From 60 % of the response on" in conclusions.first.inner_text()
     figures = page.locator("#curves figure")
     assert figures.evaluate_all("all => all.map((one) => one.dataset.curve)") == [
         "early",

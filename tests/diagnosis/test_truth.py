@@ -1,8 +1,8 @@
 """The protocols against models whose forgetting is known: each must rank them right, with intervals that part them.
 
 By construction the untouched model sees the image to the end, the fading one less with every token, and the blind
-one not at all from an early position on. What is watched along a response is watched on its first words, from which the
-image is within the checkpoint's reach, by claims that these words do not settle. How far early decision gets is
+one not at all from an early position on. What is watched along a response is watched on its first words, from which
+the image is within the checkpoint's reach, by claims that these words do not settle. How far early decision gets is
 asked on whole responses, which answer rightly if they see.
 """
 

@@ -44,7 +44,7 @@ def test_a_diagnosis_from_its_folder(tmp_path):
     assert [file.name for file in found.figures] == ["attention.png", "early.png"]
     for model, read in zip(diagnosis.models, found.models, strict=True):
         numbers = dict(read.numbers)
-        assert read.verdict == model.verdict
+        assert read.conclusion == model.conclusion
         assert numbers["right answers, whole responses"] == model.accuracy
         first, last = model.perception["image"][0], model.perception["image"][-1]
         assert numbers["claims judged right, with the image, at 0 % of the response"] == first.estimate

@@ -1,4 +1,4 @@
-"""The same run on TRL: one rollout of four prompts, answered with `RESPONSES`, with its probes, verdicts and rewards."""
+"""The same run on TRL: one rollout of four prompts, answered with `RESPONSES`: probes, verdicts and rewards."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ REMOVED: Mapping[str, str] = {
 """Options that earlier versions had, and what happens now."""
 
 
-RENAMED: Mapping[str, str] = {"data_split": "split"}
+RENAMED: Mapping[str, str] = {"data_split": "split", "silent_share": "closed_gate_probe_share"}
 """Options by the names that they no longer have, with those that they have."""
 
 

@@ -31,8 +31,8 @@ def find_algorithm(name: str) -> type[Algorithm]:
     module_name, colon, class_name = path.partition(":")
     if not colon or not class_name:
         raise ConfigError(
-            f"algorithm {name!r} is none of {', '.join(BUILT_IN)}{suggest_nearest(name, BUILT_IN)}; one of your own is "
-            "named by its import path, package.module:Class"
+            f"algorithm {name!r} is none of {', '.join(BUILT_IN)}{suggest_nearest(name, BUILT_IN)}; one of your own "
+            "is named by its import path, package.module:Class"
         )
     try:
         found = getattr(importlib.import_module(module_name), class_name, None)

@@ -1,4 +1,4 @@
-"""VAPO: probes at anchors along the response, and their weighted hit rate as a reward (arXiv 2509.25848, Section 4)."""
+"""VAPO: probes at anchors along the response, their weighted hit rate as a reward (arXiv 2509.25848, Section 4)."""
 
 from __future__ import annotations
 

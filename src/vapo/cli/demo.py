@@ -16,8 +16,8 @@ def add_demo(commands: Commands) -> None:
         help="train the lab's model with GRPO and with VAPO, and see on one page what each does to its sight",
         description="Train the lab's model twice from the same checkpoint, with the same seed and as many rollouts: "
         "with GRPO and with VAPO. Diagnose both and what they started from, and write one page that opens offline: "
-        "learning curves, accuracy and perception by depth of the response, and every response with its anchors. Takes ten "
-        "minutes on two CPU cores; the same command goes on where it was stopped.",
+        "learning curves, accuracy and perception by depth of the response, and every response with its anchors. "
+        "Takes ten minutes on two CPU cores; the same command goes on where it was stopped.",
         epilog="example: vapo demo --out runs/demo",
         formatter_class=RAW,
     )

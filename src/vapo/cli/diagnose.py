@@ -14,9 +14,9 @@ def add_diagnose(commands: Commands) -> None:
     parser = commands.add_parser(
         "diagnose",
         help="see whether and where a model's reasoning loses sight of the image",
-        description="Diagnose models along their own responses: early decisions, recoverable errors, perception by depth, "
-        "attention on the image, remedies, causes of errors, sensitivity to the image. Writes a page that opens "
-        "offline, tables, and all numbers with intervals. The same command goes on where it was stopped.",
+        description="Diagnose models along their own responses: early decisions, recoverable errors, perception by "
+        "depth, attention on the image, remedies, causes of errors, sensitivity to the image. Writes a page that "
+        "opens offline, tables, and all numbers with intervals. The same command goes on where it was stopped.",
         epilog="example: vapo diagnose lab --limit 12 --out report\n"
         "         vapo diagnose runs/checkpoint-100 runs/checkpoint-200 --data my.parquet --split test --out report",
         formatter_class=RAW,
@@ -120,7 +120,7 @@ def diagnose(options: argparse.Namespace) -> int:
     if options.figures:
         write_figures(diagnosis, options.out)
     for model in diagnosis.models:
-        print("\n  ".join([f"{model.name}:", *model.verdict]))
+        print("\n  ".join([f"{model.name}:", *model.conclusion]))
     if judge is not None:
         print(judge.describe_usage())
     print(f"the report is in {options.out.joinpath(REPORT)}")

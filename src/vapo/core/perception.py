@@ -17,7 +17,8 @@ def share_right(judged: Iterable[tuple[float, float]], quarter: int | None = Non
     """Return the share of claims that are judged right.
 
     Args:
-        judged: per claim the depth it is asked at, in (0, 1], or 0 before the response, and whether it is judged right.
+        judged: per claim the depth it is asked at, in (0, 1], or 0 before the response, and whether it is judged
+        right.
         quarter: of the response, 1 to 4, to which claims before it do not belong; None for all claims.
 
     Returns:

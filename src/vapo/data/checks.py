@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from vapo.data.images import ImagePolicy, measure_image
-from vapo.data.row_reader import NoImageError, RowReader, Temporary, read_images
+from vapo.data.row_reader import NoImageError, RowReader, UnopenedSample, read_images
 from vapo.errors import DataError
 
 Result = TypeVar("Result")
@@ -39,7 +39,7 @@ class RowProblem:
         return f"{self.where}: {self.reason}"
 
 
-def check_texts(reader: RowReader, count: int) -> Iterator[tuple[int, Temporary | RowProblem]]:
+def check_texts(reader: RowReader, count: int) -> Iterator[tuple[int, UnopenedSample | RowProblem]]:
     """Check all but the pixels of the first `count` rows.
 
     Args:
@@ -52,13 +52,13 @@ def check_texts(reader: RowReader, count: int) -> Iterator[tuple[int, Temporary 
     first_with: dict[str, int] = {}
     for index in range(count):
         try:
-            temporary = reader.read(index)
-            if reader.layout.id is not None and first_with.setdefault(temporary.id, index) != index:
-                raise DataError(f"id {temporary.id!r} is already that of row {first_with[temporary.id]}")
+            unopened = reader.read(index)
+            if reader.layout.id is not None and first_with.setdefault(unopened.id, index) != index:
+                raise DataError(f"id {unopened.id!r} is already that of row {first_with[unopened.id]}")
         except DataError as error:
             yield index, RowProblem(index, reader.rows.locate(index), str(error), isinstance(error, NoImageError))
         else:
-            yield index, temporary
+            yield index, unopened
 
 
 def check_images(

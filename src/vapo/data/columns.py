@@ -163,8 +163,8 @@ def _number_columns(prefix: str, available: Sequence[str]) -> dict[int, str]:
 
 def _describe_missing(wanted: str, role: str, available: Sequence[str]) -> str:
     return (
-        f"there is no column {wanted!r}{suggest_nearest(wanted, available)}; the columns are {_list_names(available)}. "
-        f"Name the right one with --{role}-column, or Columns({role}=...) in Python"
+        f"there is no column {wanted!r}{suggest_nearest(wanted, available)}; the columns are "
+        f"{_list_names(available)}. Name the right one with --{role}-column, or Columns({role}=...) in Python"
     )
 
 

@@ -109,7 +109,7 @@ def measure_image(value: object, folder: Folder | None, policy: ImagePolicy) -> 
         if image.mode == "F":
             raise DataError(_FLOATS)
         sideways = _read_orientation(image) in _SIDEWAYS
-        if image is not value:  # a temporary changes the image itself, and this one may be the caller's
+        if image is not value:  # `draft` changes the image itself, and this one may be the caller's
             image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
         _load(image)
     return (height, width) if sideways else (width, height)

@@ -15,7 +15,7 @@ from vapo.data.checks import Progress, RowProblem, check_images, check_texts
 from vapo.data.columns import DEFAULT_COLUMNS, Columns
 from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
 from vapo.data.prompts import build_messages
-from vapo.data.row_reader import RowReader, Temporary
+from vapo.data.row_reader import RowReader, UnopenedSample
 from vapo.data.samples import prepare_reader
 from vapo.types import Sample
 
@@ -176,15 +176,15 @@ class _Facts:
     question_characters: int
 
 
-def _note_facts(temporary: Temporary) -> _Facts:
+def _note_facts(unopened: UnopenedSample) -> _Facts:
     return _Facts(
-        images=len(temporary.images),
-        claims=len(temporary.claims),
-        true_claims=sum(claim.is_true for claim in temporary.claims),
-        answer_kind=classify_answer(temporary.answer),
-        is_wrapped=temporary.is_wrapped,
-        unreadable=temporary.answer if find_reference_rule(temporary.answer) is None else None,
-        question_characters=len(temporary.question),
+        images=len(unopened.images),
+        claims=len(unopened.claims),
+        true_claims=sum(claim.is_true for claim in unopened.claims),
+        answer_kind=classify_answer(unopened.answer),
+        is_wrapped=unopened.is_wrapped,
+        unreadable=unopened.answer if find_reference_rule(unopened.answer) is None else None,
+        question_characters=len(unopened.question),
     )
 
 
@@ -196,9 +196,9 @@ def _count_tokens(
     system_prompt: str | None,
     escape: Callable[[str], str] | None,
 ) -> int:
-    temporary, folder = reader.read(index), reader.find_folder(index)
-    images = tuple(open_image(image, folder, policy) for image in temporary.images)
-    sample = Sample(temporary.id, images, temporary.question, temporary.answer)
+    unopened, folder = reader.read(index), reader.find_folder(index)
+    images = tuple(open_image(image, folder, policy) for image in unopened.images)
+    sample = Sample(unopened.id, images, unopened.question, unopened.answer)
     messages = build_messages(sample, system_prompt, escape)
     text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     return len(processor(images=[list(images)], text=[text])["input_ids"][0])

@@ -22,7 +22,7 @@ class NoImageError(DataError):
 
 
 @dataclass(frozen=True, slots=True)
-class Temporary:
+class UnopenedSample:
     """A sample whose images are still as the row holds them; `is_wrapped` if its answer was taken out of something."""
 
     id: str
@@ -46,7 +46,7 @@ class RowReader:
     folder: Folder | None
     require_claims: bool
 
-    def read(self, index: int) -> Temporary:
+    def read(self, index: int) -> UnopenedSample:
         """Read row `index`; the message of what is raised does not say which row it was.
 
         Raises:
@@ -67,7 +67,7 @@ class RowReader:
         answer = take_reference(written)
         if written and not answer.strip():
             raise DataError(f"{self.layout.answer} is empty but for what it is wrapped in")
-        return Temporary(name, images, question, answer, claims, is_wrapped=answer != written)
+        return UnopenedSample(name, images, question, answer, claims, is_wrapped=answer != written)
 
     def find_folder(self, index: int) -> Folder | None:
         """Where the image paths of row `index` lead."""

@@ -95,12 +95,12 @@ class Samples(Sequence[Sample]):
 
     def _load(self, row: int) -> Sample:
         try:
-            temporary = self._reader.read(row)
+            unopened = self._reader.read(row)
             folder = self._reader.find_folder(row)
-            images = tuple(open_image(image, folder, self._policy) for image in temporary.images)
+            images = tuple(open_image(image, folder, self._policy) for image in unopened.images)
         except DataError as error:
             raise DataError(f"{self.source}, {self._reader.rows.locate(row)}: {error}") from error
-        return Sample(temporary.id, images, temporary.question, temporary.answer, temporary.claims)
+        return Sample(unopened.id, images, unopened.question, unopened.answer, unopened.claims)
 
 
 def load_samples(

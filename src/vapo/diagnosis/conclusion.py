@@ -1,4 +1,4 @@
-"""The verdict: what the numbers of one model come to, in sentences, chosen from the intervals by fixed rules.
+"""The conclusion: what the numbers of one model come to, in sentences, chosen from the intervals by fixed rules.
 
 Whether the model still sees at a depth is read off the paired difference "claims judged right with the image less
 without":
@@ -39,10 +39,10 @@ FEWEST = 10
 _Sight = Literal["sees", "blind", "unclear"]
 
 
-def phrase_verdict(model: ModelFindings, *, seed: int) -> ModelFindings:
-    """Return the findings with their verdict: the sentence about seeing first, then one per protocol that was run."""
+def phrase_conclusion(model: ModelFindings, *, seed: int) -> ModelFindings:
+    """Return the findings with their conclusion: seeing first, then a sentence per protocol that was run."""
     sentences = [
-        _phrase_sight(model, seed),
+        _phrase_perception(model, seed),
         _phrase_fading(model, seed),
         _phrase_early(model, seed),
         _phrase_recovery(model),
@@ -52,10 +52,10 @@ def phrase_verdict(model: ModelFindings, *, seed: int) -> ModelFindings:
         _phrase_causes(model),
     ]
     said = tuple(sentence for sentence in sentences if sentence)
-    return replace(model, verdict=said or (f"{format_percent(model.accuracy)} of the answers are right.",))
+    return replace(model, conclusion=said or (f"{format_percent(model.accuracy)} of the answers are right.",))
 
 
-def _phrase_sight(model: ModelFindings, seed: int) -> str:
+def _phrase_perception(model: ModelFindings, seed: int) -> str:
     if model.perception is None or "image" not in model.perception or len(model.perception) < 2:
         return ""
     depths = [point.at for point in model.perception["image"]]
@@ -159,7 +159,8 @@ def _phrase_recovery(model: ModelFindings) -> str:
     if model.recovery is None:
         return ""
     share = model.recovery.anywhere
-    text = f"Of {share.num_questions} errors, {format_percent(share)} were right at an earlier cut{format_interval(share)}"
+    were_right = f"{format_percent(share)} were right at an earlier cut{format_interval(share)}"
+    text = f"Of {share.num_questions} errors, {were_right}"
     if model.recovery.last_depth_known is not None:
         text += f", the last time at {write_depth(model.recovery.last_depth_known.value)} of the response on average"
     return f"{text}."

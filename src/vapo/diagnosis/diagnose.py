@@ -52,8 +52,8 @@ def diagnose(
     """Put questions to models and find out where their responses lose sight of the image.
 
     Args:
-        diagnosed_models: the models, at least one, each diagnosed to its end before the next is taken: a generator that
-            loads them one by one keeps one in memory. All must have different names.
+        diagnosed_models: the models, at least one, each diagnosed to its end before the next is taken: a generator
+            that loads them one by one keeps one in memory. All must have different names.
         samples: the questions, at least one, each with a reference answer.
         out: a folder for the report, its tables, and what is finished so far. The same call with the same folder
             goes on where an interrupted one stopped. None writes nothing.

@@ -1,8 +1,8 @@
 """Early decision: what a model answers when its response is cut short, and the errors that this would have avoided.
 
-A response is cut at depths 0, 5, ..., 100 % of its thinking part, each moved to the nearest logical boundary, a closing
-sentence is written behind the cut, and the model answers. Depth 0 is the direct answer; depth 1 is the response's own
-answer and is not asked again.
+A response is cut at depths 0, 5, ..., 100 % of its thinking part, each moved to the nearest logical boundary. A
+closing sentence is written behind the cut, and the model answers. Depth 0 is the direct answer; depth 1 is the
+response's own answer and is not asked again.
 
 Source: arXiv 2509.25848, Section 3.1.
 """
@@ -28,8 +28,8 @@ def decide_early(
         settings: step, closing sentence, longest answer.
 
     Returns:
-        One tuple per response, by ascending depth: one answer for each depth, or those at 0 and 1 where the response has
-        no boundary. Depths that move to the same boundary share one answer.
+        One tuple per response, by ascending depth: one answer for each depth, or those at 0 and 1 where the response
+        has no boundary. Depths that move to the same boundary share one answer.
     """
     depths = settings.cut_depths()
     places = [{depth: response.cut_near(depth) for depth in depths if depth < 1} for response in responses]

@@ -165,7 +165,7 @@ class ModelFindings:
 
     Attributes:
         name: what reports call the model.
-        verdict: what it comes to, in sentences with numbers.
+        conclusion: what it comes to, in sentences with numbers.
         accuracy: right answers of whole responses.
         early: accuracy over depth of the cut; depth 0 is the direct answer.
         perception: claims judged right over depth, for each view.
@@ -181,7 +181,7 @@ class ModelFindings:
     """
 
     name: str
-    verdict: tuple[str, ...]
+    conclusion: tuple[str, ...]
     accuracy: Estimate
     num_tokens: Estimate
     early: tuple[Point, ...] | None

@@ -1,7 +1,7 @@
 """Image sensitivity: how far each token of the response would move if the image were masked.
 
-For token t: KL(p(. | image, response before t) || p(. | masked image, response before t)), in nats, at least 0. It is the
-measure that PAPO (arXiv 2507.06448) and VPPO (arXiv 2510.09285) build on.
+For token t: KL(p(. | image, response before t) || p(. | masked image, response before t)), in nats, at least 0. It is
+the measure that PAPO (arXiv 2507.06448) and VPPO (arXiv 2510.09285) build on.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import get_args
 
 import numpy as np
 
-from vapo.diagnosis.conclusion import phrase_verdict
+from vapo.diagnosis.conclusion import phrase_conclusion
 from vapo.diagnosis.error_causes import CATEGORIES, count_confusion, list_agreements
 from vapo.diagnosis.estimates import estimate_mean, estimate_rate, estimate_share
 from vapo.diagnosis.findings import (
@@ -54,7 +54,7 @@ def summarise_model(name: str, questions: Sequence[QuestionFindings], settings: 
     agreements = list_agreements(answered)
     findings = ModelFindings(
         name=name,
-        verdict=(),
+        conclusion=(),
         accuracy=estimate_rate([question.right for question in answered]),
         num_tokens=estimate_mean([len(question.token_texts) for question in answered], seed=seed, name="num_tokens"),
         early=_draw_early(early) if early else None,
@@ -73,7 +73,7 @@ def summarise_model(name: str, questions: Sequence[QuestionFindings], settings: 
         judge_agreement=estimate_rate(agreements) if agreements else None,
         questions=tuple(questions),
     )
-    return phrase_verdict(findings, seed=seed)
+    return phrase_conclusion(findings, seed=seed)
 
 
 def draw_bins(questions: Sequence[QuestionFindings], settings: DiagnosisSettings, what: str) -> Curve:

@@ -35,8 +35,8 @@ def probe_by_depth(
         settings: depths, claims per depth, views, seed.
 
     Returns:
-        Per response the probed claims, by view, depth and claim; None where the sample has no claims. A response without a
-        boundary is asked before it begins alone.
+        Per response the probed claims, by view, depth and claim; None where the sample has no claims. A response
+        without a boundary is asked before it begins alone.
     """
     planned: list[tuple[int, float, Probe]] = []
     for number, response in enumerate(responses):

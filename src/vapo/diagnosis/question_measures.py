@@ -14,7 +14,7 @@ Measure = Callable[[QuestionFindings], float | None]
 def claims_right(
     question: QuestionFindings, view: View, depth: float | None = None, quarter: int | None = None
 ) -> float | None:
-    """Return the share of claims judged right under a view: at a depth, in a quarter, or for None along the response."""
+    """Return the share of claims judged right under a view: at a depth, in a quarter, or (None) in all."""
     asked = (
         (claim.depth, claim.correct)
         for claim in question.probed or ()

@@ -162,8 +162,8 @@ def _draw_probes(rollout: Rollout, num_anchors: int, seed: int) -> list[Probe]:
         return []
     place = [_PROBE_DRAWS, seed, crc32(rollout.sample.id.encode())]
     along = VAPO(num_anchors=num_anchors).probes(rollout, np.random.default_rng(place))
-    # VAPO draws the claims first, so a generator in the same state draws the same ones, also those that a response with
-    # few boundaries has no anchor for.
+    # VAPO draws the claims first, so a generator in the same state draws the same ones, also those that a response
+    # with few boundaries has no anchor for.
     claims = draw_claims(rollout.sample.claims, num_anchors, np.random.default_rng(place))
     return [*probe_directly(rollout, claims), *along]
 

@@ -25,13 +25,13 @@ def write_evaluations(evaluations: Sequence[tuple[Evaluation, bool]]) -> str:
 
 
 def write_diagnosis(diagnosis: FoundDiagnosis | None) -> str:
-    """Return what `vapo diagnose` found: its verdict, its main numbers, its curves."""
+    """Return what `vapo diagnose` found: its conclusion, its main numbers, its curves."""
     if diagnosis is None:
         return NOT_RECORDED
     parts = [f"By `vapo diagnose`, on {escape(name_place(diagnosis.data))}. {_INTERVALS}"]
     for model in diagnosis.models:
         parts.append(f"### {escape(name_place(model.name))}")
-        parts.append("\n".join(f"- {escape(sentence)}" for sentence in model.verdict))
+        parts.append("\n".join(f"- {escape(sentence)}" for sentence in model.conclusion))
         parts.append(write_table(("", ""), [(words, _say(number)) for words, number in model.numbers]))
     parts += map(escape, diagnosis.left_out)
     parts += [f"![{escape(file.stem.replace('_', ' '))}]({FIGURES}/{url(file.name)})" for file in diagnosis.figures]

@@ -33,7 +33,7 @@ class DiagnosedModel:
     """One model of a diagnosis: its name, what it comes to in sentences, and its main numbers."""
 
     name: str
-    verdict: tuple[str, ...]
+    conclusion: tuple[str, ...]
     numbers: tuple[tuple[str, Estimate], ...]
 
 
@@ -83,7 +83,7 @@ def read_diagnosis(folder: Path) -> FoundDiagnosis:
         rows = list(csv.DictReader(file))
     try:
         models = tuple(
-            DiagnosedModel(str(one["name"]), tuple(map(str, one["verdict"])), _list_numbers(rows, str(one["name"])))
+            DiagnosedModel(str(one["name"]), tuple(map(str, one["conclusion"])), _list_numbers(rows, str(one["name"])))
             for one in values["models"]
         )
         left_out = tuple(map(str, values["left_out"]))

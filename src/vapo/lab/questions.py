@@ -1,7 +1,7 @@
 """Questions that need several looks and some arithmetic, with the two ways of reasoning the cold start teaches.
 
-A careful response names and reads each cell it needs and then computes. A hasty response muses and answers with a guess
-from the plausible range, drawn without looking. Both have the same form, so reinforcement learning can find out
+A careful response names and reads each cell it needs and then computes. A hasty response muses and answers with a
+guess from the plausible range, drawn without looking. Both have the same form, so reinforcement learning can find out
 that looking pays.
 """
 

@@ -13,8 +13,8 @@ View = Literal["image", "blank", "none"]
 """What a model is shown: its image, a grey one of the same size, or none at all."""
 
 Ability = Literal["continue", "probe", "replay", "attend", "compare_views"]
-"""continue a response exactly from a cut; answer probes under any view; show the image again in the middle of a response;
-report attention on image tokens; report how distributions move without the image."""
+"""continue a response exactly from a cut; answer probes under any view; show the image again in the middle of a
+response; report attention on image tokens; report how distributions move without the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class ReadsSuffixes(Protocol):
 
 @runtime_checkable
 class ReplaysTogether(Protocol):
-    """What a diagnosed model offers besides, if it shows the image again in many responses faster than in one by one."""
+    """What a diagnosed model offers besides, if it shows the image again in many responses at once."""
 
     def replay_images(self, cuts: Sequence[Cut], max_new_tokens: int, scale: float) -> list[Rollout]:
         """Do `replay_image` for every cut."""

@@ -136,8 +136,8 @@ class ChatEndpoint:
             return
         same = next((n for n, pair in enumerate(zip(meant, seen, strict=False)) if len(set(pair)) > 1), len(seen))
         raise ModelError(
-            f"sample {sample.id!r}: the server's chat endpoint reads a cut response as other tokens than it was written "
-            f"in (token {same} of {len(meant)}), so it cannot be continued exactly; start the server with "
+            f"sample {sample.id!r}: the server's chat endpoint reads a cut response as other tokens than it was "
+            f"written in (token {same} of {len(meant)}), so it cannot be continued exactly; start the server with "
             "`vllm serve --enable-scale-out`"
         )
 

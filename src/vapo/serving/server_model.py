@@ -1,9 +1,9 @@
 """A model behind an OpenAI-compatible server, diagnosed through its text and log-probabilities.
 
-What a server can do is found out before anything is computed: whether it continues a response from the very tokens that
-the response was cut behind. vLLM does with `--enable-scale-out`, and mostly through its chat endpoint, where each
-continuation is checked. A server that cannot be checked writes responses only. Attention and whole distributions do not
-leave any server: for these, run the checkpoint with transformers.
+What a server can do is found out before anything is computed: whether it continues a response from the very tokens
+that the response was cut behind. vLLM does with `--enable-scale-out`, and mostly through its chat endpoint, where each
+continuation is checked. A server that cannot be checked writes responses only. Attention and whole distributions do
+not leave any server: for these, run the checkpoint with transformers.
 """
 
 from __future__ import annotations

@@ -120,8 +120,8 @@ def _find_obstacle(connection: ServerConnection) -> str:
         return ""
     return (
         f"the server at {connection.url} does not report token ids (`return_token_ids`), so it cannot be known "
-        "whether it continues a response exactly; serve the model with vLLM (`vllm serve --enable-scale-out`) or run the "
-        "checkpoint with transformers"
+        "whether it continues a response exactly; serve the model with vLLM (`vllm serve --enable-scale-out`) or run "
+        "the checkpoint with transformers"
     )
 
 

@@ -11,7 +11,15 @@ import torch
 from trl import GRPOConfig
 
 from vapo.algorithms.algorithm import Algorithm
-from vapo.algorithms.options import REMOVED, Bounds, check_options, describe_unknown, make_options_class, option
+from vapo.algorithms.options import (
+    REMOVED,
+    RENAMED,
+    Bounds,
+    check_options,
+    describe_unknown,
+    make_options_class,
+    option,
+)
 from vapo.algorithms.registry import make_algorithm
 from vapo.algorithms.vapo import VAPO
 from vapo.api.redaction import redact_settings
@@ -124,7 +132,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     def __new__(cls, *_: Any, **given: Any) -> VAPOConfig:
         """Refuse options that there were once, by saying what happens now."""
         for name in given:
-            if name in REMOVED:
+            if name in {*REMOVED, *RENAMED}:
                 raise ConfigError(f"VAPOConfig has no option {name!r}{describe_unknown(name, ())}; leave it out")
         return super().__new__(cls)
 

@@ -1,4 +1,4 @@
-"""An outcome made up by hand: three models on a few questions, of which GRPO's forgets the image along its response."""
+"""An outcome made up by hand: three models on a few questions, of which GRPO's forgets the image."""
 
 from __future__ import annotations
 

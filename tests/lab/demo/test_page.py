@@ -65,8 +65,8 @@ class TestInBrowser:
     pytestmark = needs_browser
 
     def test_first_screen_has_the_verdict_and_both_learning_curves(self, page):
-        assert page.locator(".verdict-card .first").inner_text() == make_outcome().verdict[0]
-        assert page.locator(".verdict-card li").count() == len(make_outcome().verdict) - 1
+        assert page.locator(".conclusion-card .first").inner_text() == make_outcome().conclusion[0]
+        assert page.locator(".conclusion-card li").count() == len(make_outcome().conclusion) - 1
         assert f"{NUM_STEPS} steps of 8 rollouts" in page.locator("#subtitle").inner_text()
         figures = page.locator("#curves figure")
         assert figures.evaluate_all("all => all.map((one) => one.dataset.curve)") == [

@@ -7,7 +7,7 @@ from studies.comparison.variance import decompose
 
 
 def make_rewards(rng, *, between, signal, common, own, groups=4000, completions=4, draws=6):
-    """Rewards with known variances: of groups, of responses in them, of noise that a group shares, of a response's own."""
+    """Rewards with known variances: of groups, of responses, of noise that a group shares, of a response's own."""
     group = rng.normal(0, between**0.5, size=(groups, 1, 1))
     response = rng.normal(0, signal**0.5, size=(groups, completions, 1))
     shared = rng.normal(0, common**0.5, size=(groups, 1, draws))

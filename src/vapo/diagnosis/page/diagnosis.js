@@ -6,18 +6,18 @@
   const { summary } = data, { models } = summary;
   const into = (id, ...content) => document.getElementById(id).replaceChildren(...content.flat().filter(Boolean));
 
-  function verdict(model, k) {
+  function conclusion(model, k) {
     const facts = [
       ["right answers", model.accuracy, percent, ""],
       ["avoidable errors", model.recoverable, percent, "wrong at the end, right when stopped earlier"],
       ["tokens that need the image", model.dependent_share, percent, `their distribution moves by more than ${number(model.dependence_threshold)} nats when the image is masked`],
       ["tokens per response", model.num_tokens, (value) => number(value), ""],
     ].filter(([, estimate]) => estimate);
-    const items = model.verdict.map((sentence) => make("li", {}, emphasised(sentence)));
+    const items = model.conclusion.map((sentence) => make("li", {}, emphasised(sentence)));
     const shown = models.length > 1 ? 1 : 3; // the four curves belong on the first screen
-    return make("article.verdict-card", { style: { "--own": vapo.styleOfModel(k).color } },
+    return make("article.conclusion-card", { style: { "--own": vapo.styleOfModel(k).color } },
       make("h2", {}, swatch(k), make("span", {}, model.name)),
-      make("p.first", {}, emphasised(model.verdict[0] || "")),
+      make("p.first", {}, emphasised(model.conclusion[0] || "")),
       shown > 1 && make("ul", {}, items.slice(1, shown)),
       make("dl.facts", {}, facts.map(([name, [value, low, high], format, meaning]) => make("div", { title: meaning },
         make("dt", {}, name), make("dd", {}, format(value), low != null && make("span", {}, `${format(low).replace(" %", "")} – ${format(high)}`))))),
@@ -32,8 +32,8 @@
   document.title = `${names.join(", ")}: vapo diagnosis`;
   document.getElementById("title").textContent = models.length > 1 ? `Do these ${models.length} models keep looking?` : "Does this model keep looking?";
   document.getElementById("subtitle").textContent = /question/.test(summary.data) ? summary.data : `${summary.data}, ${summary.num_questions} questions`;
-  into("verdicts", models.map(verdict));
-  document.getElementById("verdicts").className = models.length > 1 ? "several" : "one";
+  into("conclusions", models.map(conclusion));
+  document.getElementById("conclusions").className = models.length > 1 ? "several" : "one";
   const height = 172;
   into("curves",
     mountCurve(curves("early"), models, height), mountCurve(curves("perception", "p_label"), models, height),

@@ -15,7 +15,8 @@ PER_UNIT = 1000
 
 
 def describe_questions(diagnosis: Diagnosis) -> list[dict[str, Any]]:
-    """Return the questions in the order of the first model, each with one response per model, None where there is none.
+    """Return the questions in the order of the first model, each with one response per model, None where there is
+    none.
 
     Models are matched by the row's id. An id that occurs several times is matched in the order of its occurrence.
     """

@@ -1,4 +1,4 @@
-"""What the page shows above its inspector, as plain values: verdicts, curves, tables, settings."""
+"""What the page shows above its inspector, as plain values: conclusions, curves, tables, settings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _describe_model(model: ModelFindings) -> dict[str, Any]:
     recovery = model.recovery
     return {
         "name": model.name,
-        "verdict": list(model.verdict),
+        "conclusion": list(model.conclusion),
         "accuracy": list_estimate(model.accuracy),
         "num_tokens": list_estimate(model.num_tokens),
         "recoverable": list_estimate(recovery and recovery.anywhere),

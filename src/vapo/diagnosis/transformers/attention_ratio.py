@@ -1,7 +1,7 @@
 r"""The visual attention ratio: how much of a model's attention goes to its image while it writes.
 
-Let a completion token t be predicted at position q of the finished response (prompt and completion). Over the keys j that
-q sees in a layer, with scores s_j of one head::
+Let a completion token t be predicted at position q of the finished response (prompt and completion). Over the keys j
+that q sees in a layer, with scores s_j of one head::
 
     a_t = sum_{j is an image token} softmax(s)_j = exp(l_image - l_all),    l_K = log sum_{j in K} exp(s_j)
 

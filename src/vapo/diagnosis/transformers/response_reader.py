@@ -36,7 +36,7 @@ class ReadResponse:
     prompt_positions: torch.Tensor
 
     def positions(self, start: int, stop: int) -> torch.Tensor:
-        """Return the positions of tokens number `start` to `stop`, and beyond the response too; shape (axes, tokens)."""
+        """Return the positions of tokens `start` to `stop`, and beyond the response too; shape (axes, tokens)."""
         depth = torch.arange(max(stop, self.prompt_positions.shape[1]), device=self.prompt_positions.device)
         return tree_positions(self.prompt_positions, depth)[:, start:stop]
 

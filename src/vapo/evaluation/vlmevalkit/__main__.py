@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m vapo.evaluation.vlmevalkit",
         description="Run VLMEvalKit, in a clone of it, with a checkpoint as its model.",
-        epilog="example: python -m vapo.evaluation.vlmevalkit runs/first --name vapo-7b -- --data MMStar MathVista_MINI",
+        epilog="example: python -m vapo.evaluation.vlmevalkit runs/first --name vapo-7b -- --data MMStar",
     )
     parser.add_argument("model", help="checkpoint folder, or name on the Hugging Face hub")
     parser.add_argument("--name", default="vapo", help="what VLMEvalKit calls it (default: vapo)")

@@ -41,16 +41,16 @@ def _phrase_changes(row: Row) -> str:
     if row.before is None or row.grpo_change is None or row.vapo_change is None:
         return ""
     return (
-        f"Before training it was {format_percent(row.before)}: GRPO changed it by {_describe_change(row.grpo_change)}, "
-        f"VAPO by {_describe_change(row.vapo_change)}."
+        f"Before training it was {format_percent(row.before)}: GRPO changed it by "
+        f"{_describe_change(row.grpo_change)}, VAPO by {_describe_change(row.vapo_change)}."
     )
 
 
 def _phrase_answers(row: Row) -> str:
     before, grpo, vapo, difference = _all(row.before, row.grpo, row.vapo, row.difference)
     return (
-        f"Right answers: {format_percent(before)} before, {format_percent(grpo)} after GRPO, {format_percent(vapo)} after "
-        f"VAPO; VAPO less GRPO is {_describe_change(difference)}."
+        f"Right answers: {format_percent(before)} before, {format_percent(grpo)} after GRPO, {format_percent(vapo)} "
+        f"after VAPO; VAPO less GRPO is {_describe_change(difference)}."
     )
 
 

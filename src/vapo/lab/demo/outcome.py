@@ -1,4 +1,4 @@
-"""What the demo came to: models diagnosed, learning curves, comparison, verdict."""
+"""What the demo came to: models diagnosed, learning curves, comparison, conclusion."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Outcome:
         models: what was found about each, diagnosed on the same questions.
         learning: what the completions of training came to, by step.
         rows: the models in numbers.
-        verdict: what it comes to, in sentences.
+        conclusion: what it comes to, in sentences.
         settings: all that it depends on.
     """
 
     models: tuple[ModelFindings, ModelFindings, ModelFindings]
     learning: tuple[Curve, ...]
     rows: tuple[Row, ...]
-    verdict: tuple[str, ...]
+    conclusion: tuple[str, ...]
     settings: dict[str, Any]

@@ -42,7 +42,7 @@ def read_outcome(jobs: Sequence[Job], recipe: Recipe, settings: dict[str, Any]) 
         models=(before, grpo, vapo),
         learning=draw_learning(runs, temperature=recipe.training["temperature"], seed=seed),
         rows=rows,
-        verdict=phrase_demo(rows),
+        conclusion=phrase_demo(rows),
         settings=settings,
     )
 

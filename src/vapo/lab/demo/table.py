@@ -16,7 +16,7 @@ def format_outcome(outcome: Outcome, folder: Path) -> str:
     """Return the sentences, then one line per measure: before, GRPO, VAPO, and VAPO less GRPO; shares in per cent."""
     settings = outcome.settings
     heads = ("before", "GRPO", "VAPO", "VAPO - GRPO")
-    lines = [*(fill(sentence, _WIDTH) for sentence in outcome.verdict if sentence), ""]
+    lines = [*(fill(sentence, _WIDTH) for sentence in outcome.conclusion if sentence), ""]
     lines.append(align(("", *heads), _WIDTHS))
     for row in outcome.rows:
         name = f"{row.measure}, %" if row.is_share else row.measure

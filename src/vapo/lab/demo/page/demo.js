@@ -7,9 +7,9 @@
   const into = (id, ...content) => document.getElementById(id).replaceChildren(...content.flat().filter(Boolean));
   const GRPO = 1, VAPO = 2; // places of the models
 
-  function verdict() {
-    const [first, ...others] = summary.verdict;
-    return make("article.verdict-card", {}, make("p.first", {}, emphasised(first)),
+  function conclusion() {
+    const [first, ...others] = summary.conclusion;
+    return make("article.conclusion-card", {}, make("p.first", {}, emphasised(first)),
       make("ul", {}, others.map((sentence) => make("li", {}, emphasised(sentence)))));
   }
 
@@ -40,7 +40,7 @@
 
   document.getElementById("subtitle").textContent =
     `GRPO and VAPO from the same checkpoint: ${summary.steps} steps of ${summary.rollouts} rollouts each, seed ${summary.seed}; ${summary.num_questions} held-out questions`;
-  into("verdicts", verdict());
+  into("conclusions", conclusion());
   into("curves", summary.learning.map((curve) => mountCurve([curve], models, 172)));
   into("by-depth", summary.by_depth.map((curve) => mountCurve([curve], models, 200)));
   into("rows", rowsCard());

@@ -23,7 +23,8 @@ from vapo.lab.demo.outcome import Outcome
 from vapo.lab.demo.paired import Row
 
 _MEANINGS = {
-    "early": "The response is cut and the model must answer with what it has: at 0 % without a response, at 100 % with all.",
+    "early": "The response is cut and the model must answer with what it has: at 0 % without a response, at 100 % "
+    "with all.",
     "perception": "Claims about the image, asked before the response and along it, the same ones at all depths.",
 }
 
@@ -58,7 +59,7 @@ def _describe(outcome: Outcome, diagnosis: Diagnosis) -> dict[str, Any]:
         "rollouts": settings["per_device_train_batch_size"],
         "num_questions": len(outcome.models[0].questions),
         "models": [{"name": model.name} for model in outcome.models],
-        "verdict": [sentence for sentence in outcome.verdict if sentence],
+        "conclusion": [sentence for sentence in outcome.conclusion if sentence],
         "learning": [describe_curve(curve) for curve in outcome.learning],
         "by_depth": [describe_curve(curve) for curve in _draw_by_depth(diagnosis)],
         "rows": [_describe_row(row) for row in outcome.rows],
