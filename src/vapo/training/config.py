@@ -130,10 +130,11 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     )
 
     def __new__(cls, *_: Any, **given: Any) -> VAPOConfig:
-        """Refuse options that there were once, by saying what happens now."""
+        """Refuse options that there were once, by saying what happens now, or what they are called."""
         for name in given:
-            if name in {*REMOVED, *RENAMED}:
-                raise ConfigError(f"VAPOConfig has no option {name!r}{describe_unknown(name, ())}; leave it out")
+            if name in REMOVED or name in RENAMED:
+                remedy = "leave it out" if name in REMOVED else "rename it"
+                raise ConfigError(f"VAPOConfig has no option {name!r}{describe_unknown(name, ())}; {remedy}")
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
