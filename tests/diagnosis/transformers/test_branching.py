@@ -104,7 +104,7 @@ def test_layers_of_an_unknown_kind_are_not_cut(llava, llava_response, monkeypatc
 
 
 def test_layers_that_keep_less_than_all_tokens_are_not_cut(llava, llava_response, monkeypatch):
-    sliding = Cache(layers=[DynamicSlidingWindowLayer(4) for _ in range(2)])
+    sliding = Cache(layers=[DynamicSlidingWindowLayer(sliding_window=4) for _ in range(2)])
     monkeypatch.setattr(response_reader, "DynamicCache", lambda: sliding)
     assert ResponseReader(llava).read([llava_response]) is None
 
