@@ -72,9 +72,10 @@ newest: $(NEWEST)/.made ## try the newest versions of all but torch on the tests
 	$(call add_torchvision,$(NEWEST),$(TORCHVISION))
 	$(call run_tests,$(NEWEST),$(MARKS),$(VERSION_TESTS))
 
-# uv, because pip cannot be asked for the least versions.
+# uv, because pip cannot be asked for the least versions. The least torch is the pinned one, which pip installs first.
 lowest: $(LOWEST)/.made ## try the least versions that pyproject.toml allows on the same tests (Python 3.11)
-	@echo "Installing the least versions into $(LOWEST): 5 GB with a build of torch for CUDA, and some minutes."
+	@echo "Installing the least versions into $(LOWEST): about 2 GB with a CPU build of torch, and some minutes."
+	$(LOWEST)/bin/python $(PIP) $(TORCH)
 	$(LOWEST)/bin/python $(PIP) uv
 	$(LOWEST)/bin/uv pip compile --quiet --upgrade --python $(LOWEST)/bin/python --resolution lowest-direct \
 	--extra dev --output-file $(LOWEST)/requirements.txt pyproject.toml
