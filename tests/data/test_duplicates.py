@@ -86,7 +86,7 @@ def found(images) -> Duplicates:
     return find_duplicates(read(rows), read(others, images="image"))
 
 
-def test_rows_that_share_a_image_are_told_with_their_places(found):
+def test_rows_that_share_an_image_are_told_with_their_places(found):
     exact, near = found.found
     assert exact == Duplicate(row=1, image=1, other_row=2, other_image=0, distance=None)
     assert (near.row, near.other_row) == (3, 0) and 0 < near.distance <= NEAR
@@ -118,7 +118,7 @@ def test_data_without_images_is_refused(images):
         find_duplicates(good, read([{"images": []}]))
 
 
-def test_a_image_that_cannot_be_opened_is_refused_or_left_out(images):
+def test_an_image_that_cannot_be_opened_is_refused_or_left_out(images):
     broken, good = {"images": [b"broken"]}, {"images": [images[0]]}
     with pytest.raises(DataError, match=r"row 1: image is not an image.*--on-bad-row skip"):
         find_duplicates(read([good, broken]), read([good]))

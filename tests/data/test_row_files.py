@@ -71,7 +71,7 @@ def test_a_column_of_several_types_is_refused_and_nothing_is_written(make_row, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_image_that_is_gone_names_its_row_and_leaves_the_old_file(make_row, tmp_path):
+def test_an_image_that_is_gone_names_its_row_and_leaves_the_old_file(make_row, tmp_path):
     out = tmp_path / "out.parquet"
     write_rows(out, read([make_row()]), [0])
     before = out.read_bytes()

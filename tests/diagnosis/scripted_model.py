@@ -26,7 +26,7 @@ def as_rollout(sample: Sample, text: str) -> Rollout:
     return Rollout(sample, (1, 2, 3), tuple(range(len(texts))), texts)
 
 
-class ScriptedExaminee:
+class ScriptedModel:
     """Write given responses, and answer by given functions. Counts its calls in `asked`.
 
     Args:

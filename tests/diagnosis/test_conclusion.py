@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from diagnosis.scripted_model import ScriptedExaminee, make_question
+from diagnosis.scripted_model import ScriptedModel, make_question
 
 from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.settings import DiagnosisSettings
@@ -23,7 +23,7 @@ def judge_with(sees: Callable[[Probe], bool]) -> Callable[[Probe, View], float]:
 
 def say(sees: Callable[[Probe], bool], questions: int = 20, **options) -> tuple[str, ...]:
     samples = [make_question(f"q{number}") for number in range(questions)]
-    diagnosed_model = ScriptedExaminee({sample.id: RESPONSE for sample in samples}, judge=judge_with(sees), **options)
+    diagnosed_model = ScriptedModel({sample.id: RESPONSE for sample in samples}, judge=judge_with(sees), **options)
     return diagnose([diagnosed_model], samples, settings=SETTINGS).models[0].conclusion
 
 
@@ -80,7 +80,7 @@ def test_changes_along_the_response(attention: Callable[[int], float], sentence:
 
 def test_errors_and_remedies_have_their_numbers():
     samples = [make_question(f"q{number}", answer="8" if number < 10 else "7") for number in range(20)]
-    diagnosed_model = ScriptedExaminee({sample.id: RESPONSE for sample in samples}, early=lambda cut: "\\boxed{7}")
+    diagnosed_model = ScriptedModel({sample.id: RESPONSE for sample in samples}, early=lambda cut: "\\boxed{7}")
     conclusion = " ".join(diagnose([diagnosed_model], samples, settings=SETTINGS).models[0].conclusion)
     assert "Of 10 errors, 100.0 % were right at an earlier cut" in conclusion
     assert "Showing the image again changes accuracy by +0.0 points" in conclusion

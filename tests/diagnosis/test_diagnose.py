@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-from diagnosis.scripted_model import ALL, ScriptedExaminee, make_question
+from diagnosis.scripted_model import ALL, ScriptedModel, make_question
 from diagnosis.test_protocols import Voter
 
 from vapo.api.server_errors import ServerError
@@ -34,14 +34,14 @@ def questions() -> list[Sample]:
     return [make_question(f"q{number}") for number in range(4)]
 
 
-def make_diagnosed_model(**options: Any) -> ScriptedExaminee:
+def make_diagnosed_model(**options: Any) -> ScriptedModel:
     """Right on q0 and q1, wrong on q2 and q3; q2's error is avoided by a cut at half of the response."""
 
     def early(cut: Any) -> str:
         return "\\boxed{8}" if cut.rollout.sample.id == "q2" and cut.index == 14 else "\\boxed{7}"
 
     responses = {"q0": RIGHT, "q1": RIGHT, "q2": WRONG, "q3": WRONG}
-    return ScriptedExaminee(responses, **{"early": early, **options})
+    return ScriptedModel(responses, **{"early": early, **options})
 
 
 def test_numbers_are_those_worked_by_hand(questions):
@@ -101,7 +101,7 @@ def test_nothing_is_computed_twice(questions, tmp_path):
     class Stopped(Exception):
         pass
 
-    class Stops(ScriptedExaminee):
+    class Stops(ScriptedModel):
         def compare_views(self, rollout, view="blank"):
             if rollout.sample.id == "q2":
                 raise Stopped
@@ -148,7 +148,7 @@ def test_other_settings_are_refused(questions, tmp_path):
 def test_what_cannot_be_done_is_said_before_it_starts(questions):
     told: list[str] = []
 
-    class Silent(ScriptedExaminee):
+    class Silent(ScriptedModel):
         def write_responses(self, samples, max_completion_tokens, sampling=GREEDY):
             assert len(told) == 5
             return super().write_responses(samples, max_completion_tokens, sampling)
@@ -170,7 +170,7 @@ def test_what_cannot_be_done_is_said_before_it_starts(questions):
 def test_responses_are_drawn_as_the_settings_say(questions):
     drawn: list[Sampling] = []
 
-    class Listening(ScriptedExaminee):
+    class Listening(ScriptedModel):
         def write_responses(self, samples, max_completion_tokens, sampling=GREEDY):
             drawn.append(sampling)
             return super().write_responses(samples, max_completion_tokens, sampling)
@@ -211,11 +211,11 @@ def test_a_question_that_does_not_fit_is_marked_and_the_others_are_done(question
     lost = model.questions[1]
     assert "longer than the context" in lost.notes[0] and lost.token_texts == () and lost.early is None
     with pytest.raises(ModelError, match=r"none of the 4 questions.*longer than the context"):
-        diagnose([ScriptedExaminee({})], questions, settings=SMALL)
+        diagnose([ScriptedModel({})], questions, settings=SMALL)
 
 
 def test_a_protocol_that_is_refused_on_one_question_is_noted_there(questions):
-    class Refuses(ScriptedExaminee):
+    class Refuses(ScriptedModel):
         def attend_to_image(self, rollout):
             if rollout.sample.id == "q1":
                 raise ModelError("the response is longer than the context")
@@ -228,14 +228,14 @@ def test_a_protocol_that_is_refused_on_one_question_is_noted_there(questions):
 
 
 def test_a_server_that_is_gone_stops_the_work_and_nothing_is_marked(questions, tmp_path):
-    class Gone(ScriptedExaminee):
+    class Gone(ScriptedModel):
         def score_probes(self, probes, view="image"):
             raise ServerError("the server cannot be reached")
 
     gone = Gone({q.id: RIGHT for q in questions})
     with pytest.raises(ServerError):
         diagnose([gone], questions, tmp_path, settings=SMALL, protocols=["perception"])
-    back = ScriptedExaminee({q.id: RIGHT for q in questions})
+    back = ScriptedModel({q.id: RIGHT for q in questions})
     model = diagnose([back], questions, tmp_path, settings=SMALL, protocols=["perception"]).models[0]
     assert "responses" not in back.asked and all(question.probed for question in model.questions)
 
@@ -342,7 +342,7 @@ def test_a_judge_is_scored_against_the_truth(questions):
 
 
 def test_models_are_compared_question_by_question(questions):
-    better = ScriptedExaminee({q.id: RIGHT for q in questions}, name="better")
+    better = ScriptedModel({q.id: RIGHT for q in questions}, name="better")
     diagnosis = diagnose([make_diagnosed_model(), better], questions, settings=SMALL)
     (right,) = [row for row in diagnosis.differences if row.measure == "right answers"]
     assert right.name == "better" and right.difference.value == 0.5 and right.difference.num_questions == 4
@@ -353,7 +353,7 @@ def test_models_that_are_taken_one_by_one_are_let_go(questions):
     import gc
     import weakref
 
-    alive: list[weakref.ref[ScriptedExaminee]] = []
+    alive: list[weakref.ref[ScriptedModel]] = []
 
     def open_models():
         for name in ("a", "b"):

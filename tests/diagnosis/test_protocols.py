@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from diagnosis.scripted_model import ScriptedExaminee, as_rollout, make_question
+from diagnosis.scripted_model import ScriptedModel, as_rollout, make_question
 from diagnosis.test_responses import RESPONSE, read
 
 from vapo.core.boundaries import THINK_TAGS
@@ -24,7 +24,7 @@ from vapo.types import Probe, Sample
 
 
 def test_early_decision_cuts_at_boundaries_and_asks_each_place_once():
-    diagnosed_model = ScriptedExaminee({}, early=lambda cut: "\\boxed{8}" if 10 <= cut.index < 18 else "\\boxed{9}")
+    diagnosed_model = ScriptedModel({}, early=lambda cut: "\\boxed{8}" if 10 <= cut.index < 18 else "\\boxed{9}")
     (answers,) = decide_early(diagnosed_model, [read(RESPONSE)], DiagnosisSettings(step=25))
     # 0 -> 7, 0.25 -> 10.75 -> 10, 0.5 -> 14.5 -> 14, 0.75 -> 18.25 -> 18, 1 -> the response's own answer
     assert answers == (
@@ -40,13 +40,13 @@ def test_early_decision_cuts_at_boundaries_and_asks_each_place_once():
 
 
 def test_a_response_without_tags_is_closed_without_one():
-    diagnosed_model = ScriptedExaminee({})
+    diagnosed_model = ScriptedModel({})
     decide_early(diagnosed_model, [read("I see 3, then 5. So \\boxed{8}")], DiagnosisSettings(step=50))
     assert diagnosed_model.cuts and all("</think>" not in cut.suffix for cut in diagnosed_model.cuts)
 
 
 def test_a_response_without_boundary_is_asked_at_once_and_at_its_end():
-    (answers,) = decide_early(ScriptedExaminee({}), [read("<think>no mark</think>\\boxed{8}")], DiagnosisSettings())
+    (answers,) = decide_early(ScriptedModel({}), [read("<think>no mark</think>\\boxed{8}")], DiagnosisSettings())
     assert [(answer.depth, answer.right) for answer in answers] == [(0.0, False), (1.0, True)]
 
 
@@ -64,7 +64,7 @@ def test_claims_are_asked_before_and_along_the_response_under_each_view():
         return float(probe.claim.is_true) if view == "image" and probe.anchor.index < 14 else 0.25
 
     settings = DiagnosisSettings(num_depths=2, claims_per_depth=2, views=("image", "blank"))
-    diagnosed_model = ScriptedExaminee({}, judge=judge)
+    diagnosed_model = ScriptedModel({}, judge=judge)
     (claims,) = probe_by_depth(diagnosed_model, [read(RESPONSE)], settings)
     assert claims is not None
     # Depths 0 (before the response), 0.5 -> 14 and 1 -> 22; two claims each, one of them right, under two views.
@@ -82,7 +82,7 @@ def test_claims_are_asked_before_and_along_the_response_under_each_view():
 
 
 def test_depths_at_the_same_boundary_are_asked_once():
-    diagnosed_model = ScriptedExaminee({})
+    diagnosed_model = ScriptedModel({})
     settings = DiagnosisSettings(num_depths=20, claims_per_depth=1, views=("image",))
     (claims,) = probe_by_depth(diagnosed_model, [read(RESPONSE)], settings)
     assert claims is not None and len(claims) == 21 and diagnosed_model.asked["probes"] == 5
@@ -91,7 +91,7 @@ def test_depths_at_the_same_boundary_are_asked_once():
 def test_rows_without_claims_are_not_asked():
     rollout = as_rollout(make_question("q", claims=0), RESPONSE)
     response = read_response(rollout, tags=THINK_TAGS, max_tokens=100)
-    diagnosed_model = ScriptedExaminee({})
+    diagnosed_model = ScriptedModel({})
     assert (
         probe_by_depth(diagnosed_model, [response], DiagnosisSettings()) == [None]
         and "probes" not in diagnosed_model.asked
@@ -116,7 +116,7 @@ def test_drawn_depths_are_the_same_for_all_responses_and_differ_by_seed():
 
 
 def test_attention_is_averaged_over_layers_and_heads():
-    attention = measure_attention(ScriptedExaminee({}, attention=lambda token: 0.5 - token / 10), read("a, b").rollout)
+    attention = measure_attention(ScriptedModel({}, attention=lambda token: 0.5 - token / 10), read("a, b").rollout)
     assert attention.by_token == pytest.approx((0.5, 0.4, 0.3, 0.2, 0.1))
     # Heads of layer 0 lie 0.1 below and above; over tokens the mean is 0.3.
     assert [head for layer in attention.by_head for head in layer] == pytest.approx([0.2, 0.4, 0.3, 0.3])
@@ -124,16 +124,14 @@ def test_attention_is_averaged_over_layers_and_heads():
 
 def test_sensitivity_counts_tokens_above_the_threshold():
     sensitivity = measure_sensitivity(
-        ScriptedExaminee({}, sensitivity=lambda t: t / 10 - 0.1), read("a, b").rollout, "blank"
+        ScriptedModel({}, sensitivity=lambda t: t / 10 - 0.1), read("a, b").rollout, "blank"
     )
     assert sensitivity.by_token == pytest.approx((0, 0, 0.1, 0.2, 0.3))  # rounding below 0 is 0
     assert dependent_share(Sensitivity((0.0, 0.1, 0.11, 5.0)), 0.1) == 0.5
 
 
 def test_replay_interrupts_the_response_it_has_just_written():
-    diagnosed_model = ScriptedExaminee(
-        {}, early=lambda cut: "uv, wx. yz</think>\\boxed{8}", attention=lambda token: 0.5
-    )
+    diagnosed_model = ScriptedModel({}, early=lambda cut: "uv, wx. yz</think>\\boxed{8}", attention=lambda token: 0.5)
     response = read(RESPONSE)
     attention = measure_attention(diagnosed_model, response.rollout)
     (remedied,) = replay(diagnosed_model, [response], DiagnosisSettings(num_remedy_cuts=2), [attention])
@@ -146,7 +144,7 @@ def test_replay_interrupts_the_response_it_has_just_written():
 
 def test_focus_writes_sentences_into_the_response():
     settings = DiagnosisSettings(num_remedy_cuts=2, focus_sentences=("LOOK!",))
-    diagnosed_model = ScriptedExaminee({}, early=lambda cut: " uv, wx. yz</think>\\boxed{8}")
+    diagnosed_model = ScriptedModel({}, early=lambda cut: " uv, wx. yz</think>\\boxed{8}")
     (remedied,) = focus(diagnosed_model, [read(RESPONSE)], settings, attend=True)
     assert remedied is not None and remedied.right and remedied.answer == "8" and remedied.attention == 0.25
     assert [cut.suffix for cut in diagnosed_model.cuts] == [" LOOK!", " LOOK! uv, LOOK!"]
@@ -155,7 +153,7 @@ def test_focus_writes_sentences_into_the_response():
 
 def test_remedies_stop_where_the_model_is_about_to_answer():
     write: Callable[[Cut], str] = lambda cut: "</think>\\boxed{8}"  # noqa: E731
-    diagnosed_model = ScriptedExaminee({}, early=write)
+    diagnosed_model = ScriptedModel({}, early=write)
     settings = DiagnosisSettings(num_remedy_cuts=4, focus_sentences=("LOOK!",))
     (remedied,) = focus(diagnosed_model, [read(RESPONSE)], settings)
     assert remedied is not None and remedied.text.count("LOOK!") == 1 and remedied.right
@@ -166,7 +164,7 @@ def test_remedies_stop_where_the_model_is_about_to_answer():
 
 def test_sentences_are_drawn_by_the_seed():
     def draw(seed: int) -> list[str]:
-        diagnosed_model = ScriptedExaminee({}, early=lambda cut: " uv, wx, yz, ab, cd.")
+        diagnosed_model = ScriptedModel({}, early=lambda cut: " uv, wx, yz, ab, cd.")
         focus(diagnosed_model, [read(RESPONSE)], DiagnosisSettings(seed=seed))
         return [cut.suffix for cut in diagnosed_model.cuts]
 
@@ -175,8 +173,8 @@ def test_sentences_are_drawn_by_the_seed():
 
 def test_a_response_without_boundary_has_no_remedy():
     response = read("<think>no mark</think>\\boxed{8}")
-    assert focus(ScriptedExaminee({}), [response], DiagnosisSettings()) == [None]
-    assert replay(ScriptedExaminee({}), [response], DiagnosisSettings(), [None]) == [None]
+    assert focus(ScriptedModel({}), [response], DiagnosisSettings()) == [None]
+    assert replay(ScriptedModel({}), [response], DiagnosisSettings(), [None]) == [None]
 
 
 class Voter:

@@ -14,7 +14,7 @@ from vapo.models.vision_tokens import (
 )
 
 
-def test_every_marker_of_a_image_or_video_is_found():
+def test_every_marker_of_an_image_or_video_is_found():
     model, _ = build_tiny("llava")
     tokenizer = tiny_tokenizer()
     names = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]

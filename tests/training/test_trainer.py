@@ -1,78 +1,31 @@
+"""The trainer as a whole."""
+
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 import multiprocessing
-import sys
-from pathlib import Path
-from types import ModuleType
 
-import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
 import torch
-from tiny_models import build_tiny, save_tiny
-from training.training_world import CLAIMS, even_letters, length_reward, make_config, make_rows
+from training.training_world import (
+    CLAIMS,
+    assert_same_parameters,
+    even_letters,
+    even_letters_of_some,
+    length_reward,
+    make_config,
+    make_rows,
+    metrics_of,
+    parameters_of,
+)
 from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from vapo import VAPOTrainer, load_samples, make_training_rows
-from vapo.algorithms.algorithm import Algorithm, Needs
-from vapo.algorithms.options import option
-from vapo.algorithms.vapo import VAPO
-from vapo.core.advantages import group_advantages
-from vapo.errors import ConfigError, DataError, ModelError
-from vapo.training import dynamic_sampling
-from vapo.training.config import DYNAMIC_SAMPLING_LOSSES
-from vapo.training.rewards import accuracy_reward
-from vapo.types import Verdict
 from vapo.versions import REPORTED
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> str:
-    return str(save_tiny("llava", tmp_path_factory.mktemp("llava")))
-
-
-@pytest.fixture
-def make_trainer(checkpoint, tmp_path):
-    def make(rows=None, reward_funcs=even_letters, model=checkpoint, trainer_options=None, **options) -> VAPOTrainer:
-        return VAPOTrainer(
-            model,
-            reward_funcs=reward_funcs,
-            args=make_config(tmp_path, **options),
-            train_dataset=make_rows() if rows is None else rows,
-            **(trainer_options or {}),
-        )
-
-    return make
-
-
-def parameters_of(trainer) -> dict[str, torch.Tensor]:
-    return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
-
-
-def assert_same_parameters(first, second) -> None:
-    assert first.keys() == second.keys()
-    for name, parameter in first.items():
-        assert torch.equal(parameter, second[name]), name
-
-
-def metrics_of(trainer, name: str) -> list[float]:
-    return [entry[name] for entry in trainer.state.log_history if name in entry]
-
-
-def even_letters_of_some(completions, completion_ids, **options):
-    """Score no completion of an odd number of tokens."""
-    scores = even_letters(completions, completion_ids, **options)
-    return [score if len(ids) % 2 == 0 else None for score, ids in zip(scores, completion_ids, strict=True)]
-
-
-class PerfectPerceiver:
-    def score(self, probes, keep_in_step_with=None):
-        return [Verdict(probe, float(probe.claim.is_true)) for probe in probes]
 
 
 class TestEqualsGRPO:
@@ -167,254 +120,6 @@ class TestEqualsGRPO:
         assert trainer.reward_func_names == ["even_letters"]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TokenMethod(Algorithm):
-    """Weighs tokens and adds to their loss, in ways that can be told by hand."""
-
-    weight: float = option(1.0, "What tokens weigh.")
-    loss: float = option(0.0, "What is added to the loss of each.")
-
-    @property
-    def needs(self):
-        return Needs(token_weights=True, token_loss=True)
-
-    def token_weights(self, scores):
-        assert not scores.log_probs.requires_grad and scores.entropies is not None
-        return torch.full_like(scores.log_probs, self.weight)
-
-    def token_loss(self, scores):
-        return self.loss * scores.log_probs
-
-
-class TestTokens:
-    """An algorithm from outside the package, found by its import path."""
-
-    @pytest.fixture(autouse=True)
-    def package(self, monkeypatch):
-        module = ModuleType("outside_package")
-        module.TokenMethod = TokenMethod
-        monkeypatch.setitem(sys.modules, "outside_package", module)
-
-    def train(self, make_trainer, **options):
-        trainer = make_trainer(algorithm="outside_package:TokenMethod", max_steps=2, **options)
-        trainer.train()
-        return parameters_of(trainer)
-
-    @pytest.mark.parametrize("packing", ["off", "require"])
-    def test_weights_of_one_and_nothing_added_are_grpo_bit_for_bit(self, make_trainer, packing):
-        plain = make_trainer(algorithm="grpo", max_steps=2, packing=packing)
-        plain.train()
-        assert_same_parameters(parameters_of(plain), self.train(make_trainer, packing=packing))
-
-    def test_weights_multiply_the_advantage_of_each_token(self, make_trainer):
-        rows = make_rows()
-        trainer = make_trainer(algorithm="outside_package:TokenMethod", algorithm_options={"weight": 0.5})
-        plain = make_trainer(algorithm="grpo")
-        batches = []
-        for one in (trainer, plain):
-            torch.manual_seed(0)
-            batches.append(one._generate_and_score_completions([rows[0]] * 4 + [rows[1]] * 4))
-        weighed, expected = batches[0]["advantages"], batches[1]["advantages"]
-        assert weighed.shape == batches[0]["completion_mask"].shape and expected.abs().max() > 0
-        within = batches[0]["completion_mask"].bool()
-        torch.testing.assert_close(weighed[within], (0.5 * expected[:, None].expand_as(weighed))[within])
-
-    @pytest.mark.parametrize("packing", ["off", "require"])
-    def test_a_loss_on_log_probabilities_moves_them(self, make_trainer, packing):
-        """With rewards that are all equal, the added loss alone has a gradient."""
-        trained = {}
-        for loss in (0.0, 1.0):
-            trainer = make_trainer(
-                algorithm="outside_package:TokenMethod",
-                algorithm_options={"loss": loss},
-                reward_funcs=lambda completions, **_: [1.0] * len(completions),
-                packing=packing,
-                beta=0.0,
-                max_steps=1,
-            )
-            before = parameters_of(trainer)
-            trainer.train()
-            after = parameters_of(trainer)
-            trained[loss] = any(not torch.equal(before[name], after[name]) for name in before)
-        assert trained == {0.0: False, 1.0: True}
-
-    def test_refills_and_token_weights_go_together(self, make_trainer, monkeypatch):
-        monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 0)
-        trainer = make_trainer(
-            algorithm="outside_package:TokenMethod",
-            dynamic_sampling=True,
-            reward_funcs=lambda completions, **_: [1.0] * 4 + [1.0, 0.0, 0.0, 0.0],
-        )
-        trainer.model.train()
-        rows = make_rows()
-        output = trainer._generate_and_score_completions([rows[0]] * 4 + [rows[1]] * 4)
-        assert output["advantages"].dim() == 2 and (output["advantages"][:4] == 0).all()
-
-    def test_a_loss_that_is_averaged_in_an_unknown_way(self, make_trainer, monkeypatch):
-        monkeypatch.setattr("vapo.training.aggregation._NORMALISERS", {})
-        with pytest.raises(ConfigError, match="how loss_type='dapo' averages them is not known"):
-            make_trainer(algorithm="outside_package:TokenMethod")
-
-    def test_an_object_that_is_no_algorithm(self, make_trainer):
-        with pytest.raises(ConfigError, match=r"algorithm is a str; derive it from vapo\.algorithms"):
-            make_trainer(trainer_options={"algorithm": "grpo"})
-
-    def test_a_bonus_may_need_no_claims(self, make_trainer):
-        """It is asked of the answer alone, as on any other engine."""
-
-        @dataclasses.dataclass(frozen=True, kw_only=True)
-        class Doubling(Algorithm):
-            @property
-            def needs(self):
-                return Needs(bonus=True)
-
-            def reward(self, accuracy, format, verdicts, progress):
-                assert verdicts == ()
-                return dataclasses.replace(super().reward(accuracy, format, verdicts, progress), bonus=accuracy)
-
-        rows = make_rows().remove_columns("claims")
-        trainer = make_trainer(rows=rows, max_steps=1, trainer_options={"algorithm": Doubling()})
-        trainer.train()
-        assert metrics_of(trainer, "rewards/perception_bonus/mean") == metrics_of(trainer, "rewards/even_letters/mean")
-        assert not metrics_of(trainer, "perception/gate_open")
-
-    def test_refills_go_through_a_rollout_hook_of_ones_own(self, checkpoint, tmp_path, monkeypatch):
-        monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 2)
-
-        class Counting(VAPOTrainer):
-            prompts = 0
-
-            def _generate(self, prompts):
-                self.prompts += len(prompts)
-                return super()._generate(prompts)
-
-        config = make_config(tmp_path, dynamic_sampling=True, max_steps=1)
-        never = lambda completions, **_: [0.0] * len(completions)  # noqa: E731
-        trainer = Counting(checkpoint, reward_funcs=never, args=config, train_dataset=make_rows())
-        trainer.train()
-        assert trainer.prompts == 8 * 3  # the first rollout and two refills of all groups
-
-
-class TestReward:
-    def test_advantages_are_those_of_the_algorithms_totals(self, make_trainer, monkeypatch):
-        trainer = make_trainer(perception_weight=0.3, accuracy_gate="none")
-        rewards = []
-        compose = VAPO.reward
-
-        def keep_rewards(self, *args):
-            rewards.append(compose(self, *args))
-            return rewards[-1]
-
-        monkeypatch.setattr(VAPO, "reward", keep_rewards)
-        trainer.model.train()
-        rows = make_rows()
-        output = trainer._generate_and_score_completions([rows[0]] * 4 + [rows[1]] * 4)
-        assert len(rewards) == 8 and any(reward.bonus > 0 for reward in rewards)
-        expected = group_advantages([reward.total for reward in rewards], 4)
-        np.testing.assert_allclose(output["advantages"], expected, atol=1e-4)
-
-    def test_what_no_function_scores_is_left_out_of_its_group(self, make_trainer):
-        def score_all_but_the_second(completions, **_):
-            return [1.0, None, 0.0, 0.0] * (len(completions) // 4)
-
-        trainer = make_trainer(reward_funcs=score_all_but_the_second, perception_weight=0.3)
-        trainer.prober = PerfectPerceiver()
-        output = trainer._generate_and_score_completions([make_rows()[0]] * 4)
-        expected = group_advantages([1.3, float("nan"), 0.0, 0.0], 4)
-        assert expected[1] == 0
-        np.testing.assert_allclose(output["advantages"], expected, atol=1e-4)
-
-    def test_trl_warns_of_completions_that_no_function_scores(self, make_trainer, monkeypatch):
-        warnings = []
-        monkeypatch.setattr("trl.trainer.grpo_trainer.logger.warning", warnings.append)
-        trainer = make_trainer(reward_funcs=lambda completions, **_: [None] * len(completions))
-        output = trainer._generate_and_score_completions([make_rows()[0]] * 4)
-        assert "All reward functions returned None" in warnings[0]
-        assert (output["advantages"] == 0).all()
-
-    def test_a_function_that_scores_others_does_not_open_the_gate(self, make_trainer):
-        def no_accuracy(completions, **_):
-            return [1.0, None, None, 0.0]
-
-        def always(completions, **_):
-            return [1.0] * len(completions)
-
-        trainer = make_trainer(reward_funcs=[no_accuracy, always], perception_weight=0.5)
-        trainer.prober = PerfectPerceiver()
-        output = trainer._generate_and_score_completions([make_rows()[0]] * 4)
-        np.testing.assert_allclose(output["advantages"], group_advantages([2.5, 1.0, 1.0, 1.0], 4), atol=1e-4)
-
-    @pytest.mark.parametrize("weight", [0.001, 0.1, 10.0])
-    def test_the_bonus_is_normalised_then_weighted_where_trl_normalises_each_reward(self, make_trainer, weight):
-        grades = [1.0, 1.0, 0.0, 0.0]
-
-        class Perceiver:
-            def score(self, probes, keep_in_step_with=None):
-                return [Verdict(probe, 0.9 if probe.claim.is_true else 0.3) for probe in probes]
-
-        trainer = make_trainer(
-            reward_funcs=lambda completions, **_: grades,
-            multi_objective_aggregation="normalize_then_sum",
-            perception_weight=weight,
-            verdict="soft",
-            accuracy_gate="none",
-        )
-        trainer.prober = Perceiver()
-        output = trainer._generate_and_score_completions([make_rows()[0]] * 4)
-        perception = trainer._logs["rewards"]["perception_bonus"]
-        # Unweighted: soft hits of .9 and .7, weighed by depth; 0 where a completion has no boundary.
-        assert len(set(perception)) > 1 and all(value == 0 or 0.69 < value < 0.91 for value in perception)
-
-        def normalise(values):
-            return (np.array(values) - np.mean(values)) / (np.std(values, ddof=1) + 1e-4)
-
-        summed = normalise(grades) + weight * normalise(list(perception))
-        np.testing.assert_allclose(output["advantages"], normalise(summed), atol=1e-4)
-
-    def test_weights_and_processing_classes_are_counted_over_the_users_functions(self, make_trainer, checkpoint):
-        own = [even_letters, length_reward]
-        trainer = make_trainer(
-            reward_funcs=own, reward_weights=[2.0, 0.5], trainer_options={"reward_processing_classes": [None, None]}
-        )
-        assert own == [even_letters, length_reward]
-        assert trainer.reward_func_names == ["even_letters", "length_reward", "perception_bonus"]
-        np.testing.assert_allclose(trainer.reward_weights, [2.0, 0.5, 1.0])
-        assert trainer.reward_processing_classes == [None, None, None]
-        with pytest.raises(ValueError, match=r"must match number of reward functions \(2\)"):
-            make_trainer(reward_funcs=own, reward_weights=[1.0])
-
-    def test_a_perfect_perceiver_scores_one_whatever_the_order_of_claims(self, make_trainer):
-        trainer = make_trainer(max_steps=2)
-        trainer.prober = PerfectPerceiver()
-        trainer.train()
-        assert set(metrics_of(trainer, "perception/accuracy")) == {1.0}
-        assert set(metrics_of(trainer, "perception/reward")) == {1.0}
-
-    def test_built_in_rewards_and_their_weights(self, make_trainer):
-        trainer = make_trainer(reward_funcs=None, preset="released", max_steps=1, perception_weight=0.1)
-        assert trainer.reward_func_names == ["accuracy_reward", "format_reward", "perception_bonus"]
-        np.testing.assert_allclose(trainer.reward_weights, [0.8, 0.1, 1.0])
-        assert (trainer.beta, trainer.epsilon_high, trainer.loss_type) == (0.02, 0.28, "dapo")
-        trainer.train()
-
-    def test_gate_reads_the_named_reward(self, make_trainer):
-        trainer = make_trainer(reward_funcs=[length_reward, even_letters], gate_reward="even_letters", max_steps=1)
-        trainer.train()
-        gate, accuracy = metrics_of(trainer, "perception/gate_open"), metrics_of(trainer, "rewards/even_letters/mean")
-        np.testing.assert_allclose(gate, accuracy, atol=1e-6)
-
-    def test_group_sharing_asks_every_member_the_same(self, make_trainer, monkeypatch):
-        asked = []
-        probes = VAPO.probes
-        monkeypatch.setattr(VAPO, "probes", lambda self, r, rng: asked.append(probes(self, r, rng)) or asked[-1])
-        trainer = make_trainer(anchor_sharing="group", max_steps=1)
-        trainer.train()
-        for group in range(0, len(asked), 4):
-            members = [[probe.claim for probe in own] for own in asked[group : group + 4] if own]
-            assert members and all(claims == members[0] for claims in members)
-        assert any(asked[0][0].claim != other[0].claim for other in asked[4:] if other)
-
-
 class TestRows:
     @pytest.mark.parametrize("ours", [True, False])
     def test_images_are_opened_once_for_a_rollout(self, make_trainer, monkeypatch, ours):
@@ -468,24 +173,6 @@ class TestRows:
         assert_same_parameters(parameters_of(trainer), parameters_of(plain))
 
 
-class TestAnswers:
-    def test_built_in_rewards_grade_by_a_solution(self, make_trainer, monkeypatch):
-        graded = []
-        monkeypatch.setattr(
-            "vapo.training.rewards.read_reference", lambda value, column: graded.append((column, value)) or value
-        )
-        rows = make_rows().rename_column("answer", "solution")
-        make_trainer(rows=rows, reward_funcs=None, max_steps=1).train()
-        assert graded == [("solution", "1")] * 8
-
-    @pytest.mark.parametrize("reward_funcs", [None, accuracy_reward, [even_letters, accuracy_reward]])
-    def test_no_answers_to_grade_by(self, make_trainer, reward_funcs):
-        rows = make_rows().rename_column("answer", "reply")
-        with pytest.raises(DataError, match=r"no column 'answer' or 'solution'.*pass reward_funcs of your own"):
-            make_trainer(rows=rows, reward_funcs=reward_funcs)
-        make_trainer(rows=rows)
-
-
 class TestLog:
     def test_perception_is_reported_by_depth_and_in_tables(self, make_trainer, tmp_path):
         trainer = make_trainer(max_steps=1, log_completions=True)
@@ -534,59 +221,6 @@ class TestPlainText:
         vision = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
         ids = set(trainer._tokenizer.convert_tokens_to_ids(vision))
         assert ids <= set(trainer.generation_config.suppress_tokens)
-
-
-class TestDynamicSampling:
-    def test_uninformative_groups_are_refilled(self, make_trainer, monkeypatch):
-        monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 8)
-        trainer = make_trainer(dynamic_sampling=True, max_steps=4)
-        trainer.train()
-        assert sum(metrics_of(trainer, "dynamic_sampling/dropped_groups")) > 0
-        assert set(metrics_of(trainer, "dynamic_sampling/unfilled_share")) == {0.0}
-        assert all(0 < mean < 1 for mean in metrics_of(trainer, "rewards/even_letters/mean"))
-
-    @pytest.mark.parametrize("loss_type", DYNAMIC_SAMPLING_LOSSES)
-    def test_what_cannot_be_refilled_leaves_the_loss_and_its_denominator(self, make_trainer, monkeypatch, loss_type):
-        """A batch of one informative and one dropped group has the loss of the informative group alone."""
-        monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 1)
-
-        def first_group_varies(completions, completion_ids, id, **_):
-            return [float(name == "row-0" and number % 2) for number, name in enumerate(id)]
-
-        def loss_of(rows, **options):
-            trainer = make_trainer(
-                reward_funcs=first_group_varies,
-                loss_type=loss_type,
-                gradient_accumulation_steps=1,
-                num_anchors=0,
-                **options,
-            )
-            trainer.current_gradient_accumulation_steps = 1
-            trainer.model.train()
-            torch.manual_seed(3)
-            if trainer._informative is not None:
-                same_again = {place: rows[-1] for place in range(8)}
-                monkeypatch.setattr(trainer._informative, "_draw_rows", lambda groups, number: same_again)
-            inputs = trainer._generate_and_score_completions(rows)
-            return trainer, inputs
-
-        rows = make_rows()
-        trainer, inputs = loss_of([rows[0]] * 4 + [rows[1]] * 4, per_device_train_batch_size=8, dynamic_sampling=True)
-        assert trainer._metrics["train"]["dynamic_sampling/unfilled_share"] == [0.5]
-        loss = trainer.compute_loss(trainer.model, inputs)
-        alone = {
-            name: value[:4] if isinstance(value, torch.Tensor) and value.dim() and len(value) == 8 else value
-            for name, value in inputs.items()
-            if name != "loss_scale"
-        }
-        alone["num_images"] = alone["num_images"][:4]
-        expected = GRPOTrainer._compute_loss(trainer, trainer.model, alone)
-        torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
-        assert int(inputs["num_items_in_batch"]) == int(inputs["completion_mask"][:4].sum())
-
-    def test_refuses_a_loss_whose_denominator_would_be_wrong(self, tmp_path):
-        with pytest.raises(ConfigError, match="dynamic_sampling cannot be combined with loss_type='bnpo'"):
-            make_config(tmp_path, dynamic_sampling=True, loss_type="bnpo")
 
 
 class TestResume:
@@ -648,117 +282,6 @@ class TestEngineOptions:
         assert 0 <= metrics["eval_rewards/even_letters/mean"] <= 1
 
 
-class TestBadInput:
-    def test_fewer_rows_than_one_rollout_takes(self, make_trainer):
-        with pytest.raises(DataError, match=r"6 row\(s\), but one rollout takes 8 prompts .*32 / num_generations=4"):
-            make_trainer(generation_batch_size=32)
-
-    def test_no_claims(self, make_trainer):
-        with pytest.raises(DataError, match=r"no claims.*prompt, images, answer, id.*algorithm='grpo'"):
-            make_trainer(rows=make_rows().remove_columns("claims"))
-
-    def test_a_row_without_claims(self, make_trainer):
-        rows = make_rows(claims=[])
-        with pytest.raises(DataError, match=r"train_dataset, row 0: the row has no claims; .*and 1 more like these"):
-            make_trainer(rows=rows)
-
-    def test_published_columns_are_read_as_they_are(self, make_trainer):
-        rows = (
-            make_rows()
-            .remove_columns("claims")
-            .map(lambda row: {"claim_1": "a cat", "label_1": "CORRECT", "claim_2": "a dog", "label_2": "WRONG"})
-        )
-        trainer = make_trainer(rows=rows, max_steps=1)
-        trainer.prober = PerfectPerceiver()
-        trainer.train()
-        assert set(metrics_of(trainer, "perception/accuracy")) == {1.0}
-
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            ({"num_anchors": -1}, "num_anchors must be at least 0"),
-            ({"verdict": "maybe"}, "verdict must be one of hard, soft"),
-            ({"preset": "papr"}, "preset must be one of paper, released"),
-            ({"probe_template": "Is it so? "}, r"\{claim\} exactly once"),
-            ({"probe_template": "{claim} yes or no: "}, "must not end in white space"),
-            ({"gate_reward": "accuracy"}, r"none of the reward functions \(even_letters\)"),
-        ],
-    )
-    def test_options(self, make_trainer, options, message):
-        with pytest.raises(ConfigError, match=message):
-            make_trainer(**options)
-
-    def test_a_gate_that_is_no_accuracy(self, make_trainer):
-        def points(completions, **_):
-            return [7.0] * len(completions)
-
-        with pytest.raises(ConfigError, match=r"'points' opens the accuracy gate and returned 7\.0"):
-            make_trainer(reward_funcs=points, max_steps=1).train()
-
-    @pytest.mark.parametrize(
-        ("options", "gate_open"), [({"perception_weight": 0.0}, 0.0), ({"accuracy_gate": "none"}, 1.0)]
-    )
-    def test_any_number_is_a_reward_where_the_gate_plays_no_part(self, make_trainer, options, gate_open):
-        def points(completions, **_):
-            return [-7.0, 3.0] * (len(completions) // 2)
-
-        trainer = make_trainer(reward_funcs=points, max_steps=1, **options)
-        trainer.train()
-        assert metrics_of(trainer, "rewards/points/mean") == [-2.0]
-        assert metrics_of(trainer, "perception/gate_open") == [gate_open]
-
-    def test_no_reward_function_at_all(self, make_trainer):
-        with pytest.raises(ValueError, match="No reward source provided"):
-            make_trainer(reward_funcs=[])
-
-    @pytest.mark.parametrize("name", ["tools", "environment_factory", "rollout_func"])
-    def test_several_turns_where_probes_or_refills_need_one(self, make_trainer, name):
-        with pytest.raises(ConfigError, match=rf"{name} cannot be combined with probes, .* algorithm='grpo'"):
-            make_trainer(trainer_options={name: [print]})
-        with pytest.raises(ConfigError, match=rf"{name} cannot be combined with dynamic_sampling"):
-            make_trainer(trainer_options={name: [print]}, algorithm="grpo", dynamic_sampling=True)
-
-    def test_plain_configs(self, make_trainer, checkpoint, tmp_path):
-        with pytest.raises(ConfigError, match=r"pass a vapo\.VAPOConfig"):
-            VAPOTrainer(checkpoint, args=GRPOConfig(str(tmp_path), use_cpu=True), train_dataset=make_rows())
-
-    def test_a_model_that_cannot_see(self, make_trainer, tmp_path):
-        from transformers import Qwen2Config, Qwen2ForCausalLM
-
-        model, processor = build_tiny("llava")
-        text = model.config.text_config.to_dict()
-        Qwen2ForCausalLM(Qwen2Config(**text)).save_pretrained(tmp_path / "text")
-        with pytest.raises(ModelError, match="is a tokenizer, so the model cannot see"):
-            make_trainer(model=str(tmp_path / "text"), trainer_options={"processing_class": processor.tokenizer})
-
-
-PRIVATE_METHODS = {
-    "_generate": ["self", "prompts"],
-    "_generate_single_turn": [
-        "self",
-        "prompt_ids",
-        "images",
-        "multimodal_fields",
-        "num_generations",
-        "has_tool_images",
-    ],
-    "_generate_and_score_completions": ["self", "inputs"],
-    "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
-    "_log_metric": ["self", "name", "value"],
-    "_log_completion_extra": ["self", "column", "values"],
-    "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],
-    "_load_best_model": ["self"],
-    "_load_optimizer_and_scheduler": ["self", "checkpoint"],
-    "training_step": ["self", "model", "inputs", "num_items_in_batch"],
-}
-
-
-@pytest.mark.parametrize(("name", "parameters"), PRIVATE_METHODS.items())
-def test_trl_methods_we_lean_on_keep_their_signature(name, parameters):
-    method = inspect.unwrap(getattr(GRPOTrainer, name))
-    assert list(inspect.signature(method).parameters) == parameters
-
-
 def test_a_package_newer_than_any_tested_is_told_once(make_trainer, monkeypatch, caplog):
     monkeypatch.setenv(REPORTED, "")  # so that it is taken back
     monkeypatch.delenv(REPORTED)
@@ -766,33 +289,3 @@ def test_a_package_newer_than_any_tested_is_told_once(make_trainer, monkeypatch,
     make_trainer()
     make_trainer()
     assert len([record for record in caplog.records if "trl 1.99.0" in record.getMessage()]) == 1
-
-
-def test_trl_generate_returns_what_we_unpack(make_trainer):
-    returns = inspect.getsource(inspect.unwrap(GRPOTrainer._generate)).strip().splitlines()[-1].split()
-    assert [name.strip(",") for name in returns[1:]] == [
-        "prompt_ids",
-        "completion_ids",
-        "tool_mask",
-        "completions",
-        "logprobs",
-        "extra_fields",
-        "images",
-        "tool_images",
-    ]
-
-
-def test_trl_log_probability_method_takes_what_we_pass():
-    method = inspect.unwrap(GRPOTrainer._get_per_token_logps_and_entropies)
-    parameters = inspect.signature(method).parameters
-    assert list(parameters)[:2] == ["self", "model"] and "num_images" in parameters
-    assert "batch_num_images" not in parameters  # when TRL takes it itself, our override has no more to do
-
-
-def test_trl_attributes_we_lean_on_exist(make_trainer):
-    trainer = make_trainer()
-    leaned_on = ["_step", "_metrics", "_tokenizer", "_dist", "generation_config", "generation_kwargs"]
-    for name in [*leaned_on, "is_fsdp_enabled", "is_deepspeed_enabled", "chat_template_kwargs", "reward_weights"]:
-        assert hasattr(trainer, name), name
-    assert isinstance(trainer._dist.is_zero3, bool)
-    assert Path(inspect.getfile(GRPOTrainer)).name == "grpo_trainer.py"

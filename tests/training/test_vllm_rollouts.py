@@ -59,7 +59,7 @@ class TestMendedLLM:
         assert len(PatchedLLM(llm, PAD).generate(prompts, sampling_params=None, use_tqdm=False)) == 3
         assert llm.told == [[[1, 7, PAD, 8, 2], [1, 7, PAD, 8, 2], [1, 2]]]
 
-    def test_notices_a_image_of_another_size(self):
+    def test_notices_an_image_of_another_size(self):
         (image,) = make_sample("a").images
         ids = [1, 7, PAD, PAD, 8]
         with pytest.raises(ModelError, match=r"images of \[3\] tokens instead of \[2\]"):
@@ -237,7 +237,7 @@ class TestServerEngine:
             with pytest.raises(ModelError, match=r"cannot be reached|does not speak JSON"):
                 ServerEngine(stub.url, PAD, max_retries=0).answer([ImagePrompt((1,), ())], [3, 4])
 
-    def test_a_image_of_another_size_is_refused(self):
+    def test_an_image_of_another_size_is_refused(self):
         features = {"mm_placeholders": {"image": [{"offset": 0, "length": 4}]}}
         with pytest.raises(ModelError, match=r"images of \[4\] tokens where the prompt has \[3\]"):
             place_features(features, IDS, PAD)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
 from PIL import Image
 from tiny_models import tiny_tokenizer
 
 from vapo import VAPOConfig
+from vapo.types import Verdict
 
 CLAIMS = [
     {"text": "there is a cat", "is_true": True},
@@ -84,3 +86,28 @@ def make_config(folder: Path, **options: Any) -> VAPOConfig:
         "beta": 0.02,
     }
     return VAPOConfig(**{**values, **options})
+
+
+def parameters_of(trainer) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+
+
+def assert_same_parameters(first, second) -> None:
+    assert first.keys() == second.keys()
+    for name, parameter in first.items():
+        assert torch.equal(parameter, second[name]), name
+
+
+def metrics_of(trainer, name: str) -> list[float]:
+    return [entry[name] for entry in trainer.state.log_history if name in entry]
+
+
+def even_letters_of_some(completions, completion_ids, **options):
+    """Score no completion of an odd number of tokens."""
+    scores = even_letters(completions, completion_ids, **options)
+    return [score if len(ids) % 2 == 0 else None for score, ids in zip(scores, completion_ids, strict=True)]
+
+
+class PerfectPerceiver:
+    def score(self, probes, keep_in_step_with=None):
+        return [Verdict(probe, float(probe.claim.is_true)) for probe in probes]

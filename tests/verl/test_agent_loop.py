@@ -76,7 +76,7 @@ def test_probes_follow_their_rollout_to_its_server(world, roll_out, monkeypatch)
     assert all(request["images"] == 1 for request in seen)
 
 
-def test_no_token_of_a_image_is_sampled_and_shared_parameters_stay(roll_out):
+def test_no_token_of_an_image_is_sampled_and_shared_parameters_stay(roll_out):
     from tiny_models import tiny_tokenizer
 
     _, seen = roll_out()

@@ -160,7 +160,7 @@ def test_what_is_rejected_is_asked_for_again_with_the_reason(store: Store, stub:
     ],
     ids=["refusal", "field", "prose", "empty"],
 )
-def test_a_image_that_gets_no_claims_is_reported_and_not_asked_for_ever(
+def test_an_image_that_gets_no_claims_is_reported_and_not_asked_for_ever(
     store: Store, stub: Stub, bad: Reply, said: str
 ):
     stub.script[CHAT] = [bad]
@@ -179,7 +179,7 @@ def test_images_that_cannot_be_opened_do_not_stop_the_others(store: Store, stub:
     assert counts.why["unreadable"] == ["bad: painted, bad: image is truncated or broken"]
 
 
-def test_a_image_that_the_server_refuses_is_reported_and_asked_about_again_next_time(store: Store, stub: Stub):
+def test_an_image_that_the_server_refuses_is_reported_and_asked_about_again_next_time(store: Store, stub: Stub):
     refusing = itertools.cycle([True, False])
     stub.script[CHAT] = [lambda body: refuse(400, "image is too small") if next(refusing) else answer(body)]
     counts = make(store, stub, paint_rows(6), server={"concurrency": 1})

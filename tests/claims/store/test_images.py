@@ -31,7 +31,7 @@ def test_the_same_images_are_one_image_set_and_another_order_is_another(store: S
     assert find_image_set(store, "c") is None
 
 
-def test_rows_say_where_a_image_set_came_from(store: Store):
+def test_rows_say_where_an_image_set_came_from(store: Store):
     with store.writing():
         one, other = add_image_set(store, [A]), add_image_set(store, [B])
         add_row(store, "folder", "cat.png", "v1", one)

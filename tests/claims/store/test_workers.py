@@ -44,7 +44,7 @@ def take(store: Store, worker: int, image_set: int) -> bool:
         return take_image_set(store, worker, image_set)
 
 
-def test_a_image_set_is_held_by_one_worker_at_a_time(store: Store, image_set: int):
+def test_an_image_set_is_held_by_one_worker_at_a_time(store: Store, image_set: int):
     one, other = register_worker(store), register_worker(store)
     assert take(store, one, image_set) and take(store, one, image_set) and not take(store, other, image_set)
     release_image_set(store, other, image_set)  # not its own: nothing happens

@@ -170,7 +170,7 @@ class TestResponse:
         rollout = make_rollout(processor, make_sample("a"), "")
         assert attention_on_image(model, processor, rollout).shape == (0, 2, 4)
 
-    def test_a_image_shown_again_within_the_response_counts_once_it_is_there(self, llava):
+    def test_an_image_shown_again_within_the_response_counts_once_it_is_there(self, llava):
         model, processor = llava
         pair = make_rollout(processor, make_sample("a", num_images=2), RESPONSE)
         at = [place for place, i in enumerate(pair.prompt_ids) if i == model.config.image_token_id][4]  # 4 an image
@@ -180,7 +180,7 @@ class TestResponse:
         behind = len(moved) - len(pair.completion_ids)
         torch.testing.assert_close(shares[behind:], attention_on_image(model, processor, pair), atol=1e-6, rtol=0)
 
-    def test_without_a_image_there_is_nothing_to_attend_to(self, llava):
+    def test_without_an_image_there_is_nothing_to_attend_to(self, llava):
         model, processor = llava
         rollout = make_rollout(processor, make_sample("a", num_images=0), RESPONSE)
         assert attention_on_image(model, processor, rollout).count_nonzero() == 0

@@ -183,7 +183,7 @@ def test_an_end_token_is_left_out_before_a_suffix(llava, llava_response):
 
 
 @pytest.mark.parametrize("suffix", ["<|image_pad|>", "see <|vision_start|>"])
-def test_a_suffix_with_a_image(llava, llava_response, suffix):
+def test_a_suffix_with_an_image(llava, llava_response, suffix):
     with pytest.raises(ConfigError, match="which stands for an image"):
         TransformersModel(llava).continue_cuts([Cut(llava_response, 2, suffix)], 3)
 

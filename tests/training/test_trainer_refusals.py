@@ -1,0 +1,99 @@
+"""What the trainer is given and cannot train on."""
+
+from __future__ import annotations
+
+import pytest
+from tiny_models import build_tiny
+from training.training_world import (
+    PerfectPerceiver,
+    make_rows,
+    metrics_of,
+)
+from trl import GRPOConfig
+
+from vapo import VAPOTrainer
+from vapo.errors import ConfigError, DataError, ModelError
+
+
+class TestBadInput:
+    def test_fewer_rows_than_one_rollout_takes(self, make_trainer):
+        with pytest.raises(DataError, match=r"6 row\(s\), but one rollout takes 8 prompts .*32 / num_generations=4"):
+            make_trainer(generation_batch_size=32)
+
+    def test_no_claims(self, make_trainer):
+        with pytest.raises(DataError, match=r"no claims.*prompt, images, answer, id.*algorithm='grpo'"):
+            make_trainer(rows=make_rows().remove_columns("claims"))
+
+    def test_a_row_without_claims(self, make_trainer):
+        rows = make_rows(claims=[])
+        with pytest.raises(DataError, match=r"train_dataset, row 0: the row has no claims; .*and 1 more like these"):
+            make_trainer(rows=rows)
+
+    def test_published_columns_are_read_as_they_are(self, make_trainer):
+        rows = (
+            make_rows()
+            .remove_columns("claims")
+            .map(lambda row: {"claim_1": "a cat", "label_1": "CORRECT", "claim_2": "a dog", "label_2": "WRONG"})
+        )
+        trainer = make_trainer(rows=rows, max_steps=1)
+        trainer.prober = PerfectPerceiver()
+        trainer.train()
+        assert set(metrics_of(trainer, "perception/accuracy")) == {1.0}
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"num_anchors": -1}, "num_anchors must be at least 0"),
+            ({"verdict": "maybe"}, "verdict must be one of hard, soft"),
+            ({"preset": "papr"}, "preset must be one of paper, released"),
+            ({"probe_template": "Is it so? "}, r"\{claim\} exactly once"),
+            ({"probe_template": "{claim} yes or no: "}, "must not end in white space"),
+            ({"gate_reward": "accuracy"}, r"none of the reward functions \(even_letters\)"),
+        ],
+    )
+    def test_options(self, make_trainer, options, message):
+        with pytest.raises(ConfigError, match=message):
+            make_trainer(**options)
+
+    def test_a_gate_that_is_no_accuracy(self, make_trainer):
+        def points(completions, **_):
+            return [7.0] * len(completions)
+
+        with pytest.raises(ConfigError, match=r"'points' opens the accuracy gate and returned 7\.0"):
+            make_trainer(reward_funcs=points, max_steps=1).train()
+
+    @pytest.mark.parametrize(
+        ("options", "gate_open"), [({"perception_weight": 0.0}, 0.0), ({"accuracy_gate": "none"}, 1.0)]
+    )
+    def test_any_number_is_a_reward_where_the_gate_plays_no_part(self, make_trainer, options, gate_open):
+        def points(completions, **_):
+            return [-7.0, 3.0] * (len(completions) // 2)
+
+        trainer = make_trainer(reward_funcs=points, max_steps=1, **options)
+        trainer.train()
+        assert metrics_of(trainer, "rewards/points/mean") == [-2.0]
+        assert metrics_of(trainer, "perception/gate_open") == [gate_open]
+
+    def test_no_reward_function_at_all(self, make_trainer):
+        with pytest.raises(ValueError, match="No reward source provided"):
+            make_trainer(reward_funcs=[])
+
+    @pytest.mark.parametrize("name", ["tools", "environment_factory", "rollout_func"])
+    def test_several_turns_where_probes_or_refills_need_one(self, make_trainer, name):
+        with pytest.raises(ConfigError, match=rf"{name} cannot be combined with probes, .* algorithm='grpo'"):
+            make_trainer(trainer_options={name: [print]})
+        with pytest.raises(ConfigError, match=rf"{name} cannot be combined with dynamic_sampling"):
+            make_trainer(trainer_options={name: [print]}, algorithm="grpo", dynamic_sampling=True)
+
+    def test_plain_configs(self, make_trainer, checkpoint, tmp_path):
+        with pytest.raises(ConfigError, match=r"pass a vapo\.VAPOConfig"):
+            VAPOTrainer(checkpoint, args=GRPOConfig(str(tmp_path), use_cpu=True), train_dataset=make_rows())
+
+    def test_a_model_that_cannot_see(self, make_trainer, tmp_path):
+        from transformers import Qwen2Config, Qwen2ForCausalLM
+
+        model, processor = build_tiny("llava")
+        text = model.config.text_config.to_dict()
+        Qwen2ForCausalLM(Qwen2Config(**text)).save_pretrained(tmp_path / "text")
+        with pytest.raises(ModelError, match="is a tokenizer, so the model cannot see"):
+            make_trainer(model=str(tmp_path / "text"), trainer_options={"processing_class": processor.tokenizer})
