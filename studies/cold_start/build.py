@@ -169,7 +169,7 @@ On newly drawn images of held-out digits (seed {seed}):
 
 A response notes every cell, works an answer out or guesses it, and checks it three times; a check either reads all
 cells once more or muses, at equal length, and repeats the answer either way.
-{_tell_reach(size.sliding_window)}
+{_describe_reach(size.sliding_window)}
 
 ## The digits
 
@@ -179,7 +179,7 @@ images were trained on, also turned and slanted a little; one fifth was held out
 """
 
 
-def _tell_reach(window: int | None) -> str:
+def _describe_reach(window: int | None) -> str:
     if window is None:
         return "Its text layers reach back without limit."
     return (

@@ -101,9 +101,9 @@ def measure_writing(
         DrawnRow(str(number), draw_scene(rng, *grids[rng.integers(len(grids))], split), canvas)
         for number in range(images)
     ]
-    witness = PolicyClaimModel(Policy(model, processor, "lab-writer"), batch_size=batch_size)
+    claim_model = PolicyClaimModel(Policy(model, processor, "lab-writer"), batch_size=batch_size)
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "claims.db", create=True) as store:
-        make_claims(rows, store, witness, WRITER_SETTINGS)
+        make_claims(rows, store, claim_model, WRITER_SETTINGS)
         return score_claims(store, {row.name: row.scene.grid for row in rows})
 
 

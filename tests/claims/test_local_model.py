@@ -88,8 +88,8 @@ def test_what_it_says_is_kept_even_if_it_is_nothing(tmp_path):
     policy = Policy(*build_tiny("llava"), name="tiny")
     with Store(tmp_path / "claims.db", create=True) as store:
         settings = MakingSettings(per_image=2, tries=1, max_tokens=5)
-        tally = make_claims(load_shown(str(tmp_path)), store, PolicyClaimModel(policy), settings)
-        assert tally.by_status == {"short": 3} and tally.requests == 6 and tally.tokens > 0
+        counts = make_claims(load_shown(str(tmp_path)), store, PolicyClaimModel(policy), settings)
+        assert counts.by_status == {"short": 3} and counts.requests == 6 and counts.tokens > 0
         assert store.read("SELECT DISTINCT model, server FROM requests") == [("tiny", "this process")]
 
 

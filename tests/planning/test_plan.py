@@ -101,16 +101,16 @@ def test_memory_is_what_a_run_takes(changes, tmp_path):
     counted = TensorBytes()
     with counted:
         train(run, callbacks=[FromHere(counted)])
-    outline, plan = plan_run(run, Gpus(1, 1), prompt_tokens=43, image_tokens=16, given=["bf16"])
-    planned = plan_shape(outline, plan.shape, plan.gpus, on_gpu=False).memory.total
+    model_shape, plan = plan_run(run, Gpus(1, 1), prompt_tokens=43, image_tokens=16, given=["bf16"])
+    planned = plan_shape(model_shape, plan.shape, plan.gpus, on_gpu=False).memory.total
     assert planned == pytest.approx(counted.peak, rel=0.15)
 
 
 def test_an_outline_has_a_models_parameters_and_its_cache(qwen_7b):
-    outline = read_model_shape(Loading(str(qwen_7b), dtype="bfloat16"))
-    assert outline.num_parameters == outline.num_trainable == 8_292_166_656  # as its model card has it
-    assert outline.trainable_bytes == 2 * outline.num_parameters
-    assert outline.kv_values == 2 * 28 * 4 * 128
+    model_shape = read_model_shape(Loading(str(qwen_7b), dtype="bfloat16"))
+    assert model_shape.num_parameters == model_shape.num_trainable == 8_292_166_656  # as its model card has it
+    assert model_shape.trainable_bytes == 2 * model_shape.num_parameters
+    assert model_shape.kv_values == 2 * 28 * 4 * 128
 
 
 def test_work_is_counted_by_hand():
@@ -140,12 +140,12 @@ def test_batches_must_divide_among_the_gpus():
 
 
 def test_every_gpu_more_takes_a_share(qwen_7b):
-    outline = read_model_shape(Loading(str(qwen_7b)))
-    totals = [plan_shape(outline, replace(PAPER, num_processes=n), Gpus(n, 80)) for n in (2, 4, 8)]
+    model_shape = read_model_shape(Loading(str(qwen_7b)))
+    totals = [plan_shape(model_shape, replace(PAPER, num_processes=n), Gpus(n, 80)) for n in (2, 4, 8)]
     assert [plan.memory.total for plan in totals] == sorted((plan.memory.total for plan in totals), reverse=True)
-    ddp = plan_shape(outline, replace(PAPER, sharding="multi_gpu"), Gpus(8, 80))
+    ddp = plan_shape(model_shape, replace(PAPER, sharding="multi_gpu"), Gpus(8, 80))
     assert not ddp.fits and ddp.memory.update["optimizer"] == 8 * 8_292_166_656
-    steps = advise(ddp, outline)
+    steps = advise(ddp, model_shape)
     assert steps[0].change == "accelerate_config: fsdp2" and steps[-1].plan.fits
 
 

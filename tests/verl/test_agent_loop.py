@@ -113,7 +113,7 @@ def test_slow_probes_are_not_waited_for(roll_out):
 
 
 def test_a_server_that_answers_nothing_at_all_stops_the_run(roll_out, monkeypatch):
-    monkeypatch.setattr("vapo.verl.worker.PATIENCE", 8)
+    monkeypatch.setattr("vapo.verl.worker.MAX_FAILURES", 8)
     with pytest.raises(ModelError, match=r"none of the first 8 probes.*the engine is gone"):
         roll_out(settings={"probe_seed": 1}, fails=True)  # a seed of its own, so that nothing was answered before
 

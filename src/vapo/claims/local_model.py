@@ -23,7 +23,7 @@ from vapo.types import Rollout, Sample
 
 
 class PolicyClaimModel:
-    """Let a policy write claims about images; see `vapo.claims.making.requester.Witness`.
+    """Let a policy write claims about images; see `vapo.claims.making.requester.VisionModel`.
 
     Requests that wait at the same time are answered in one batch. An answer has no more room than the model's context
     leaves behind the prompt.

@@ -13,7 +13,7 @@ from vapo.lab.demo.recipe import RECIPE
 def add_demo(commands: Commands) -> None:
     parser = commands.add_parser(
         "demo",
-        help="train the lab's model with GRPO and with VAPO, and see on one page what each does to its sight",
+        help="train the lab's model with GRPO and with VAPO, and see on one page what each does to its perception",
         description="Train the lab's model twice from the same checkpoint, with the same seed and as many rollouts: "
         "with GRPO and with VAPO. Diagnose both and what they started from, and write one page that opens offline: "
         "learning curves, accuracy and perception by depth of the response, and every response with its anchors. "

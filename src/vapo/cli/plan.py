@@ -45,7 +45,7 @@ def plan(options: argparse.Namespace) -> int:
     speed = choose_throughput(options.measured, options.tokens_per_second)
     # Where there is a GPU, a run computes in bfloat16 unless it says otherwise; here there may be none.
     parsed = parse_planned_run(options.run, options.set, prog="vapo plan", on_cpu=True)
-    outline, planned = plan_run(
+    model_shape, planned = plan_run(
         replace(parsed.options, model_name=resolve_model(parsed.options.model_name)),
         gpus,
         prompt_tokens=options.prompt_tokens,
@@ -54,7 +54,7 @@ def plan(options: argparse.Namespace) -> int:
         given=parsed.given,
     )
     hours = None if speed is None else estimate_hours(planned, speed)
-    steps = [] if planned.fits else advise(planned, outline)
-    wider = None if planned.fits else find_gpus(planned, outline)
+    steps = [] if planned.fits else advise(planned, model_shape)
+    wider = None if planned.fits else find_gpus(planned, model_shape)
     print(write_plan(planned, hours, steps, wider))
     return 0 if planned.fits else 1

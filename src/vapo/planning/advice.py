@@ -21,7 +21,7 @@ class Step:
     plan: Plan
 
 
-def advise(plan: Plan, outline: ModelShape) -> list[Step]:
+def advise(plan: Plan, model_shape: ModelShape) -> list[Step]:
     """Return changes that add up to a run that fits, those first that change the least of what is trained.
 
     Each is made on top of those before. A change that saves nothing is left out; the last one says whether all of them
@@ -31,7 +31,7 @@ def advise(plan: Plan, outline: ModelShape) -> list[Step]:
     now = plan
     while not now.fits:
         for change, shape in _propose(now):
-            tried = plan_shape(outline, shape, now.gpus, now.steps)
+            tried = plan_shape(model_shape, shape, now.gpus, now.steps)
             if tried.fits or _lacks(tried) < 0.99 * _lacks(now):
                 steps.append(Step(change, tried))
                 now = tried
@@ -41,14 +41,14 @@ def advise(plan: Plan, outline: ModelShape) -> list[Step]:
     return steps
 
 
-def find_gpus(plan: Plan, outline: ModelShape) -> Plan | None:
+def find_gpus(plan: Plan, model_shape: ModelShape) -> Plan | None:
     """Return the plan with the fewest more GPUs of the same kind on which the run fits as it is, or None."""
     for count in MORE_GPUS:
         at_once = plan.shape.at_once * count
         if count > plan.gpus.count and not (plan.shape.update % at_once or plan.shape.rollout % at_once):
             sharding = "fsdp2" if plan.shape.sharding == "single_gpu" else plan.shape.sharding
             shape = replace(plan.shape, num_processes=count, sharding=sharding)
-            wider = plan_shape(outline, shape, Gpus(count, plan.gpus.gibibytes), plan.steps)
+            wider = plan_shape(model_shape, shape, Gpus(count, plan.gpus.gibibytes), plan.steps)
             if wider.fits:
                 return wider
     return None

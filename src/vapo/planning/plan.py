@@ -78,28 +78,28 @@ def plan_run(
         ModelError: there is no such model.
     """
     shape = shape_run(options, gpus, prompt_tokens, image_tokens, given)
-    training, outline = options.training, read_model_shape(describe_loading(options))
+    training, model_shape = options.training, read_model_shape(describe_loading(options))
     steps = training.max_steps if training.max_steps > 0 else None
     if steps is None and num_rows is not None:
         steps = count_steps(shape, num_rows, training.num_train_epochs)
-    return outline, plan_shape(outline, shape, gpus, steps)
+    return model_shape, plan_shape(model_shape, shape, gpus, steps)
 
 
 def plan_shape(
-    outline: ModelShape, shape: RunShape, gpus: Gpus, steps: int | None = None, *, on_gpu: bool = True
+    model_shape: ModelShape, shape: RunShape, gpus: Gpus, steps: int | None = None, *, on_gpu: bool = True
 ) -> Plan:
     """Return what a run of this shape needs; see `plan_run` and `add_up_memory`."""
-    model = weigh_model(outline, shape)
+    model = weigh_model(model_shape, shape)
     memory = add_up_memory(model, shape, gpus.bytes, on_gpu=on_gpu)
-    engine = count_engine_bytes(outline, shape) if shape.engine_share else 0.0
-    return Plan(outline.loading.name, shape, gpus, memory, engine, count_work(shape), steps)
+    engine = count_engine_bytes(model_shape, shape) if shape.engine_share else 0.0
+    return Plan(model_shape.loading.name, shape, gpus, memory, engine, count_work(shape), steps)
 
 
-def weigh_model(outline: ModelShape, shape: RunShape) -> ModelBytes:
+def weigh_model(model_shape: ModelShape, shape: RunShape) -> ModelBytes:
     """Return a model's measures, and what a pass of the run's shape keeps."""
-    halves = shape.bfloat16 and (shape.sharding not in ("single_gpu", "multi_gpu") or outline.loading.bits < 16)
+    halves = shape.bfloat16 and (shape.sharding not in ("single_gpu", "multi_gpu") or model_shape.loading.bits < 16)
     text = measure_text_pass(
-        outline.model,
+        model_shape.model,
         shape.pass_tokens,
         dtype="bfloat16" if halves else None,
         autocast=shape.bfloat16 and not halves,
@@ -107,13 +107,13 @@ def weigh_model(outline: ModelShape, shape: RunShape) -> ModelBytes:
     )
     prompts = shape.prompts_at_once if shape.packed else shape.at_once
     images = estimate_image_bytes(
-        outline.model,
+        model_shape.model,
         prompts * shape.image_tokens,
         values=2 if shape.bfloat16 else 4,
         trained=not shape.vision_frozen and not shape.adapters,
         checkpointing=shape.checkpointing,
     )
-    return ModelBytes(outline, text, images)
+    return ModelBytes(model_shape, text, images)
 
 
 def describe_loading(options: Any) -> Loading:

@@ -57,8 +57,8 @@ def prepare_run(options: RunOptions) -> None:
         )
     if model.use_peft and not (model.lora_target_modules or model.lora_target_parameters):
         with setting_up(), torch.device("meta"):
-            outline = AutoModelForImageTextToText.from_config(config, trust_remote_code=trust)
-        model.lora_target_modules = name_language_layers(outline)  # pyright: ignore[reportAttributeAccessIssue]
+            model_shape = AutoModelForImageTextToText.from_config(config, trust_remote_code=trust)
+        model.lora_target_modules = name_language_layers(model_shape)  # pyright: ignore[reportAttributeAccessIssue]
     given = training.model_init_kwargs
     training.model_init_kwargs = {
         "revision": model.model_revision,

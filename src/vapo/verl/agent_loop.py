@@ -59,11 +59,11 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
             )
         super().__init__(**from_verl, hf_model_type=also["hf_model_type"])
         rollout, model = self.rollout_config, self.config.actor_rollout_ref.model
-        dialect = find_sampling_format(rollout.name, rollout.get("logprobs_mode"))
+        sampling_format = find_sampling_format(rollout.name, rollout.get("logprobs_mode"))
         self._worker = open_worker(
             self.processor, model.path, self._settings, trust_remote_code=bool(model.get("trust_remote_code"))
         )
-        self._session = RolloutSession(from_verl["server_manager"], dialect, self._worker.never_sampled)
+        self._session = RolloutSession(from_verl["server_manager"], sampling_format, self._worker.never_sampled)
         self.server_manager: Any = self._session
 
     async def run(self, sampling_params: dict[str, Any], **row: Any) -> AgentLoopOutput:

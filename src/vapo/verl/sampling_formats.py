@@ -57,7 +57,7 @@ class SGLangSampling:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    dialect: SamplingFormat
+    sampling_format: SamplingFormat
     needs_processed: bool  # whether its log-probabilities may be those of the logits before the restriction
 
 
@@ -85,4 +85,4 @@ def find_sampling_format(engine: str, logprobs_mode: str | None) -> SamplingForm
             f"rollout.logprobs_mode is {logprobs_mode!r}, so the server would not say how likely an answer is among "
             "the allowed ones; leave it at 'processed_logprobs'"
         )
-    return known.dialect
+    return known.sampling_format

@@ -22,13 +22,13 @@ class RolloutSession:
 
     Args:
         client: verl's server client, shared by all rollouts of a worker.
-        dialect: how its servers are spoken to.
+        sampling_format: how its servers are spoken to.
         never: tokens that must not be sampled, because they stand for images.
     """
 
-    def __init__(self, client: Any, dialect: SamplingFormat, never: Sequence[int]) -> None:
+    def __init__(self, client: Any, sampling_format: SamplingFormat, never: Sequence[int]) -> None:
         self._client = client
-        self._dialect = dialect
+        self._dialect = sampling_format
         self._never = never
         self._request_id: str | None = None
         self._surroundings: dict[str, Any] = {}

@@ -15,7 +15,7 @@ from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.training.rows import SampleReader
 from vapo.verl.settings import LoopSettings
 
-PATIENCE = 64
+MAX_FAILURES = 64
 """Probes that may fail one after the other before the run is stopped; a server that is merely slow answers some."""
 
 _TAIL = 16  # tokens of a prompt that show whether it ends by opening <think>
@@ -64,7 +64,7 @@ class Worker:
             ModelError: none was ever answered, so that a run would train without perception and not know it.
         """
         self._failures += 1
-        if self._failures >= PATIENCE and not self._anything_answered:
+        if self._failures >= MAX_FAILURES and not self._anything_answered:
             error = getattr(error, "cause", None) or error  # Ray wraps what a server raised in its traceback
             raise ModelError(
                 f"the server answered none of the first {self._failures} probes; the last one failed with "

@@ -52,7 +52,7 @@ def test_ten_benchmarks_by_the_harness_own_command(copies):
     assert all(answer.num_tokens and answer.response for answer in answers)
     # Both splits of Geometry3K, and every step of We-Math's problems.
     assert {answer.id for answer in answers if answer.benchmark == "geometry3k"} == {"2101", "2102"}
-    assert all(answer.marks for answer in answers if answer.benchmark in ("wemath", "hallusionbench"))
+    assert all(answer.attributes for answer in answers if answer.benchmark in ("wemath", "hallusionbench"))
 
 
 def test_the_command_writes_a_result_and_goes_on(copies, capsys):

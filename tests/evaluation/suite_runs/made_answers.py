@@ -21,7 +21,7 @@ def answer_rows(benchmark: str, scores, **more) -> list[Answer]:
 def answer_wemath(outcomes) -> list[Answer]:
     """Problems of two steps: (first, second, whole) each."""
     return [
-        make_answer("wemath", 3 * number + place, score, marks={PROBLEM: f"2steps-{number}", STEP: step})
+        make_answer("wemath", 3 * number + place, score, attributes={PROBLEM: f"2steps-{number}", STEP: step})
         for number, scores in enumerate(outcomes)
         for place, (step, score) in enumerate(zip(("1", "2", "multi"), scores, strict=True))
     ]
@@ -33,8 +33,8 @@ def answer_hallusion(sets) -> list[Answer]:
     for number, figures in enumerate(sets):
         for figure, scores in enumerate(figures):
             for question, score in enumerate(scores):
-                marks = {SET: f"s{number}", FIGURE: f"s{number}_{figure}", PAIR: f"s{number}_{question}"}
-                answers.append(make_answer("hallusionbench", len(answers), score, marks=marks))
+                attributes = {SET: f"s{number}", FIGURE: f"s{number}_{figure}", PAIR: f"s{number}_{question}"}
+                answers.append(make_answer("hallusionbench", len(answers), score, attributes=attributes))
     return answers
 
 

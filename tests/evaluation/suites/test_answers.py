@@ -21,7 +21,7 @@ LOGGED = {
         "is_parsed": True,
         "answer": "A",
         "reference": "A",
-        "marks": {"set": "s"},
+        "attributes": {"set": "s"},
     },
     "unparsed": 0.0,
 }

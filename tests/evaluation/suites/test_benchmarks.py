@@ -104,9 +104,9 @@ def test_wemath_strict_by_hand():
         for problem, scores in outcomes.items()
         for step, score in zip(("1", "2", "multi"), scores, strict=False)
     ]
-    tallies = WEMATH.tally(graded)
-    assert [tally.reached_K for tally in tallies] == [(1.0,), (0.5,), (0.0,), (0.0,)]  # 2-e was asked in part
-    assert sum(tally.reached_K[0] for tally in tallies) / 4 == 1 - (0.5 * 1 + 1 + 1) / 4
+    groups = WEMATH.group_scores(graded)
+    assert [group.reached_K for group in groups] == [(1.0,), (0.5,), (0.0,), (0.0,)]  # 2-e was asked in part
+    assert sum(group.reached_K[0] for group in groups) / 4 == 1 - (0.5 * 1 + 1 + 1) / 4
 
 
 def test_hallusionbench_by_hand():
@@ -115,8 +115,8 @@ def test_hallusionbench_by_hand():
         Graded(score, {SET: "s", FIGURE: f"s_{figure}", PAIR: f"s_{question}"})
         for figure, question, score in ((0, 0, 1), (0, 1, 1), (1, 0, 1), (1, 1, 0))
     ]
-    (tally,) = HALLUSIONBENCH.tally(graded)
-    assert (tally.reached_K, tally.possible_K) == ((3, 1, 1), (4, 2, 2))
+    (group,) = HALLUSIONBENCH.group_scores(graded)
+    assert (group.reached_K, group.possible_K) == ((3, 1, 1), (4, 2, 2))
 
 
 def test_the_prompt_is_the_recipes():

@@ -62,7 +62,7 @@ def grade(row: Row, responses: Sequence[str]) -> dict[str, Any]:
         "is_parsed": graded.is_parsed,
         "answer": graded.answer,
         "reference": question.key.reference,
-        "marks": dict(question.marks),
+        "attributes": dict(question.attributes),
     }
     return {"score": outcome, "unparsed": float(not graded.is_parsed)}
 
@@ -70,7 +70,7 @@ def grade(row: Row, responses: Sequence[str]) -> dict[str, Any]:
 def aggregate_scores(outcomes: Sequence[Mapping[str, Any]]) -> float:
     """Return a benchmark's own score in percent; not a number if no group of questions was asked whole."""
     benchmark = PAPER.find(outcomes[0]["benchmark"])
-    shares = benchmark.shares([Graded(outcome["score"], outcome["marks"]) for outcome in outcomes])
+    shares = benchmark.shares([Graded(outcome["score"], outcome["attributes"]) for outcome in outcomes])
     return 100 * sum(shares) / len(shares) if shares else math.nan
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vapo.diagnosis.estimates import Estimate
 from vapo.errors import DataError
-from vapo.evaluation.suite_runs.scores import bound, draw_scores, select_answers, share_answers, tally_answers
+from vapo.evaluation.suite_runs.scores import bound, draw_scores, group_answers, select_answers, share_answers
 from vapo.evaluation.suites.answers import Answer
 from vapo.evaluation.suites.benchmark import Benchmark
 from vapo.evaluation.suites.suite import Suite
@@ -58,12 +58,12 @@ def compare_answers(
     draws: list[NDArray[np.float64]] = []
     for benchmark in suite.benchmarks:
         ours, theirs = _pair(benchmark, *(select_answers(suite, answers, benchmark) for answers in (first, second)))
-        tallies = [tally_answers(benchmark, answers) for answers in (ours, theirs)]
-        if tallies[0]:
+        groups = [group_answers(benchmark, answers) for answers in (ours, theirs)]
+        if groups[0]:
             scores = [float(np.mean(share_answers(benchmark, answers))) for answers in (ours, theirs)]
-            drawn = [draw_scores(benchmark, own, seed) for own in tallies]
+            drawn = [draw_scores(benchmark, own, seed) for own in groups]
             draws.append(drawn[1] - drawn[0])
-            change = bound(scores[1] - scores[0], draws[-1], len(tallies[0]))
+            change = bound(scores[1] - scores[0], draws[-1], len(groups[0]))
             differences.append(Difference(benchmark.name, len(ours), scores[0], scores[1], change))
     if not differences:
         raise DataError("the two have no question in common; evaluate both on the same benchmarks")

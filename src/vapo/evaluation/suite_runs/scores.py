@@ -13,7 +13,7 @@ from vapo.core.intervals import resample_scores
 from vapo.diagnosis.estimates import CONFIDENCE, RESAMPLES, Estimate, estimate_mean, estimate_rate
 from vapo.errors import DataError
 from vapo.evaluation.suites.answers import RULE, Answer
-from vapo.evaluation.suites.benchmark import Benchmark, Graded, Tally
+from vapo.evaluation.suites.benchmark import Benchmark, Graded, GroupScores
 from vapo.evaluation.suites.suite import Suite
 
 _RESAMPLING = 4  # keeps this generator apart from others with the same seed
@@ -76,9 +76,9 @@ def score_answers(suite: Suite, answers: Sequence[Answer], *, seed: int = 0) -> 
     for benchmark in suite.benchmarks:
         own = select_answers(suite, answers, benchmark)
         if own:
-            tallies = tally_answers(benchmark, own)
-            scores.append(_score_benchmark(benchmark, own, tallies, seed))
-            draws += [draw_scores(benchmark, tallies, seed)] if tallies else []
+            groups = group_answers(benchmark, own)
+            scores.append(_score_benchmark(benchmark, own, groups, seed))
+            draws += [draw_scores(benchmark, groups, seed)] if groups else []
     mean = None
     if len(draws) == len(suite.benchmarks):
         values = [score.score.value for score in scores if score.score is not None]
@@ -92,20 +92,20 @@ def select_answers(suite: Suite, answers: Sequence[Answer], benchmark: Benchmark
     return sorted(own, key=lambda answer: answer.row)
 
 
-def tally_answers(benchmark: Benchmark, answers: Sequence[Answer]) -> list[Tally]:
+def group_answers(benchmark: Benchmark, answers: Sequence[Answer]) -> list[GroupScores]:
     """Group answers into the benchmark's independent groups."""
-    return benchmark.tally([Graded(answer.score, answer.marks) for answer in answers])
+    return benchmark.group_scores([Graded(answer.score, answer.attributes) for answer in answers])
 
 
 def share_answers(benchmark: Benchmark, answers: Sequence[Answer]) -> tuple[float, ...]:
     """Return the shares that a benchmark's score is the mean of; none if no group of questions was asked whole."""
-    return benchmark.shares([Graded(answer.score, answer.marks) for answer in answers])
+    return benchmark.shares([Graded(answer.score, answer.attributes) for answer in answers])
 
 
-def draw_scores(benchmark: Benchmark, tallies: Sequence[Tally], seed: int) -> NDArray[np.float64]:
+def draw_scores(benchmark: Benchmark, groups: Sequence[GroupScores], seed: int) -> NDArray[np.float64]:
     """Resample a benchmark's score, shape (RESAMPLES,); the same groups for every model with as many."""
     rng = np.random.default_rng([_RESAMPLING, seed, crc32(benchmark.name.encode())])
-    reached, possible = [tally.reached_K for tally in tallies], [tally.possible_K for tally in tallies]
+    reached, possible = [group.reached_K for group in groups], [group.possible_K for group in groups]
     return resample_scores(reached, possible, rng, RESAMPLES)
 
 
@@ -118,14 +118,14 @@ def bound(value: float, draws: NDArray[np.float64], num_questions: int) -> Estim
 
 
 def _score_benchmark(
-    benchmark: Benchmark, answers: Sequence[Answer], tallies: Sequence[Tally], seed: int
+    benchmark: Benchmark, answers: Sequence[Answer], groups: Sequence[GroupScores], seed: int
 ) -> BenchmarkScore:
     lengths = [answer.num_tokens for answer in answers if answer.num_tokens is not None]
     shares = share_answers(benchmark, answers)
     return BenchmarkScore(
         name=benchmark.name,
         num_questions=len(answers),
-        score=_estimate(benchmark, tallies, shares, seed),
+        score=_estimate(benchmark, groups, shares, seed),
         parts=dict(zip(benchmark.parts, shares, strict=True)) if benchmark.parts and shares else {},
         wrong=estimate_rate([answer.is_parsed and answer.score == 0 for answer in answers]),
         unparsed=estimate_rate([not answer.is_parsed for answer in answers]),
@@ -134,9 +134,11 @@ def _score_benchmark(
     )
 
 
-def _estimate(benchmark: Benchmark, tallies: Sequence[Tally], shares: Sequence[float], seed: int) -> Estimate | None:
-    if not tallies:
+def _estimate(
+    benchmark: Benchmark, groups: Sequence[GroupScores], shares: Sequence[float], seed: int
+) -> Estimate | None:
+    if not groups:
         return None
-    if all(tally.possible_K == (1.0,) and tally.reached_K[0] in (0, 1) for tally in tallies):
-        return estimate_rate([tally.reached_K[0] == 1 for tally in tallies])
-    return bound(sum(shares) / len(shares), draw_scores(benchmark, tallies, seed), len(tallies))
+    if all(group.possible_K == (1.0,) and group.reached_K[0] in (0, 1) for group in groups):
+        return estimate_rate([group.reached_K[0] == 1 for group in groups])
+    return bound(sum(shares) / len(shares), draw_scores(benchmark, groups, seed), len(groups))

@@ -29,7 +29,7 @@ class Answer:
         is_parsed: whether the response held an answer of the kind asked for.
         answer: what stood in its box.
         reference: the right answer.
-        marks: see `vapo.evaluation.suites.benchmark.Question`.
+        attributes: see `vapo.evaluation.suites.benchmark.Question`.
         response: all that the model wrote.
         num_tokens: its length; None where the engine did not say.
         grader: `rule`, or the name of the judge that gave the score.
@@ -45,7 +45,7 @@ class Answer:
     reference: str
     response: str
     num_tokens: int | None = None
-    marks: Mapping[str, str] = field(default_factory=dict[str, str])
+    attributes: Mapping[str, str] = field(default_factory=dict[str, str])
     grader: str = RULE
 
 

@@ -25,14 +25,14 @@ class Question:
         text: with `<image>` where an image stands; without, the images come first.
         key: the right answer.
         images: the columns of its images, in order.
-        marks: what the benchmark's own score needs to know of the row, such as the problem that it is a step of.
+        attributes: what the benchmark's own score needs to know of the row, such as the problem that it is a step of.
     """
 
     id: str
     text: str
     key: Key
     images: tuple[str, ...]
-    marks: Mapping[str, str] = field(default_factory=dict[str, str])
+    attributes: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """A question's score with its marks, of which a benchmark makes its own."""
+    """A question's score with its attributes, of which a benchmark makes its own."""
 
     score: float
-    marks: Mapping[str, str]
+    attributes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class GroupScores:
     """One independent group of questions: K shares, as what was reached of what could be.
 
     A benchmark's score is mean_k(sum_g reached_gk / sum_g possible_gk).
@@ -68,6 +68,10 @@ class Tally:
 
     reached_K: tuple[float, ...]
     possible_K: tuple[float, ...]
+
+
+def _score_alone(graded: Sequence[Graded]) -> list[GroupScores]:
+    return [GroupScores((one.score,), (1.0,)) for one in graded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Benchmark:
         num_questions: how many there are.
         read: makes a row's question; a KeyError says which column is missing.
         score: what the score is, for readers.
-        tally: groups graded questions.
+        group_scores: groups graded questions.
         parts: names of the K shares, where the score is a mean of several.
         wants_judge: whether the published score is a judge's, so that grading by rule is stricter.
     """
@@ -94,7 +98,9 @@ class Benchmark:
     num_questions: int
     read: Callable[[Row], Question]
     score: str = "accuracy"
-    tally: Callable[[Sequence[Graded]], list[Tally]] = lambda graded: [Tally((one.score,), (1.0,)) for one in graded]
+    group_scores: Callable[[Sequence[Graded]], list[GroupScores]] = lambda graded: [
+        GroupScores((one.score,), (1.0,)) for one in graded
+    ]
     parts: tuple[str, ...] = ()
     wants_judge: bool = False
 
@@ -133,9 +139,9 @@ class Benchmark:
 
     def shares(self, graded: Sequence[Graded]) -> tuple[float, ...]:
         """Return the K shares in [0, 1] that the score is the mean of; none if no group of questions is whole."""
-        tallies = self.tally(graded)
-        reached = [sum(column) for column in zip(*(tally.reached_K for tally in tallies), strict=True)]
-        possible = [sum(column) for column in zip(*(tally.possible_K for tally in tallies), strict=True)]
+        groups = self.group_scores(graded)
+        reached = [sum(column) for column in zip(*(group.reached_K for group in groups), strict=True)]
+        possible = [sum(column) for column in zip(*(group.possible_K for group in groups), strict=True)]
         return tuple(have / of for have, of in zip(reached, possible, strict=True))
 
 

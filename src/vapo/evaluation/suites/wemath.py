@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from vapo.evaluation.suites.benchmark import Benchmark, Graded, Question, Row, Tally
+from vapo.evaluation.suites.benchmark import Benchmark, Graded, GroupScores, Question, Row
 from vapo.evaluation.suites.keys import Choice
 
 PROBLEM, STEP = "problem", "step"
@@ -15,12 +15,14 @@ _WHOLE = "multi"
 def read_question(row: Row) -> Question:
     """Make the question of a row: a step of a problem, or the problem whole. Its options come as one text."""
     steps, step = str(row["key"]).split("_")
-    marks = {PROBLEM: f"{steps}-{row['ID']}", STEP: step}
+    attributes = {PROBLEM: f"{steps}-{row['ID']}", STEP: step}
     text = f"{row['question']}\n{row['option']}"
-    return Question(f"{row['key']}-{row['ID']}", text, Choice((str(row["answer"]).strip(),)), ("image_path",), marks)
+    return Question(
+        f"{row['key']}-{row['ID']}", text, Choice((str(row["answer"]).strip(),)), ("image_path",), attributes
+    )
 
 
-def tally_problems(graded: Sequence[Graded]) -> list[Tally]:
+def group_problems(graded: Sequence[Graded]) -> list[GroupScores]:
     """Give 1 for a problem solved with all its steps, 1/2 where the steps are right and the whole is not, else 0.
 
     That is the benchmark's strict score: 1 - (IG / 2 + RM + IK), of all problems, where with the steps right and the
@@ -30,14 +32,14 @@ def tally_problems(graded: Sequence[Graded]) -> list[Tally]:
     """
     steps: dict[str, dict[str, bool]] = defaultdict(dict)
     for one in graded:
-        steps[one.marks[PROBLEM]][one.marks[STEP]] = one.score == 1
-    tallies: list[Tally] = []
+        steps[one.attributes[PROBLEM]][one.attributes[STEP]] = one.score == 1
+    groups: list[GroupScores] = []
     for problem, right in steps.items():
         if len(right) == int(problem[0]) + 1:
             parts_right = all(is_right for step, is_right in right.items() if step != _WHOLE)
             reached = (1.0 if right[_WHOLE] else 0.5) if parts_right else 0.0
-            tallies.append(Tally((reached,), (1.0,)))
-    return tallies
+            groups.append(GroupScores((reached,), (1.0,)))
+    return groups
 
 
 WEMATH = Benchmark(
@@ -48,5 +50,5 @@ WEMATH = Benchmark(
     num_questions=1740,
     read=read_question,
     score="strict score",
-    tally=tally_problems,
+    group_scores=group_problems,
 )

@@ -134,11 +134,11 @@ def find_folder(path_or_name: str | Path) -> Path | None:
     # A name on the hub has at most one slash, and no folder of ours before it.
     looks_like_path = isinstance(path_or_name, Path) or not _HUB_NAME.fullmatch(text) or text.startswith(".")
     if looks_like_path or (path.parent != Path() and path.parent.is_dir()):
-        raise ModelError(f"there is no folder {text}{_tell_checkpoints_near(path.parent)}; check the path")
+        raise ModelError(f"there is no folder {text}{_suggest_checkpoints_near(path.parent)}; check the path")
     return None
 
 
-def _tell_checkpoints_near(folder: Path) -> str:
+def _suggest_checkpoints_near(folder: Path) -> str:
     if not folder.is_dir():
         return f" (nor {folder})"
     names = _list_checkpoints(folder)
