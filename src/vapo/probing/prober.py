@@ -11,7 +11,7 @@ from vapo.types import Probe, Rollout, Verdict
 class Prober(Protocol):
     """Ask a policy whether claims are true.
 
-    Backends differ in speed alone: `tests/engines/prober_contract.py` holds what each must satisfy.
+    Backends differ in speed alone: `tests/prober_contract.py` holds what each must satisfy.
     """
 
     def score(self, probes: Sequence[Probe], keep_in_step_with: Rollout | None = None) -> list[Verdict]:
