@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 import torch
 from training.training_world import (
+    even_letters,
     make_config,
     make_rows,
     metrics_of,
@@ -19,11 +22,17 @@ from vapo.training.config import DYNAMIC_SAMPLING_LOSSES
 class TestDynamicSampling:
     def test_uninformative_groups_are_refilled(self, make_trainer, monkeypatch):
         monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 8)
-        trainer = make_trainer(dynamic_sampling=True, max_steps=4)
+        calls = count()
+
+        def all_alike_at_first(completions, completion_ids, **options):
+            scores = even_letters(completions, completion_ids, **options)
+            return scores if next(calls) else [1.0] * len(scores)
+
+        trainer = make_trainer(dynamic_sampling=True, max_steps=4, reward_funcs=all_alike_at_first)
         trainer.train()
-        assert sum(metrics_of(trainer, "dynamic_sampling/dropped_groups")) > 0
+        assert metrics_of(trainer, "dynamic_sampling/dropped_groups")[0] > 0
         assert set(metrics_of(trainer, "dynamic_sampling/unfilled_share")) == {0.0}
-        assert all(0 < mean < 1 for mean in metrics_of(trainer, "rewards/even_letters/mean"))
+        assert all(0 < mean < 1 for mean in metrics_of(trainer, "rewards/all_alike_at_first/mean"))
 
     @pytest.mark.parametrize("loss_type", DYNAMIC_SAMPLING_LOSSES)
     def test_what_cannot_be_refilled_leaves_the_loss_and_its_denominator(self, make_trainer, monkeypatch, loss_type):
