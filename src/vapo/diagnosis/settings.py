@@ -20,7 +20,7 @@ CLOSING_SENTENCE = "Time is up. I should stop thinking and give an answer based 
 """Quoted from arXiv 2509.25848, Section 3.1, because results depend on its words."""
 
 FOCUS_SENTENCES = (
-    "Let me look at the image again.",
+    "Let me look at the picture again.",
     "I should check this in the image itself.",
     "Before going on, I look once more at what is shown.",
 )
