@@ -22,8 +22,7 @@ from benchmarks.clock import Spread, compare, time_in_turn
 from benchmarks.report import Report
 from benchmarks.settings import Settings
 from vapo.data.samples import load_samples
-from vapo.training.cached_rows import cache_rows
-from vapo.training.rows import make_training_rows
+from vapo.training.cached_rows import cache_rows, make_training_rows
 
 LIBRARIES = ("datasets", "pillow", "torch", "trl")
 """What the figures depend on, besides vapo."""

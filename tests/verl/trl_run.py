@@ -9,8 +9,8 @@ import torch
 from verl.verl_world import GROUP, encode_responses
 
 from vapo.probing.perception_scorer import ScoredRollout
+from vapo.training.cached_rows import make_training_rows
 from vapo.training.options import parse_run
-from vapo.training.rows import make_training_rows
 from vapo.training.run import load_split
 from vapo.training.trainer import VAPOTrainer
 

@@ -1,4 +1,4 @@
-"""A data set whose rows are read once for all the times that TRL asks for them.
+"""The data set that TRL trains on, whose rows are read once for all the times that it asks for them.
 
 For each rollout TRL's sampler names every prompt once per completion, and names all of them anew in every micro-step
 that trains on the rollout. A `datasets.Dataset` opens the images each time.
@@ -6,12 +6,30 @@ that trains on the rollout. A `datasets.Dataset` opens the images each time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from datasets import Dataset
 from PIL.Image import Image
 
 from vapo.training.rows import SampleRows
+from vapo.types import Sample
+
+
+def make_training_rows(
+    samples: Sequence[Sample],
+    *,
+    system_prompt: str | None = None,
+) -> Dataset:
+    """Return a `datasets.Dataset` with the columns prompt, images, answer, claims and id, decoded row by row.
+
+    Args:
+        samples: what to train on, for example `load_samples(...)`.
+        system_prompt: put before every question.
+    """
+    # A transform, not a map: nothing is decoded before its turn and nothing is written to a cache.
+    numbers = Dataset.from_dict({"number": list(range(len(samples)))})
+    return CachedRows.of(numbers.with_transform(SampleRows(samples, system_prompt)))
 
 
 class CachedRows(Dataset):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vapo.data.claim_columns import read_claims
 from vapo.data.columns import DEFAULT_COLUMNS, find_answer, match_columns
@@ -14,31 +14,8 @@ from vapo.errors import DataError
 from vapo.training.rewards import NO_ANSWERS, last_user_text, read_reference
 from vapo.types import Claim, Sample
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
 TRL_IMAGE_COLUMNS = ("images", "image")
 """Where TRL looks for images, in this order."""
-
-
-def make_training_rows(
-    samples: Sequence[Sample],
-    *,
-    system_prompt: str | None = None,
-) -> Dataset:
-    """Return a `datasets.Dataset` with the columns prompt, images, answer, claims and id, decoded row by row.
-
-    Args:
-        samples: what to train on, for example `load_samples(...)`.
-        system_prompt: put before every question.
-    """
-    from datasets import Dataset
-
-    from vapo.training.cached_rows import CachedRows
-
-    # A transform, not a map: nothing is decoded before its turn and nothing is written to a cache.
-    numbers = Dataset.from_dict({"number": list(range(len(samples)))})
-    return CachedRows.of(numbers.with_transform(SampleRows(samples, system_prompt)))
 
 
 class SampleRows:

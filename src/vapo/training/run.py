@@ -16,11 +16,11 @@ from vapo.data.origin import describe_origin
 from vapo.data.samples import Samples, load_samples
 from vapo.models.policy.checkpoint import load_processor
 from vapo.run_folder import MetricsFile, ProcessCount, RunFolder
+from vapo.training.cached_rows import make_training_rows
 from vapo.training.checks import check_arguments
 from vapo.training.options import RunOptions
 from vapo.training.preparation import Beginning, explaining_out_of_memory, prepare_run, setting_up
 from vapo.training.prompt_lengths import leave_out_long_prompts
-from vapo.training.rows import make_training_rows
 from vapo.training.sharded_checkpoint import check_sharded_checkpoint
 from vapo.training.sharding import check_same_sharding
 from vapo.training.trainer import VAPOTrainer
