@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from vapo.api.client import make_message
+from vapo.api.images import encode_lossless
 from vapo.claims.store.images import encode_stored_image
 from vapo.core.image_names import name_image
 from vapo.errors import ConfigError
@@ -73,3 +74,11 @@ def test_the_text_stands_before_the_images():
     assert [part["type"] for part in message["content"]] == ["text", "image_url", "image_url"]
     url = message["content"][2]["image_url"]["url"]
     assert base64.b64decode(url.removeprefix("data:image/png;base64,")) == images[1].content
+
+
+def test_what_is_without_loss_has_the_bytes_that_trl_sends():
+    """vLLM tells images apart by their bytes, so that others would not be found in its caches."""
+    from trl.generation.vllm_client import pil_to_base64
+
+    image = noise(64, 48)
+    assert base64.b64encode(encode_lossless(image).content).decode() == pil_to_base64(image)

@@ -46,10 +46,11 @@ class EncodedImage:
 
 
 def encode_lossless(image: Image) -> EncodedImage:
-    """Return an image as PNG, every pixel as it is."""
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=_COMPRESSION)
-    return EncodedImage("image/png", buffer.getvalue())
+    """Return an image as PNG, every pixel as it is, in the bytes that TRL's client sends.
+
+    vLLM tells images apart by their bytes: with others, probes would miss what the rollouts left in its prefix cache.
+    """
+    return _encode_png(image)
 
 
 def encode_image(image: Image, max_pixels: int = MAX_PIXELS) -> EncodedImage:
@@ -68,10 +69,16 @@ def encode_image(image: Image, max_pixels: int = MAX_PIXELS) -> EncodedImage:
         raise ConfigError(f"max_pixels is {max_pixels}; it must be at least 1")
     shown = _shrink(image if image.mode == "RGB" else image.convert("RGB"), max_pixels)
     if shown.width * shown.height <= _LOSSLESS_PIXELS or shown.getcolors(_LOSSLESS_COLOURS) is not None:
-        return encode_lossless(shown)
+        return _encode_png(shown, compress_level=_COMPRESSION)
     buffer = io.BytesIO()
     shown.save(buffer, format="JPEG", quality=_QUALITY, subsampling=0)
     return EncodedImage("image/jpeg", buffer.getvalue())
+
+
+def _encode_png(image: Image, **options: int) -> EncodedImage:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", **options)
+    return EncodedImage("image/png", buffer.getvalue())
 
 
 def make_image_parts(images: Sequence[ImageContent]) -> list[dict[str, Any]]:
