@@ -70,10 +70,6 @@ class GroupScores:
     possible_K: tuple[float, ...]
 
 
-def _score_alone(graded: Sequence[Graded]) -> list[GroupScores]:
-    return [GroupScores((one.score,), (1.0,)) for one in graded]
-
-
 @dataclass(frozen=True, slots=True)
 class Benchmark:
     """A published benchmark, in the split and with the score that a suite takes of it.
