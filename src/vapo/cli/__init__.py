@@ -22,17 +22,15 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0 done, 1 refused with a reason, 2 misused, 130 interrupted."""
-    # peft and TRL call by names that transformers 5.23 calls old: nothing that a user could fix.
-    warnings.filterwarnings("ignore", r"`(is_)?gradient_checkpointing\w*` is deprecated", FutureWarning)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["train"]:  # TRL's own parser reads this command's options
-        return _report_errors(lambda: _train(words[1:]))
+        return _report_errors(_train, words[1:])
     return run_command(build_parser(), words)
 
 
 def run_command(parser: Parser, words: Sequence[str]) -> int:
     """Parse words, run the command they name and return its exit status, as `main` does."""
-    return _report_errors(lambda: _parse_and_run(parser, words))
+    return _report_errors(_parse_and_run, parser, words)
 
 
 def _train(words: Sequence[str]) -> int:
@@ -51,9 +49,11 @@ def _parse_and_run(parser: Parser, words: Sequence[str]) -> int:
         return command(options)
 
 
-def _report_errors(run: Callable[[], int]) -> int:
+def _report_errors(run: Callable[..., int], *arguments: object) -> int:
+    # peft and TRL call by names that transformers 5.23 calls old: nothing that a user could fix.
+    warnings.filterwarnings("ignore", r"`(is_)?gradient_checkpointing\w*` is deprecated", FutureWarning)
     try:
-        return run()
+        return run(*arguments)
     except VapoError as error:
         print(f"vapo: {show_controls(redact(str(error)))}", file=sys.stderr)
         return 1
