@@ -1,14 +1,5 @@
-"""One thread for small matrices: on a shared machine, threads that wait for each other take ten times longer."""
+"""One thread, as in the tests of the lab."""
 
-from collections.abc import Iterator
+from lab.conftest import one_thread
 
-import pytest
-import torch
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["one_thread"]
