@@ -183,7 +183,7 @@ def _describe_reach(window: int | None) -> str:
     if window is None:
         return "Its text layers reach back without limit."
     return (
-        f"Its text layers reach {window} tokens back: what a response has not written down since is out of its sight."
+        f"Its text layers reach {window} tokens back: what a response has not written down since is out of its reach."
     )
 
 

@@ -16,8 +16,8 @@ from vapo.lab.world import GRIDS
 from .bookmark import Bookmark
 from .curriculum import Mixture, Teacher
 from .model import LabModel, LabTokenizer
-from .sight import teach_vision
 from .study import Report, Study, rate_at
+from .vision import teach_vision
 from .writing import WRITING, WritingPlan
 
 
@@ -117,7 +117,7 @@ def run_cold_start(
             grids=plan.grids,
             seed=seed,
             steps=plan.vision_steps,
-            report=lambda step, loss: report("sight", step, plan.vision_steps, loss),
+            report=lambda step, loss: report("vision", step, plan.vision_steps, loss),
         )
     first = 0
     if state is not None:

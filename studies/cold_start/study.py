@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from .lessons import JUDGING, SAYING, TELLING, Batch, Lesson, pack_lessons
 from .model import LabModel
-from .sight import scale_pixels, see_images
+from .vision import scale_pixels, see_images
 
 Report = Callable[[str, int, int, float], None]
 """Called as report(stage, step, steps, loss) after each step."""

@@ -3,10 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from diagnosis.scripted_model import make_question
 from prober_contract import make_sample
 from tiny_models import build_tiny
 
 from vapo.models.policy.checkpoint import Policy
+from vapo.types import Sample
 
 
 class ResponseWriter:
@@ -72,3 +74,8 @@ def policy():
     policy = Policy(*build_tiny("llava"), name="writer")
     ResponseWriter(policy, QUESTIONS)
     return policy
+
+
+@pytest.fixture
+def questions() -> list[Sample]:
+    return [make_question(f"q{number}") for number in range(4)]

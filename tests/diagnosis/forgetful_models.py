@@ -1,4 +1,4 @@
-r"""Models whose forgetting is known, because it is built in: the lab's checkpoint with its sight taken away by rule.
+r"""Models whose forgetting is known, because it is built in: the lab's checkpoint with its image taken away by rule.
 
 A rule lowers the score s of a query at position p for an image key at position j, in every layer and head::
 

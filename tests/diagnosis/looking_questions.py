@@ -36,7 +36,7 @@ def claim_what_is_not_noted(
     """Return the questions with four claims each, two right and two wrong, about cells that their responses do not
     name.
 
-    Only sight tells whether these are right.
+    Only the image tells whether these are right.
     """
     rng = np.random.default_rng([seed, 32])
     samples: list[Sample] = []

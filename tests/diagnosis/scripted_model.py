@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 from PIL import Image
 
+from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.errors import ModelError
 from vapo.probing.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
 from vapo.types import Claim, Probe, Rollout, Sample, Verdict
@@ -115,3 +116,18 @@ class ScriptedModel:
     def compare_views(self, rollout: Rollout, view: View = "blank") -> list[float]:
         self._count("views", 1)
         return [self._sensitivity(token) for token in range(len(rollout.completion_ids))]
+
+
+RIGHT = "<think>ab, cd. ef! gh?</think>\\boxed{8}"
+WRONG = "<think>ab, cd. ef! gh?</think>\\boxed{9}"
+SMALL = DiagnosisSettings(step=25, num_depths=2, claims_per_depth=2, num_remedy_cuts=1, num_bins=2)
+
+
+def make_diagnosed_model(**options: Any) -> ScriptedModel:
+    """Right on q0 and q1, wrong on q2 and q3; q2's error is avoided by a cut at half of the response."""
+
+    def early(cut: Any) -> str:
+        return "\\boxed{8}" if cut.rollout.sample.id == "q2" and cut.index == 14 else "\\boxed{7}"
+
+    responses = {"q0": RIGHT, "q1": RIGHT, "q2": WRONG, "q3": WRONG}
+    return ScriptedModel(responses, **{"early": early, **options})

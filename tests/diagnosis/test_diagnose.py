@@ -12,36 +12,16 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-from diagnosis.scripted_model import ALL, ScriptedModel, make_question
+from diagnosis.scripted_model import ALL, RIGHT, SMALL, WRONG, ScriptedModel, make_diagnosed_model, make_question
 from diagnosis.test_protocols import Voter
 
 from vapo.api.server_errors import ServerError
 from vapo.diagnosis.diagnose import diagnose
-from vapo.diagnosis.findings import Category, Diagnosis
+from vapo.diagnosis.findings import Diagnosis
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.tables import COLUMNS, SUMMARY_COLUMNS, list_estimates
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.probing.diagnosed_model import GREEDY, Sampling
-from vapo.types import Sample
-
-RIGHT = "<think>ab, cd. ef! gh?</think>\\boxed{8}"
-WRONG = "<think>ab, cd. ef! gh?</think>\\boxed{9}"
-SMALL = DiagnosisSettings(step=25, num_depths=2, claims_per_depth=2, num_remedy_cuts=1, num_bins=2)
-
-
-@pytest.fixture
-def questions() -> list[Sample]:
-    return [make_question(f"q{number}") for number in range(4)]
-
-
-def make_diagnosed_model(**options: Any) -> ScriptedModel:
-    """Right on q0 and q1, wrong on q2 and q3; q2's error is avoided by a cut at half of the response."""
-
-    def early(cut: Any) -> str:
-        return "\\boxed{8}" if cut.rollout.sample.id == "q2" and cut.index == 14 else "\\boxed{7}"
-
-    responses = {"q0": RIGHT, "q1": RIGHT, "q2": WRONG, "q3": WRONG}
-    return ScriptedModel(responses, **{"early": early, **options})
 
 
 def test_numbers_are_those_worked_by_hand(questions):
@@ -280,65 +260,6 @@ def test_a_full_disk_is_named_and_finished_work_is_kept(questions, tmp_path, mon
     second = make_diagnosed_model()
     diagnose([second], questions, tmp_path, settings=SMALL)
     assert "responses" not in second.asked and "probes" not in second.asked and second.asked["attention"] > 0
-
-
-class FailingJudge:
-    name = "failing"
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self._error = error
-        self.asked = 0
-
-    def judge(self, sample: Sample, response: str, votes: int) -> tuple[Category | None, ...]:
-        self.asked += 1
-        if self._error is not None:
-            raise self._error
-        return (None,) * votes
-
-
-@pytest.mark.parametrize(
-    ("judge", "note"),
-    [
-        (FailingJudge(), "no answer that could be read"),
-        (FailingJudge(ModelError("it did not answer within 5 s")), "it did not answer within 5 s"),
-    ],
-)
-def test_a_judge_that_fails_is_noted_and_asked_again(judge, note, questions, tmp_path):
-    options: dict[str, Any] = {"settings": SMALL, "protocols": ["errors"], "truth": Voter("logical")}
-    model = diagnose([make_diagnosed_model()], questions, tmp_path, judge=judge, **options).models[0]
-    for question in model.questions[2:]:
-        assert question.cause is not None and question.cause.category is None and question.cause.truth == "logical"
-        assert any(note in line for line in question.notes)
-    assert model.categories is None and judge.asked == 2
-    diagnose([make_diagnosed_model()], questions, tmp_path, judge=judge, **options)
-    assert judge.asked == 4
-
-
-def test_a_judge_whose_key_is_wrong_stops_the_work(questions):
-    judge = FailingJudge(ServerError("the server refuses the key", 401))
-    with pytest.raises(ServerError):
-        diagnose([make_diagnosed_model()], questions, settings=SMALL, protocols=["errors"], judge=judge)
-
-
-def test_a_judge_is_scored_against_the_truth(questions):
-    class ByQuestion:
-        name = "by question"
-
-        def judge(self, sample: Sample, response: str, votes: int) -> tuple[Category, ...]:
-            return ("perception" if sample.id == "q2" else "logical",) * votes
-
-    model = diagnose(
-        [make_diagnosed_model()],
-        questions,
-        settings=SMALL,
-        judge=Voter("logical"),
-        truth=ByQuestion(),
-        protocols=["errors"],
-    ).models[0]
-    assert model.judge_agreement is not None and model.judge_agreement.value == 0.5
-    assert model.confusion is not None
-    assert model.confusion["logical"] == {"perception": 1, "logical": 1, "knowledge": 0, "other": 0}
-    assert sum(sum(row.values()) for row in model.confusion.values()) == 2
 
 
 def test_models_are_compared_question_by_question(questions):

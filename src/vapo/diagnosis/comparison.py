@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vapo.diagnosis.estimates import estimate_mean
 from vapo.diagnosis.findings import ModelFindings, PairedDifference, QuestionFindings
 from vapo.diagnosis.image_sensitivity import dependent_share
-from vapo.diagnosis.question_measures import Measure, attention_in, claims_right, early_right, sight
+from vapo.diagnosis.question_measures import Measure, attention_in, claims_right, early_right, image_gain
 from vapo.diagnosis.recovery import is_recoverable
 
 
@@ -56,7 +56,7 @@ def _list_measures(model: ModelFindings) -> dict[str, Measure]:
         "claims judged right before the response": lambda q: claims_right(q, "image", 0.0),
         "claims judged right along the response": lambda q: claims_right(q, "image"),
         "claims judged right at the end": lambda q: claims_right(q, "image", last),
-        "claims judged better with the image, at the end": lambda q: sight(q, last),
+        "claims judged better with the image, at the end": lambda q: image_gain(q, last),
         "attention on the image": lambda q: attention_in(q, 0, 1.01),
         "attention on the image, last fifth": lambda q: attention_in(q, 0.8, 1.01),
         "share of the response that depends on the image": depends,

@@ -28,7 +28,14 @@ from vapo.diagnosis.estimate_words import (
 )
 from vapo.diagnosis.estimates import Estimate, estimate_mean
 from vapo.diagnosis.findings import ModelFindings, QuestionFindings
-from vapo.diagnosis.question_measures import Measure, attention_in, claims_right, early_right, sensitivity_in, sight
+from vapo.diagnosis.question_measures import (
+    Measure,
+    attention_in,
+    claims_right,
+    early_right,
+    image_gain,
+    sensitivity_in,
+)
 
 MARGIN = 0.1
 """A difference below this counts as none: 10 points."""
@@ -59,7 +66,9 @@ def _phrase_perception(model: ModelFindings, seed: int) -> str:
     if model.perception is None or "image" not in model.perception or len(model.perception) < 2:
         return ""
     depths = [point.at for point in model.perception["image"]]
-    gains = {depth: _pair(model.questions, lambda q, d=depth: sight(q, d), seed, f"sight {depth}") for depth in depths}
+    gains = {
+        depth: _pair(model.questions, lambda q, d=depth: image_gain(q, d), seed, f"sight {depth}") for depth in depths
+    }
     states: dict[float, _Sight] = {depth: _judge_sight(gain) for depth, gain in gains.items()}
     last = depths[-1]
     gain = gains[last]

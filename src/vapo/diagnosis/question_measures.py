@@ -29,7 +29,7 @@ def p_label(question: QuestionFindings, view: View, depth: float) -> float | Non
     return _mean([claim.p_true if claim.is_true else 1 - claim.p_true for claim in asked])
 
 
-def sight(question: QuestionFindings, depth: float) -> float | None:
+def image_gain(question: QuestionFindings, depth: float) -> float | None:
     """Return how much better claims are judged at a depth with the image than without, in [-1, 1].
 
     Without it is with a blank image, or with none where no blank one was shown.

@@ -8,9 +8,9 @@ from PIL import Image
 from studies.cold_start.curriculum import Mixture, Teacher
 from studies.cold_start.lessons import JUDGING, SAYING, Branch, Lesson, pack_lessons
 from studies.cold_start.model import ModelSize, build_model
-from studies.cold_start.sight import scale_pixels
 from studies.cold_start.study import read_lessons
 from studies.cold_start.tokens import build_processor, train_tokenizer
+from studies.cold_start.vision import scale_pixels
 from vapo.core.boundaries import find_boundaries
 
 

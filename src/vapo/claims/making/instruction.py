@@ -1,8 +1,8 @@
 """What a model is told when it is asked for claims. It is shown the images and this text, never a question.
 
 The constraints are those of arXiv 2509.25848: one visible fact each, at most 20 words, no hedges, and false claims
-that are plausible mistakes of sight rather than negations. The words are ours. The text stands before the images, in
-one user message, and ends in the form of the answer.
+that are plausible mistakes of perception rather than negations. The words are ours. The text stands before the
+images, in one user message, and ends in the form of the answer.
 """
 
 from __future__ import annotations
