@@ -73,7 +73,7 @@ def test_the_method_is_the_papers(name, monkeypatch):
     assert training.make_algorithm() == VAPO()  # whose defaults are the paper's
     assert (training.num_anchors, training.late_emphasis, training.perception_weight) == (20, 1.5, 0.1)
     assert (training.beta, training.epsilon, training.epsilon_high, training.loss_type) == (0.01, 0.2, 0.2, "grpo")
-    assert training.temperature == 1.0 and not training.dynamic_sampling and training.num_iterations == 1
+    assert training.temperature == 1.0 and training.dynamic_sampling == "none" and training.num_iterations == 1
 
 
 @pytest.mark.parametrize("name", OF_THE_PAPER)

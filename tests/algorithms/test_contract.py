@@ -18,6 +18,7 @@ from vapo.types import Claim, Rollout, Sample, TokenScores, Verdict
 ALGORITHMS = {
     **{name: find_algorithm(name)() for name in BUILT_IN},
     "vapo, soft and shared": VAPO(verdict="soft", anchor_sharing="group", accuracy_gate="none"),
+    "vapo, two parts": VAPO(perception_credit="advantage"),
     "vapo, weight 0": VAPO(perception_weight=0.0),
     "vapo, no anchors": VAPO(num_anchors=0),
 }
@@ -74,9 +75,11 @@ def test_says_truly_whether_verdicts_count(algorithm, accuracy):
     rollout = make_rollout()
     drawn = algorithm.probes(rollout, np.random.default_rng(1))
     ends = [[Verdict(probe, float(probe.claim.is_true == right)) for probe in drawn] for right in (True, False)]
-    bonuses = {algorithm.reward(accuracy, 0.0, verdicts, 0.5).bonus for verdicts in ends}
-    assert (len(bonuses) == 2) == (bool(drawn) and algorithm.uses_verdicts(accuracy, 0.5))
+    group = [algorithm.reward(accuracy, 0.0, verdicts, 0.5) for verdicts in ends]
+    bonuses, added = {reward.bonus for reward in group}, set(algorithm.added_advantages(group, 0.5))
+    assert (len(bonuses | added) > 1) == (bool(drawn) and algorithm.uses_verdicts(accuracy, 0.5))
     assert algorithm.needs.bonus or bonuses == {0.0}
+    assert algorithm.needs.advantages or added == {0.0}
 
 
 def test_the_total_is_grpos_and_the_bonus(algorithm):
@@ -86,14 +89,17 @@ def test_the_total_is_grpos_and_the_bonus(algorithm):
 
 def test_credit_follows_a_permutation_of_the_group_and_equal_rewards_earn_none(algorithm):
     rollouts = [make_rollout(length) for length in (12, 30, 45, 60)]
-    totals = [
-        algorithm.reward(accuracy, 1.0, judge(algorithm, rollout, seed), 0.5).total
+    group = [
+        algorithm.reward(accuracy, 1.0, judge(algorithm, rollout, seed), 0.5)
         for seed, (accuracy, rollout) in enumerate(zip((1.0, 0.0, 1.0, 1.0), rollouts, strict=True))
     ]
+
+    def credit(rewards):
+        return group_advantages([one.total for one in rewards], 4) + algorithm.added_advantages(rewards, 0.5)
+
     order = [2, 0, 3, 1]
-    permuted = group_advantages([totals[place] for place in order], 4)
-    np.testing.assert_allclose(permuted, group_advantages(totals, 4)[order])
-    assert (group_advantages([totals[0]] * 4, 4) == 0).all()
+    np.testing.assert_allclose(credit([group[place] for place in order]), credit(group)[order], atol=1e-12)
+    assert (credit([group[0]] * 4) == 0).all()
 
 
 def test_says_truly_whether_tokens_are_weighed_or_added_to(algorithm):

@@ -8,7 +8,7 @@ import pytest
 
 from vapo.algorithms.grpo import GRPO
 from vapo.algorithms.vapo import VAPO, draw_claims
-from vapo.types import Anchor, Claim, Probe, Rollout, Sample, Verdict
+from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
 
 POOL = tuple(Claim(f"claim {number}", number % 2 == 0) for number in range(20))
 SAMPLE = Sample("s", (), "?", "1", POOL)
@@ -96,6 +96,43 @@ def test_uses_verdicts_that_can_change_the_reward(options, accuracy, progress, u
     probes = algorithm.probes(make_rollout(), np.random.default_rng(0))
     totals = {algorithm.reward(accuracy, 0.0, judge(probes, [hit] * len(probes)), progress).total for hit in (0, 1)}
     assert (len(totals) == 2) is uses
+
+
+class TestAddedAdvantages:
+    GROUP = (
+        Reward(1.0, 0.0, 0.5, 0.0, 1.0),
+        Reward(0.0, 0.0, 0.1, 0.0, 0.0),
+        Reward(1.0, 0.0, 0.7, 0.0, 1.0),
+        Reward(1.0, 0.0, None, 0.0, 1.0),
+        Reward(1.0, 0.0, 0.9, 0.0, 1.0),
+    )
+
+    def test_right_answers_are_compared_by_what_they_saw(self):
+        algorithm = VAPO(perception_credit="advantage", perception_weight=0.5)
+        assert algorithm.needs.advantages and not algorithm.needs.bonus
+        # 0.5, 0.7 and 0.9 spread by 0.2 around 0.7.
+        np.testing.assert_allclose(algorithm.added_advantages(self.GROUP, 0.5), [-0.5, 0, 0, 0, 0.5], atol=1e-12)
+
+    def test_without_a_gate_all_are(self):
+        algorithm = VAPO(perception_credit="advantage", perception_weight=1.0, accuracy_gate="none")
+        # 0.5, 0.1, 0.7 and 0.9: mean 0.55, squares 0.35, std = sqrt(0.35 / 3) = 0.341565.
+        expected = np.array([-0.05, -0.45, 0.15, 0, 0.35]) / 0.341565
+        np.testing.assert_allclose(algorithm.added_advantages(self.GROUP, 0.5), expected, atol=1e-5)
+
+    def test_a_relaxed_gate_gives_wrong_answers_less_as_training_goes_on(self):
+        algorithm = VAPO(perception_credit="advantage", perception_weight=1.0, accuracy_gate="relaxed")
+        early, late, end = (algorithm.added_advantages(self.GROUP, progress)[1] for progress in (0.0, 0.5, 1.0))
+        assert early == 2 * late < 0 and end == 0
+
+    def test_the_reward_holds_no_perception_then(self):
+        algorithm = VAPO(perception_credit="advantage")
+        probes = algorithm.probes(make_rollout(), np.random.default_rng(0))
+        seen = judge(probes, [True] * len(probes))
+        reward = algorithm.reward(1.0, 1.0, seen, 0.0)
+        assert (reward.total, reward.bonus, reward.perception) == (2.0, 0.0, 1.0)
+
+    def test_without_weight_it_is_not_asked(self):
+        assert not VAPO(perception_credit="advantage", perception_weight=0.0).needs.advantages
 
 
 class TestReward:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vapo.core.agreement import bootstrap_alpha_interval, nominal_alpha
+from vapo.core.agreement import bootstrap_alpha_interval, centred_correlation, nominal_alpha
 
 UNITS = st.lists(st.lists(st.sampled_from("abc"), max_size=4), max_size=12)
 
@@ -69,3 +69,13 @@ def test_the_interval_is_that_of_its_generator():
     assert first == again
     with pytest.raises(ValueError, match="one group per unit"):
         bootstrap_alpha_interval(units, groups[1:], np.random.default_rng(0))
+
+
+def test_two_measurements_are_correlated_within_groups():
+    # Centred: (-1, -2), (1, 2) and (-1, 1), (1, -1): products 4 and -2; squares 4 and 10: r = 2 / sqrt(40).
+    pairs = [(0.0, 0.0), (2.0, 4.0), (10.0, 7.0), (12.0, 5.0)]
+    assert centred_correlation(pairs, "aabb") == pytest.approx(2 / 40**0.5)
+    assert centred_correlation([(0.0, 1.0), (5.0, 6.0)], "ab") is None  # groups differ, their members do not
+    assert centred_correlation([], []) is None
+    with pytest.raises(ValueError, match="2 pairs but 1 groups"):
+        centred_correlation(pairs[:2], "a")

@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
+import pytest
+
+from vapo.algorithms.vapo import VAPO
 from vapo.probing.perception_log import PerceptionLog
 from vapo.probing.perception_scorer import ScoredRollout
 from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
@@ -12,7 +15,7 @@ ROLLOUT = Rollout(Sample("s", (), "?", "1"), (1,), (1, 2, 3, 4), ("a,", " b,", "
 
 def test_what_is_reported():
     seen, tables = defaultdict(list), {}
-    log = PerceptionLog(lambda name, value: seen[name].append(value), tables.__setitem__, max_probes=4)
+    log = PerceptionLog(lambda name, value: seen[name].append(value), tables.__setitem__, VAPO(num_anchors=4))
     claim = Claim("a cat", True)
     verdicts = [
         Verdict(Probe(ROLLOUT, Anchor(3, 0.75), claim), 0.2),
@@ -36,3 +39,31 @@ def test_what_is_reported():
     assert tables["num_tokens"] == [4, 4]
     first, second = (json.loads(cell) for cell in tables["anchors"])
     assert [row["index"] for row in first] == [1, 3] and first[0]["before"] == "a," and second == []
+
+
+def test_two_halves_of_the_probes_are_correlated_where_the_gate_is_open():
+    """Probes alternate between the halves in the order of the response; the responses of a prompt are compared."""
+    seen = defaultdict(list)
+    log = PerceptionLog(lambda name, value: seen[name].append(value), lambda *_: None, VAPO(late_emphasis=0.0))
+
+    def see(*hits: int, sample: Sample, gate_open: bool = True) -> ScoredRollout:
+        rollout = Rollout(sample, (1,), (1, 2, 3, 4), ("a,", " b,", " c,", " d."))
+        verdicts = [
+            Verdict(Probe(rollout, Anchor(number, number / 4), Claim("a cat", True)), float(hit))
+            for number, hit in enumerate(hits, 1)
+        ]
+        drawn = tuple(verdict.probe for verdict in verdicts)
+        return ScoredRollout(rollout, drawn, tuple(verdicts[::-1]), Reward(1.0, 0.0, 0.5, 0.0, 1.0), gate_open)
+
+    first, second = Sample("1", (), "?", "1"), Sample("2", (), "?", "1")
+    scored = [
+        see(1, 1, 1, 1, sample=first),  # halves 1 and 1
+        see(0, 0, 0, 0, sample=first),  # 0 and 0
+        see(1, 0, 1, 0, sample=second),  # 1 and 0
+        see(0, 1, 0, 1, sample=second),  # 0 and 1
+        see(1, 1, 1, 1, sample=second, gate_open=False),
+    ]
+    log.add(scored[:2], tables=False)
+    log.add(scored, tables=False)
+    log.add(scored[:1], tables=False)
+    assert seen["perception/split_half_correlation"] == pytest.approx([1.0, 0.0])

@@ -25,7 +25,7 @@ def test_without_a_preset_trl_keeps_its_defaults_and_the_reward_is_the_papers(tm
     for name in ("beta", "epsilon", "epsilon_high", "loss_type", "use_bias_correction_kl"):
         assert getattr(config, name) == getattr(stock, name), name
     assert config.make_algorithm() == VAPO()
-    assert not config.dynamic_sampling
+    assert config.dynamic_sampling == "none"
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -33,7 +33,7 @@ def test_a_preset_fills_what_was_left_open_and_nothing_else(tmp_path, name):
     preset = PRESETS[name]
     config = make(tmp_path, preset=name)
     assert (config.beta, config.epsilon, config.epsilon_high) == (preset.kl_weight, preset.clip_low, preset.clip_high)
-    assert (config.loss_type, config.dynamic_sampling) == (preset.loss, preset.drop_uniform_groups)
+    assert (config.loss_type, config.dynamic_sampling) == (preset.loss, preset.group_filter)
     assert config.use_bias_correction_kl is False
     algorithm = config.make_algorithm()
     assert isinstance(algorithm, VAPO)
@@ -41,8 +41,8 @@ def test_a_preset_fills_what_was_left_open_and_nothing_else(tmp_path, name):
     assert (algorithm.accuracy_weight, algorithm.format_weight) == (preset.accuracy_weight, preset.format_weight)
     # Both readings agree on these two, so their defaults can be plain numbers.
     assert (algorithm.perception_weight, algorithm.late_emphasis) == (preset.perception_weight, preset.late_emphasis)
-    own = make(tmp_path, preset=name, beta=0.5, accuracy_weight=0.3, dynamic_sampling=False)
-    assert (own.beta, own.accuracy_weight, own.dynamic_sampling) == (0.5, 0.3, False)
+    own = make(tmp_path, preset=name, beta=0.5, accuracy_weight=0.3, dynamic_sampling="none")
+    assert (own.beta, own.accuracy_weight, own.dynamic_sampling) == (0.5, 0.3, "none")
 
 
 @pytest.mark.parametrize("options", [{"use_cpu": True}, {"use_cpu": True, "fp16": True}, {"bf16": True}])

@@ -199,7 +199,7 @@ class TestSecondView:
             torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=1e-6)
 
     def test_refills_have_theirs(self, make_trainer):
-        trainer = make_trainer(PAPO(view=SecondView(masked=0.0)), dynamic_sampling=True)
+        trainer = make_trainer(PAPO(view=SecondView(masked=0.0)), dynamic_sampling="accuracy")
         output = roll_out(trainer, 0, 1)
         assert torch.equal(torch.cat(output[SECOND]), output["pixel_values"])
 
@@ -222,7 +222,7 @@ class TestSampledImages:
         for name, parameter in train(make_trainer(NoisyRollout(strength=0.0))).items():
             assert torch.equal(parameter, expected[name]), name
 
-    @pytest.mark.parametrize("options", [{}, {"dynamic_sampling": True}], ids=["plain", "refilled"])
+    @pytest.mark.parametrize("options", [{}, {"dynamic_sampling": "accuracy"}], ids=["plain", "refilled"])
     def test_half_of_a_group_is_sampled_from_noise_and_trained_on_the_clean_image(self, make_trainer, options):
         trainer, prompts = make_trainer(NoisyRollout(), **options), []
         generate = trainer._generate

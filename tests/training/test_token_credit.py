@@ -98,7 +98,7 @@ class TestTokens:
         monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 0)
         trainer = make_trainer(
             algorithm="outside_package:TokenMethod",
-            dynamic_sampling=True,
+            dynamic_sampling="accuracy",
             reward_funcs=lambda completions, **_: [1.0] * 4 + [1.0, 0.0, 0.0, 0.0],
         )
         trainer.model.train()
@@ -144,7 +144,7 @@ class TestTokens:
                 self.prompts += len(prompts)
                 return super()._generate(prompts)
 
-        config = make_config(tmp_path, dynamic_sampling=True, max_steps=1)
+        config = make_config(tmp_path, dynamic_sampling="accuracy", max_steps=1)
         never = lambda completions, **_: [0.0] * len(completions)  # noqa: E731
         trainer = Counting(checkpoint, reward_funcs=never, args=config, train_dataset=make_rows())
         trainer.train()

@@ -55,8 +55,12 @@ class TestEqualsGRPO:
             ([lambda completion_ids, **_: [float(len(ids)) for ids in completion_ids]], {}),
         ],
     )
-    def test_bit_for_bit_without_perception_weight(self, make_trainer, checkpoint, tmp_path, reward_funcs, options):
-        ours = make_trainer(reward_funcs=reward_funcs, perception_weight=0.0, packing="off", **options)
+    @pytest.mark.parametrize("credit", ["reward", "advantage"])
+    def test_bit_for_bit_without_perception_weight(
+        self, make_trainer, checkpoint, tmp_path, reward_funcs, options, credit
+    ):
+        own = {"perception_weight": 0.0, "perception_credit": credit, "packing": "off"}
+        ours = make_trainer(reward_funcs=reward_funcs, **own, **options)
         ours.train()
         assert len(metrics_of(ours, "perception/accuracy")) > 0
         assert max(metrics_of(ours, "grad_norm")) > 0
@@ -224,7 +228,7 @@ class TestPlainText:
 
 
 class TestResume:
-    @pytest.mark.parametrize("options", [{}, {"dynamic_sampling": True}])
+    @pytest.mark.parametrize("options", [{}, {"dynamic_sampling": "accuracy"}])
     def test_equals_an_uninterrupted_run(self, make_trainer, tmp_path, options):
         options |= {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "perception_weight": 0.5}
         whole = make_trainer(output_dir=str(tmp_path / "whole"), **options)

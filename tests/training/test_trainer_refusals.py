@@ -45,6 +45,9 @@ class TestBadInput:
         [
             ({"num_anchors": -1}, "num_anchors must be at least 0"),
             ({"verdict": "maybe"}, "verdict must be one of hard, soft"),
+            ({"dynamic_sampling": True}, "is 'none', 'accuracy' or 'reward' now; True was 'accuracy'"),
+            ({"dynamic_sampling": "answer"}, "dynamic_sampling must be one of none, accuracy, reward"),
+            ({"dynamic_sampling": "reward", "own_claims_steps": 5}, "cannot be combined with own_claims_steps"),
             ({"preset": "papr"}, "preset must be one of paper, released"),
             ({"probe_template": "Is it so? "}, r"\{claim\} exactly once"),
             ({"probe_template": "{claim} yes or no: "}, "must not end in white space"),
@@ -83,7 +86,7 @@ class TestBadInput:
         with pytest.raises(ConfigError, match=rf"{name} cannot be combined with probes, .* algorithm='grpo'"):
             make_trainer(trainer_options={name: [print]})
         with pytest.raises(ConfigError, match=rf"{name} cannot be combined with dynamic_sampling"):
-            make_trainer(trainer_options={name: [print]}, algorithm="grpo", dynamic_sampling=True)
+            make_trainer(trainer_options={name: [print]}, algorithm="grpo", dynamic_sampling="accuracy")
 
     def test_plain_configs(self, make_trainer, checkpoint, tmp_path):
         with pytest.raises(ConfigError, match=r"pass a vapo\.VAPOConfig"):

@@ -42,9 +42,9 @@ def test_the_released_codes_run(tmp_path):
     actor, algorithm = verl["actor_rollout_ref"]["actor"], verl["algorithm"]
     assert actor["loss_agg_mode"] == "token-mean" and actor["use_kl_loss"] is False
     assert (actor["clip_ratio_low"], actor["clip_ratio_high"]) == (0.2, 0.28)
-    assert algorithm["filter_groups"] == {"enable": True, "metric": "acc"}
+    assert algorithm["filter_groups"] == {"enable": True, "metric": "total_reward"}
     sampler = verl["trainer"]["v1"]["sampler"]["sampler_kwargs"]
-    assert sampler == {"filter_groups_metric": "acc", "train_batch_size": 384}
+    assert sampler == {"filter_groups_metric": "total_reward", "train_batch_size": 384}
     assert (loop["accuracy_weight"], loop["format_weight"], loop["rescale_perception"]) == (0.8, 0.1, True)
 
 

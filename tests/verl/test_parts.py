@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from vapo.algorithms.vapo import VAPO
 from vapo.probing.perception_log import PerceptionLog
 from vapo.probing.perception_scorer import ScoredRollout
 from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
@@ -34,7 +35,9 @@ def test_a_steps_metrics_are_those_that_a_run_on_trl_logs():
         for reward, verdicts in zip(REWARDS, (SEEN, BLIND), strict=True)
     ]
     logged: dict[str, list[float]] = {}
-    log = PerceptionLog(lambda name, value: logged.setdefault(name, []).append(value), lambda *_: None, 4)
+    log = PerceptionLog(
+        lambda name, value: logged.setdefault(name, []).append(value), lambda *_: None, VAPO(num_anchors=4)
+    )
     scored = [
         ScoredRollout(ROLLOUT, tuple(v.probe for v in verdicts), verdicts, reward, reward.accuracy == 1)
         for reward, verdicts in zip(REWARDS, (SEEN, BLIND), strict=True)

@@ -49,10 +49,11 @@ class Needs:
     Attributes:
         claims: every sample must bring claims.
         shared_draws: all members of a group get generators in the same state, so that they draw alike.
-        accuracy: the bonus depends on the answer's accuracy; an engine refuses one outside [0, 1].
+        accuracy: what verdicts earn depends on the answer's accuracy; an engine refuses one outside [0, 1].
         progress: it depends on the share of training done.
-        probabilities: the bonus depends on the probabilities of verdicts, not only on which answer is likelier.
+        probabilities: it depends on the probabilities of verdicts, not only on which answer is likelier.
         bonus: the method adds to the reward for answer and format.
+        advantages: `added_advantages` is asked, once for each group.
         token_weights: `token_weights` is asked, once for each response.
         token_loss: `token_loss` is asked, in every update.
         second_view: scores of tokens come with those behind such a view of the images (`TokenScores.second`), at the
@@ -66,6 +67,7 @@ class Needs:
     progress: bool = False
     probabilities: bool = True
     bonus: bool = False
+    advantages: bool = False
     token_weights: bool = False
     token_loss: bool = False
     second_view: SecondView | None = None
@@ -115,7 +117,7 @@ class Algorithm:
         return ()
 
     def uses_verdicts(self, accuracy: float, progress: float) -> bool:
-        """Return whether the verdicts on a response with this accuracy can change its reward."""
+        """Return whether the verdicts on a response with this accuracy can earn it anything."""
         return False
 
     def reward(self, accuracy: float, format: float, verdicts: Sequence[Verdict], progress: float) -> Reward:
@@ -130,6 +132,16 @@ class Algorithm:
         return compose_reward(
             accuracy, format, None, accuracy_weight=self.accuracy_weight, format_weight=self.format_weight
         )
+
+    def added_advantages(self, group: Sequence[Reward], progress: float) -> Sequence[float]:
+        """Return what is added to the advantage of each response of a group, which the engine has normalised.
+
+        Args:
+            group: what its responses earned, in order, as `reward` returned it; `format` is 0 throughout. One without
+                a perception was not probed, or is left out by the engine.
+            progress: share of training done, in [0, 1].
+        """
+        return [0.0] * len(group)
 
     def token_weights(self, scores: TokenScores) -> torch.Tensor | None:
         """Return what the advantage of each token is multiplied by, shape (T,); None weighs all tokens 1.

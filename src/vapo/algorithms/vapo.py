@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vapo.algorithms.algorithm import Algorithm, Needs
 from vapo.algorithms.options import option
+from vapo.core.advantages import perception_advantages
 from vapo.core.anchors import Placement, place_anchors, snap_anchors
 from vapo.core.perception import perception_reward
 from vapo.core.rewards import Gate, compose_reward, gate_weight, relaxed_gate_weight
@@ -27,9 +28,16 @@ class VAPO(Algorithm):
     )
     perception_weight: float = option(
         0.1,
-        "gamma of Eq 5. With 0 the update equals GRPO's; probes are still measured. With "
-        "multi_objective_aggregation='normalize_then_sum', what the normalised perception reward is multiplied by.",
+        "gamma of Eq 5. With 0 the update equals GRPO's; probes are still measured. Where the perception reward is "
+        "normalised by itself (perception_credit='advantage', or multi_objective_aggregation='normalize_then_sum'), "
+        "what it is multiplied by afterwards.",
         at_least=0,
+    )
+    perception_credit: Literal["reward", "advantage"] = option(
+        "reward",
+        "'reward' adds perception to the reward of its response, which is normalised within the group (the paper). "
+        "'advantage' normalises it by itself, among the responses that the accuracy gate lets through, and adds it "
+        "to the advantage.",
     )
     anchor_placement: Placement = option("random", "How anchors are chosen among the response's logical boundaries.")
     anchor_sharing: Literal["independent", "group"] = option(
@@ -51,14 +59,15 @@ class VAPO(Algorithm):
     def needs(self) -> Needs:
         """Claims, and what the gate reads, where the reward weighs something; nothing without anchors."""
         probes = self.num_anchors > 0
-        bonus = probes and self.perception_weight > 0
+        counts = probes and self.perception_weight > 0
         return Needs(
             claims=probes,
             shared_draws=self.anchor_sharing == "group",
-            accuracy=bonus and self.accuracy_gate != "none",
-            progress=bonus and self.accuracy_gate == "relaxed",
+            accuracy=counts and self.accuracy_gate != "none",
+            progress=counts and self.accuracy_gate == "relaxed",
             probabilities=self.verdict == "soft",
-            bonus=bonus,
+            bonus=counts and self.perception_credit == "reward",
+            advantages=counts and self.perception_credit == "advantage",
         )
 
     @property
@@ -85,7 +94,10 @@ class VAPO(Algorithm):
         )
 
     def reward(self, accuracy: float, format: float, verdicts: Sequence[Verdict], progress: float) -> Reward:
-        """Return w_acc * accuracy + w_fmt * format + gamma * gate * R_perc (Eq 4 and 5)."""
+        """Return w_acc * accuracy + w_fmt * format + gamma * gate * R_perc (Eq 4 and 5).
+
+        With `perception_credit` "advantage" the last term is 0: `added_advantages` takes its place.
+        """
         perception = None
         if verdicts:
             hits = [float(v.correct) if self.verdict == "hard" else v.p_label for v in verdicts]
@@ -95,12 +107,19 @@ class VAPO(Algorithm):
             accuracy,
             format,
             perception,
-            perception_weight=self.perception_weight,
+            perception_weight=self.perception_weight if self.perception_credit == "reward" else 0.0,
             accuracy_weight=self.accuracy_weight,
             format_weight=self.format_weight,
             gate=self.accuracy_gate,
             relaxed=relaxed_gate_weight(progress),
         )
+
+    def added_advantages(self, group: Sequence[Reward], progress: float) -> Sequence[float]:
+        """Return perception_weight times the normalised perception rewards of those whom the gate lets through."""
+        relaxed = relaxed_gate_weight(progress)
+        gates = [gate_weight(self.accuracy_gate, one.accuracy, relaxed) for one in group]
+        weight = self.perception_weight if self.perception_credit == "advantage" else 0.0
+        return (weight * perception_advantages([one.perception for one in group], gates)).tolist()
 
 
 def draw_claims(pool: Sequence[Claim], count: int, rng: Generator) -> list[Claim]:

@@ -1,4 +1,4 @@
-"""How far several observers agree beyond chance."""
+"""How far several observers, or several measurements, agree beyond chance."""
 
 from __future__ import annotations
 
@@ -68,6 +68,32 @@ def bootstrap_alpha_interval(
         return None
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def centred_correlation(pairs: Sequence[tuple[float, float]], groups: Sequence[Hashable]) -> float | None:
+    """Correlate two measurements of the same things within groups, such as two halves of a test.
+
+    Both are centred within each group first, so that what a group has in common counts for nothing.
+
+    Args:
+        pairs: of measurements.
+        groups: per pair, the group it belongs to.
+
+    Returns:
+        Pearson's r, in [-1, 1]; None where either measurement is the same throughout each group.
+
+    Raises:
+        ValueError: there is not one group per pair.
+    """
+    if len(pairs) != len(groups):
+        raise ValueError(f"there are {len(pairs)} pairs but {len(groups)} groups; name one group per pair")
+    members: dict[Hashable, list[tuple[float, float]]] = {}
+    for pair, group in zip(pairs, groups, strict=True):
+        members.setdefault(group, []).append(pair)
+    centred = [np.asarray(own) - np.mean(own, axis=0) for own in members.values()]
+    first, second = np.concatenate(centred).T if centred else np.zeros((2, 0))
+    spread = np.sqrt((first**2).sum() * (second**2).sum())
+    return float(first @ second / spread) if spread > 1e-12 else None
 
 
 def _count_pairs(ratings: Sequence[Sequence[Hashable]]) -> NDArray[np.float64]:

@@ -102,8 +102,8 @@ class Preset:
     clip_high: float
     loss: Literal["grpo", "dapo"]
     """How token losses are averaged: over each completion, then over completions; or over all tokens of the batch."""
-    drop_uniform_groups: bool
-    """Drop groups whose raw accuracy is all 0 or all 1 (dynamic sampling)."""
+    group_filter: Literal["none", "accuracy", "reward"]
+    """Groups in which this is the same for all completions are replaced (`dynamic_sampling`)."""
 
 
 PRESETS: Final = MappingProxyType(
@@ -120,10 +120,10 @@ PRESETS: Final = MappingProxyType(
             clip_low=0.2,
             clip_high=0.2,
             loss="grpo",
-            drop_uniform_groups=False,
+            group_filter="none",
         ),
-        # The published code at 67687cf: a DAPO-style run on mixed, rescaled rewards. Its faults are fixed; one of
-        # them was to filter groups on the shaped reward, where tiny bonus differences keep all-correct groups alive.
+        # The published code at 67687cf: a DAPO-style run on mixed, rescaled rewards, its faults fixed. Its filter goes
+        # by the whole reward, which keeps all-right groups alive: what perception says acts through these alone.
         "released": Preset(
             accuracy_weight=0.8,
             format_weight=0.1,
@@ -135,7 +135,7 @@ PRESETS: Final = MappingProxyType(
             clip_low=0.2,
             clip_high=0.28,
             loss="dapo",
-            drop_uniform_groups=True,
+            group_filter="reward",
         ),
     }
 )

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from vapo.algorithms.algorithm import Algorithm
+from vapo.core.agreement import centred_correlation
 from vapo.core.perception import depth_quarter
 from vapo.probing.perception_scorer import ScoredRollout
 from vapo.types import Verdict
@@ -17,34 +19,55 @@ class PerceptionLog:
     Args:
         log_metric: takes a name and a value; values of one step are averaged over all processes.
         log_extra: takes a column name and one value per completion.
-        max_probes: probes asked for per completion; those the response had no boundary for are reported as missing.
+        algorithm: says how many probes a completion should have, of which those that it had no boundary for are
+            reported as missing, and what verdicts are worth.
     """
 
     def __init__(
         self,
         log_metric: Callable[[str, float], None],
         log_extra: Callable[[str, list[Any]], None],
-        max_probes: int,
+        algorithm: Algorithm,
     ) -> None:
         self._log_metric = log_metric
         self._log_extra = log_extra
-        self._max_probes = max_probes
+        self._algorithm = algorithm
 
     def add(self, scored: Sequence[ScoredRollout], *, tables: bool) -> None:
         """Report one batch; `tables` adds each completion's length and verdicts to the sample table."""
         for own in scored:
             self._log_metric("perception/gate_open", float(own.gate_open))
-            if self._max_probes:
-                self._log_metric("perception/anchors_without_boundary", 1 - len(own.probes) / self._max_probes)
+            if self._algorithm.max_probes:
+                missing = 1 - len(own.probes) / self._algorithm.max_probes
+                self._log_metric("perception/anchors_without_boundary", missing)
             if own.reward.perception is not None:
                 self._log_metric("perception/reward", own.reward.perception)
             for verdict in own.verdicts:
                 self._log_metric("perception/accuracy", float(verdict.correct))
                 quarter = depth_quarter(verdict.probe.anchor.depth)
                 self._log_metric(f"perception/accuracy_quarter_{quarter}", float(verdict.correct))
+        agreement = self._correlate_halves(scored)
+        if agreement is not None:
+            self._log_metric("perception/split_half_correlation", agreement)
         if tables:
             self._log_extra("num_tokens", [len(own.rollout.completion_ids) for own in scored])
             self._log_extra("anchors", [describe_verdicts(own.verdicts) for own in scored])
+
+    def _correlate_halves(self, scored: Sequence[ScoredRollout]) -> float | None:
+        """Return how far two halves of the probes agree on which responses of a prompt see best."""
+        halves: list[tuple[float, float]] = []
+        prompts: list[int] = []
+        for own in scored:
+            verdicts = sorted(own.verdicts, key=lambda verdict: verdict.probe.anchor.index)
+            if own.gate_open and len(verdicts) > 1:
+                first, second = (
+                    self._algorithm.reward(own.reward.accuracy, own.reward.format, half, 0.0).perception
+                    for half in (verdicts[::2], verdicts[1::2])
+                )
+                if first is not None and second is not None:
+                    halves.append((first, second))
+                    prompts.append(id(own.rollout.sample))  # the responses of a prompt share one
+        return centred_correlation(halves, prompts)
 
 
 def describe_verdicts(verdicts: Sequence[Verdict]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sized
 from typing import Any
 
-from vapo.algorithms.algorithm import Needs
+from vapo.algorithms.algorithm import Algorithm, Needs
 from vapo.errors import ConfigError, DataError
 from vapo.training.config import VAPOConfig
 
@@ -55,11 +55,47 @@ def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], needs: Needs) -> 
             f"{several_turns[0]} cannot be combined with an algorithm that puts other images in the place of a "
             "prompt's, which needs TRL's own single-turn rollouts; leave it out"
         )
-    if args.dynamic_sampling:
+    if args.dynamic_sampling != "none":
         raise ConfigError(
             f"{several_turns[0]} cannot be combined with dynamic_sampling, which needs TRL's own single-turn "
-            "rollouts; set dynamic_sampling=False"
+            "rollouts; set dynamic_sampling='none'"
         )
+
+
+def find_idle_bonus(args: VAPOConfig, algorithm: Algorithm) -> str | None:
+    """Return what to warn of where an option leaves next to nothing of the algorithm's bonus; None where none does.
+
+    A bonus that only right answers get differs by little within a group. Where all answers of the group are right,
+    the division by the group's standard deviation brings these differences to full size; elsewhere the answers
+    outweigh them. Without such groups, or without that division, the run hardly differs from GRPO.
+
+    Args:
+        args: of the run.
+        algorithm: with or without a bonus.
+    """
+    if not algorithm.needs.bonus or algorithm.uses_verdicts(0.0, 0.0):
+        return None
+    idle = [
+        said
+        for said, holds in (
+            ("dynamic_sampling='accuracy' replaces these groups", args.dynamic_sampling == "accuracy"),
+            (f"scale_rewards={args.scale_rewards!r} does not divide by it", args.scale_rewards != "group"),
+            (
+                "multi_objective_aggregation='normalize_then_sum' normalises the bonus where answers differ",
+                args.multi_objective_aggregation == "normalize_then_sum",
+            ),
+        )
+        if holds
+    ]
+    if not idle:
+        return None
+    return (
+        "only right answers get the perception reward, so it acts through groups whose answers are all right, where "
+        f"the group's standard deviation divides its small differences; but {', and '.join(idle)}. The run will "
+        "hardly differ from GRPO. Set perception_credit='advantage', or leave these options at their defaults; "
+        "dynamic_sampling='reward' keeps the groups. The metric advantage/perception_share shows it, and "
+        "docs/mechanism.md explains it"
+    )
 
 
 def _check_one_rollout(args: VAPOConfig, train_dataset: Any) -> None:

@@ -64,9 +64,10 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         default=None,
         metadata={"help": "Name of the reward function that opens the gate; default: the first one."},
     )
-    dynamic_sampling: bool | None = field(
-        default=None,
-        metadata={"help": "Replace prompts whose completions are all right or all wrong by further prompts."},
+    dynamic_sampling: Literal["none", "accuracy", "reward"] | None = option(
+        None,
+        "Replace prompts whose completions have all the same accuracy, or all the same reward, the method's bonus "
+        "included, by further prompts.",
     )
     update_batch_size: int | None = option(
         None,
@@ -139,6 +140,11 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
 
     def __post_init__(self) -> None:
         self.report_to = "none" if self.report_to is None else self.report_to
+        if isinstance(self.dynamic_sampling, bool):
+            was = "accuracy" if self.dynamic_sampling else "none"
+            raise ConfigError(
+                f"dynamic_sampling is 'none', 'accuracy' or 'reward' now; {self.dynamic_sampling} was {was!r}"
+            )
         check_options(self, BOUNDS_OF_TRL)
         check_probe_template(self.probe_template)
         self._check_sampling()
@@ -148,7 +154,12 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         if self.probe_seed is None:
             self.probe_seed = self.seed
         super().__post_init__()
-        if self.dynamic_sampling and self.loss_type not in DYNAMIC_SAMPLING_LOSSES:
+        if self.dynamic_sampling == "reward" and self.own_claims_steps:
+            raise ConfigError(
+                "dynamic_sampling='reward' asks probes before the policy has written its claims, so it cannot be "
+                "combined with own_claims_steps; use dynamic_sampling='accuracy', or claims of the data"
+            )
+        if self.dynamic_sampling != "none" and self.loss_type not in DYNAMIC_SAMPLING_LOSSES:
             raise ConfigError(
                 f"dynamic_sampling cannot be combined with loss_type={self.loss_type!r}: its denominator would count "
                 f"dropped completions; use one of {', '.join(DYNAMIC_SAMPLING_LOSSES)}"
@@ -167,7 +178,8 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         inside a reward cancels out: the algorithm's is 1 then, and `perception_weight` weighs the normalised bonus.
         """
         options: Any = copy.copy(self)
-        if self.multi_objective_aggregation == "normalize_then_sum" and self.perception_weight > 0:
+        in_reward = self.perception_credit == "reward" and self.perception_weight > 0
+        if in_reward and self.multi_objective_aggregation == "normalize_then_sum":
             options.perception_weight = 1.0
         assert not isinstance(self.algorithm_options, str)  # TRL reads JSON by now
         return make_algorithm(options, self.algorithm_options)
@@ -201,14 +213,14 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         }
         if self.preset is None:
             values |= {name: GRPOConfig.__dataclass_fields__[name].default for name in TRL_FIELDS_OF_PRESETS}
-            values |= {"dynamic_sampling": False}
+            values |= {"dynamic_sampling": "none"}
         else:
             values |= {
                 "beta": preset.kl_weight,
                 "epsilon": preset.clip_low,
                 "epsilon_high": preset.clip_high,
                 "loss_type": preset.loss,
-                "dynamic_sampling": preset.drop_uniform_groups,
+                "dynamic_sampling": preset.group_filter,
                 "use_bias_correction_kl": False,
             }
         for name, value in values.items():

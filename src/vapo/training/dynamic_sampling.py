@@ -1,14 +1,17 @@
-"""Dynamic sampling: prompts whose completions are all right or all wrong teach nothing and are replaced.
+"""Dynamic sampling: prompts whose completions are all alike are replaced by others.
 
-Groups are judged by their raw accuracy. Judged by the shaped reward, an all-right group whose bonuses differ by a
-hair would stay, and the normalisation would blow that hair up to full size.
+Alike are completions of the same accuracy, or of the same reward. By accuracy, all-right groups go, and with them what
+a bonus behind the accuracy gate does: in mixed groups the answers outweigh it. By reward, they stay if their bonuses
+differ.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +26,7 @@ from vapo.errors import ConfigError
 from vapo.training.other_images import OtherImages, write_prompts
 from vapo.training.rollout_batch import count_rollouts
 from vapo.training.rows import list_images
+from vapo.types import Verdict
 
 REFILL_DRAWS = 2
 MAX_REFILLS = 4
@@ -37,11 +41,25 @@ class Refilled:
         rows: those that are trained on.
         generated: what TRL's `_generate` returned for them.
         kept: for each row, whether its group teaches something; the others could not be replaced.
+        verdicts: on each row's probes, where its reward was needed for that.
     """
 
     rows: list[dict[str, Any]]
     generated: tuple[Any, ...]
     kept: list[bool]
+    verdicts: list[tuple[Verdict, ...]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class GradedRows:
+    """What completions are compared by within their groups, and the verdicts that were asked for it, if any."""
+
+    values: list[float]
+    verdicts: list[tuple[Verdict, ...]] | None = None
+
+
+Grade = Callable[[list[dict[str, Any]], tuple[Any, ...], Sequence[int]], GradedRows]
+"""Grades rows by what was generated for them, given their places in this process's batch; called by all processes."""
 
 
 class InformativeRollouts:
@@ -53,11 +71,11 @@ class InformativeRollouts:
     Args:
         trainer: rolls out.
         images: what it samples from.
-        gate: the reward function that tells accuracy.
+        grade: says what completions are compared by.
         prepare: makes a row of the data set ready to be rolled out.
 
     Raises:
-        ConfigError: the data, the reward function or the loss cannot be had with it.
+        ConfigError: the data or the loss cannot be had with it.
     """
 
     def __init__(
@@ -65,13 +83,11 @@ class InformativeRollouts:
         trainer: GRPOTrainer,
         images: OtherImages,
         *,
-        gate: Any,
+        grade: Grade,
         prepare: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
         if isinstance(trainer.train_dataset, IterableDataset):
             raise ConfigError("dynamic_sampling needs a data set with random access; streaming has none")
-        if isinstance(gate, torch.nn.Module) or inspect.iscoroutinefunction(gate):
-            raise ConfigError(f"dynamic_sampling needs a plain function as accuracy reward, not {type(gate).__name__}")
         args: Any = trainer.args
         entropy_bonus = args.entropy_coef != 0 or args.use_adaptive_entropy
         if entropy_bonus and args.loss_type in ("grpo", "dr_grpo"):
@@ -80,7 +96,7 @@ class InformativeRollouts:
                 "loss_type='dapo' or no entropy bonus"
             )
         self._trainer: Any = trainer
-        self._gate = gate
+        self._grade = grade
         self._prepare = prepare
         self._images = images
 
@@ -88,22 +104,25 @@ class InformativeRollouts:
         """Roll out rows, and others in the place of those that teach nothing."""
         rows = list(inputs)
         outputs = self._generate(rows, range(len(rows)))
-        accuracies = self._grade(rows, outputs)
-        open_groups = self._find_uninformative(accuracies)
+        graded = self._grade(rows, outputs, range(len(rows)))
+        open_groups = self._find_uninformative(graded.values)
         dropped, rounds = len(open_groups), 0
         while open_groups and rounds < MAX_REFILLS:
             places = self._local_places(open_groups)
             new_rows = self._draw_rows(open_groups, rounds)
             padded = self._pad(places)
-            new_outputs = self._generate([new_rows[place] for place in padded], padded)
-            new_accuracies = self._grade([new_rows[place] for place in places], new_outputs)
-            candidates = list(accuracies)
+            candidate_rows = [new_rows[place] for place in padded]
+            new_outputs = self._generate(candidate_rows, padded)
+            new_graded = self._grade(candidate_rows, new_outputs, padded)
+            candidates = list(graded.values)
             for number, place in enumerate(places):
-                candidates[place] = new_accuracies[number]
+                candidates[place] = new_graded.values[number]
             still_open = self._find_uninformative(candidates)
             for number, place in enumerate(places):
                 if self._group_of(place) not in still_open:
-                    rows[place], accuracies[place] = new_rows[place], new_accuracies[number]
+                    rows[place], graded.values[place] = new_rows[place], new_graded.values[number]
+                    if graded.verdicts is not None and new_graded.verdicts is not None:
+                        graded.verdicts[place] = new_graded.verdicts[number]
                     for column, new_column in zip(outputs, new_outputs, strict=True):
                         if isinstance(column, list) and isinstance(new_column, list) and column:
                             column[place] = new_column[number]
@@ -116,7 +135,7 @@ class InformativeRollouts:
         metrics["dynamic_sampling/dropped_groups"].append(float(dropped))
         metrics["dynamic_sampling/refill_rounds"].append(float(rounds))
         metrics["dynamic_sampling/unfilled_share"].append(len(open_groups) / num_groups)
-        return Refilled(rows, outputs, kept)
+        return Refilled(rows, outputs, kept, graded.verdicts)
 
     def leave_out_dropped(self, output: dict[str, Any], kept_rows: Sequence[bool]) -> dict[str, Any]:
         """Take groups that could not be replaced out of the loss: advantage, tokens and denominator."""
@@ -140,24 +159,8 @@ class InformativeRollouts:
         outputs = self._images.roll_out(self._trainer._generate, prompts, rows, numbers)
         return tuple(list(column) if isinstance(column, list) else column for column in outputs)
 
-    def _grade(self, rows: list[dict[str, Any]], outputs: tuple[Any, ...]) -> list[float]:
-        if not rows:
-            return []
-        _, completion_ids, _, completions, *_ = outputs
-        columns = {key: [row[key] for row in rows] for key in rows[0] if key != "prompt"}
-        grades = self._gate(
-            prompts=[row["prompt"] for row in rows],
-            completions=completions[: len(rows)],
-            completion_ids=completion_ids[: len(rows)],
-            trainer_state=self._trainer.state,
-            log_extra=lambda column, values: None,
-            log_metric=lambda name, value: None,
-            **columns,
-        )
-        return [math.nan if grade is None else float(grade) for grade in grades]
-
-    def _find_uninformative(self, accuracies: list[float]) -> list[int]:
-        everyone: Any = gather(torch.tensor(accuracies, device=self._trainer.accelerator.device))
+    def _find_uninformative(self, values: list[float]) -> list[int]:
+        everyone: Any = gather(torch.tensor(values, device=self._trainer.accelerator.device))
         groups = everyone.view(-1, self._trainer.num_generations).tolist()
         informative = set(informative_groups(groups))
         return [group for group in range(len(groups)) if group not in informative]
@@ -192,3 +195,56 @@ class InformativeRollouts:
         prompts = dict(zip(groups, drawn, strict=True))
         fallback = prompts[groups[0]]
         return {place: prompts.get(self._group_of(place), fallback) for place in range(self._rows_per_process())}
+
+
+def grade_by_accuracy(trainer: GRPOTrainer, column: int) -> Grade:
+    """Return what compares completions by the reward function that tells accuracy.
+
+    Args:
+        trainer: whose function it is.
+        column: its number.
+
+    Raises:
+        ConfigError: it is no plain function.
+    """
+    gate: Any = trainer.reward_funcs[column]
+    if isinstance(gate, torch.nn.Module) or inspect.iscoroutinefunction(gate):
+        raise ConfigError(f"dynamic_sampling needs a plain function as accuracy reward, not {type(gate).__name__}")
+
+    def grade(rows: list[dict[str, Any]], outputs: tuple[Any, ...], places: Sequence[int]) -> GradedRows:
+        _, completion_ids, _, completions, *_ = outputs
+        columns = {key: [row[key] for row in rows] for key in rows[0] if key != "prompt"}
+        grades = gate(
+            prompts=[row["prompt"] for row in rows],
+            completions=completions,
+            completion_ids=completion_ids,
+            trainer_state=trainer.state,
+            log_extra=lambda column, values: None,
+            log_metric=lambda name, value: None,
+            **columns,
+        )
+        return GradedRows([math.nan if grade is None else float(grade) for grade in grades])
+
+    return grade
+
+
+def add_up_rewards(trainer: Any, rows: list[dict[str, Any]], outputs: tuple[Any, ...]) -> list[float]:
+    """Return the whole reward of each row of this process, as TRL adds it up; NaN where no function scores it."""
+    _, completion_ids, _, completions, *_ = outputs
+    prompts = [row["prompt"] for row in rows]
+    rewards_NF = trainer._calculate_rewards(rows, prompts, completions, completion_ids)
+    totals = (rewards_NF * trainer.reward_weights.to(rewards_NF.device)).nansum(dim=1)
+    totals = totals.masked_fill(rewards_NF.isnan().all(dim=1), torch.nan)
+    first = trainer.accelerator.process_index * len(rows)
+    return totals[first : first + len(rows)].tolist()
+
+
+@contextmanager
+def unlogged(trainer: Any) -> Generator[None]:
+    """Drop what reward functions log through TRL within this context."""
+    before = trainer._pending_metrics, trainer._pending_extra_logs
+    trainer._pending_metrics, trainer._pending_extra_logs = defaultdict(list), defaultdict(list)
+    try:
+        yield
+    finally:
+        trainer._pending_metrics, trainer._pending_extra_logs = before

@@ -29,6 +29,7 @@ class RewardColumns:
 
     Attributes:
         gate: number of the column that tells accuracy.
+        bonus: number of the column of bonuses; None if there is none.
 
     Raises:
         ConfigError: no function has the name.
@@ -40,9 +41,9 @@ class RewardColumns:
             raise ConfigError(f"gate_reward={gate!r} is none of the reward functions ({', '.join(names)})")
         self.gate = names.index(gate) if gate is not None else 0
         self._gate_name = names[self.gate] if names else ""
-        self._bonus: int | None = None
+        self.bonus: int | None = None
         if bonus_weight is not None:
-            self._bonus = len(names)
+            self.bonus = len(names)
             trainer.reward_funcs = [*trainer.reward_funcs, perception_bonus]
             trainer.reward_func_names = [*names, perception_bonus.__name__]
             classes: Any = trainer.reward_processing_classes
@@ -58,9 +59,9 @@ class RewardColumns:
 
         Where no function of the user's scored a completion, TRL leaves it out of its group.
         """
-        if self._bonus is not None:
+        if self.bonus is not None:
             bonuses_N: Any = gather(torch.tensor(bonuses, device=rewards_NF.device))
-            rewards_NF[:, self._bonus] = bonuses_N.masked_fill(rewards_NF.isnan().all(dim=1), torch.nan)
+            rewards_NF[:, self.bonus] = bonuses_N.masked_fill(rewards_NF.isnan().all(dim=1), torch.nan)
 
 
 def read_accuracy(accuracy: float, name: str, *, required: bool) -> float:

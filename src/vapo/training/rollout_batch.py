@@ -24,6 +24,7 @@ from vapo.training.rows import SampleReader
 from vapo.types import Probe, Rollout, Sample, Verdict
 
 if TYPE_CHECKING:
+    import torch
     from numpy.random import Generator
 
 
@@ -87,6 +88,7 @@ class RolloutBatch:
     Args:
         rows: of the data set, one per completion; the completions of a group follow each other.
         place: where in the run it stands.
+        members: places of the rows among those of this process; None for all of them, in order.
         algorithm: draws the probes and says what verdicts are worth.
         reader: makes samples of rows.
         tokenizer: spells completions.
@@ -94,7 +96,10 @@ class RolloutBatch:
 
     Attributes:
         generated: what TRL's `_generate` returned; prompt and completion ids come first.
+        verdicts: on each row's probes, once they are asked.
         kept: for each row, whether it is trained on; None keeps all.
+        scored: each rollout with its verdicts and reward, once it is rewarded.
+        rewards_NF: every reward of every row, of all processes, once it is rewarded.
     """
 
     def __init__(
@@ -105,21 +110,25 @@ class RolloutBatch:
         reader: SampleReader,
         tokenizer: Any,
         *,
-        asks_while_scoring: bool,
+        asks_while_scoring: bool = False,
+        members: Sequence[int] | None = None,
     ) -> None:
         self.rows = rows
+        self._members = range(len(rows)) if members is None else members
         self.generated: tuple[Any, ...] | None = None
         self.kept: Sequence[bool] | None = None
+        self.scored: list[ScoredRollout] | None = None
+        self.rewards_NF: torch.Tensor | None = None
         self.place = place
         self._algorithm = algorithm
         self._reader = reader
         self._tokenizer = tokenizer
         self._asks_while_scoring = asks_while_scoring
-        self._verdicts: list[tuple[Verdict, ...]] | None = None
+        self.verdicts: list[tuple[Verdict, ...]] | None = None
 
     def take_scoring_pass(self) -> bool:
         """Return whether this scoring pass is the one to ask probes in: the first, where that is wanted."""
-        asks, self._asks_while_scoring = self._asks_while_scoring, False
+        asks, self._asks_while_scoring = self._asks_while_scoring and self.verdicts is None, False
         return asks
 
     def questions(self, encoder: ClaimQuestions) -> list[list[Question]]:
@@ -130,7 +139,7 @@ class RolloutBatch:
     def take_answers(self, p_true: Sequence[Sequence[float]]) -> None:
         """Take the answers to `questions`, so that nothing is left to ask."""
         _, _, probes = self._drawn
-        self._verdicts = [
+        self.verdicts = [
             tuple(Verdict(probe, p) for probe, p in zip(own, answers, strict=True))
             for own, answers in zip(probes, p_true, strict=True)
         ]
@@ -148,12 +157,13 @@ class RolloutBatch:
         """
         rollouts, generators, probes = self._drawn
         if prober is None:
-            self._verdicts = [()] * len(rollouts)
-        elif self._verdicts is None:
+            self.verdicts = [()] * len(rollouts)
+        elif self.verdicts is None:
             probed = choose_probed(self._algorithm, accuracies, generators, progress, closed_gate_probe_share)
             asked = [own if chosen else () for own, chosen in zip(probes, probed, strict=True)]
-            self._verdicts = ask_probes(prober, rollouts, asked)
-        return reward_rollouts(self._algorithm, rollouts, accuracies, probes, self._verdicts, progress)
+            self.verdicts = ask_probes(prober, rollouts, asked)
+        self.scored = reward_rollouts(self._algorithm, rollouts, accuracies, probes, self.verdicts, progress)
+        return self.scored
 
     @cached_property
     def _drawn(self) -> tuple[list[Rollout], list[Generator], list[tuple[Probe, ...]]]:
@@ -162,9 +172,10 @@ class RolloutBatch:
         rollouts: list[Rollout] = []
         generators: list[Generator] = []
         samples: dict[int, Sample] = {}
-        for number, (row, prompt_ids, ids) in enumerate(
-            zip(self.rows, self.generated[0], self.generated[1], strict=True), self.place.first
+        for member, row, prompt_ids, ids in zip(
+            self._members, self.rows, self.generated[0], self.generated[1], strict=True
         ):
+            number = self.place.first + member
             group = number // self.place.group_size
             if group not in samples:
                 samples[group] = self._reader.read(row, f"row {row.get('id', number)}")

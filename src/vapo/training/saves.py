@@ -1,11 +1,14 @@
-"""When checkpoints are written: between two rollouts, where a run can go on exactly."""
+"""When checkpoints are written, between two rollouts, and how they are read, so that a run goes on exactly."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl
 from transformers.trainer_utils import SaveStrategy
+
+from vapo.training.sharding import optimizer_without_idle_weights
 
 
 class SavesBetweenRollouts(TrainerCallback):
@@ -50,3 +53,32 @@ class SavesBetweenRollouts(TrainerCallback):
         if is_due:
             self._put_off.clear()
         return control
+
+
+class LoadsCheckpoints(Trainer):
+    """Reads checkpoints under the names that the model has now, and optimizers without the weights that rest."""
+
+    model: Any
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        # transformers 5.17 saves some families (LLaVA, LLaVA-OneVision, Qwen2.5-VL) under the names of older releases
+        # and reads them back without translating: a resumed run would go on from the base weights, with a warning.
+        # from_pretrained translates.
+        model = model if model is not None else self.model
+        whole = isinstance(model, PreTrainedModel) and not self.is_fsdp_enabled and not self.is_deepspeed_enabled
+        if not whole or not list(Path(resume_from_checkpoint).glob("model*.safetensors")):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        saved = type(model).from_pretrained(resume_from_checkpoint, dtype=model.dtype, use_safetensors=True)
+        model.load_state_dict(saved.state_dict())
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with optimizer_without_idle_weights():
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_best_model(self) -> None:
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_best_model()
+        else:
+            assert self.state.best_model_checkpoint is not None
+            self._load_from_checkpoint(self.state.best_model_checkpoint)

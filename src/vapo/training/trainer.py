@@ -11,12 +11,12 @@ import copy
 import inspect
 import logging
 import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import gather
-from transformers import PreTrainedModel, ProcessorMixin
+from transformers import ProcessorMixin
 from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
@@ -36,10 +36,17 @@ from vapo.probing.prober import Prober
 from vapo.probing.transformers_prober import TransformersProber
 from vapo.training.batches import groups_kept_together
 from vapo.training.cached_rows import cache_rows
-from vapo.training.checks import check_arguments, check_rollouts
+from vapo.training.checks import check_arguments, check_rollouts, find_idle_bonus
 from vapo.training.config import VAPOConfig
 from vapo.training.data_checks import check_data
-from vapo.training.dynamic_sampling import InformativeRollouts
+from vapo.training.dynamic_sampling import (
+    GradedRows,
+    InformativeRollouts,
+    add_up_rewards,
+    grade_by_accuracy,
+    unlogged,
+)
+from vapo.training.group_credit import GroupCredit
 from vapo.training.other_images import OtherImages
 from vapo.training.own_claims import OwnClaims
 from vapo.training.packing import BatchScores, TreePacking
@@ -47,12 +54,8 @@ from vapo.training.reward_columns import RewardColumns, adopt_think_format
 from vapo.training.rewards import accuracy_reward, format_reward
 from vapo.training.rollout_batch import RolloutBatch, RolloutPosition, find_progress
 from vapo.training.rows import SampleReader, keep_text_plain
-from vapo.training.saves import SavesBetweenRollouts
-from vapo.training.sharding import (
-    name_layers_to_shard,
-    optimizer_without_idle_weights,
-    reference_sharded_like_policy,
-)
+from vapo.training.saves import LoadsCheckpoints, SavesBetweenRollouts
+from vapo.training.sharding import name_layers_to_shard, reference_sharded_like_policy
 from vapo.training.token_credit import TokenCredit
 from vapo.training.vllm_rollouts import (
     check_vllm,
@@ -67,7 +70,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class VAPOTrainer(GRPOTrainer):
+class VAPOTrainer(LoadsCheckpoints, GRPOTrainer):
     """`trl.GRPOTrainer` with Vision-Anchored Policy Optimization.
 
     Args:
@@ -135,6 +138,9 @@ class VAPOTrainer(GRPOTrainer):
             )
         needs = self.algorithm.needs
         check_rollouts(args, options, needs)
+        idle = find_idle_bonus(args, self.algorithm)
+        if idle is not None:
+            logging.getLogger(__name__).warning(idle)
         options["args"] = args = copy.copy(args)  # the caller may use it again
         if reward_funcs is None and not owns_data:
             options["reward_funcs"] = [accuracy_reward, format_reward]
@@ -165,14 +171,14 @@ class VAPOTrainer(GRPOTrainer):
         never_sample_vision_tokens(self, self._tokenizer)
         if args.use_vllm:
             fix_rollouts(self.vllm_generation, self.model.config.image_token_id)
-        self._log_of_perception = PerceptionLog(
-            self._log_metric, self._log_completion_extra, self.algorithm.max_probes
-        )
+        self._group_credit = GroupCredit(self, self.algorithm, self._columns)
+        self._log_of_perception = PerceptionLog(self._log_metric, self._log_completion_extra, self.algorithm)
         self._images = OtherImages(self, self.algorithm)
         self._informative = None
-        if args.dynamic_sampling:
-            gate = self.reward_funcs[self._columns.gate]
-            self._informative = InformativeRollouts(self, self._images, gate=gate, prepare=self.with_plain_text)
+        if args.dynamic_sampling != "none":
+            by_accuracy = args.dynamic_sampling == "accuracy"
+            grade = grade_by_accuracy(self, self._columns.gate) if by_accuracy else self._grade_by_reward
+            self._informative = InformativeRollouts(self, self._images, grade=grade, prepare=self.with_plain_text)
         self._token_credit = TokenCredit(self, self.algorithm)
         self._packing = self._make_packing() if args.packing != "off" else None
         self.prober: Prober | None = self._make_prober() if needs.claims else None
@@ -197,7 +203,7 @@ class VAPOTrainer(GRPOTrainer):
             inputs = self._own_claims.renew(inputs)
         batch = self._begin_batch(inputs)
         if refilled is not None:
-            batch.generated, batch.kept = refilled.generated, refilled.kept
+            batch.generated, batch.kept, batch.verdicts = refilled.generated, refilled.kept, refilled.verdicts
         roll_out = self._generate
 
         def generate(prompts: list[Any]) -> tuple[Any, ...]:
@@ -209,6 +215,7 @@ class VAPOTrainer(GRPOTrainer):
         with replaced_method(self, "_generate", generate):
             output = super()._generate_and_score_completions(inputs)
         self._batch = None
+        self._group_credit.add_to_advantages(output, batch)
         self._images.add_second_view(output, inputs, batch.place)
         self._token_credit.weigh_advantages(output)
         if self._informative is not None and batch.kept is not None:
@@ -221,6 +228,20 @@ class VAPOTrainer(GRPOTrainer):
         return RolloutBatch(
             rows, place, self.algorithm, self._sample_reader, self._tokenizer, asks_while_scoring=along
         )
+
+    def _grade_by_reward(
+        self, rows: list[dict[str, Any]], generated: tuple[Any, ...], members: Sequence[int]
+    ) -> GradedRows:
+        """Grade rows by their whole reward; see `dynamic_sampling.Grade`."""
+        place = RolloutPosition.of(self, self.args.per_device_train_batch_size * self.args.steps_per_generation)
+        self._batch = batch = RolloutBatch(
+            rows, place, self.algorithm, self._sample_reader, self._tokenizer, members=members
+        )
+        batch.generated = generated
+        with unlogged(self):  # the rows that are kept are graded and logged with their batch
+            totals = add_up_rewards(self, rows, generated)
+        self._batch = None
+        return GradedRows(totals, batch.verdicts)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         if self._packing is None or not self._packing.is_on:
@@ -314,10 +335,10 @@ class VAPOTrainer(GRPOTrainer):
     ) -> torch.Tensor:
         rewards_NF = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         needs = self.algorithm.needs
-        if not needs.claims and not needs.bonus:
+        if not (needs.claims or needs.bonus or needs.advantages):
             return rewards_NF
-        started = time.perf_counter()
         assert self._batch is not None
+        started = time.perf_counter()
         first = self.accelerator.process_index * len(prompts)
         accuracies = self._columns.read_accuracies(rewards_NF[first : first + len(prompts)], required=needs.accuracy)
         scored = self._batch.reward(self.prober, accuracies, find_progress(self), self.args.closed_gate_probe_share)
@@ -325,6 +346,7 @@ class VAPOTrainer(GRPOTrainer):
         if self.prober is not None:
             self._log_of_perception.add(scored, tables=self.log_completions)
         self._columns.put_bonuses(rewards_NF, [own.reward.bonus for own in scored])
+        self._batch.rewards_NF = rewards_NF
         return rewards_NF
 
     # Set-up -----------------------------------------------------------------------------------------------------
@@ -336,29 +358,6 @@ class VAPOTrainer(GRPOTrainer):
             self._metrics["train"]["perception/probe_time_share"].append(self._probe_seconds / step_seconds)
             self._probe_seconds = 0.0
         return loss
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        # transformers 5.17 saves some families (LLaVA, LLaVA-OneVision, Qwen2.5-VL) under the names of older releases
-        # and reads them back without translating: a resumed run would go on from the base weights, with a warning.
-        # from_pretrained translates.
-        model = model if model is not None else self.model
-        whole = isinstance(model, PreTrainedModel) and not self.is_fsdp_enabled and not self.is_deepspeed_enabled
-        if not whole or not list(Path(resume_from_checkpoint).glob("model*.safetensors")):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-            return
-        saved = type(model).from_pretrained(resume_from_checkpoint, dtype=model.dtype, use_safetensors=True)
-        model.load_state_dict(saved.state_dict())
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        with optimizer_without_idle_weights():
-            super()._load_optimizer_and_scheduler(checkpoint)
-
-    def _load_best_model(self) -> None:
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            super()._load_best_model()
-        else:
-            assert self.state.best_model_checkpoint is not None
-            self._load_from_checkpoint(self.state.best_model_checkpoint)
 
     def _make_own_claims(self) -> OwnClaims:
         return OwnClaims(

@@ -10,7 +10,7 @@ from typing import Any
 
 from vapo.errors import ConfigError
 from vapo.training.options import RunOptions
-from vapo.verl.parts import ACCURACY
+from vapo.verl.parts import FILTERS
 from vapo.verl.settings import AGENT_NAME, LoopSettings
 
 Value = str | int | float | bool | None | list[str] | list[float]
@@ -170,13 +170,13 @@ def _derive_loss(options: RunOptions) -> list[Derived]:
         )
     actor = "actor_rollout_ref.actor"
     high = training.epsilon if training.epsilon_high is None else training.epsilon_high
-    filters = bool(training.dynamic_sampling)
+    filters = training.dynamic_sampling != "none"
     return [
         Derived("algorithm.adv_estimator", "grpo", ("algorithm",)),
         Derived("algorithm.norm_adv_by_std_in_grpo", training.scale_rewards == "group", ("scale_rewards",)),
         Derived("algorithm.use_kl_in_reward", False, (), "the penalty stands in the loss"),
         Derived("algorithm.filter_groups.enable", filters, ("dynamic_sampling",)),
-        Derived("algorithm.filter_groups.metric", ACCURACY, (), "raw accuracy, not the reward"),
+        Derived("algorithm.filter_groups.metric", FILTERS.get(training.dynamic_sampling), ("dynamic_sampling",)),
         Derived(f"{actor}.use_kl_loss", training.beta > 0, ("beta",)),
         Derived(f"{actor}.kl_loss_coef", training.beta, ("beta",)),
         Derived(f"{actor}.kl_loss_type", "low_var_kl", ("use_bias_correction_kl",), "k3"),

@@ -14,7 +14,7 @@ import yaml
 
 from vapo.training.options import RunOptions
 from vapo.verl.derived import Derived, Machines, check_known, derive, derive_settings
-from vapo.verl.parts import ACCURACY
+from vapo.verl.parts import FILTERS
 from vapo.verl.settings import AGENT_NAME, TARGET, LoopSettings
 
 CONFIG, AGENT_LOOP, TRAIN_DATA, VALIDATION_DATA = "verl.yaml", "agent_loop.yaml", "train.parquet", "validation.parquet"
@@ -65,7 +65,6 @@ def plan_run(
     derived = derive(options, machines)
     check_known(given, derived)
     validates = options.data.eval_split is not None
-    filters = bool(options.training.dynamic_sampling)
     derived += [
         Derived("data.train_files", str(place / TRAIN_DATA)),
         Derived(
@@ -78,7 +77,9 @@ def plan_run(
         Derived("trainer.default_local_dir", str(place / "checkpoints")),
         Derived("trainer.v1.sampler.custom_sampler.path", BUFFER, (), "puts perception into the trainer's log"),
         Derived("trainer.v1.sampler.custom_sampler.name", "make_perception_buffer"),
-        Derived("trainer.v1.sampler.sampler_kwargs.filter_groups_metric", ACCURACY if filters else None),
+        Derived(
+            "trainer.v1.sampler.sampler_kwargs.filter_groups_metric", FILTERS.get(options.training.dynamic_sampling)
+        ),
         Derived("trainer.v1.sampler.sampler_kwargs.train_batch_size", _find(derived, "data.train_batch_size")),
     ]
     files = {

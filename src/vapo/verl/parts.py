@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vapo.core.perception import NUM_QUARTERS, depth_quarter
 from vapo.types import Reward
@@ -14,13 +14,18 @@ Parts = dict[str, float]
 ACCURACY = "acc"
 """verl's own name for it: validation reports it first, and `algorithm.filter_groups.metric` reads it."""
 
+TOTAL = "total_reward"
+
+FILTERS: Mapping[str, str] = {"accuracy": ACCURACY, "reward": TOTAL}
+"""The part that `dynamic_sampling` filters groups by; with "none" there is no filter."""
+
 _HITS, _ASKED = "hits_quarter_{}", "probes_quarter_{}"
 _QUARTERS = range(1, NUM_QUARTERS + 1)
 
 
 def name_answer(reward: Reward) -> Parts:
     """Return the parts of a completion that was not to be probed."""
-    return {ACCURACY: reward.accuracy, "format": reward.format}
+    return {ACCURACY: reward.accuracy, "format": reward.format, TOTAL: reward.total}
 
 
 def name_parts(reward: Reward, asked: AskedProbes, num_drawn: int, num_wanted: int, *, gate_open: bool) -> Parts:

@@ -52,6 +52,11 @@ class LoopSettings(_VAPOOptions):
                 f"algorithm {self.algorithm!r} weighs or adds to the loss of single tokens, which a plug-in of verl "
                 "cannot; train it with `vapo train`"
             )
+        if needs.advantages:
+            raise ConfigError(
+                f"algorithm {self.algorithm!r} adds to advantages (as with perception_credit='advantage'), which a "
+                "plug-in of verl cannot; train it with `vapo train`, or set perception_credit='reward'"
+            )
         if needs.second_view is not None or needs.sampled_images:
             raise ConfigError(
                 f"algorithm {self.algorithm!r} needs a second view of the image, or other images to sample from, and "
