@@ -43,7 +43,7 @@ class GroupCredit:
             return
         own = output["advantages"]
         first = batch.place.first
-        before = _to_numpy(gather(own))
+        before = _gather(own)
         after = before
         if self._algorithm.needs.advantages:
             after = before + self._ask(batch)
@@ -66,7 +66,7 @@ class GroupCredit:
             ]
             for one in batch.scored
         ]
-        table = _to_numpy(gather(torch.tensor(own, dtype=torch.float64, device=batch.rewards_NF.device)))
+        table = _gather(torch.tensor(own, dtype=torch.float64, device=batch.rewards_NF.device))
         unscored = _to_numpy(batch.rewards_NF.isnan().all(dim=1)) > 0
         rewards = [
             Reward(accuracy, 0.0, None if left_out or math.isnan(perception) else perception, bonus, total)
@@ -88,7 +88,7 @@ class GroupCredit:
             return  # rewards of the user's, which tell no accuracy
         kept = np.ones(len(after))
         if batch.kept is not None:
-            kept = _to_numpy(gather(torch.tensor(batch.kept, device=batch.rewards_NF.device)))
+            kept = _gather(torch.tensor(batch.kept, device=batch.rewards_NF.device))
         shares = squared_shares(after * kept, accuracies, batch.place.group_size)
         if shares is None:
             return
@@ -107,6 +107,11 @@ class GroupCredit:
             )
         gained = ((after - without) * kept) ** 2
         metrics["advantage/perception_share"].append(float(gained.sum() / ((after * kept) ** 2).sum()))
+
+
+def _gather(values: torch.Tensor) -> NDArray[np.float64]:
+    everyone: Any = gather(values)
+    return _to_numpy(everyone)
 
 
 def _to_numpy(values: torch.Tensor) -> NDArray[np.float64]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl
 from transformers.trainer_utils import SaveStrategy
+from trl import GRPOTrainer
 
 from vapo.training.sharding import optimizer_without_idle_weights
 
@@ -55,7 +56,7 @@ class SavesBetweenRollouts(TrainerCallback):
         return control
 
 
-class LoadsCheckpoints(Trainer):
+class LoadsCheckpoints(GRPOTrainer):
     """Reads checkpoints under the names that the model has now, and optimizers without the weights that rest."""
 
     model: Any

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class VAPOTrainer(LoadsCheckpoints, GRPOTrainer):
+class VAPOTrainer(LoadsCheckpoints):
     """`trl.GRPOTrainer` with Vision-Anchored Policy Optimization.
 
     Args:

@@ -1,0 +1,74 @@
+"""Measure every seed, and write down what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from vapo.atomic_files import write_atomically
+from vapo.data.samples import load_samples
+from vapo.diagnosis.row_log import make_folder
+from vapo.errors import ConfigError
+from vapo.lab.processes.side_by_side import Progress
+from vapo.models.policy.checkpoint import load_policy
+from vapo.run_folder import SETTINGS, adopt_settings
+
+from .measuring import Measured, measure
+from .shares import Numbers, count_all
+
+Found = Mapping[str, dict[str, dict[str, Numbers]]]
+"""By seed, table, row and column."""
+
+
+def run_mechanism(
+    out: Path,
+    seeds: Sequence[int],
+    *,
+    checkpoint: str,
+    data: str,
+    max_completion_tokens: int,
+    on_progress: Progress,
+) -> Found:
+    """Measure each seed, and keep it in `out`; stopped and called again, it goes on behind the last finished seed.
+
+    Args:
+        out: folder; `mechanism.json` in it holds every number, `seed-N.npz` what it was counted from.
+        seeds: of questions, responses and probes.
+        checkpoint: the policy.
+        data: folder with `train.parquet`.
+        max_completion_tokens: longest response.
+        on_progress: called with seed and stage; returns what is called with (done, in all).
+
+    Raises:
+        ConfigError: there are no seeds, or `out` holds another measurement.
+    """
+    if len(seeds) == 0:
+        raise ConfigError("there are no seeds; give at least one")
+    make_folder(out)
+    settings = {"checkpoint": checkpoint, "data": data, "max_completion_tokens": max_completion_tokens}
+    adopt_settings(
+        out / SETTINGS,
+        settings,
+        what="a measurement",
+        remedy="give another --out, or delete that folder to start anew",
+    )
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    found: dict[str, dict[str, dict[str, Numbers]]] = {}
+    for seed in seeds:
+        held = out / f"seed-{seed}.npz"
+        if not held.exists():
+            measured = measure(
+                load_policy(checkpoint),
+                load_samples(data, split="train", require_claims=True),
+                seed=seed,
+                max_completion_tokens=max_completion_tokens,
+                on_progress=lambda stage, seed=seed: on_progress(f"seed {seed}, {stage}"),
+            )
+            measured.save(held)
+        found[str(seed)] = count_all(Measured.load(held))
+    write_atomically(out / "mechanism.json", json.dumps(found, indent=1) + "\n")
+    return found
