@@ -1,8 +1,8 @@
-"""Write the tables of docs/evidence.md from the rows in docs/evidence, and draw its figures.
+"""Write the tables of docs/evidence.md and docs/mechanism.md from the rows in docs/evidence, and draw figures.
 
     python docs/write_evidence.py
 
-The rows are what `python -m studies compare` and `python -m studies ablate` left behind.
+The rows are what `python -m studies compare`, `ablate` and `mechanism` left behind.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from studies.comparison.rows import read_responses
 from studies.comparison.run import summarise_runs
 from studies.comparison.tables import write_ablations, write_comparison, write_looks, write_noise
 from studies.comparison.variance import Spread
+from studies.mechanism import tables as mechanism
+from studies.mechanism.run import Found
 
 DOCS = Path(__file__).parent
-PAGE = DOCS / "evidence.md"
+PAGES = (DOCS / "evidence.md", DOCS / "mechanism.md")
 ROWS = DOCS / "evidence"
 
 
@@ -45,6 +47,11 @@ def read_noise() -> dict[tuple[str, str], Spread]:
     return {(way.split()[0], way.split()[1]): Spread(**spread) for way, spread in found.items()}
 
 
+def read_mechanism() -> Found:
+    """Return what share perception gets, by seed."""
+    return json.loads((ROWS / "mechanism.json").read_text(encoding="utf-8"))
+
+
 def draw_figures() -> list[Path]:
     """Draw the comparison's curves and keep those for the page."""
     with TemporaryDirectory() as folder:
@@ -56,10 +63,15 @@ TABLES: dict[str, Callable[[], str]] = {
     "compare": lambda: write_comparison(read_results("compare"), COMPARED),
     "looks": lambda: write_looks(sort_by_looks(read_responses(ROWS / "compare.parquet")), COMPARED),
     "noise": lambda: write_noise(read_noise()),
+    "groups": lambda: mechanism.write_groups(read_mechanism()),
+    "settings": lambda: mechanism.write_settings(read_mechanism()),
+    "draws": lambda: mechanism.write_draws(read_mechanism()),
+    "directions": lambda: mechanism.write_directions(read_mechanism()),
     "ablate": lambda: write_ablations(read_results("ablate"), ABLATIONS),
 }
 
 if __name__ == "__main__":
-    PAGE.write_text(fill_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(fill_page(page.read_text(encoding="utf-8")), encoding="utf-8")
     for figure in draw_figures():
         print(figure)

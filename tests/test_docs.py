@@ -177,8 +177,9 @@ def test_tables_are_current():
         assert script.fill_page(text) == text, f"{name} is out of date: run `python docs/list_options.py`"
 
 
-def test_tables_of_the_evidence_are_those_of_its_rows():
-    text = (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["evidence.md", "mechanism.md"])
+def test_tables_of_the_evidence_are_those_of_its_rows(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     assert load_script("write_evidence").fill_page(text) == text, "run `python docs/write_evidence.py`"
 
 

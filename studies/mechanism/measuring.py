@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +59,9 @@ class Measured:
 
     def save(self, path: Path) -> None:
         """Write all of it to a file, whole or not at all."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in _ARRAYS}
         with atomic_file(path) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, group_size=self.group_size, **arrays, **self.perceptions)
+            np.savez_compressed(stream, **{**arrays, **self.perceptions, "group_size": np.array(self.group_size)})
 
     @classmethod
     def load(cls, path: Path) -> Measured:

@@ -52,10 +52,11 @@ def describe_groups(measured: Measured) -> dict[Outcome, Numbers]:
     return found
 
 
-def correlate_draws(measured: Measured, way: str, setting: Setting) -> float:
+def correlate_draws(measured: Measured, way: str) -> float:
     """Return how far two draws of probes agree on the advantages of all-right groups: Pearson's r over all pairs."""
     right = np.repeat([one == "all_right" for one in list_outcomes(measured)], measured.group_size)
-    drawn = [give_credit(setting, measured, one).all[right] for one in measured.perceptions[way]]
+    paper = SETTINGS["preset: paper"]
+    drawn = [give_credit(paper, measured, one).all[right] for one in measured.perceptions[way]]
     pairs = [(a, b) for number, a in enumerate(drawn) for b in drawn[number + 1 :]]
     return float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in pairs])) if right.any() else float("nan")
 
@@ -85,15 +86,7 @@ def count_all(measured: Measured) -> dict[str, dict[str, Numbers]]:
     return {
         "groups": {str(outcome): numbers for outcome, numbers in describe_groups(measured).items()},
         "settings": {name: count_shares(measured, setting) for name, setting in SETTINGS.items()},
-        "draws": {
-            way: {
-                "preset: paper": correlate_draws(measured, way, SETTINGS["preset: paper"]),
-                "perception_credit: advantage": correlate_draws(
-                    measured, way, SETTINGS["perception_credit: advantage, perception_weight: 0.5"]
-                ),
-            }
-            for way in WAYS
-        },
+        "draws": {way: {"correlation": correlate_draws(measured, way)} for way in WAYS},
         "directions": {name: {"cosine": value} for name, value in find_directions(measured).items()},
     }
 

@@ -25,7 +25,7 @@ def write_settings(found: Found) -> str:
 
 def write_draws(found: Found) -> str:
     """Return how far two draws of probes agree."""
-    return _write(found, "draws", "verdicts and draws", ("preset: paper", "perception_credit: advantage"))
+    return _write(found, "draws", "verdicts and draws", ("correlation",))
 
 
 def write_directions(found: Found) -> str:

@@ -48,6 +48,7 @@ OPTIONS: dict[str, Any] = {
     "logging_steps": 1,
 }
 WATCHED = ("loss", "grad_norm", "kl", "entropy", "reward", "perception/accuracy", "perception/reward")
+WATCHED += ("advantage/all_wrong_share", "advantage/perception_share")
 
 
 class NoiseOfPlace(LogitsProcessor):
@@ -82,6 +83,12 @@ def train(out: Path) -> None:
     GenerationMixin.generate = generate_by_place
     options = {**OPTIONS, "output_dir": out}
     train_command([word for name, value in options.items() for word in (f"--{name}", str(value))])
+
+
+def train_in_two_parts(out: Path) -> None:
+    """Perception is normalised in a group that lies on two processes."""
+    OPTIONS.update({"perception_credit": "advantage", "num_generations": 16})
+    train(out)
 
 
 def read_course(out: Path) -> list[dict[str, float]]:
@@ -138,3 +145,11 @@ def test_a_sharded_run_goes_on_with_another_number_of_processes(runs, tmp_path):
         run_processes(1, train, out)
     run_processes(1, train, out, environment=FSDP2)
     assert_same_course(out, runs["one"])
+
+
+def test_two_processes_add_the_same_advantages_as_one(tmp_path):
+    run_processes(1, train_in_two_parts, tmp_path / "one")
+    run_processes(2, train_in_two_parts, tmp_path / "two")
+    assert_same_course(tmp_path / "two", tmp_path / "one")
+    shares = [step.get("advantage/perception_share") for step in read_course(tmp_path / "one")]
+    assert shares[0] == shares[2] == 1.0  # no answer is right, so all of the advantage is perception's

@@ -82,7 +82,7 @@ def test_two_parts_act_in_mixed_groups_too():
 
 def test_draws_are_correlated_in_all_right_groups():
     # 1, -1, 0 and 1, 0, -1: r = 1 / 2.
-    assert correlate_draws(make(), PAPER, SETTINGS["preset: paper"]) == pytest.approx(0.5)
+    assert correlate_draws(make(), PAPER) == pytest.approx(0.5)
 
 
 def test_groups_whose_gradients_point_the_same_way_have_cosine_1():
