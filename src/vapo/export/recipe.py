@@ -17,6 +17,7 @@ MAIN = (
     "num_anchors",
     "late_emphasis",
     "perception_weight",
+    "perception_credit",
     "num_generations",
     "generation_batch_size",
     "update_batch_size",
