@@ -52,6 +52,11 @@ class LoopSettings(_VAPOOptions):
                 f"algorithm {self.algorithm!r} weighs or adds to the loss of single tokens, which a plug-in of verl "
                 "cannot; train it with `vapo train`"
             )
+        if needs.image_similarity or needs.image_attention is not None:
+            raise ConfigError(
+                f"algorithm {self.algorithm!r} needs the similarity of tokens to the image, or attention on it, and a "
+                "plug-in of verl sees neither states nor attention; train it with `vapo train`"
+            )
         if needs.second_view is not None or needs.sampled_images:
             raise ConfigError(
                 f"algorithm {self.algorithm!r} needs a second view of the image, or other images to sample from, and "
