@@ -1,11 +1,15 @@
-"""When checkpoints are written: between two rollouts, where a run can go on exactly."""
+"""When checkpoints are written and which is the best, and how weights come back out of one."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl
 from transformers.trainer_utils import SaveStrategy
+
+from vapo.errors import ConfigError, suggest_nearest
 
 
 class SavesBetweenRollouts(TrainerCallback):
@@ -50,3 +54,37 @@ class SavesBetweenRollouts(TrainerCallback):
         if is_due:
             self._put_off.clear()
         return control
+
+
+def check_best_metric(name: str | None, measured: Collection[str]) -> None:
+    """Refuse to choose the best checkpoint by what no evaluation measures.
+
+    Reward functions may log metrics of their own, so what there is shows in the first evaluation.
+
+    Args:
+        name: of the run's option `metric_for_best_model`.
+        measured: names of what was measured, which begin with "eval_".
+
+    Raises:
+        ConfigError: the metric is not among them.
+    """
+    names = sorted(one.removeprefix("eval_") for one in measured)
+    if name is not None and name.removeprefix("eval_") not in names:
+        raise ConfigError(
+            f"metric_for_best_model is {name!r}, which evaluation does not measure{suggest_nearest(name, names)}; "
+            f"choose one of {', '.join(names)}"
+        )
+
+
+def restore_weights(model: Any, folder: str) -> bool:
+    """Load a checkpoint's weights into a model that is whole in this process; return False if it is saved otherwise.
+
+    transformers 5.17 saves some families (LLaVA, LLaVA-OneVision, Qwen2.5-VL) under the names of older releases and
+    reads them back without translating: a resumed run would go on from the base weights, with a warning.
+    `from_pretrained` translates.
+    """
+    if not isinstance(model, PreTrainedModel) or not list(Path(folder).glob("model*.safetensors")):
+        return False
+    saved = type(model).from_pretrained(folder, dtype=model.dtype, use_safetensors=True)
+    model.load_state_dict(saved.state_dict())
+    return True

@@ -11,12 +11,11 @@ import copy
 import inspect
 import logging
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import gather
-from transformers import PreTrainedModel, ProcessorMixin
+from transformers import ProcessorMixin
 from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
@@ -45,9 +44,9 @@ from vapo.training.own_claims import OwnClaims
 from vapo.training.packing import BatchScores, TreePacking
 from vapo.training.reward_columns import RewardColumns, adopt_think_format
 from vapo.training.rewards import accuracy_reward, format_reward
-from vapo.training.rollout_batch import RolloutBatch, RolloutPosition, find_progress
+from vapo.training.rollout_batch import RolloutBatch, RolloutCount, RolloutPosition, find_progress
 from vapo.training.rows import SampleReader, keep_text_plain
-from vapo.training.saves import SavesBetweenRollouts
+from vapo.training.saves import SavesBetweenRollouts, check_best_metric, restore_weights
 from vapo.training.sharding import (
     name_layers_to_shard,
     optimizer_without_idle_weights,
@@ -99,6 +98,7 @@ class VAPOTrainer(GRPOTrainer):
     num_generations_eval: int
 
     _batch: RolloutBatch | None = None  # that is being generated, scored and rewarded
+    micro_steps_before: int = 0  # that a run made before it was resumed
 
     _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
     _name = "VAPO"
@@ -148,6 +148,7 @@ class VAPOTrainer(GRPOTrainer):
         with reference_sharded_like_policy():
             super().__init__(**options)
         self.add_callback(SavesBetweenRollouts(args))
+        self.add_callback(RolloutCount(self))
         if not isinstance(self.processing_class, ProcessorMixin):
             raise ModelError(
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
@@ -349,16 +350,14 @@ class VAPOTrainer(GRPOTrainer):
         return loss
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        # transformers 5.17 saves some families (LLaVA, LLaVA-OneVision, Qwen2.5-VL) under the names of older releases
-        # and reads them back without translating: a resumed run would go on from the base weights, with a warning.
-        # from_pretrained translates.
         model = model if model is not None else self.model
-        whole = isinstance(model, PreTrainedModel) and not self.is_fsdp_enabled and not self.is_deepspeed_enabled
-        if not whole or not list(Path(resume_from_checkpoint).glob("model*.safetensors")):
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        if sharded or not restore_weights(model, resume_from_checkpoint):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
-            return
-        saved = type(model).from_pretrained(resume_from_checkpoint, dtype=model.dtype, use_safetensors=True)
-        model.load_state_dict(saved.state_dict())
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        check_best_metric(self.args.metric_for_best_model, metrics)
+        return super()._determine_best_metric(metrics, trial)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         with optimizer_without_idle_weights():
