@@ -152,8 +152,9 @@ def compare_with_image(hidden: torch.Tensor, path: TokenPath) -> torch.Tensor:
 
     Source: arXiv 2604.09349 (S_t).
     """
-    response = hidden[path.places[len(path.places) - path.num_response :]].float()
+    places = path.places.to(hidden.device)
+    response = hidden[places[len(places) - path.num_response :]].float()
     if not path.is_image.any():
         return response.new_zeros(len(response))
-    image = hidden[path.places[path.is_image]].float().mean(0)
+    image = hidden[places[path.is_image.to(hidden.device)]].float().mean(0)
     return torch.nn.functional.cosine_similarity(response, image[None], dim=-1)

@@ -83,9 +83,9 @@ class TestEveryFamily:
     def test_where_the_kernel_does_not_tell_its_sum_it_is_made_anew(self, model_and_processor, monkeypatch):
         model, processor = model_and_processor
         rollout = make_rollout(processor, make_sample("a"), RESPONSE)
-        told = attention_on_image(model, processor, rollout)
+        whole = attention_on_image(model, processor, rollout)
         monkeypatch.setattr(image_attention, "FLASH_DTYPES", ())
-        torch.testing.assert_close(attention_on_image(model, processor, rollout), told, atol=1e-5, rtol=0)
+        torch.testing.assert_close(attention_on_image(model, processor, rollout), whole, atol=1e-5, rtol=0)
 
     def test_layers_give_exactly_what_sdpa_gives(self, model_and_processor, monkeypatch):
         model, processor = model_and_processor
