@@ -95,6 +95,12 @@ def test_cli_holds_no_logic():
     [
         ([], "the following arguments are required: COMMAND"),
         (["evalute"], "invalid choice: 'evalute'"),
+        (
+            ["lab", "compare", "--seeds", "3"],
+            "compare is elsewhere now: run `python -m studies compare` in a checkout",
+        ),
+        (["lab", "build"], "build is elsewhere now: run `python -m studies build` in a checkout"),
+        (["lab", "comparer"], "invalid choice: 'comparer' (choose from"),
         (["data", "deduplicate", "lab"], "the following arguments are required: --against"),
         (["data", "inspect", "lab", "--limit", "many"], "invalid int value: 'many'"),
         (["claims", "make", "--data", "d", "--out", "c", "--checkpoint", "lab"], "--checkpoint is called --model now"),

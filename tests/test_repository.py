@@ -105,7 +105,7 @@ def test_ci_runs_the_command_of_the_readme():
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 @pytest.mark.parametrize(
-    ("said", "status", "told"),
+    ("said", "status", "message"),
     [
         ('{"dependencies": [{"name": "a", "version": "1", "vulns": []}]}', 0, "audited: 1 packages"),
         ('{"dependencies": [{"name": "a", "skip_reason": "not found"}]}', 0, "NOT AUDITED: 1 of 1 packages.*: a"),
@@ -118,13 +118,13 @@ def test_ci_runs_the_command_of_the_readme():
     ],
     ids=["well", "not found", "offline", "vulnerable"],
 )
-def test_the_audit_says_what_it_does_not_know(tmp_path: Path, said: str, status: int, told: str):
+def test_the_audit_says_what_it_does_not_know(tmp_path: Path, said: str, status: int, message: str):
     program = tmp_path / "pip-audit"
     program.write_text(f"#!{sys.executable}\nprint({said!r})\n")
     program.chmod(0o755)
     words = [sys.executable, str(ROOT / ".ci/audit"), str(program), "pins.txt"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == status and re.search(told, done.stdout), done.stdout + done.stderr
+    assert done.returncode == status and re.search(message, done.stdout), done.stdout + done.stderr
     assert "audit" in re.search(r"^nightly:.*\n\t(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
 
 

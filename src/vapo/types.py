@@ -117,11 +117,21 @@ class Reward:
 class TokenScores:
     """What a policy's forward pass says of one response's T tokens.
 
-    `log_probs` are those of the tokens themselves; `entropies` of the distributions they were drawn from, in nats,
-    None where the model gives none. Both have shape (T,). `second` is the same of the same tokens where the response
-    is read behind a second view of the images; None unless the algorithm needs one.
+    All tensors have shape (T,). Those that an algorithm does not need are None.
+
+    Attributes:
+        log_probs: of the tokens themselves.
+        entropies: of the distributions they were drawn from, in nats; None where the model gives none.
+        second: the same of the same tokens where the response is read behind a second view of the images.
+        image_similarity: cosine, in [-1, 1], of the last layer's state of the token and the mean of its states of the
+            image tokens; 0 without an image. Source: arXiv 2604.09349 (S_t).
+        image_attention: share, in [0, 1], of image tokens in the attention of the query that predicts the token,
+            averaged over the layers that the algorithm names and their heads; 0 without an image. No gradient flows
+            through it. Source: arXiv 2509.25848, Section A.4.
     """
 
     log_probs: Tensor
     entropies: Tensor | None
     second: TokenScores | None = None
+    image_similarity: Tensor | None = None
+    image_attention: Tensor | None = None

@@ -109,7 +109,7 @@ def measure_writing(
 
 def describe_writer(seed: int, score: ClaimScore | None) -> str:
     """Return the README of a writer: how it was made, how good its claims are, whose digits it has seen."""
-    told = "Not measured." if score is None else "\n".join(f"    {line}" for line in str(score).splitlines())
+    measured = "Not measured." if score is None else "\n".join(f"    {line}" for line in str(score).splitlines())
     return f"""---
 license: apache-2.0
 pipeline_tag: image-text-to-text
@@ -131,7 +131,7 @@ and asked for claims by
 
 Four claims each about 100 newly drawn images of held-out digits (seed {seed}):
 
-{told}
+{measured}
 
 ## The digits
 

@@ -147,10 +147,10 @@ class WritingTeacher(Teacher):
         if stage.bridges:
             bridges = _draw_claims(rng, scene.grid, stage.bridges)
             self._add_sentences(rng, stage, branches, PROBE_TEMPLATE.partition("{")[0], bridges)
-        for told in (one, other) if stage.second else ():
-            beginning = write_claims([told]).removesuffix("]}") + _NEXT
+        for written in (one, other) if stage.second else ():
+            beginning = write_claims([written]).removesuffix("]}") + _NEXT
             chosen = rng.permutation(len(sentences))[: stage.second]
-            self._add_sentences(rng, stage, branches, beginning, [sentences[index] for index in chosen], [told])
+            self._add_sentences(rng, stage, branches, beginning, [sentences[index] for index in chosen], [written])
         for claim in _draw_claims(rng, scene.grid, stage.probes):
             self._add_probe(branches, 1, len(self.asked), claim.text, claim.is_true)
             branches[-1].targets = [target for target in branches[-1].targets if target[1] == JUDGING]
@@ -175,11 +175,11 @@ class WritingTeacher(Teacher):
         branches: list[Branch],
         beginning: str,
         claims: Sequence[Claim],
-        told: Sequence[Claim] = (),
+        written: Sequence[Claim] = (),
     ) -> None:
-        """Grow an answer's beginning, in which `told` stands, and sentences on it, each up to its verdict."""
+        """Grow an answer's beginning, in which `written` stands, and sentences on it, each up to its verdict."""
         ids, ends = self._encode(beginning)
-        branches.append(Branch(list(ids), 1, len(self.asked), self._mark(beginning, ids, ends, told, stage.lies)))
+        branches.append(Branch(list(ids), 1, len(self.asked), self._mark(beginning, ids, ends, written, stage.lies)))
         parent, kept = len(branches) - 1, len(ids)
         for claim in claims:
             text = f'{claim.text}", "is_true":'

@@ -89,8 +89,8 @@ def _ask(
     found = np.zeros((2, len(responses), draws))
     for member, own in enumerate(probes):
         for draw, drawn in enumerate(own):
-            told = [next(verdicts) for _ in drawn]
+            answered = [next(verdicts) for _ in drawn]
             for way, algorithm in enumerate((hard, soft)):
                 # A response without a boundary is not probed, and earns nothing.
-                found[way, member, draw] = algorithm.reward(1.0, 1.0, told, 0.0).perception or 0.0
+                found[way, member, draw] = algorithm.reward(1.0, 1.0, answered, 0.0).perception or 0.0
     return found[0], found[1]

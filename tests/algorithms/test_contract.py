@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from vapo.algorithms.algorithm import Algorithm, Needs, SecondView
 from vapo.algorithms.registry import BUILT_IN, find_algorithm
 from vapo.algorithms.vapo import VAPO
 from vapo.core.advantages import group_advantages
 from vapo.types import Claim, Rollout, Sample, TokenScores, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looking(Algorithm):
+    """From outside the package: asks for all that a scoring pass says of tokens."""
+
+    @property
+    def needs(self):
+        asked = {"image_similarity": True, "image_attention": (-1,), "second_view": SecondView()}
+        return Needs(token_weights=True, token_loss=True, **asked)
+
+    def token_weights(self, scores):
+        return scores.image_attention - scores.second.image_attention
+
+    def token_loss(self, scores):
+        return scores.second.image_similarity - scores.image_similarity
+
 
 ALGORITHMS = {
     **{name: find_algorithm(name)() for name in BUILT_IN},
@@ -21,6 +39,7 @@ ALGORITHMS = {
     "vapo, two parts": VAPO(perception_credit="advantage"),
     "vapo, weight 0": VAPO(perception_weight=0.0),
     "vapo, no anchors": VAPO(num_anchors=0),
+    "from outside": Looking(),
 }
 POOL = tuple(Claim(f"claim {number}", number % 2 == 0) for number in range(6))
 
@@ -103,11 +122,16 @@ def test_credit_follows_a_permutation_of_the_group_and_equal_rewards_earn_none(a
 
 
 def test_says_truly_whether_tokens_are_weighed_or_added_to(algorithm):
-    second = TokenScores(torch.log(torch.rand(7)), torch.rand(7)) if algorithm.needs.second_view else None
-    scores = TokenScores(torch.log(torch.rand(7)).requires_grad_(), torch.rand(7), second)
+    needs = algorithm.needs
+    streams = {
+        **({"image_similarity": 2 * torch.rand(7) - 1} if needs.image_similarity else {}),
+        **({"image_attention": torch.rand(7)} if needs.image_attention is not None else {}),
+    }
+    second = TokenScores(torch.log(torch.rand(7)), torch.rand(7), **streams) if needs.second_view else None
+    scores = TokenScores(torch.log(torch.rand(7)).requires_grad_(), torch.rand(7), second, **streams)
     weights, added = algorithm.token_weights(scores), algorithm.token_loss(scores)
-    assert (weights is not None) == algorithm.needs.token_weights
-    assert (added is not None) == algorithm.needs.token_loss
+    assert (weights is not None) == needs.token_weights
+    assert (added is not None) == needs.token_loss
     assert all(values.shape == (7,) for values in (weights, added) if values is not None)
 
 

@@ -234,9 +234,9 @@ def test_impossible_options_are_refused(make_row: MakeRow, options: dict[str, An
 
 
 def test_progress_is_told(make_row: MakeRow) -> None:
-    told: list[tuple[int, int]] = []
-    load_samples([make_row() for _ in range(3)], progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (3, 3)
+    reported: list[tuple[int, int]] = []
+    load_samples([make_row() for _ in range(3)], progress=lambda done, total: reported.append((done, total)))
+    assert reported[-1] == (3, 3)
 
 
 def test_a_row_that_breaks_after_the_check_says_where(make_row: MakeRow, png: bytes, tmp_path: Path) -> None:

@@ -47,6 +47,6 @@ def claim_what_is_not_noted(
         for place in rng.permutation(len(shown))[:2]:
             cell, digit = shown[place]
             wrong = (digit + int(rng.integers(1, 10))) % 10
-            claims += [Claim(f"The picture shows {cell}{told}.", told == digit) for told in (digit, wrong)]
+            claims += [Claim(f"The picture shows {cell}{claimed}.", claimed == digit) for claimed in (digit, wrong)]
         samples.append(replace(sample, claims=tuple(claims)))
     return samples

@@ -126,20 +126,20 @@ def test_other_settings_are_refused(questions, tmp_path):
 
 
 def test_what_cannot_be_done_is_said_before_it_starts(questions):
-    told: list[str] = []
+    notices: list[str] = []
 
     class Silent(ScriptedModel):
         def write_responses(self, samples, max_completion_tokens, sampling=GREEDY):
-            assert len(told) == 5
+            assert len(notices) == 5
             return super().write_responses(samples, max_completion_tokens, sampling)
 
     diagnosed_model = Silent(
         {q.id: RIGHT for q in questions}, abilities=frozenset({"continue", "probe"}), name="served"
     )
     bare = [make_question(q.id, claims=0) for q in questions]
-    diagnosis = diagnose([diagnosed_model], bare, settings=SMALL, on_notice=told.append)
-    assert (tuple(told) == diagnosis.left_out and len(told) == 5) or len(told) == 4
-    text = " ".join(told)
+    diagnosis = diagnose([diagnosed_model], bare, settings=SMALL, on_notice=notices.append)
+    assert (tuple(notices) == diagnosis.left_out and len(notices) == 5) or len(notices) == 4
+    text = " ".join(notices)
     for words in ("no row of the data has claims", "served: a script cannot attend", "compare_views", "no judge"):
         assert words in text
     model = diagnosis.models[0]

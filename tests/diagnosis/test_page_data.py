@@ -161,8 +161,8 @@ def test_absence_is_explained_by_what_was_said():
     made = make_diagnosis()
     first, second = made.models
     reason = "Image sensitivity was left out for a-model: it shows no distributions."
-    told = replace(made, left_out=("Early decision was left out for sensitivity-net: no.", reason))
-    assert explain_absence("sensitivity", told, [first, second]) == reason
+    incomplete = replace(made, left_out=("Early decision was left out for sensitivity-net: no.", reason))
+    assert explain_absence("sensitivity", incomplete, [first, second]) == reason
     assert explain_absence("sensitivity", made, [second]) == "Not measured for vapo-trained."
     assert explain_absence("sensitivity", made, made.models) == "Not measured in this diagnosis."
     assert explain_absence("sensitivity", made, []) == ""

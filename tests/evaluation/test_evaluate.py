@@ -146,9 +146,9 @@ def test_one_question_has_no_bootstrap_interval(policy, samples):
 
 
 def test_progress(policy, samples):
-    told = []
-    run(policy, samples, batch_size=2, on_progress=lambda *p: told.append(p))
-    assert told == [(2, 3), (3, 3)]
+    reported = []
+    run(policy, samples, batch_size=2, on_progress=lambda *p: reported.append(p))
+    assert reported == [(2, 3), (3, 3)]
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,13 @@ from vapo.core.image_names import name_image
 from vapo.diagnosis.tables import write_tables
 from vapo.export.agreement import Agreement
 from vapo.export.base import Base
-from vapo.export.card import Told, replace_checks, write_card
+from vapo.export.card import CardContents, replace_checks, write_card
 from vapo.export.measured import read_diagnosis
 from vapo.export.origin import Origin, find_origin
 from vapo.types import Claim
 
 ALIKE = Agreement("transformers", 8, 512, 512, 0.0, 1e-7, 0, "float32")
-BARE = Told("mine", Origin(Path("model")), None, False, "float32", 1_100_000, (), (), None, None, "1.2.3")
+BARE = CardContents("mine", Origin(Path("model")), None, False, "float32", 1_100_000, (), (), None, None, "1.2.3")
 
 
 def find_sections(card: str) -> dict[str, str]:
@@ -100,13 +100,13 @@ def test_how_it_was_trained_is_said(tmp_path, settings, words, tags):
 
 def test_measurements_keep_their_intervals():
     card = write_card(replace(BARE, evaluations=((make_evaluation(), True), (make_evaluation(), False))))
-    told = find_sections(card)["What was measured"]
-    assert "| right answers, greedy | 60.0 % \\[50.0, 70.0\\] |" in told
-    assert "| completion length, tokens | 50.5 \\[45.0, 55.2\\] |" in told
-    assert "quarter 4 of 4 | 50.0 % \\[40.0, 60.0\\] of 120 claims" in told
-    assert "last quarter less before | -40.0 points \\[-50.0, -30.0\\]" in told
-    assert told.count("Measured on these weights.") == 1
-    assert "Its file calls the model first; whether it had these weights is not known." in told
+    section = find_sections(card)["What was measured"]
+    assert "| right answers, greedy | 60.0 % \\[50.0, 70.0\\] |" in section
+    assert "| completion length, tokens | 50.5 \\[45.0, 55.2\\] |" in section
+    assert "quarter 4 of 4 | 50.0 % \\[40.0, 60.0\\] of 120 claims" in section
+    assert "last quarter less before | -40.0 points \\[-50.0, -30.0\\]" in section
+    assert section.count("Measured on these weights.") == 1
+    assert "Its file calls the model first; whether it had these weights is not known." in section
 
 
 def test_a_diagnosis_is_told_and_shown(tmp_path):
@@ -114,11 +114,11 @@ def test_a_diagnosis_is_told_and_shown(tmp_path):
     write_tables(diagnosis, tmp_path)
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "attention_by_depth.png").touch()
-    told = find_sections(write_card(replace(BARE, diagnosis=read_diagnosis(tmp_path))))[
+    section = find_sections(write_card(replace(BARE, diagnosis=read_diagnosis(tmp_path))))[
         "What it sees along its responses"
     ]
-    assert "![attention by depth](figures/attention_by_depth.png)" in told
-    assert "right answers, whole responses" in told and "<script>" not in told
+    assert "![attention by depth](figures/attention_by_depth.png)" in section
+    assert "right answers, whole responses" in section and "<script>" not in section
 
 
 def test_claims_are_told_as_their_own_card_tells_them(tmp_path):
@@ -128,8 +128,8 @@ def test_claims_are_told_as_their_own_card_tells_them(tmp_path):
     with Store(tmp_path / "claims.db", create=True) as store:
         import_rows(store, [ClaimRow("train", "row-0", (kept,), (Claim("It is black.", True),), ("gpt|5",))])
         claims = (count_contents(store), measure_quality(store))
-    told = find_sections(write_card(replace(BARE, claims=claims)))["Claims"]
-    assert "| gpt\\|5 | 1 |" in told and "| reviewed | nothing yet" in told
+    section = find_sections(write_card(replace(BARE, claims=claims)))["Claims"]
+    assert "| gpt\\|5 | 1 |" in section and "| reviewed | nothing yet" in section
 
 
 def test_checks_are_written_anew():

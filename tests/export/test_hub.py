@@ -25,7 +25,7 @@ def hub(monkeypatch):
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "README.md").write_text("told\n" * 1000)
+    (tmp_path / "out" / "README.md").write_text("card\n" * 1000)
     return tmp_path / "out"
 
 
@@ -35,7 +35,7 @@ def test_a_folder_is_pushed_as_it_is(hub, folder):
     assert (made["name"], made["organization"]) == ("model", "me")
     assert made.get("private") is True or made["visibility"] == "private"  # as releases of the client say it
     _, file = [json.loads(line)["value"] for line in hub.body_of(COMMIT).splitlines()]
-    assert file["path"] == "README.md" and base64.b64decode(file["content"]) == b"told\n" * 1000
+    assert file["path"] == "README.md" and base64.b64decode(file["content"]) == b"card\n" * 1000
 
 
 def test_nothing_is_written_before_it_is_pushed(hub):

@@ -29,7 +29,7 @@ MINE = Path("run.yaml")
 
 
 @pytest.fixture(autouse=True)
-def told_anew(monkeypatch: pytest.MonkeyPatch):
+def described_anew(monkeypatch: pytest.MonkeyPatch):
     run_file._describe.cache_clear()
     for name in ("LD_PRELOAD", "HF_ENDPOINT", "HTTPS_PROXY", "WANDB_PROJECT"):
         monkeypatch.delenv(name, raising=False)

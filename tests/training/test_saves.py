@@ -9,6 +9,7 @@ from training.training_world import even_letters, make_config, make_rows
 from transformers import TrainerCallback
 
 from vapo import VAPOTrainer
+from vapo.errors import ConfigError
 
 STEPS = {"save_strategy": "steps", "num_iterations": 2}  # a rollout is used up every second step
 
@@ -84,3 +85,9 @@ def test_a_run_that_is_stopped_keeps_the_checkpoint_that_was_due(train, tmp_path
 
     train(**STEPS, save_steps=3, max_steps=7, callbacks=[Stop()])
     assert saved_steps(tmp_path) == [3]
+
+
+def test_a_metric_that_is_not_measured_is_named(train):
+    options = {**STEPS, "eval_strategy": "steps", "eval_steps": 2, "per_device_eval_batch_size": 4, "max_steps": 2}
+    with pytest.raises(ConfigError, match=r"'rewards', which evaluation does not measure; .*'reward'.* one of .*loss"):
+        train(**options, metric_for_best_model="rewards", greater_is_better=True)

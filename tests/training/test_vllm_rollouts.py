@@ -32,22 +32,22 @@ class FakeLLM:
     """Expands one image token to three, as the fake images want it, and keeps what it was told."""
 
     def __init__(self):
-        self.told = []
-        self.llm_engine = SimpleNamespace(reset_encoder_cache=lambda: self.told.append("reset_encoder_cache"))
+        self.calls = []
+        self.llm_engine = SimpleNamespace(reset_encoder_cache=lambda: self.calls.append("reset_encoder_cache"))
 
     def generate(self, prompts, sampling_params=None, use_tqdm=True):
-        self.told.append([prompt["prompt_token_ids"] for prompt in prompts])
+        self.calls.append([prompt["prompt_token_ids"] for prompt in prompts])
         seen = [[j for i in p["prompt_token_ids"] for j in [i] * (3 if i == PAD else 1)] for p in prompts]
         return [SimpleNamespace(prompt_token_ids=ids) for ids in seen]
 
     def reset_prefix_cache(self):
-        self.told.append("reset_prefix_cache")
+        self.calls.append("reset_prefix_cache")
 
     def wake_up(self, tags):
-        self.told.append(f"wake_up {tags}")
+        self.calls.append(f"wake_up {tags}")
 
     def sleep(self, level):
-        self.told.append(f"sleep {level}")
+        self.calls.append(f"sleep {level}")
 
 
 class TestMendedLLM:
@@ -57,7 +57,7 @@ class TestMendedLLM:
         prompts = [{**row, "multi_modal_data": {"image": image}}, {**row, "multi_modal_data": {"image": [image]}}]
         prompts.append({"prompt_token_ids": [1, 2]})
         assert len(PatchedLLM(llm, PAD).generate(prompts, sampling_params=None, use_tqdm=False)) == 3
-        assert llm.told == [[[1, 7, PAD, 8, 2], [1, 7, PAD, 8, 2], [1, 2]]]
+        assert llm.calls == [[[1, 7, PAD, 8, 2], [1, 7, PAD, 8, 2], [1, 2]]]
 
     def test_notices_an_image_of_another_size(self):
         (image,) = make_sample("a").images
@@ -70,7 +70,7 @@ class TestMendedLLM:
         fixed = PatchedLLM(llm, PAD)
         fixed.reset_prefix_cache()
         fixed.sleep(level=2)
-        assert llm.told == ["reset_encoder_cache", "reset_prefix_cache", "sleep 2"]
+        assert llm.calls == ["reset_encoder_cache", "reset_prefix_cache", "sleep 2"]
 
 
 class TestMendRollouts:
@@ -80,36 +80,36 @@ class TestMendRollouts:
         assert generation.generation_kwargs == {"seed": 3, "logit_bias": {5: 1.0, 8: -100.0, 9: -100.0}}
 
     def test_server_forgets_encoded_images(self):
-        told = []
-        post = lambda url: told.append(url) or SimpleNamespace(raise_for_status=lambda: None)  # noqa: E731
+        calls = []
+        post = lambda url: calls.append(url) or SimpleNamespace(raise_for_status=lambda: None)  # noqa: E731
         client = SimpleNamespace(base_url="http://there", session=SimpleNamespace(post=post))
-        client.reset_prefix_cache = lambda: told.append("reset_prefix_cache")
+        client.reset_prefix_cache = lambda: calls.append("reset_prefix_cache")
         fix_rollouts(SimpleNamespace(mode="server", vllm_client=client), PAD)
         client.reset_prefix_cache()
-        assert told == ["http://there/reset_encoder_cache", "reset_prefix_cache"]
+        assert calls == ["http://there/reset_encoder_cache", "reset_prefix_cache"]
         fix_rollouts(SimpleNamespace(mode="server"), PAD)  # a rank without a client
 
 
 class TestSleep:
     def make_generation(self, llm, sleeping):
         generation = SimpleNamespace(llm=llm, enable_sleep_mode=True, _llm_weights_sleeping=sleeping)
-        generation.sync_weights = lambda: llm.told.append("sync_weights")
+        generation.sync_weights = lambda: llm.calls.append("sync_weights")
         return generation
 
     def test_a_sleeping_engine_gets_its_weights_and_is_put_back(self):
         llm = FakeLLM()
         generation = self.make_generation(llm, sleeping=True)
         with pytest.raises(RuntimeError), awake(generation):
-            llm.told.append("probes")
+            llm.calls.append("probes")
             raise RuntimeError
-        assert llm.told == ["sync_weights", "wake_up ['kv_cache']", "probes", "sleep 2"]
+        assert llm.calls == ["sync_weights", "wake_up ['kv_cache']", "probes", "sleep 2"]
         assert generation._llm_weights_sleeping
 
     def test_one_that_does_not_sleep_is_left_alone(self):
         llm = FakeLLM()
         with awake(SimpleNamespace(llm=llm, enable_sleep_mode=False)):
             pass
-        assert llm.told == []
+        assert llm.calls == []
 
 
 class TestRanks:
@@ -132,7 +132,7 @@ class TestRanks:
         llm = FakeLLM()
         engine = LocalEngine(llm, PAD, awake=lambda: awake(TestSleep().make_generation(llm, sleeping=False)))
         assert engine.answer([], [0]) == []
-        assert llm.told == ["wake_up ['kv_cache']", "sleep 2"]
+        assert llm.calls == ["wake_up ['kv_cache']", "sleep 2"]
 
 
 class TestProber:

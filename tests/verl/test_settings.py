@@ -26,6 +26,8 @@ def test_grpo_asks_nothing():
     ("needs", "message"),
     [
         (Needs(token_loss=True), "weighs or adds to the loss of single tokens"),
+        (Needs(image_similarity=True), "the similarity of tokens to the image, or attention on it"),
+        (Needs(image_attention="all"), "the similarity of tokens to the image, or attention on it"),
         (Needs(second_view=SecondView()), "a second view of the image, or other images to sample from"),
         (Needs(sampled_images=True), "a second view of the image, or other images to sample from"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vapo.algorithms.options import check_options, option
 from vapo.core.rewards import compose_reward
@@ -58,6 +58,9 @@ class Needs:
         token_loss: `token_loss` is asked, in every update.
         second_view: scores of tokens come with those behind such a view of the images (`TokenScores.second`), at the
             price of a further pass for each of `token_weights` and `token_loss`.
+        image_similarity: scores of tokens come with `TokenScores.image_similarity`, of all views, at hardly a price.
+        image_attention: layers of the language model whose attention is averaged in `TokenScores.image_attention`, of
+            all views: "all", or numbers from 0, where negative ones count from the last. None measures nothing.
         sampled_images: `images_to_sample` is asked, once for each response that is trained on.
     """
 
@@ -71,6 +74,8 @@ class Needs:
     token_weights: bool = False
     token_loss: bool = False
     second_view: SecondView | None = None
+    image_similarity: bool = False
+    image_attention: tuple[int, ...] | Literal["all"] | None = None
     sampled_images: bool = False
 
 
@@ -157,6 +162,7 @@ class Algorithm:
         It is averaged over tokens as the engine averages its own loss.
 
         Args:
-            scores: of one response, by the policy that is trained; gradients flow through `log_probs`, of both views.
+            scores: of one response, by the policy that is trained; gradients flow through `log_probs` and
+                `image_similarity`, of both views, but not through `image_attention`.
         """
         return None

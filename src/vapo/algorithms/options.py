@@ -26,9 +26,9 @@ def option(default: Any, meaning: str, *, at_least: float | None = None, at_most
 
     A `Literal` in its annotation lists the values it may take.
     """
-    told = Meaning(meaning)
-    told.bounds = (at_least, at_most)
-    return field(default=default, metadata={"help": told})
+    described = Meaning(meaning)
+    described.bounds = (at_least, at_most)
+    return field(default=default, metadata={"help": described})
 
 
 def check_options(holder: Any, bounds: Mapping[str, Bounds] | None = None) -> None:

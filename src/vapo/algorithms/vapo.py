@@ -53,6 +53,7 @@ class VAPO(Algorithm):
         "Whom the perception reward reaches: right answers only (strict), wrong ones less and less as training goes "
         "on (relaxed), all (none).",
     )
+    # Here for preset "released" alone: the paper's reward is not rescaled.
     rescale_perception: bool = option(False, "Use max((x - 0.5) / 0.5, 0) for x, as the published code does.")
 
     @property

@@ -70,8 +70,8 @@ def fetch(
             content: bytes = response.read(max_bytes + 1)
     except HTTPError as error:
         with error:
-            told = io.BytesIO(error.read(_ERROR_BYTES))
-        raise HTTPError(error.url, error.code, error.reason, error.headers, told) from None
+            kept = io.BytesIO(error.read(_ERROR_BYTES))
+        raise HTTPError(error.url, error.code, error.reason, error.headers, kept) from None
     except (OSError, http.client.HTTPException):
         watch.check_time(seconds)
         raise

@@ -9,7 +9,9 @@ from vapo.cli.parser import RAW, Commands
 
 
 def add_lab(commands: Commands) -> None:
-    group = commands.add_parser("lab", help="the small real world").add_subparsers(required=True, metavar="COMMAND")
+    lab = commands.add_parser("lab", help="the small real world")
+    lab.moved = {name: f"python -m studies {name}" for name in ("compare", "build", "ablate")}
+    group = lab.add_subparsers(required=True, metavar="COMMAND")
     parser = group.add_parser(
         "save",
         help="save the lab's models for vLLM",

@@ -43,7 +43,7 @@ MARGIN = 0.1
 FEWEST = 10
 """Questions below which a sentence says that there are too few."""
 
-_Sight = Literal["sees", "blind", "unclear"]
+_ImageUse = Literal["sees", "blind", "unclear"]
 
 
 def phrase_conclusion(model: ModelFindings, *, seed: int) -> ModelFindings:
@@ -69,7 +69,7 @@ def _phrase_perception(model: ModelFindings, seed: int) -> str:
     gains = {
         depth: _pair(model.questions, lambda q, d=depth: image_gain(q, d), seed, f"sight {depth}") for depth in depths
     }
-    states: dict[float, _Sight] = {depth: _judge_sight(gain) for depth, gain in gains.items()}
+    states: dict[float, _ImageUse] = {depth: _judge_image_use(gain) for depth, gain in gains.items()}
     last = depths[-1]
     gain = gains[last]
     if gain is None:
@@ -101,7 +101,7 @@ def _phrase_perception(model: ModelFindings, seed: int) -> str:
     return f"{where} be told whether the image still helps this model with claims: at the end {format_points(gain)}."
 
 
-def _judge_sight(gain: Estimate | None) -> _Sight:
+def _judge_image_use(gain: Estimate | None) -> _ImageUse:
     if gain is None or gain.num_questions < FEWEST:
         return "unclear"
     if gain.low is None or gain.high is None:  # the same difference on every question
@@ -111,7 +111,7 @@ def _judge_sight(gain: Estimate | None) -> _Sight:
     return "blind" if gain.high < MARGIN else "unclear"
 
 
-def _find_run(depths: Sequence[float], states: dict[float, _Sight], state: _Sight) -> float | None:
+def _find_run(depths: Sequence[float], states: dict[float, _ImageUse], state: _ImageUse) -> float | None:
     """Return the first depth from which on every one has a state."""
     found = None
     for depth in reversed(depths):

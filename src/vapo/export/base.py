@@ -45,8 +45,8 @@ def find_base(name: str, found_at: str | None = None, licence: str | None = None
     card = folder / _CARD if folder is not None else _fetch_card(name) if on_hub else None
     text = card.read_text(encoding="utf-8", errors="replace") if card is not None and card.is_file() else ""
     said = {"license": licence} if licence is not None else _read_front_matter(text)
-    told = {key: str(said[key]) for key in _LICENCE if said.get(key)}
-    return Base(name if on_hub else _find_title(text) or Path(name).name, on_hub, told)
+    licence_fields = {key: str(said[key]) for key in _LICENCE if said.get(key)}
+    return Base(name if on_hub else _find_title(text) or Path(name).name, on_hub, licence_fields)
 
 
 def _read_front_matter(card: str) -> dict[str, Any]:

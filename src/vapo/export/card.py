@@ -23,7 +23,7 @@ _CHECKS = re.compile(r"<!-- checks -->\n.*<!-- end of checks -->", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CardContents:
     """All that a card tells; None, or nothing, where it is not known.
 
     Attributes:
@@ -53,24 +53,24 @@ class Told:
     version: str
 
 
-def write_card(told: Told) -> str:
+def write_card(contents: CardContents) -> str:
     """Return the card as Markdown with the front matter that the Hugging Face hub reads.
 
     Folders of the machine that trained are told by their last part alone.
     """
     sections = {
-        "How to ask it": _write_usage(told),
-        "Data": write_data(told.origin),
-        "Claims": write_claims(told.claims),
-        "How it was trained": write_training(told.origin),
-        "What was measured": write_evaluations(told.evaluations),
-        "What it sees along its responses": write_diagnosis(told.diagnosis),
-        "Checked when it was exported": write_checks(told.agreements),
-        "Licence": _write_licence(told.base),
+        "How to ask it": _write_usage(contents),
+        "Data": write_data(contents.origin),
+        "Claims": write_claims(contents.claims),
+        "How it was trained": write_training(contents.origin),
+        "What was measured": write_evaluations(contents.evaluations),
+        "What it sees along its responses": write_diagnosis(contents.diagnosis),
+        "Checked when it was exported": write_checks(contents.agreements),
+        "Licence": _write_licence(contents.base),
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
-    end = f"Exported by vapo {told.version}."
-    return f"{_write_front_matter(told)}\n# {escape(told.name)}\n\n{_introduce(told)}\n\n{body}\n\n{end}\n"
+    end = f"Exported by vapo {contents.version}."
+    return f"{_write_front_matter(contents)}\n# {escape(contents.name)}\n\n{_introduce(contents)}\n\n{body}\n\n{end}\n"
 
 
 def write_checks(agreements: Sequence[Agreement]) -> str:
@@ -95,24 +95,24 @@ def name_algorithm(settings: Mapping[str, Any]) -> str:
     return known.get(algorithm, escape(str(algorithm)))
 
 
-def _write_front_matter(told: Told) -> str:
+def _write_front_matter(contents: CardContents) -> str:
     lines = ["---", "library_name: transformers", "pipeline_tag: image-text-to-text"]
-    if told.base is not None:
-        lines += [f"base_model: {quote(told.base.name)}"] if told.base.on_hub else []
-        lines += [f"{key}: {quote(value)}" for key, value in told.base.licence.items()]
-    algorithm = told.origin.settings.get("algorithm")
+    if contents.base is not None:
+        lines += [f"base_model: {quote(contents.base.name)}"] if contents.base.on_hub else []
+        lines += [f"{key}: {quote(value)}" for key, value in contents.base.licence.items()]
+    algorithm = contents.origin.settings.get("algorithm")
     chosen = [f"- {quote(str(algorithm))}"] if algorithm not in (None, "vapo") else []
     lines += ["tags:", "- vapo", *chosen]
     return "\n".join([*lines, "---", ""])
 
 
-def _introduce(told: Told) -> str:
-    origin, algorithm = told.origin, name_algorithm(told.origin.settings)
-    base = f" from {escape(told.base.name)}" if told.base is not None else ""
+def _introduce(contents: CardContents) -> str:
+    origin, algorithm = contents.origin, name_algorithm(contents.origin.settings)
+    base = f" from {escape(contents.base.name)}" if contents.base is not None else ""
     how = f"trained{base} with {algorithm}" if algorithm else f"trained{base} in a way that vapo has no record of"
-    size = f"{told.num_parameters / 1e6:,.1f} million parameters in {told.dtype}"
+    size = f"{contents.num_parameters / 1e6:,.1f} million parameters in {contents.dtype}"
     said = [f"A vision-language model, {how}. It has {size}."]
-    if told.merged:
+    if contents.merged:
         said.append("Its adapter is merged into the weights: transformers opens it without peft.")
     if origin.is_quantised:
         said.append(
@@ -124,20 +124,20 @@ def _introduce(told: Told) -> str:
     return " ".join(said)
 
 
-def _write_usage(told: Told) -> str:
-    prompt = told.origin.settings.get("system_prompt")
+def _write_usage(contents: CardContents) -> str:
+    prompt = contents.origin.settings.get("system_prompt")
     turns = [{"role": "system", "content": [{"type": "text", "text": prompt}]}] if prompt else []
     parts = [{"type": "image", "path": "image.png"}, {"type": "text", "text": "What is it?"}]
     conversation = ",\n".join(f"    {turn!r}" for turn in [*turns, {"role": "user", "content": parts}])
     asked = "It was trained without a system message."
     if prompt:
         asked = "It was trained with this system message."
-    elif not told.origin.settings:
+    elif not contents.origin.settings:
         asked = "Which system message it was trained with is not recorded."
     code = f"""from transformers import AutoModelForImageTextToText, AutoProcessor
 
-model = AutoModelForImageTextToText.from_pretrained({told.name!r}, dtype="auto", device_map="auto")
-processor = AutoProcessor.from_pretrained({told.name!r})
+model = AutoModelForImageTextToText.from_pretrained({contents.name!r}, dtype="auto", device_map="auto")
+processor = AutoProcessor.from_pretrained({contents.name!r})
 conversation = [
 {conversation},
 ]

@@ -21,7 +21,7 @@ from vapo.atomic_files import atomic_folder, write_atomically
 from vapo.diagnosis.fingerprint import fingerprint_weights
 from vapo.errors import ConfigError, ModelError
 from vapo.export.agreement import Agreement, compare_answers, read_agreement, to_plain
-from vapo.export.card import Told, replace_checks, write_card
+from vapo.export.card import CardContents, replace_checks, write_card
 from vapo.export.figures import FIGURES
 from vapo.export.hub import Hub
 from vapo.export.preparation import ExportOptions, Preparation, prepare
@@ -90,7 +90,7 @@ def export(
         if options.start_vllm:
             _forget()
             agreements += (_compare_served(temporary, answers, prepared, options),)
-        told = Told(
+        contents = CardContents(
             name=options.push_to or out.absolute().name,
             origin=prepared.origin,
             base=prepared.base,
@@ -104,7 +104,7 @@ def export(
             version=__version__,
         )
         with explaining_full_disk(temporary):
-            _write_beside(temporary, told)
+            _write_beside(temporary, contents)
     return Exported(out, agreements, hub.push(out) if hub is not None else None)
 
 
@@ -209,19 +209,19 @@ def _demand(agreement: Agreement, what: str, remedy: str = _WRITE_MORE_BITS) -> 
         raise ModelError(f"{what} does not answer as the checkpoint does: {agreement}; {remedy}")
 
 
-def _write_beside(folder: Path, told: Told) -> None:
-    if told.diagnosis is not None and told.diagnosis.figures:
+def _write_beside(folder: Path, contents: CardContents) -> None:
+    if contents.diagnosis is not None and contents.diagnosis.figures:
         (folder / FIGURES).mkdir()
-        for file in told.diagnosis.figures:
+        for file in contents.diagnosis.figures:
             shutil.copy(file, folder / FIGURES / file.name)
     record: dict[str, Any] = {
         "vapo": __version__,
-        "dtype": told.dtype,
-        "merged": told.merged,
-        "agreements": list(map(to_plain, told.agreements)),
+        "dtype": contents.dtype,
+        "merged": contents.merged,
+        "agreements": list(map(to_plain, contents.agreements)),
     }
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    (folder / CARD).write_text(write_card(told), encoding="utf-8")
+    (folder / CARD).write_text(write_card(contents), encoding="utf-8")
 
 
 def _forget() -> None:

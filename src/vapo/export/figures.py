@@ -54,8 +54,8 @@ def _write_evaluation(evaluation: Evaluation, same_weights: bool) -> str:
     name = escape(name_place(evaluation.model))
     whose = f"Its file calls the model {name}; whether it had these weights is not known."
     asked = f"{evaluation.accuracy.num_questions} questions of {escape(name_place(evaluation.data))}"
-    told = f"By `vapo evaluate`, on {asked}. {'Measured on these weights.' if same_weights else whose} {_INTERVALS}"
-    return f"{told}\n\n{write_table(('', ''), rows)}"
+    source = f"By `vapo evaluate`, on {asked}. {'Measured on these weights.' if same_weights else whose} {_INTERVALS}"
+    return f"{source}\n\n{write_table(('', ''), rows)}"
 
 
 def _say(share: Estimate) -> str:

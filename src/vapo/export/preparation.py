@@ -60,7 +60,7 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What is known of an export before it is made; see `Told`.
+    """What is known of an export before it is made; see `CardContents`.
 
     Attributes:
         parts: of the checkpoint.

@@ -35,10 +35,10 @@ class ClaimScore:
     num_others: int
 
     def __str__(self) -> str:
-        told = [f"labels right    {self.labels}" if self.labels is not None else "no claim is in the lab's words"]
-        told += [f"  {kind:<13} {rate}" for kind, rate in self.by_kind.items()]
-        told += [f"in other words  {self.num_others}, whose truth cannot be told"] if self.num_others else []
-        return "\n".join(told)
+        lines = [f"labels right    {self.labels}" if self.labels is not None else "no claim is in the lab's words"]
+        lines += [f"  {kind:<13} {rate}" for kind, rate in self.by_kind.items()]
+        lines += [f"in other words  {self.num_others}, whose truth cannot be told"] if self.num_others else []
+        return "\n".join(lines)
 
 
 def judge_claim(text: str, grid: Grid) -> bool | None:

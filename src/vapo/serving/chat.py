@@ -88,9 +88,9 @@ class ChatEndpoint:
             "return_tokens_as_token_ids": True,
         }
         choice = self._continue(sample, prompt_ids, ids, options)
-        told = read_logprobs(choice, wanted)
+        logprobs = read_logprobs(choice, wanted)
         if set(read_ids(choice, "token_ids")) <= set(wanted) or len(wanted) >= MAX_TOP_LOGPROBS:
-            return told
+            return logprobs
         # Restrictions were ignored: what is left is to look among the likeliest.
         options = {**options, "top_logprobs": MAX_TOP_LOGPROBS}
         return read_logprobs(self._continue(sample, prompt_ids, ids, options), wanted)

@@ -232,8 +232,8 @@ class ServerModel:
         assert self._questions is not None  # wherever responses can be continued
         answers = self._questions.answer_tokens
         ids = shown.completion_ids[: probe.anchor.index] + self._questions.encode(probe.claim.text)
-        told = way.ask(shown.sample, shown.prompt_ids, ids, [*answers.yes, *answers.no])
-        return Verdict(probe, _share_of_yes(told, answers, probe.rollout.sample.id))
+        logprobs = way.ask(shown.sample, shown.prompt_ids, ids, [*answers.yes, *answers.no])
+        return Verdict(probe, _share_of_yes(logprobs, answers, probe.rollout.sample.id))
 
     def _need(self, ability: Ability) -> Continuation:
         if self._continuation is None:
@@ -244,8 +244,8 @@ class ServerModel:
 _RUN_IT_HERE = "for that, run its checkpoint with transformers, without a server"
 
 
-def _share_of_yes(told: dict[int, float], answers: AnswerTokens, sample_id: str) -> float:
-    yes, no = ([token for token in side if token in told] for side in (answers.yes, answers.no))
+def _share_of_yes(logprobs: dict[int, float], answers: AnswerTokens, sample_id: str) -> float:
+    yes, no = ([token for token in side if token in logprobs] for side in (answers.yes, answers.no))
     if not yes or not no:
         lacking = "neither 'yes' nor 'no'" if not yes and not no else "no 'yes'" if not yes else "no 'no'"
         raise ModelError(
@@ -253,7 +253,7 @@ def _share_of_yes(told: dict[int, float], answers: AnswerTokens, sample_id: str)
             f"{lacking} among the likeliest tokens it lists, so P(true) is unknown; use vLLM 0.31 or newer, or run "
             "the checkpoint with transformers"
         )
-    return share_of_yes(told, yes, no)
+    return share_of_yes(logprobs, yes, no)
 
 
 def _check_length(name: str, number: int) -> None:

@@ -208,13 +208,13 @@ def place_images(rendered: _RenderedImages, ids: Sequence[int], sample_id: str) 
 
 def read_logprobs(choice: Mapping[str, Any], token_ids: Sequence[int]) -> dict[int, float]:
     """Return the log-probabilities of `token_ids` for the first token of an answer; those not told are missing."""
-    told: dict[int, float] = {}
+    logprobs: dict[int, float] = {}
     for entry in list_tokens(choice)[:1]:
         for token, logprob in (*read_pairs(entry.get("top_logprobs")), *read_pairs([entry])):
             kind, _, number = token.partition(":")
             if kind == "token_id" and number.isdigit():
-                told[int(number)] = logprob
-    return {token: told[token] for token in token_ids if token in told}
+                logprobs[int(number)] = logprob
+    return {token: logprobs[token] for token in token_ids if token in logprobs}
 
 
 def _say(role: str, text: str) -> Message:

@@ -31,8 +31,8 @@ def check_arguments(args: Any, train_dataset: Any, *, environments: bool = False
     _check_one_rollout(args, train_dataset)
 
 
-def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], needs: Needs) -> None:
-    """Refuse rollouts of several turns where probes or dynamic sampling need single turns.
+def check_needs(args: VAPOConfig, given: Mapping[str, Any], needs: Needs) -> None:
+    """Refuse what an algorithm or dynamic sampling needs and a run cannot give, such as single turns.
 
     Args:
         args: of the run.
@@ -42,6 +42,11 @@ def check_rollouts(args: VAPOConfig, given: Mapping[str, Any], needs: Needs) -> 
     Raises:
         ConfigError: it names what cannot be had.
     """
+    if needs.image_attention is not None and args.torch_compile:
+        raise ConfigError(
+            "the algorithm needs attention on the image, which cannot be measured in a compiled model; set "
+            "torch_compile=False"
+        )
     several_turns = [name for name in ("tools", "environment_factory", "rollout_func") if given.get(name)]
     if not several_turns:
         return

@@ -229,10 +229,14 @@ def grade_by_accuracy(trainer: GRPOTrainer, column: int) -> Grade:
 
 
 def add_up_rewards(trainer: Any, rows: list[dict[str, Any]], outputs: tuple[Any, ...]) -> list[float]:
-    """Return the whole reward of each row of this process, as TRL adds it up; NaN where no function scores it."""
+    """Return the whole reward of each row of this process, as TRL adds it up; NaN where no function scores it.
+
+    What reward functions log is dropped: rows that are kept are rewarded and logged once more, with their batch.
+    """
     _, completion_ids, _, completions, *_ = outputs
     prompts = [row["prompt"] for row in rows]
-    rewards_NF = trainer._calculate_rewards(rows, prompts, completions, completion_ids)
+    with _unlogged(trainer):
+        rewards_NF = trainer._calculate_rewards(rows, prompts, completions, completion_ids)
     totals = (rewards_NF * trainer.reward_weights.to(rewards_NF.device)).nansum(dim=1)
     totals = totals.masked_fill(rewards_NF.isnan().all(dim=1), torch.nan)
     first = trainer.accelerator.process_index * len(rows)
@@ -240,8 +244,7 @@ def add_up_rewards(trainer: Any, rows: list[dict[str, Any]], outputs: tuple[Any,
 
 
 @contextmanager
-def unlogged(trainer: Any) -> Generator[None]:
-    """Drop what reward functions log through TRL within this context."""
+def _unlogged(trainer: Any) -> Generator[None]:
     before = trainer._pending_metrics, trainer._pending_extra_logs
     trainer._pending_metrics, trainer._pending_extra_logs = defaultdict(list), defaultdict(list)
     try:

@@ -119,5 +119,5 @@ def list_kinds(hint: Any) -> tuple[Any, ...]:
 def _describe(kinds: Sequence[Any]) -> str:
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", list: "a list"}
     names |= {dict: "names and values"}
-    told = [names.get(kind, repr(kind)) for kind in kinds if isinstance(kind, str) or kind in names]
-    return " or ".join(dict.fromkeys(told)) or "another kind of value"
+    described = [names.get(kind, repr(kind)) for kind in kinds if isinstance(kind, str) or kind in names]
+    return " or ".join(dict.fromkeys(described)) or "another kind of value"

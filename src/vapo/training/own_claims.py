@@ -35,23 +35,22 @@ class OwnClaims:
     """Renews the claims of rows.
 
     Args:
-        trainer: its model is asked, in this process.
-        every: steps after which claims are written anew.
-        per_image: claims about an image.
+        trainer: its model is asked, in this process, every `own_claims_steps`; for as many claims as are probed.
         collective: whether a forward pass is one of all processes.
 
     Raises:
         ConfigError: the model's parameters are spread over processes, so that none of them can write alone.
     """
 
-    def __init__(self, trainer: GRPOTrainer, *, every: int, per_image: int, collective: bool) -> None:
+    def __init__(self, trainer: GRPOTrainer, *, collective: bool) -> None:
         if collective:
             raise ConfigError(
                 "own_claims_steps needs the whole model in each process; with FSDP or ZeRO stage 3 let a checkpoint "
                 "of the run write claims instead: vapo claims make --model ..."
             )
         self._trainer: Any = trainer
-        self._every = every
+        self._every = int(self._trainer.args.own_claims_steps)
+        per_image = max(2, self._trainer.algorithm.max_probes)
         self._settings = MakingSettings(per_image=per_image, tries=1, max_tokens=_TOKENS_OF_A_CLAIM * per_image)
 
     @property

@@ -16,11 +16,12 @@ from torch.nn.utils.rnn import pad_sequence
 from trl import GRPOTrainer
 
 from vapo.models.image_features import find_feature_module, passing_images_per_row
+from vapo.models.image_streams import AskedStreams, ImageStreams
 from vapo.models.policy.inference import inference
 from vapo.models.questions import AnswerTokens
 from vapo.models.tree.growth import Branch, grow_trees
 from vapo.models.tree.packed import Question, TokenTree
-from vapo.models.tree.packed_scores import score_trees
+from vapo.models.tree.packed_scores import TreeScores, score_trees
 from vapo.models.tree.packing_obstacles import PackingCheck
 from vapo.training.batches import Row, take_apart
 
@@ -33,11 +34,21 @@ class BatchScores:
         log_probs: shape (B, T).
         entropies: shape (B, T); None where the model gives none.
         p_true: answers to each row's questions.
+        image_similarity: shape (B, T), see `TokenScores`; None where it was not asked, as below.
+        image_attention: shape (B, T), likewise.
     """
 
     log_probs: torch.Tensor
     entropies: torch.Tensor | None
     p_true: list[list[float]]
+    image_similarity: torch.Tensor | None = None
+    image_attention: torch.Tensor | None = None
+
+    @classmethod
+    def of_rows(cls, log_probs: torch.Tensor, entropies: torch.Tensor | None, image: ImageStreams) -> BatchScores:
+        """Return what TRL found of rows, with what was measured meanwhile."""
+        length = log_probs.shape[1]
+        return cls(log_probs, entropies, [], pad_rows(image.similarities, length), pad_rows(image.attentions, length))
 
 
 class TreePacking:
@@ -91,6 +102,7 @@ class TreePacking:
         batch_size: int | None = None,
         questions: Sequence[Sequence[Question]] = (),
         answer_tokens: AnswerTokens | None = None,
+        streams: AskedStreams | None = None,
         **images: Any,
     ) -> BatchScores | None:
         """Score a batch as `GRPOTrainer._get_per_token_logps_and_entropies` would, and ask questions on the way.
@@ -103,6 +115,7 @@ class TreePacking:
             batch_size: rows that TRL would put into one pass; trees in one pass hold no more tokens than these.
             questions: for each row, what to ask along its completion; none if empty.
             answer_tokens: needed with questions.
+            streams: what to measure of completions and the image.
             images: the images in TRL's form.
 
         Returns:
@@ -128,14 +141,23 @@ class TreePacking:
                 # Without a budget every process runs one pass, unless a pass may hold one prompt only.
                 agree_on_passes=self._agree_on_passes if self._collective or budget is not None else None,
                 collective=self._collective,
+                streams=streams,
             )
         places = {n: (tree, branch) for tree, own in enumerate(members) for branch, n in enumerate(own)}
         by_row = [places[number] for number in range(len(rows))]
-        entropies = [scores[tree].entropies[branch] for tree, branch in by_row if scores[tree].entropies]
+
+        def sort(of_tree: Callable[[TreeScores], list[torch.Tensor]]) -> torch.Tensor | None:
+            found = [(of_tree(scores[tree]), branch) for tree, branch in by_row]
+            return pad_rows([values[branch] for values, branch in found if values], logits_to_keep)
+
+        log_probs = sort(lambda own: own.log_probs)
+        assert log_probs is not None
         return BatchScores(
-            _pad([scores[tree].log_probs[branch] for tree, branch in by_row], logits_to_keep),
-            _pad(entropies, logits_to_keep) if entropies else None,
+            log_probs,
+            sort(lambda own: own.entropies),
             [_answers_of(branch, trees[tree], scores[tree].p_true) for tree, branch in by_row],
+            sort(lambda own: own.image.similarities),
+            sort(lambda own: own.image.attentions),
         )
 
     def _compare(self, model: torch.nn.Module, first: Row, second: Row) -> float:
@@ -182,6 +204,9 @@ def _find_obstacle_in_run(trainer: GRPOTrainer) -> str | None:
     return None
 
 
-def _pad(values: Sequence[torch.Tensor], length: int) -> torch.Tensor:
+def pad_rows(values: Sequence[torch.Tensor], length: int) -> torch.Tensor | None:
+    """Return values of rows, each of shape (own length,), with 0 behind, shape (B, length); None if there are none."""
+    if not values:
+        return None
     padded = pad_sequence(list(values), batch_first=True)
     return torch.nn.functional.pad(padded, (0, length - padded.shape[1]))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
 
 from vapo.algorithms.algorithm import Algorithm
 from vapo.models.policy.response_texts import spell_tokens
@@ -71,9 +74,23 @@ def count_rollouts(trainer: Any) -> int:
 
     The number is the same on any number of processes, which share a rollout's completions.
     """
-    accumulation = trainer.args.gradient_accumulation_steps
-    micro_step = trainer.state.global_step * accumulation + trainer._step % accumulation
-    return micro_step // (trainer.args.steps_per_generation * trainer.num_iterations)
+    micro_steps = trainer.micro_steps_before + trainer._step
+    return micro_steps // (trainer.args.steps_per_generation * trainer.num_iterations)
+
+
+class RolloutCount(TrainerCallback):
+    """Tells a trainer how many micro-steps its run made before it was resumed.
+
+    The last step of an epoch has fewer of them where they do not fill it.
+    """
+
+    def __init__(self, trainer: Any) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **_: Any) -> None:
+        of_epoch, accumulation = len(train_dataloader), args.gradient_accumulation_steps
+        epochs, steps = divmod(state.global_step, math.ceil(of_epoch / accumulation))
+        self._trainer.micro_steps_before = epochs * of_epoch + steps * accumulation - self._trainer._step
 
 
 def find_progress(trainer: Any) -> float:

@@ -1,7 +1,8 @@
-"""When checkpoints are written, between two rollouts, and how they are read, so that a run goes on exactly."""
+"""When checkpoints are written and which is the best, and how a run goes on from one."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl
 from transformers.trainer_utils import SaveStrategy
 from trl import GRPOTrainer
 
+from vapo.errors import ConfigError, suggest_nearest
 from vapo.training.sharding import optimizer_without_idle_weights
 
 
@@ -57,21 +59,19 @@ class SavesBetweenRollouts(TrainerCallback):
 
 
 class LoadsCheckpoints(GRPOTrainer):
-    """Reads checkpoints under the names that the model has now, and optimizers without the weights that rest."""
+    """Goes on from checkpoints as they were saved, and chooses the best by what is measured."""
 
     model: Any
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        # transformers 5.17 saves some families (LLaVA, LLaVA-OneVision, Qwen2.5-VL) under the names of older releases
-        # and reads them back without translating: a resumed run would go on from the base weights, with a warning.
-        # from_pretrained translates.
         model = model if model is not None else self.model
-        whole = isinstance(model, PreTrainedModel) and not self.is_fsdp_enabled and not self.is_deepspeed_enabled
-        if not whole or not list(Path(resume_from_checkpoint).glob("model*.safetensors")):
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        if sharded or not restore_weights(model, resume_from_checkpoint):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
-            return
-        saved = type(model).from_pretrained(resume_from_checkpoint, dtype=model.dtype, use_safetensors=True)
-        model.load_state_dict(saved.state_dict())
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        check_best_metric(self.args.metric_for_best_model, metrics)
+        return super()._determine_best_metric(metrics, trial)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         with optimizer_without_idle_weights():
@@ -83,3 +83,37 @@ class LoadsCheckpoints(GRPOTrainer):
         else:
             assert self.state.best_model_checkpoint is not None
             self._load_from_checkpoint(self.state.best_model_checkpoint)
+
+
+def check_best_metric(name: str | None, measured: Collection[str]) -> None:
+    """Refuse to choose the best checkpoint by what no evaluation measures.
+
+    Reward functions may log metrics of their own, so what there is shows in the first evaluation.
+
+    Args:
+        name: of the run's option `metric_for_best_model`.
+        measured: names of what was measured, which begin with "eval_".
+
+    Raises:
+        ConfigError: the metric is not among them.
+    """
+    names = sorted(one.removeprefix("eval_") for one in measured)
+    if name is not None and name.removeprefix("eval_") not in names:
+        raise ConfigError(
+            f"metric_for_best_model is {name!r}, which evaluation does not measure{suggest_nearest(name, names)}; "
+            f"choose one of {', '.join(names)}"
+        )
+
+
+def restore_weights(model: Any, folder: str) -> bool:
+    """Load a checkpoint's weights into a model that is whole in this process; return False if it is saved otherwise.
+
+    transformers 5.17 saves some families (LLaVA, LLaVA-OneVision, Qwen2.5-VL) under the names of older releases and
+    reads them back without translating: a resumed run would go on from the base weights, with a warning.
+    `from_pretrained` translates.
+    """
+    if not isinstance(model, PreTrainedModel) or not list(Path(folder).glob("model*.safetensors")):
+        return False
+    saved = type(model).from_pretrained(folder, dtype=model.dtype, use_safetensors=True)
+    model.load_state_dict(saved.state_dict())
+    return True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,10 @@ from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 
 from vapo.algorithms.algorithm import Algorithm
+from vapo.models.image_attention import TokenPath
+from vapo.models.image_features import find_feature_module
+from vapo.models.image_streams import AskedStreams, ImageStreams, choose_layers, measuring_streams
+from vapo.models.vision_tokens import find_image_token_id
 from vapo.training.aggregation import Batch, aggregate, check_loss_type
 from vapo.training.other_images import show_second
 from vapo.training.packing import BatchScores
@@ -28,8 +33,15 @@ class TokenCredit:
         algorithm: is asked where it needs it.
 
     Raises:
-        ConfigError: it adds to the loss, and how TRL averages this run's loss is not known.
+        ConfigError: it adds to the loss, and how TRL averages this run's loss is not known; or it needs attention on
+            the image in layers that there are not, or that do not say what they attend to.
+        ModelError: it needs attention on the image, and the model's cannot be measured.
+
+    Attributes:
+        streams: what the pass that runs now is to measure of tokens and the image; None for nothing.
     """
+
+    streams: AskedStreams | None = None
 
     def __init__(self, trainer: GRPOTrainer, algorithm: Algorithm) -> None:
         self._trainer: Any = trainer
@@ -37,6 +49,7 @@ class TokenCredit:
         self._needs = algorithm.needs
         if self._needs.token_loss:
             check_loss_type(str(self._trainer.args.loss_type))
+        self._asked = self._choose_streams()
 
     def weigh_advantages(self, output: dict[str, Any]) -> None:
         """Turn the advantages of a rollout, shape (B,), into those of its tokens, shape (B, T), if the method asks."""
@@ -78,18 +91,63 @@ class TokenCredit:
         values_BT = ask_tokens(self._algorithm.token_loss, (scores, second), inputs["completion_mask"], 0.0)
         return loss + aggregate(values_BT, mask_BT, trainer.loss_type, batch)
 
+    @contextmanager
+    def measuring_update(self) -> Generator[None]:
+        """Make the passes of an update measure what `token_loss` is given."""
+        with self._measuring(self._asked if self._needs.token_loss else None):
+            yield
+
+    @contextmanager
+    def reading_streams(self, model: torch.nn.Module, logits_to_keep: int) -> Generator[ImageStreams]:
+        """Measure what is asked now in TRL's passes over rows of prompts and completions.
+
+        Args:
+            model: the model that TRL calls.
+            logits_to_keep: tokens of a row, at its end, that hold the completion and padding.
+        """
+        image_token_id = find_image_token_id(find_feature_module(model).config)
+
+        def find_paths(inputs: dict[str, Any]) -> list[TokenPath]:
+            ids_BN, mask_BN = inputs["input_ids"].cpu(), inputs["attention_mask"].cpu().bool()
+            lengths = mask_BN[:, -logits_to_keep:].sum(1).tolist()
+            places = [torch.nonzero(mask).flatten() for mask in mask_BN]
+            return [
+                TokenPath(row, own, ids_BN[row, own] == image_token_id, length)
+                for row, (own, length) in enumerate(zip(places, lengths, strict=True))
+            ]
+
+        with measuring_streams(model, find_paths, self.streams) as streams:
+            yield streams
+
+    @contextmanager
+    def _measuring(self, asked: AskedStreams | None) -> Generator[None]:
+        self.streams = asked
+        try:
+            yield
+        finally:
+            self.streams = None
+
+    def _choose_streams(self) -> AskedStreams | None:
+        needs = self._needs
+        if needs.image_attention is None:
+            return AskedStreams(similarity=True) if needs.image_similarity else None
+        return AskedStreams(needs.image_similarity, choose_layers(self._trainer.model, needs.image_attention))
+
     def _score(self, model: torch.nn.Module, batch: dict[str, Any], batch_size: int | None = None) -> BatchScores:
         """Return the scores of a batch's responses."""
-        log_probs, entropies, _ = self._trainer._get_per_token_logps_and_entropies(
-            model,
-            torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
-            torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
-            batch["completion_mask"].shape[1],
-            batch_size=batch_size,
-            compute_entropy=True,
-            **{name: batch[name] for name in SCORING_INPUTS if name in batch},
-        )
-        return BatchScores(log_probs, entropies, [])
+        with self._measuring(self._asked):
+            self._trainer._get_per_token_logps_and_entropies(
+                model,
+                torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
+                torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
+                batch["completion_mask"].shape[1],
+                batch_size=batch_size,
+                compute_entropy=True,
+                **{name: batch[name] for name in SCORING_INPUTS if name in batch},
+            )
+        scores = self._trainer.take_scores()
+        assert scores is not None
+        return scores
 
     def _score_second(
         self, model: torch.nn.Module, batch: dict[str, Any], batch_size: int | None = None
@@ -125,5 +183,12 @@ def ask_tokens(
 
 
 def _take_row(scores: BatchScores, row: int, length: int) -> TokenScores:
-    entropies = None if scores.entropies is None else scores.entropies[row, :length]
-    return TokenScores(scores.log_probs[row, :length], entropies)
+    def take(values_BT: torch.Tensor | None) -> torch.Tensor | None:
+        return None if values_BT is None else values_BT[row, :length]
+
+    return TokenScores(
+        scores.log_probs[row, :length],
+        take(scores.entropies),
+        image_similarity=take(scores.image_similarity),
+        image_attention=take(scores.image_attention),
+    )

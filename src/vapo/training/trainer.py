@@ -36,23 +36,17 @@ from vapo.probing.prober import Prober
 from vapo.probing.transformers_prober import TransformersProber
 from vapo.training.batches import groups_kept_together
 from vapo.training.cached_rows import cache_rows
-from vapo.training.checks import check_arguments, check_rollouts, find_idle_bonus
+from vapo.training.checks import check_arguments, check_needs, find_idle_bonus
 from vapo.training.config import VAPOConfig
 from vapo.training.data_checks import check_data
-from vapo.training.dynamic_sampling import (
-    GradedRows,
-    InformativeRollouts,
-    add_up_rewards,
-    grade_by_accuracy,
-    unlogged,
-)
+from vapo.training.dynamic_sampling import GradedRows, InformativeRollouts, add_up_rewards, grade_by_accuracy
 from vapo.training.group_credit import GroupCredit
 from vapo.training.other_images import OtherImages
 from vapo.training.own_claims import OwnClaims
 from vapo.training.packing import BatchScores, TreePacking
 from vapo.training.reward_columns import RewardColumns, adopt_think_format
 from vapo.training.rewards import accuracy_reward, format_reward
-from vapo.training.rollout_batch import RolloutBatch, RolloutPosition, find_progress
+from vapo.training.rollout_batch import RolloutBatch, RolloutCount, RolloutPosition, find_progress
 from vapo.training.rows import SampleReader, keep_text_plain
 from vapo.training.saves import LoadsCheckpoints, SavesBetweenRollouts
 from vapo.training.sharding import name_layers_to_shard, reference_sharded_like_policy
@@ -102,6 +96,7 @@ class VAPOTrainer(LoadsCheckpoints):
     num_generations_eval: int
 
     _batch: RolloutBatch | None = None  # that is being generated, scored and rewarded
+    micro_steps_before: int = 0  # that a run made before it was resumed
 
     _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
     _name = "VAPO"
@@ -137,7 +132,7 @@ class VAPOTrainer(LoadsCheckpoints):
                 f"algorithm is a {type(self.algorithm).__name__}; derive it from vapo.algorithms.algorithm.Algorithm"
             )
         needs = self.algorithm.needs
-        check_rollouts(args, options, needs)
+        check_needs(args, options, needs)
         idle = find_idle_bonus(args, self.algorithm)
         if idle is not None:
             logging.getLogger(__name__).warning(idle)
@@ -154,6 +149,7 @@ class VAPOTrainer(LoadsCheckpoints):
         with reference_sharded_like_policy():
             super().__init__(**options)
         self.add_callback(SavesBetweenRollouts(args))
+        self.add_callback(RolloutCount(self))
         if not isinstance(self.processing_class, ProcessorMixin):
             raise ModelError(
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
@@ -183,9 +179,11 @@ class VAPOTrainer(LoadsCheckpoints):
         self._packing = self._make_packing() if args.packing != "off" else None
         self.prober: Prober | None = self._make_prober() if needs.claims else None
         self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if needs.claims else None
-        self._own_claims = self._make_own_claims() if needs.claims and args.own_claims_steps else None
+        self._own_claims: OwnClaims | None = None
+        if needs.claims and args.own_claims_steps:
+            self._own_claims = OwnClaims(self, collective=self._forward_is_collective())
         self._sample_reader = sample_reader
-        self._update_scores: BatchScores | None = None  # of the forward pass of an update
+        self._last_scores: BatchScores | None = None  # of the last scoring pass
         self._probe_seconds = 0.0
 
     # Rollouts ---------------------------------------------------------------------------------------------------
@@ -238,8 +236,7 @@ class VAPOTrainer(LoadsCheckpoints):
             rows, place, self.algorithm, self._sample_reader, self._tokenizer, members=members
         )
         batch.generated = generated
-        with unlogged(self):  # the rows that are kept are graded and logged with their batch
-            totals = add_up_rewards(self, rows, generated)
+        totals = add_up_rewards(self, rows, generated)
         self._batch = None
         return GradedRows(totals, batch.verdicts)
 
@@ -265,6 +262,8 @@ class VAPOTrainer(LoadsCheckpoints):
         self,
         model: Any,
         input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
         *args: Any,
         num_images: list[int] | None = None,
         batch_num_images: Any = None,
@@ -273,17 +272,19 @@ class VAPOTrainer(LoadsCheckpoints):
         # TRL 1.16 hands over LLaVA-OneVision's batch_num_images, which its own method does not take.
         module = find_feature_module(model)
         kwargs = correct_token_types(kwargs, input_ids, find_image_token_id(module.config))
+        rows = (model, input_ids, attention_mask, logits_to_keep)
         with features_like_embeddings(module):
             if self._packing is not None and self._packing.is_on:
-                scores = self._score_packed(model, input_ids, *args, num_images=num_images, **kwargs)
+                scores = self._score_packed(*rows, *args, num_images=num_images, **kwargs)
                 if scores is not None:
-                    self._update_scores = scores
+                    self._last_scores = scores
                     return scores.log_probs, scores.entropies, None
-            with passing_images_per_row(module, num_images):
+            reading = self._token_credit.reading_streams(model, logits_to_keep)
+            with passing_images_per_row(module, num_images), reading as streams:
                 kwargs["num_images"] = num_images
-                found = super()._get_per_token_logps_and_entropies(model, input_ids, *args, **kwargs)
-                self._update_scores = BatchScores(found[0], found[1], [])
-                return found
+                found = super()._get_per_token_logps_and_entropies(*rows, *args, **kwargs)
+            self._last_scores = BatchScores.of_rows(found[0], found[1], streams)
+            return found
 
     def _score_packed(
         self,
@@ -295,6 +296,7 @@ class VAPOTrainer(LoadsCheckpoints):
         **images: Any,
     ) -> BatchScores | None:
         assert self._packing is not None and not compute_aux_loss
+        images["streams"] = self._token_credit.streams
         if self._batch is None or not self._batch.take_scoring_pass():
             return self._packing.score(model, *args, batch_size=batch_size, **images)
         assert self._questions is not None
@@ -318,11 +320,15 @@ class VAPOTrainer(LoadsCheckpoints):
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Return TRL's loss and the algorithm's, over kept completions alone where dynamic sampling dropped some."""
-        loss = super().compute_loss(model, inputs, *args, **kwargs)
-        scores, self._update_scores = self._update_scores, None
-        loss = self._token_credit.add_to_loss(loss, model, scores, inputs)
-        self._update_scores = None  # of a second view
+        with self._token_credit.measuring_update():
+            loss = super().compute_loss(model, inputs, *args, **kwargs)
+            loss = self._token_credit.add_to_loss(loss, model, self.take_scores(), inputs)
         return loss * inputs["loss_scale"] if "loss_scale" in inputs else loss
+
+    def take_scores(self) -> BatchScores | None:
+        """Return what the last scoring pass found, streams included, and keep it no longer."""
+        scores, self._last_scores = self._last_scores, None
+        return scores
 
     # Rewards ----------------------------------------------------------------------------------------------------
 
@@ -358,14 +364,6 @@ class VAPOTrainer(LoadsCheckpoints):
             self._metrics["train"]["perception/probe_time_share"].append(self._probe_seconds / step_seconds)
             self._probe_seconds = 0.0
         return loss
-
-    def _make_own_claims(self) -> OwnClaims:
-        return OwnClaims(
-            self,
-            every=int(self.args.own_claims_steps),
-            per_image=max(2, self.algorithm.max_probes),
-            collective=self._forward_is_collective(),
-        )
 
     def _make_packing(self) -> TreePacking:
         return TreePacking(

@@ -120,8 +120,8 @@ def _write_branch(branch: Mapping[str, Any], indent: str, sources: Mapping[str, 
 
 
 def _explain(one: Derived, sources: Mapping[str, str]) -> str:
-    told = [f"{option} ({sources[option]})" if option in sources else option for option in one.options]
-    return "; ".join([*([" / ".join(told)] if told else []), *([one.why] if one.why else [])])
+    options = [f"{option} ({sources[option]})" if option in sources else option for option in one.options]
+    return "; ".join([*([" / ".join(options)] if options else []), *([one.why] if one.why else [])])
 
 
 def read_sources(recipe: str) -> dict[str, str]:

@@ -57,6 +57,11 @@ class LoopSettings(_VAPOOptions):
                 f"algorithm {self.algorithm!r} adds to advantages (as with perception_credit='advantage'), which a "
                 "plug-in of verl cannot; train it with `vapo train`, or set perception_credit='reward'"
             )
+        if needs.image_similarity or needs.image_attention is not None:
+            raise ConfigError(
+                f"algorithm {self.algorithm!r} needs the similarity of tokens to the image, or attention on it, and a "
+                "plug-in of verl sees neither states nor attention; train it with `vapo train`"
+            )
         if needs.second_view is not None or needs.sampled_images:
             raise ConfigError(
                 f"algorithm {self.algorithm!r} needs a second view of the image, or other images to sample from, and "

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
-from claims.making.claim_writer import answer
 from claims.making.fault_proxy import ANSWER_FAULTS, LINE_FAULTS, Fault, run_proxy
 from claims.making.painted_rows import paint_rows
-from openai_stub import CHAT, Stub, run_stub
+from openai_stub import Stub
 
 from vapo.api.client import ModelClient
 from vapo.claims.making.make import make_claims
@@ -23,16 +21,8 @@ RATE = 0.3
 
 
 @pytest.fixture(autouse=True)
-def own_key(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-this-is-secret")
+def short_waits(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("vapo.api.retry_policy._FIRST_S", 0.02)
-
-
-@pytest.fixture
-def stub() -> Iterator[Stub]:
-    with run_stub() as opened:
-        opened.script[CHAT] = [answer]
-        yield opened
 
 
 def check(store: Store, stub: Stub, fault: Fault, count: int) -> None:

@@ -48,17 +48,17 @@ class Runs:
 
     Args:
         stub: the server.
-        folder: where the store and what was told are written.
+        folder: where the store and digests of the answers are written.
         photos: the images.
     """
 
     def __init__(self, stub: Stub, folder: Path, photos: Path) -> None:
         self.store = folder / "claims.db"
-        self._told = folder / "told"
-        self._told.touch()
+        self._answers = folder / "answers"
+        self._answers.touch()
         # So many tries that even of hundreds of images none is answered amiss each time.
         options = ["--data", str(photos), "--out", str(self.store), "--base-url", stub.url, "--tries", "12"]
-        self._command = [sys.executable, str(CHILD), str(self._told), *options, "--concurrency", str(CONCURRENCY)]
+        self._command = [sys.executable, str(CHILD), str(self._answers), *options, "--concurrency", str(CONCURRENCY)]
         self._stub = stub
 
     def finish(self) -> None:
@@ -76,7 +76,7 @@ class Runs:
 
     def received(self) -> Counter[str]:
         """The answers that were there, by their digests."""
-        return Counter(self._told.read_text().splitlines())
+        return Counter(self._answers.read_text().splitlines())
 
     def stored(self) -> Counter[str]:
         with Store(self.store) as store:

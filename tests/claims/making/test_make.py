@@ -4,61 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import signal
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from claims.making.claim_writer import answer, describe_claims, write_claims
+from claims.making.making_run import labels, make
 from claims.making.painted_rows import PaintedRow, paint_rows
-from openai_stub import CHAT, Reply, Stub, refuse, run_stub, say
+from openai_stub import CHAT, Reply, Stub, refuse, say
 
-from vapo.api.client import ModelClient
 from vapo.api.prices import Prices
 from vapo.api.server_errors import ServerError
 from vapo.claims.making.budget import Budget
-from vapo.claims.making.counts import RunCounts
-from vapo.claims.making.make import make_claims
 from vapo.claims.making.settings import MakingSettings
-from vapo.claims.making.stop_signal import INTERRUPTED
 from vapo.claims.store.claims import read_claims
 from vapo.claims.store.images import list_image_sets, read_images, read_rows
 from vapo.claims.store.requests import list_requests, read_answer, read_spending
-from vapo.claims.store.store import Store, StoreError
-from vapo.claims.store.workers import register_worker, take_image_set
+from vapo.claims.store.store import Store
 from vapo.errors import ConfigError
-
-
-@pytest.fixture(autouse=True)
-def own_key(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-this-is-secret")
-
-
-@pytest.fixture
-def stub() -> Iterator[Stub]:
-    with run_stub() as opened:
-        opened.script[CHAT] = [answer]
-        yield opened
-
-
-def make(store: Store, stub: Stub, rows: Any, *, server: dict[str, Any] | None = None, **options: Any) -> RunCounts:
-    callbacks = {name: options.pop(name) for name in ("on_progress", "on_notice", "embedder") if name in options}
-    with_defaults = {"concurrency": 4, "timeout_s": 5.0, "max_retries": 3, **(server or {})}
-    return make_claims(rows, store, ModelClient(stub.url, **with_defaults), MakingSettings(**options), **callbacks)
-
-
-def labels(store: Store, image_set: int) -> Counter[bool]:
-    return Counter(claim.claim.is_true for claim in read_claims(store, image_set))
-
-
-def contents(store: Store) -> dict[str, list[tuple[str, bool]]]:
-    """What a store holds of each row, to compare stores by."""
-    kept = {s: [(c.claim.text, c.claim.is_true) for c in read_claims(store, s)] for s in list_image_sets(store)}
-    return {row.name: kept[row.image_set] for row in read_rows(store)}
 
 
 def test_every_image_gets_its_claims(store: Store, stub: Stub):
@@ -280,105 +242,6 @@ def test_one_malformed_answer_costs_no_other_and_the_store_stays_readable(store:
             for request in list_requests(again, image_set):
                 assert read_answer(again, request.id) is not None and request.state == "read"
         assert make(again, stub, paint_rows(6)).requests == 0
-
-
-def test_an_interrupt_waits_for_what_is_under_way_and_keeps_it(store: Store, stub: Stub):
-    notices: list[str] = []
-    turns = itertools.count(1)  # each request has a turn of its own, whichever of the server's threads it comes to
-
-    def interrupt(body: Any) -> Reply:
-        if next(turns) == 6:
-            os.kill(os.getpid(), signal.SIGINT)
-        return answer(body)
-
-    stub.script[CHAT] = [interrupt]
-    counts = make(store, stub, paint_rows(100), on_notice=notices.append)
-    assert counts.ended == INTERRUPTED and "interrupt again" in notices[0]
-    assert counts.by_status["full"] == len(stub.asked()) == counts.requests < 20
-    assert sum(counts.by_status.values()) == 100
-    assert make(store, stub, paint_rows(100)).by_status == {"full": 100} and len(stub.asked()) == 100
-
-
-def test_a_second_interrupt_ends_at_once(store: Store, stub: Stub):
-    # Two signals that are sent before the first one is noticed may arrive as one: the second waits for the notice.
-    turns, ended = itertools.count(1), threading.Event()
-
-    def interrupt(body: Any) -> Reply:
-        if next(turns) == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-        ended.wait()
-        return answer(body)
-
-    stub.script[CHAT] = [interrupt]
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            make(store, stub, paint_rows(100), on_notice=lambda _: os.kill(os.getpid(), signal.SIGINT))
-    finally:
-        ended.set()
-    assert store.read("SELECT count(*) FROM answers") == [(0,)]
-    stub.script[CHAT] = [answer]
-    assert make(store, stub, paint_rows(10)).by_status == {"full": 10}
-
-
-def test_two_runs_on_one_store_share_the_work(tmp_path: Path, stub: Stub):
-    tallies: list[RunCounts] = []
-
-    def run() -> None:
-        with Store(tmp_path / "claims.db", create=True) as own:
-            tallies.append(make(own, stub, paint_rows(60)))
-
-    stub.script[CHAT] = [lambda body: Reply(answer(body).body, fault="stall", seconds=0.01)]
-    threads = [threading.Thread(target=run) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(stub.asked()) == 60 and [counts.by_status for counts in tallies] == [{"full": 60}] * 3
-    assert sum(counts.requests for counts in tallies) == 60
-
-
-def test_what_another_process_works_on_is_waited_for(store: Store, stub: Stub, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("vapo.claims.making.make._POLL_S", 0.01)
-    make(store, stub, paint_rows(1), per_image=2)
-    other = register_worker(store)
-    with store.writing():
-        assert take_image_set(store, other, 1)
-    waited: list[int] = []
-
-    def progress(counts: RunCounts) -> None:
-        waited.append(counts.done)
-        store.execute("UPDATE subjects SET worker = NULL WHERE id = 1")
-
-    counts = make(store, stub, paint_rows(3), on_progress=progress)
-    assert counts.by_status == {"full": 3} and waited == [1, 2, 3]
-
-
-def test_a_disk_that_is_nearly_full_stops_before_an_answer_is_lost(
-    store: Store, stub: Stub, monkeypatch: pytest.MonkeyPatch
-):
-    free = itertools.chain([10**12] * 20, itertools.repeat(1000))
-    usage: Callable[[Any], Any] = lambda folder: type("Usage", (), {"free": next(free)})  # noqa: E731
-    monkeypatch.setattr("shutil.disk_usage", usage)
-    with pytest.raises(StoreError, match=r"less than 64 MiB are free .* No answer was lost: free some space"):
-        make(store, stub, paint_rows(100))
-    asked = len(stub.asked())
-    assert store.read("SELECT count(*) FROM answers") == [(asked,)] and 0 < asked < 30
-    monkeypatch.undo()
-    monkeypatch.setenv("OPENAI_API_KEY", "x")
-    assert make(store, stub, paint_rows(100)).by_status == {"full": 100} and len(stub.asked()) == 100
-
-
-def test_a_disk_that_is_full_all_the_same_leaves_the_store_whole(store: Store, stub: Stub):
-    make(store, stub, paint_rows(3))
-    before = contents(store)
-    (pages,) = store.read_one("PRAGMA page_count") or (0,)
-    store.execute(f"PRAGMA max_page_count = {pages + 3}")
-    with pytest.raises(StoreError, match=r"is full.*intact"):
-        make(store, stub, paint_rows(50))
-    assert store.find_damage() is None
-    store.execute("PRAGMA max_page_count = 1000000")
-    assert make(store, stub, paint_rows(50)).by_status == {"full": 50}
-    assert all(contents(store)[name] == claims for name, claims in before.items())
 
 
 def test_rows_without_end_need_no_length(store: Store, stub: Stub):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import wraps
 
@@ -10,11 +10,13 @@ import pytest
 import torch
 from prober_contract import encode_prompt, extend_prompt, make_rollout, make_sample
 from tiny_models import FAMILIES, build_tiny
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from vapo.diagnosis.transformers import attention_ratio, key_shares
-from vapo.diagnosis.transformers.attention_ratio import IMAGE_ATTENTION, attend_and_watch, attention_on_image
-from vapo.diagnosis.transformers.key_shares import measure_share
+from vapo.diagnosis.transformers import attention_ratio
+from vapo.diagnosis.transformers.attention_ratio import attention_on_image
 from vapo.errors import ModelError
+from vapo.models import image_attention, key_shares
+from vapo.models.image_attention import TokenPath, measuring_attention
 from vapo.models.image_features import find_feature_module
 from vapo.models.tree.attention_switch import switched_attention
 from vapo.types import Rollout
@@ -81,9 +83,9 @@ class TestEveryFamily:
     def test_where_the_kernel_does_not_tell_its_sum_it_is_made_anew(self, model_and_processor, monkeypatch):
         model, processor = model_and_processor
         rollout = make_rollout(processor, make_sample("a"), RESPONSE)
-        told = attention_on_image(model, processor, rollout)
-        monkeypatch.setattr(attention_ratio, "FLASH_DTYPES", ())
-        torch.testing.assert_close(attention_on_image(model, processor, rollout), told, atol=1e-5, rtol=0)
+        whole = attention_on_image(model, processor, rollout)
+        monkeypatch.setattr(image_attention, "FLASH_DTYPES", ())
+        torch.testing.assert_close(attention_on_image(model, processor, rollout), whole, atol=1e-5, rtol=0)
 
     def test_layers_give_exactly_what_sdpa_gives(self, model_and_processor, monkeypatch):
         model, processor = model_and_processor
@@ -99,61 +101,6 @@ class TestEveryFamily:
         finally:
             handle.remove()
         assert torch.equal(*seen)
-
-
-class TestShare:
-    """One layer's arithmetic."""
-
-    def test_worked_by_hand(self):
-        # Scores ln 1, ln 2, ln 3: the weights of the last row are 1/6, 2/6, 3/6; the row before sees 1/3, 2/3.
-        key = torch.tensor([1.0, 2.0, 3.0]).log().reshape(1, 3, 1)
-        counted = torch.tensor([1])
-        shares = measure_share(torch.ones(1, 3, 1), key, range(3), counted, None, 1.0)
-        torch.testing.assert_close(shares, torch.tensor([[0, 2 / 3, 2 / 6]]))
-
-    def test_keys_out_of_the_window_count_in_neither_sum(self):
-        key = torch.tensor([1.0, 2.0, 3.0]).log().reshape(1, 3, 1)
-        window = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 1, 1]]).bool()[None, None]
-        shares = measure_share(torch.ones(1, 3, 1), key, range(1, 3), torch.tensor([0, 1]), window, 1.0)
-        torch.testing.assert_close(shares, torch.tensor([[1, 2 / 5]]))
-
-    @pytest.mark.parametrize("kind", ["none", "booleans", "added", "per head"])
-    @pytest.mark.parametrize("at_once", [1, 300, 2**20])
-    def test_equals_one_dense_softmax(self, kind, at_once, monkeypatch):
-        monkeypatch.setattr(key_shares, "_SCORES_AT_ONCE", {"cpu": at_once})
-        generator = torch.Generator().manual_seed(0)
-        query, key = (torch.randn(heads, 23, 8, generator=generator) for heads in (6, 2))
-        counted = torch.nonzero(torch.rand(23, generator=generator) < 0.4).flatten()
-        seen = torch.ones(23, 23).tril().bool()
-        if kind != "none":
-            seen &= torch.ones(23, 23).triu(-6).bool()
-            seen[5:9, 5:9] = True  # an image whose tokens see each other both ways
-        seen = seen.expand(1, 6, 23, 23).clone() if kind == "per head" else seen[None, None]
-        if kind == "per head":
-            seen[0, 3] = torch.ones(23, 23).tril().bool()
-        given = {"none": None, "added": torch.zeros(seen.shape).masked_fill(~seen, -torch.inf)}.get(kind, seen)
-        scores = (query @ key.repeat_interleave(3, 0).mT * 0.3).masked_fill(~seen[0], -torch.inf)
-        expected = scores.softmax(-1)[..., counted].sum(-1)[:, 4:19]
-        shares = measure_share(query, key, range(4, 19), counted, given, 0.3)
-        torch.testing.assert_close(shares, expected, atol=1e-6, rtol=0)
-
-    def test_scores_of_bfloat16_states_are_not_rounded_again(self):
-        generator = torch.Generator().manual_seed(0)
-        query, key = (10 * torch.randn(2, 40, 16, generator=generator).bfloat16() for _ in range(2))
-        counted = torch.arange(9)
-        shares = measure_share(query, key, range(10, 40), counted, None, 0.25)
-        exact = measure_share(query.double(), key.double(), range(10, 40), counted, None, 0.25)
-        torch.testing.assert_close(shares, exact, atol=1e-5, rtol=0)
-
-    def test_shares_far_below_the_others_are_zero_and_not_nan(self):
-        key = torch.tensor([-1e4, 0.0, 1e4]).reshape(1, 3, 1)
-        for counted, share in (([0], 0.0), ([2], 1.0), ([], 0.0)):
-            assert (
-                measure_share(
-                    torch.ones(1, 3, 1), key, range(2, 3), torch.tensor(counted, dtype=torch.long), None, 1.0
-                )
-                == share
-            )
 
 
 class TestResponse:
@@ -250,30 +197,26 @@ class TestRefusals:
 
     def test_layers_that_do_not_ask_for_an_implementation(self, llava, monkeypatch):
         model, processor = llava
-        monkeypatch.setattr(attention_ratio, "switched_attention", lambda config, _: eager(model))
+        monkeypatch.setattr(attention_ratio, "measuring_attention", lambda *_: nullcontext())
         with pytest.raises(ModelError, match="AttentionInterface"):
             attention_on_image(model, processor, make_rollout(processor, make_sample("a"), RESPONSE))
-
-    def test_a_call_outside(self):
-        states = torch.zeros(1, 1, 2, 4)
-        with pytest.raises(ModelError, match=f"{IMAGE_ATTENTION}.* inside"):
-            attend_and_watch(torch.nn.Linear(1, 1), states, states, states, None)
 
     @pytest.mark.parametrize(
         ("options", "problem"),
         [
             ({"softcap": 30.0}, "caps its scores"),
             ({"s_aux": torch.zeros(4)}, "sinks"),
+            ({"attention_mask": object()}, "gets a object, which does not say what a token sees"),
+            ({"is_causal": False}, "lets text see what comes behind it"),
             ({}, "3 states where .* 2 tok"),
         ],
     )
-    def test_a_layer_that_cannot_be_measured_is_named(self, options, problem):
+    def test_a_layer_that_cannot_be_measured_is_named(self, llava, options, problem):
         states, length = torch.zeros(1, 1, 2, 4), 2 if options else 3
-        watch = attention_ratio._Watch(range(1, 2), torch.tensor([0]), 2)
-        token = attention_ratio._watch.set(watch)
-        try:
-            with pytest.raises(ModelError, match=f"Linear.*{problem}"):
-                key = torch.zeros(1, 1, length, 4)
-                attend_and_watch(torch.nn.Linear(1, 1), states, key, key, None, **options)
-        finally:
-            attention_ratio._watch.reset(token)
+        key = torch.zeros(1, 1, length, 4)
+        layer = find_feature_module(llava[0]).get_decoder().layers[0].self_attn
+        path = TokenPath(0, torch.arange(2), torch.tensor([True, False]), 1)
+        with measuring_attention(llava[0], [path], lambda *_: None):
+            attend = ALL_ATTENTION_FUNCTIONS.get_interface("sdpa", None)
+            with pytest.raises(ModelError, match=f"{type(layer).__name__}.*{problem}"):
+                attend(layer, states, key, key, **{"attention_mask": None, **options})

@@ -26,18 +26,18 @@ RUNS = ("grpo", "vapo")
 
 
 @pytest.fixture(scope="module")
-def told():
+def reported():
     return {}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, told):
+def finished(tmp_path_factory, reported):
     """A demo that was left alone."""
     out = tmp_path_factory.mktemp("demo") / "left-alone"
 
     def listen(stage: str):
-        told[stage] = []
-        return lambda done, total: told[stage].append((done, total))
+        reported[stage] = []
+        return lambda done, total: reported[stage].append((done, total))
 
     return out, run_short_demo(out, on_progress=listen)
 
@@ -85,12 +85,12 @@ def test_both_runs_get_the_same_questions_and_as_many_rollouts(finished):
         assert "perception_bonus" not in ours and (theirs["perception_bonus"] > 0).any()
 
 
-def test_progress_is_told_to_the_end(finished, told):
+def test_progress_is_told_to_the_end(finished, reported):
     steps, diagnosed = SHORT.steps, 3 * SHORT.questions  # a response, early answers and claims for each
-    assert told.keys() == {"before, diagnosing"} | {
+    assert reported.keys() == {"before, diagnosing"} | {
         f"{run}, {stage}" for run in ("GRPO", "VAPO") for stage in ("training", "diagnosing")
     }
-    for stage, counts in told.items():
+    for stage, counts in reported.items():
         total = steps if "training" in stage else diagnosed
         assert counts == sorted(counts) and counts[-1] == (total, total)
 

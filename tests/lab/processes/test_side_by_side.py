@@ -43,14 +43,14 @@ def keep_quiet(stage):
 
 def test_each_stage_of_each_job_has_its_progress(make_job, monkeypatch):
     monkeypatch.setattr(side_by_side, "_COMMAND", ("-c", COUNT))
-    told: dict[str, list[tuple[int, int]]] = {}
+    reported: dict[str, list[tuple[int, int]]] = {}
 
     def listen(stage):
-        told[stage] = []
-        return lambda done, total: told[stage].append((done, total))
+        reported[stage] = []
+        return lambda done, total: reported[stage].append((done, total))
 
     run_side_by_side([make_job("GRPO"), make_job("VAPO")], listen)
-    assert told == {f"{name}, training": [(1, 3), (2, 3), (3, 3)] for name in ("GRPO", "VAPO")}
+    assert reported == {f"{name}, training": [(1, 3), (2, 3), (3, 3)] for name in ("GRPO", "VAPO")}
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
@@ -71,10 +71,10 @@ def test_no_more_work_at_a_time_than_asked(make_job, monkeypatch, at_once):
 
     monkeypatch.setattr(side_by_side.Worker, "__init__", note_start)
     monkeypatch.setattr(side_by_side.Worker, "end", note_end)
-    told: list[str] = []
+    reported: list[str] = []
     jobs = [make_job(str(number)) for number in range(5)]
-    run_side_by_side(jobs, lambda stage: told.append(stage) or (lambda done, total: None), at_once)
-    assert sorted(told) == [f"{number}, training" for number in range(5)]
+    run_side_by_side(jobs, lambda stage: reported.append(stage) or (lambda done, total: None), at_once)
+    assert sorted(reported) == [f"{number}, training" for number in range(5)]
     assert most == [at_once] and not under_way
 
 

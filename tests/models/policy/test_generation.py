@@ -184,10 +184,10 @@ def test_half_precision(family, samples):
 
 
 def test_progress(llava, samples):
-    told = []
-    for _ in sample_completions(llava, samples, max_completion_tokens=1, on_progress=lambda *p: told.append(p)):
+    reported = []
+    for _ in sample_completions(llava, samples, max_completion_tokens=1, on_progress=lambda *p: reported.append(p)):
         pass
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert reported == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_question_stays_plain_text(llava):

@@ -94,13 +94,13 @@ def test_the_writer_is_another_model_with_the_same_eyes(tmp_path):
     ],
 )
 def test_the_readme_tells_of_the_model_that_was_made(size, words):
-    told = describe_checkpoint(3, size, 42_400_000, None)
-    assert all(word in told for word in ("42.4 million parameters", *words))
+    readme = describe_checkpoint(3, size, 42_400_000, None)
+    assert all(word in readme for word in ("42.4 million parameters", *words))
 
 
 def test_the_shipped_readme_is_as_it_would_be_written_now():
-    told = describe_checkpoint(0, SIZES["small"].model, 1_087_000, None)
-    before, behind = told.split("Not measured.")
+    readme = describe_checkpoint(0, SIZES["small"].model, 1_087_000, None)
+    before, behind = readme.split("Not measured.")
     shipped = (shipped_checkpoint() / "README.md").read_text()
     assert shipped.startswith(before) and shipped.endswith(behind)
 

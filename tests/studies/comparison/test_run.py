@@ -88,14 +88,14 @@ def test_what_is_done_is_not_done_again(compared, lab):
     trained = {file: file.stat().st_mtime_ns for file in out.glob("*/seed-3/train/model.safetensors")}
     assert len(trained) == len(arms)
     (out / "vapo" / "seed-3" / "responses.parquet").unlink()  # as if it had been cut off while measuring
-    told: list[str] = []
+    stages: list[str] = []
 
     def listen(stage):
-        told.append(stage)
+        stages.append(stage)
         return lambda done, total: None
 
     again = compare(out, lab, arms, on_progress=listen)
-    assert told == ["vapo, seed 3, measuring"]
+    assert stages == ["vapo, seed 3, measuring"]
     assert trained == {file: file.stat().st_mtime_ns for file in trained}
     assert again.results["vapo"][3][PERCEPTION] == pytest.approx(found.results["vapo"][3][PERCEPTION], nan_ok=True)
 

@@ -103,7 +103,7 @@ def list_surprises(
     differing = {
         test: difference
         for test, run in stock.items()
-        if (difference := _tell_difference(run, own.get(test), variant.exact))
+        if (difference := _describe_difference(run, own.get(test), variant.exact))
     }
     return [
         *_compare_with_list(broken, expected.get("cannot_run") or {}, "fails"),
@@ -127,7 +127,7 @@ def _compare_with_list(found: Mapping[str, str], listed: Mapping[str, str], verb
     ]
 
 
-def _tell_difference(stock: Mapping[str, Any], own: Mapping[str, Any] | None, exact: bool) -> str | None:
+def _describe_difference(stock: Mapping[str, Any], own: Mapping[str, Any] | None, exact: bool) -> str | None:
     if own is None:
         return "is not run"
     if own["outcome"] != stock["outcome"]:

@@ -78,9 +78,9 @@ def fit_to_stand_ins(trainer: type) -> None:
     @functools.wraps(init)
     def fitted_init(self: Any, *args: Any, reward_funcs: Any = None, **kwargs: Any) -> None:
         if isinstance(reward_funcs, list):
-            reward_funcs = [told_text(reward) for reward in reward_funcs]
+            reward_funcs = [read_as_text(reward) for reward in reward_funcs]
         elif reward_funcs is not None:
-            reward_funcs = told_text(reward_funcs)
+            reward_funcs = read_as_text(reward_funcs)
         init(self, *args, reward_funcs=reward_funcs, **kwargs)
         # TRL leaves out the image token alone.
         ids = find_vision_token_ids(self.model.config, self._tokenizer)
@@ -90,23 +90,23 @@ def fit_to_stand_ins(trainer: type) -> None:
     trainer.__init__ = fitted_init
 
 
-def told_text(reward: Any) -> Any:
+def read_as_text(reward: Any) -> Any:
     """Return a reward function that reads completions as text where TRL's own rows are text."""
     if not inspect.isfunction(reward):
         return reward
 
-    def told(arguments: dict[str, Any]) -> dict[str, Any]:
+    def to_text(arguments: dict[str, Any]) -> dict[str, Any]:
         if arguments.get("format", [""])[0] != "standard":
             return arguments
         return {**arguments, "completions": [messages[0]["content"] for messages in arguments["completions"]]}
 
     @functools.wraps(reward)
     def of_text(**arguments: Any) -> Any:
-        return reward(**told(arguments))
+        return reward(**to_text(arguments))
 
     @functools.wraps(reward)
     async def awaited_of_text(**arguments: Any) -> Any:
-        return await reward(**told(arguments))
+        return await reward(**to_text(arguments))
 
     return awaited_of_text if inspect.iscoroutinefunction(reward) else of_text
 
@@ -118,12 +118,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when == "setup":
         runs.clear()
     if report.outcome != "passed" and own["outcome"] == "passed":
-        own |= {"outcome": report.outcome, "why": _tell_why(report, call)}
+        own |= {"outcome": report.outcome, "why": _explain_failure(report, call)}
     own["runs"] = list(runs)
     return report
 
 
-def _tell_why(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
+def _explain_failure(report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
     if call.excinfo is None:
         return ""
     why = str(call.excinfo.value) if report.outcome == "skipped" else f"{call.excinfo.typename}: {call.excinfo.value}"

@@ -6,6 +6,7 @@ from typing import get_args
 
 from vapo.diagnosis.transformers.image_replay import find_replay_obstacle
 from vapo.errors import ModelError
+from vapo.models.image_attention import find_attention_obstacle
 from vapo.models.image_features import find_feature_module
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import find_eos_token_ids, find_generator
@@ -36,12 +37,9 @@ def find_obstacles(policy: Policy, probe_template: str, system_prompt: str | Non
     replay = find_replay_obstacle(policy, system_prompt)
     if replay is not None:
         found["replay"] = replay
-    decoder = find_feature_module(policy.model).get_decoder()
-    if not getattr(decoder, "_supports_attention_backend", False):
-        found["attend"] = (
-            f"{type(decoder).__name__} does not take its attention from transformers' AttentionInterface, so its "
-            "attention cannot be measured; use a model class of transformers itself"
-        )
+    attention = find_attention_obstacle(policy.model)
+    if attention is not None:
+        found["attend"] = attention
     return found
 
 

@@ -99,8 +99,8 @@ class KeptModel(lmms):
 
     def _read(self, request: Any, result: Any) -> Response:
         text, counts = unwrap_generation_output(result)
-        told = counts.output_tokens if counts is not None else None
-        return Response(*_name(request), text, self._count_tokens(text) if told is None else told)
+        num_tokens = counts.output_tokens if counts is not None else None
+        return Response(*_name(request), text, self._count_tokens(text) if num_tokens is None else num_tokens)
 
 
 def _name(request: Any) -> tuple[str, int, str]:

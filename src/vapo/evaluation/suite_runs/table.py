@@ -81,17 +81,17 @@ def _notes(suite: Suite, result: SuiteResult) -> list[str]:
     notes: list[str] = []
     for one in result.score.benchmarks:
         benchmark = suite.find(one.name)
-        told: list[str] = []
+        remarks: list[str] = []
         if one.num_questions < benchmark.num_questions:
-            told.append(f"{one.num_questions} of {benchmark.num_questions} questions were asked")
+            remarks.append(f"{one.num_questions} of {benchmark.num_questions} questions were asked")
         if one.score is None:
-            told.append(f"no problem was asked with all its steps, so there is no {benchmark.score}")
+            remarks.append(f"no problem was asked with all its steps, so there is no {benchmark.score}")
         if one.parts:
             parts = ", ".join(f"{name} {100 * share:.1f}" for name, share in one.parts.items())
-            told.append(f"{benchmark.score}, here {parts}")
+            remarks.append(f"{benchmark.score}, here {parts}")
         if benchmark.wants_judge:
-            told.append("graded by rule, stricter than the published judge" if one.grader == RULE else one.grader)
-        notes += [f"{benchmark.title}: {'; '.join(told)}."] if told else []
+            remarks.append("graded by rule, stricter than the published judge" if one.grader == RULE else one.grader)
+        notes += [f"{benchmark.title}: {'; '.join(remarks)}."] if remarks else []
     asked = {one.name for one in result.score.benchmarks}
     missing = [one.title for one in suite.benchmarks if one.name not in asked]
     if missing:

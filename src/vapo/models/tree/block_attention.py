@@ -15,9 +15,8 @@ from typing import Any
 
 import torch
 
+from vapo.models.image_attention import FLASH_DTYPES
 from vapo.models.tree.mask import Square, TreeMask
-
-FLASH_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 class BlockAttention(torch.autograd.Function):

@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 
 from vapo.core.tree import Block, Layout
+from vapo.models.image_attention import PathMask
 
 LONGEST_IN_BUNDLE = 128
 
@@ -47,7 +48,7 @@ class Rectangle:
     blind: torch.Tensor | None = None
 
 
-class TreeMask:
+class TreeMask(PathMask):
     """The attention pattern of one kind of layer over a layout.
 
     Args:

@@ -17,6 +17,7 @@ import torch
 from vapo.core.packs import Part
 from vapo.core.tree import Layout, Tree, Twig, lay_out
 from vapo.models.first_device import find_first_device
+from vapo.models.image_attention import TokenPath
 from vapo.models.image_features import ImageFeatures, find_feature_module, shared_image_features
 from vapo.models.images import ImageInputs
 from vapo.models.positions import tree_positions, trunk_positions
@@ -100,6 +101,16 @@ class Pack:
                 for branch in range(len(self.trees[tree].completions))
             ]
         )
+
+    def find_paths(self, image_token_id: int) -> list[TokenPath]:
+        """Return where each completion and its prompt lie in the row, tree by tree."""
+        is_image = self.inputs["input_ids"][0].cpu() == image_token_id
+        paths: list[TokenPath] = []
+        for trunk, branches in zip(self.layout.trunks, self.layout.branches, strict=True):
+            for branch in branches:
+                places = torch.tensor([*trunk, *branch])
+                paths.append(TokenPath(0, places, is_image[places], len(branch)))
+        return paths
 
     @property
     def completion_ids(self) -> torch.Tensor:

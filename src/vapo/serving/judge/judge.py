@@ -54,13 +54,13 @@ class JudgeUsage:
 
     def tell(self, prices: Prices | None = None) -> str:
         """Return all that is not zero, in a sentence."""
-        told = [f"{self.answers} asked ({self.prompt_tokens} + {self.completion_tokens} tokens)"]
-        told += [f"{self.cached} from the cache"] if self.cached else []
-        told += [f"{self.nonsense} without a category"] if self.nonsense else []
-        told += [f"{self.failed} without an answer (the last one: {self.last_failure})"] if self.failed else []
-        told += [f"{self.unsaved} that could not be written to the cache"] if self.unsaved else []
+        parts = [f"{self.answers} asked ({self.prompt_tokens} + {self.completion_tokens} tokens)"]
+        parts += [f"{self.cached} from the cache"] if self.cached else []
+        parts += [f"{self.nonsense} without a category"] if self.nonsense else []
+        parts += [f"{self.failed} without an answer (the last one: {self.last_failure})"] if self.failed else []
+        parts += [f"{self.unsaved} that could not be written to the cache"] if self.unsaved else []
         cost = "" if prices is None else f"; {prices.cost(self.prompt_tokens, self.completion_tokens):.4f} US dollars"
-        return f"votes of the judge: {', '.join(told)}{cost}"
+        return f"votes of the judge: {', '.join(parts)}{cost}"
 
 
 class Judge:

@@ -1,0 +1,86 @@
+r"""Which share of its attention a query gives to some of the keys that it sees, without keeping the weights.
+
+For scores s_j over the keys j that a query sees, and a set K of keys::
+
+    sum_{j in K} softmax(s)_j = exp(l_K - l_all),    l_K = log sum_{j in K} exp(s_j)
+
+Scores are made a few queries at a time, in float32 whatever the states' dtype, and only their log-sum-exp is kept.
+"""
+
+from __future__ import annotations
+
+import torch
+
+# Scores made at a time, over all heads. On a CPU a megabyte stays in its cache; elsewhere larger pieces cost less.
+_SCORES_AT_ONCE = {"cpu": 2**18}
+_SCORES_AT_ONCE_ELSEWHERE = 2**23
+
+
+def measure_share(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    rows: range,
+    counted: torch.Tensor,
+    mask: torch.Tensor | None,
+    scale: float,
+    lse: torch.Tensor | None = None,
+    window: int | None = None,
+) -> torch.Tensor:
+    """Return the softmax mass that each of R queries gives to the keys that are counted.
+
+    Args:
+        query: shape (heads, R, head_dim).
+        key: shape (key_heads, N, head_dim), with heads a multiple of key_heads.
+        rows: the places of the queries among the keys, consecutive.
+        counted: the places of the keys that count, ascending, on the CPU.
+        mask: which keys are seen, shape (1 or heads, R, N), booleans or what is added to scores; None is causal.
+        scale: factor of the scores.
+        lse: log-sum-exp of each query over all keys that it sees, shape (heads, R), where it is known already.
+        window: without a mask, a query sees only keys less than so many places back; None sees all of them.
+
+    Returns:
+        Shape (heads, R), in [0, 1].
+    """
+    if lse is None:
+        lse = sum_up(query, key, rows, torch.arange(key.shape[1]), mask, scale, window)
+    # Rounding may leave the part a little above the whole.
+    return torch.exp(sum_up(query, key, rows, counted, mask, scale, window) - lse).clamp(max=1.0).float()
+
+
+def sum_up(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    rows: range,
+    among: torch.Tensor,
+    mask: torch.Tensor | None,
+    scale: float,
+    window: int | None = None,
+) -> torch.Tensor:
+    """Return log sum exp of the scores that each query gives to those keys `among` all that it sees.
+
+    Arguments are as above; `among` are places of keys, ascending, on the CPU. Shape (heads, R); -inf where a query
+    sees none of them.
+    """
+    heads, num_rows, head_dim = query.shape
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    places = among.to(query.device)
+    keys = key[:, places].to(dtype).mT
+    sums = torch.empty(heads, num_rows, dtype=dtype, device=query.device)
+    most = _SCORES_AT_ONCE.get(query.device.type, _SCORES_AT_ONCE_ELSEWHERE)
+    at_once = max(1, most // (heads * max(1, len(among))))
+    for start in range(0, num_rows, at_once):
+        stop = min(start + at_once, num_rows)
+        # What lies behind the last query is seen by none. Counted on the CPU: a GPU would have to be waited for.
+        in_view = int(torch.searchsorted(among, rows[stop - 1] + 1)) if mask is None else len(among)
+        queries = (query[:, start:stop].to(dtype) * scale).reshape(len(key), -1, head_dim)  # of one key head together
+        scores = (queries @ keys[..., :in_view]).view(heads, stop - start, in_view)
+        if mask is None:
+            distance = torch.arange(rows[start], rows[stop - 1] + 1, device=query.device)[:, None] - places[:in_view]
+            unseen = distance < 0 if window is None else (distance < 0) | (distance >= window)
+            scores.masked_fill_(unseen, -torch.inf)
+        elif mask.dtype == torch.bool:
+            scores.masked_fill_(~mask[:, start:stop][..., places], -torch.inf)
+        else:
+            scores += mask[:, start:stop][..., places]
+        sums[:, start:stop] = scores.logsumexp(-1)
+    return sums
