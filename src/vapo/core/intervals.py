@@ -46,10 +46,12 @@ def clustered_interval(
     Trials of a group resemble each other, so that n of them tell less than n alone. Wilson's interval is taken at the
     number of independent trials that they are worth:
 
-        deff = v / (p (1 - p) / n),  v = G / (G - 1) sum_g (s_g - p n_g)^2 / n^2,  n_eff = n / max(deff, 1) / factor
+        deff = v / (p (1 - p) / n),  v = G / (G - 1) sum_g (s_g - p n_g)^2 / n^2,
+        n_eff = min(n, n / deff * (t_(n - 1) / t_(G - 1))^2) / factor
 
-    Where every trial has the same outcome, or there is one group, nothing tells how much they resemble each other,
-    and n_eff = n / factor.
+    The quantiles of Student's t account for v being estimated from G groups. Where every trial has the same outcome,
+    or there is one group, nothing tells how much they resemble each other: each group counts as one trial, and
+    n_eff = G / factor.
 
     Args:
         successes_G: s, per group.
@@ -79,10 +81,12 @@ def clustered_interval(
     if total < 1:
         raise ValueError("an interval needs at least one trial; there are 0")
     rate, groups = float(s.sum()) / total, len(n)
-    worth = total
+    worth = float(groups)
     if 0 < rate < 1 and groups > 1:
         variance = groups / (groups - 1) * float(((s - rate * n) ** 2).sum()) / total**2
-        worth = total / max(variance / (rate * (1 - rate) / total), 1.0)
+        effect = variance / (rate * (1 - rate) / total)
+        narrowing = (_student(total - 1, confidence) / _student(groups - 1, confidence)) ** 2
+        worth = total if effect <= narrowing else total / effect * narrowing
     return _bound_rate(rate, worth / variance_factor, _z(confidence))
 
 
@@ -190,8 +194,7 @@ def t_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, floa
     if not np.isfinite(flat).all():
         raise ValueError("a value is not finite; leave out what could not be measured and say how many that were")
     _z(confidence)
-    quantile = float(import_module("scipy.special").stdtrit(flat.size - 1, (1 + confidence) / 2))
-    half = quantile * float(flat.std(ddof=1)) / math.sqrt(flat.size)
+    half = _student(flat.size - 1, confidence) * float(flat.std(ddof=1)) / math.sqrt(flat.size)
     mean = float(flat.mean())
     return mean - half, mean + half
 
@@ -204,6 +207,10 @@ def _bound_rate(rate: float, trials: float, z: float) -> tuple[float, float]:
     low = 0.0 if rate == 0 else max(centre - half, 0.0)
     high = 1.0 if rate == 1 else min(centre + half, 1.0)
     return low, high
+
+
+def _student(freedom: float, confidence: float) -> float:
+    return float(import_module("scipy.special").stdtrit(freedom, (1 + confidence) / 2))
 
 
 def _z(confidence: float) -> float:
