@@ -10,6 +10,7 @@ from vapo.core.intervals import (
     bootstrap_mean_interval,
     clustered_interval,
     resample_scores,
+    sign_flip_p_value,
     t_interval,
     wilson_interval,
 )
@@ -185,3 +186,37 @@ def test_the_same_seed_draws_the_same_groups():
 def test_refusals_of_resampling(reached, possible):
     with pytest.raises(ValueError, match="possible"):
         resample_scores(reached, possible, np.random.default_rng(0))
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 20))
+def test_flipped_signs_of_right_and_wrong_answers_are_mcnemars_test(gained, lost, ties):
+    differences = [1.0] * gained + [-1.0] * lost + [0.0] * ties
+    expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    assert sign_flip_p_value(differences, np.random.default_rng(0)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_flipped_signs_by_hand():
+    # Of the eight signs of 1, 2, 4 only +++ and --- reach 7 in size; +1 - 2 + 4 = 3 is reached by six.
+    assert sign_flip_p_value([1, 2, 4], np.random.default_rng(0)) == 2 / 8
+    assert sign_flip_p_value([1, -2, 4], np.random.default_rng(0)) == 6 / 8
+    assert sign_flip_p_value([0.1] * 4 + [0.0] * 6, np.random.default_rng(0)) == 0.125
+
+
+@pytest.mark.parametrize("count", [8, 13, 40])
+def test_flipped_signs_are_those_of_scipy(count):
+    differences = np.random.default_rng(count).normal(0.3, 1.0, size=count)
+    found = stats.permutation_test((differences,), np.sum, permutation_type="samples", n_resamples=9999)
+    assert sign_flip_p_value(differences, np.random.default_rng(0)) == pytest.approx(found.pvalue, abs=0.015)
+
+
+@pytest.mark.parametrize("count", [6, 10, 20, 50])
+def test_flipped_signs_call_chance_a_difference_in_one_case_of_twenty_at_most(count):
+    rng = np.random.default_rng(0)
+    called = [sign_flip_p_value(rng.normal(size=count), rng, resamples=999) < 0.05 for _ in range(1000)]
+    assert np.mean(called) < 0.05 + 3 * (0.05 * 0.95 / 1000) ** 0.5
+
+
+def test_flips_refuse_what_is_no_row_of_numbers():
+    for differences in ([[1.0]], [float("nan")]):
+        with pytest.raises(ValueError, match="finite differences"):
+            sign_flip_p_value(differences, np.random.default_rng(0))

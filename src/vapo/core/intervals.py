@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _DRAWS_TOGETHER = 1_000_000  # 8 MB of indices, and as much of values
+_MOST_FLIPPED = 13  # differences whose 8192 ways to flip signs are all tried
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -197,6 +198,48 @@ def t_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, floa
     half = _student(flat.size - 1, confidence) * float(flat.std(ddof=1)) / math.sqrt(flat.size)
     mean = float(flat.mean())
     return mean - half, mean + half
+
+
+def sign_flip_p_value(differences: ArrayLike, rng: np.random.Generator, resamples: int = 9999) -> float:
+    """Return how often chance alone would make paired differences sum to as much, in either direction.
+
+    If neither side is better, each difference is as likely as its negative. The sum is compared with those under all
+    2^n ways to flip signs; of more than 13 differences that are not 0, with `resamples` ways drawn at random. Of
+    differences of one size this is the sign test, of right and wrong answers McNemar's, and exact for any number.
+
+    Args:
+        differences: shape (n,), finite, independent; those that are 0 say nothing.
+        rng: the generator that flips are drawn from.
+        resamples: at least 1.
+
+    Returns:
+        In (0, 1].
+
+    Raises:
+        ValueError: a difference is not finite, or resamples is out of its range.
+
+    Source: Fisher, "The Design of Experiments" (1935), Section 21.
+    """
+    flat: NDArray[np.float64] = np.asarray(differences, dtype=np.float64)
+    if flat.ndim != 1 or not np.isfinite(flat).all() or resamples < 1:
+        raise ValueError("give a row of finite differences, and resamples of at least 1")
+    sizes = np.abs(flat[flat != 0])
+    count = sizes.size
+    if count == 0:
+        return 1.0
+    if sizes.min() == sizes.max():
+        more = int((flat > 0).sum())
+        tail = float(import_module("scipy.special").bdtr(min(more, count - more), count, 0.5))
+        return min(2 * tail, 1.0)
+    least = abs(float(flat.sum())) * (1 - 1e-9)  # sums that rounding alone sets apart are equal
+    if count <= _MOST_FLIPPED:
+        every_RN: NDArray[np.int64] = np.right_shift(np.arange(2**count)[:, None], np.arange(count)) & 1
+        return float((np.abs(sizes.sum() - 2 * (every_RN @ sizes)) >= least).mean())
+    reached, together = 0, max(1, _DRAWS_TOGETHER // count)
+    for done in range(0, resamples, together):
+        flipped_RN = rng.integers(2, size=(min(together, resamples - done), count), dtype=np.int8)
+        reached += int((np.abs(sizes.sum() - 2 * (flipped_RN @ sizes)) >= least).sum())
+    return (1 + reached) / (1 + resamples)
 
 
 def _bound_rate(rate: float, trials: float, z: float) -> tuple[float, float]:
