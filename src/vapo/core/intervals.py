@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from importlib import import_module
+from itertools import product
 from statistics import NormalDist
 
 import numpy as np
@@ -233,7 +234,7 @@ def sign_flip_p_value(differences: ArrayLike, rng: np.random.Generator, resample
         return min(2 * tail, 1.0)
     least = abs(float(flat.sum())) * (1 - 1e-9)  # sums that rounding alone sets apart are equal
     if count <= _MOST_FLIPPED:
-        every_RN: NDArray[np.int64] = np.right_shift(np.arange(2**count)[:, None], np.arange(count)) & 1
+        every_RN = np.array(list(product((0, 1), repeat=count)))
         return float((np.abs(sizes.sum() - 2 * (every_RN @ sizes)) >= least).mean())
     reached, together = 0, max(1, _DRAWS_TOGETHER // count)
     for done in range(0, resamples, together):

@@ -1,4 +1,4 @@
-"""Two models on the same questions of a suite, by paired bootstrap."""
+"""Two models on the same questions of a suite, paired by question."""
 
 from __future__ import annotations
 
