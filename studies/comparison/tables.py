@@ -60,17 +60,23 @@ def _write_ablation(results: Results, ablation: Ablation) -> str:
 def write_noise(noise: Mapping[tuple[str, str], Spread]) -> str:
     """Return a table of where the perception reward varies, by how draws are shared and probes judged.
 
-    Variances are in units of 0.001; what is shared or soft is set against independent draws and hard verdicts.
+    Variances are in units of 0.001, with 95 % intervals over questions; what is shared or soft is set against
+    independent draws and hard verdicts.
     """
     usual = noise["independent", "hard"]
     head = ["draws, verdicts", "signal within groups", "noise", "share of the signal", "signal to noise", "x usual"]
     lines = [_row([*head, "within groups, of responses' own"]), _rule(len(head))]
     for (sharing, verdict), spread in noise.items():
-        cells = [f"{sharing}, {verdict}", f"{1000 * spread.signal:.2f}", f"{1000 * spread.noise:.2f}"]
-        cells += [f"{spread.signal_share:.0%}", f"{spread.signal / spread.noise:.2f}"]
+        cells = [f"{sharing}, {verdict}", _with_bounds(1000 * spread.signal, spread.signal_bounds, 1000)]
+        cells += [_with_bounds(1000 * spread.noise, spread.noise_bounds, 1000), f"{spread.signal_share:.0%}"]
+        cells += [_with_bounds(spread.signal / spread.noise, spread.ratio_bounds)]
         cells += [f"{spread.signal / spread.noise / (usual.signal / usual.noise):.2f}", f"{spread.share_within:.0%}"]
         lines.append(_row(cells))
     return "\n".join(lines)
+
+
+def _with_bounds(value: float, bounds: tuple[float, float] | None, scale: float = 1.0) -> str:
+    return f"{value:.2f}" if bounds is None else f"{value:.2f} [{scale * bounds[0]:.2f}, {scale * bounds[1]:.2f}]"
 
 
 def write_looks(looks: Mapping[str, Sequence[Looking]], arms: Sequence[Arm]) -> str:

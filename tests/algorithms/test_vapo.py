@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from vapo.algorithms.grpo import GRPO
 from vapo.algorithms.vapo import VAPO, draw_claims
@@ -51,18 +53,54 @@ class TestProbes:
         with pytest.raises(ValueError, match="has no claims to draw from"):
             VAPO().probes(make_rollout(sample=replace(SAMPLE, claims=())), np.random.default_rng(0))
 
-    def test_a_group_shares_claims_and_relative_depths(self):
+    def test_a_group_shares_claims_and_relative_ranks(self):
         algorithm = VAPO(num_anchors=6, anchor_sharing="group")
         assert algorithm.needs.shared_draws and not VAPO().needs.shared_draws
         short, long = make_rollout(TEXTS[:10]), make_rollout(TEXTS * 3)
         first = algorithm.probes(short, np.random.default_rng(4))
         second = algorithm.probes(long, np.random.default_rng(4))
         assert [probe.claim for probe in first] == [probe.claim for probe in second]
+        assert len(first) == 6  # as many for a response with five boundaries
         for a, b in zip(first, second, strict=True):
             assert abs(a.anchor.depth - b.anchor.depth) <= 0.25  # boundaries of the short one lie 0.2 apart
 
+    def test_sharing_leaves_each_response_the_anchors_of_independent_draws(self):
+        """The mean depth of anchors on a response with a long gap, which depths moved to boundaries would fill."""
+        rollout = make_rollout(["a"] * 100 + [".", *TEXTS])
+        depths = {
+            sharing: [
+                np.mean([probe.anchor.depth for probe in algorithm.probes(rollout, np.random.default_rng(seed))])
+                for seed in range(2000)
+            ]
+            for sharing in ("independent", "group")
+            for algorithm in [VAPO(num_anchors=5, anchor_sharing=sharing)]
+        }
+        assert stats.ks_2samp(depths["independent"], depths["group"]).pvalue > 0.001
+
 
 class TestDrawClaims:
+    @pytest.mark.parametrize(("num_true", "num_false"), [(10, 10), (12, 8), (3, 17), (1, 1)])
+    @pytest.mark.parametrize("count", [1, 2, 7, 20])
+    def test_half_are_true(self, num_true, num_false, count):
+        pool = [Claim(f"claim {n}", n < num_true) for n in range(num_true + num_false)]
+        rng = np.random.default_rng(0)
+        truth = np.array([[claim.is_true for claim in draw_claims(pool, count, rng)] for _ in range(4000)])
+        assert set(truth[:, : count - count % 2].sum(axis=1)) == {count // 2}
+        # At every place as often as not, the last one of an odd count included: truth does not depend on depth.
+        assert truth.mean(axis=0) == pytest.approx(np.full(count, 0.5), abs=4 * 0.5 / 4000**0.5)
+
+    def test_claims_of_a_truth_come_equally_often(self):
+        pool = [Claim(f"claim {n}", n < 6) for n in range(8)]
+        counts = Counter(draw_claims(pool, 24, np.random.default_rng(0)))
+        assert [counts[claim] for claim in pool] == [2] * 6 + [6] * 2
+        assert len(set(draw_claims(pool, 4, np.random.default_rng(1)))) == 4
+
+    @pytest.mark.parametrize("truth", [True, False])
+    def test_a_pool_of_one_truth_gives_that_alone(self, truth):
+        pool = [Claim(f"claim {n}", truth) for n in range(3)]
+        drawn = draw_claims(pool, 7, np.random.default_rng(0))
+        assert set(drawn[:3]) == set(drawn[3:6]) == set(pool) and len(drawn) == 7
+
     def test_without_repeats_until_the_pool_is_used_up(self):
         drawn = draw_claims(POOL, 50, np.random.default_rng(0))
         assert len(drawn) == 50
@@ -165,6 +203,18 @@ class TestReward:
             probes = algorithm.probes(make_rollout(), rng)
             verdicts = [Verdict(probe, float(rng.random())) for probe in probes]
             scores.append(algorithm.reward(1.0, 1.0, verdicts, 0.0).perception)
+        assert np.mean(scores) == pytest.approx(0.5, abs=4 * np.std(scores) / len(scores) ** 0.5)
+
+    @pytest.mark.parametrize("num_anchors", [3, 6, 10, 20])
+    @pytest.mark.parametrize("says", [0.0, 1.0])
+    def test_one_answer_to_all_scores_a_half(self, num_anchors, says):
+        """Weighted towards the end, on a pool that is mostly true, and where boundaries are fewer than anchors."""
+        sample = replace(SAMPLE, claims=tuple(Claim(f"claim {n}", n < 14) for n in range(20)))
+        algorithm = VAPO(num_anchors=num_anchors, late_emphasis=2.5)
+        scores = []
+        for seed in range(2000):
+            probes = algorithm.probes(make_rollout(sample=sample), np.random.default_rng(seed))
+            scores.append(algorithm.reward(1.0, 1.0, [Verdict(p, says) for p in probes], 0.0).perception)
         assert np.mean(scores) == pytest.approx(0.5, abs=4 * np.std(scores) / len(scores) ** 0.5)
 
     def test_shuffling_probes_changes_nothing(self):

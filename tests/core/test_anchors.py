@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from vapo.core.anchors import place_anchors, snap_anchors
 from vapo.core.boundaries import find_boundaries
@@ -83,21 +84,56 @@ def test_different_seeds_differ():
     assert len({indices(RESPONSE, 4, seed=seed) for seed in range(20)}) > 10
 
 
-def test_snap_to_nearest_boundary():
-    # Boundaries at 2, 4, ..., 20 of 20 thinking tokens: 0.26 is token 5.2, nearest 6; 0.25 is token 5, a tie, earlier.
-    snapped = snap_anchors(RESPONSE, [1.0, 0.26, 0.25, 0.01, 0.25])
-    assert [anchor.index for anchor in snapped] == [20, 6, 4, 2, 4]
-    # The thinking part is tokens 1..21 of 25 here; depths of anchors are of the whole completion.
-    wrapped = ["<think>", *RESPONSE, "</think>", "x", ".", "y"]
-    assert snap_anchors(wrapped, [0.5, 1.0]) == (Anchor(11, 11 / 25), Anchor(21, 21 / 25))
+def test_snap_by_rank():
+    # Boundaries 2, 4, ..., 20, ten of them. 0.5 is rank 5 of 10: 12. 0.99 is rank 8 of the nine left: 20. 0.5 is rank
+    # 4 of the eight left (2, 4, 6, 8, 10, 14, 16, 18): 10. 0 is the first left: 2.
+    assert [anchor.index for anchor in snap_anchors(RESPONSE, [0.5, 0.99, 0.5, 0.0])] == [2, 10, 12, 20]
+    assert snap_anchors(["<think>", *RESPONSE, "</think>", "x", "."], [0.0]) == (Anchor(3, 3 / 24),)
+    assert snap_anchors(RESPONSE, [1 - 2**-53] * 10) == place_anchors(RESPONSE, 10, np.random.default_rng(0))
     assert snap_anchors(["no", " boundary"], [0.5]) == ()
     assert snap_anchors(RESPONSE, []) == ()
 
 
-@pytest.mark.parametrize("depth", [0.0, 1.01, -0.5, float("nan")])
-def test_snap_refuses_depths_outside_the_part(depth):
-    with pytest.raises(ValueError, match="depth 1 is"):
-        snap_anchors(RESPONSE, [0.5, depth])
+def test_snapped_anchors_repeat_only_where_boundaries_run_out():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        assert len({anchor.index for anchor in snap_anchors(RESPONSE, rng.random(8).tolist())}) == 8
+        times = Counter(anchor.index for anchor in snap_anchors(RESPONSE[:6], rng.random(8).tolist()))
+        assert sorted(times.values()) == [2, 3, 3]
+
+
+@pytest.mark.parametrize("lengths", [(1,) * 8, (1, 1, 1, 30, 1, 1, 12, 2)])
+def test_snapped_anchors_are_distributed_like_random_ones(lengths):
+    """Every set is equally likely, whatever the gaps between boundaries: sharing changes the noise alone."""
+    rng = np.random.default_rng(2)
+    response = [text for length in lengths for text in (*[" word"] * length, ",")]
+    draws = Counter(
+        tuple(anchor.index for anchor in snap_anchors(response, rng.random(3).tolist())) for _ in range(4000)
+    )
+    possible = list(combinations(find_boundaries(response), 3))
+    assert len(possible) == 56
+    found = stats.chisquare([draws[chosen] for chosen in possible])
+    assert found.pvalue > 0.001
+
+
+def test_a_group_is_probed_at_nearly_the_same_relative_ranks():
+    rng = np.random.default_rng(3)
+    sizes, apart = (20, 45), {True: [], False: []}
+    for _ in range(500):
+        ranks = rng.random(8).tolist()
+        for shared, other in ((True, ranks), (False, rng.random(8).tolist())):
+            first, second = (
+                np.array([anchor.depth for anchor in snap_anchors([" a", ","] * size, own)])
+                for size, own in zip(sizes, (ranks, other), strict=True)
+            )
+            apart[shared].append(np.abs(first - second).mean())
+    assert np.mean(apart[True]) < 0.04 < 0.1 < np.mean(apart[False])
+
+
+@pytest.mark.parametrize("rank", [1.0, 1.01, -0.5, float("nan")])
+def test_snap_refuses_ranks_outside_their_range(rank):
+    with pytest.raises(ValueError, match="relative rank 1 is"):
+        snap_anchors(RESPONSE, [0.5, rank])
 
 
 def test_refusals_name_the_remedy():

@@ -47,6 +47,63 @@ def test_boundaries_of_characters(marked):
 
 
 @pytest.mark.parametrize(
+    "marked",
+    [
+        "The answer is A.| Then stop.|",
+        "So it is B.| Looking closer,| yes.|",
+        "so the answer is (B).| Next one",
+        "The answer is **C**.| Double-check",
+        "The correct option is D.| Every angle fits.|",
+        "We choose E.| Final check",
+        "Answer:| A.| Explanation follows",
+        "Oranges hold vitamin C.| It heals.|",
+        "Patients with hepatitis B.| Doctors agree.|",
+        "Go with Plan B.| We wait",
+        "Start at point A.| Then walk to point B.| Then stop",
+        "The points are A,| B and C.| Draw them.|",
+        "AB meets CD at P.| The angle",
+        "Take x = A.| Then y = B.| Solve",
+        "∠A = ∠B.| Triangles match",
+        "Look at panel F.| Bars rise.|",
+        "It was I.| Then World War I.| The end",
+        "That's A.| Wait,| no.|",
+        "It moves from A to B.| So it is fast",
+        "答案是A.| 然后 B.| 接着",
+        "Ответ:| Б.| Затем",
+        "La respuesta es C.| Luego",
+        "Die Antwort ist A.| Dann",
+        "La réponse est B.| Ensuite",
+    ],
+)
+def test_a_letter_that_is_an_answer_or_a_label_ends_its_thought(marked):
+    text = marked.replace("|", "")
+    assert cut(list(text)) == ["".join(marked.split("|")[: i + 1]) for i in range(marked.count("|"))]
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "by J. Smith and J. R. R. Tolkien.|",
+        "John F. Kennedy met Franklin D. Roosevelt.|",
+        "A picture of J. Smith,| painted by C. Monet.|",
+        "The U.S. Army and the U.K. Parliament.|",
+        "The author is C. Darwin.|",
+        "My name is A. Baker.|",
+        "The answer was found by J. Smith.|",
+        "Options:| A. The cat B. The dog C. Both of them",
+        "Options:| A. cat B. dog C. bird",
+        "Which one?| A. Paris B. London C. Rome",
+        "A. The first\n|B. The second",
+        "Prof. A. Einstein,| et al. Then",
+        "see e.g. A. Turing",
+    ],
+)
+def test_a_letter_that_is_an_initial_or_an_option_does_not(marked):
+    text = marked.replace("|", "")
+    assert cut(list(text)) == ["".join(marked.split("|")[: i + 1]) for i in range(marked.count("|"))]
+
+
+@pytest.mark.parametrize(
     ("token_texts", "indices"),
     [
         (["Yes", ".The", " end", "."], (4,)),  # merged with what follows: no clean cut
@@ -152,5 +209,13 @@ def test_random_responses(tok, text):
 
 def test_long_responses_of_marks_alone():
     """Neither of these is quadratic; a quadratic search would be felt here."""
-    for text in (". " * 20_000, "1," * 20_000, "a" + '"' * 40_000, "fig. " * 10_000, "\n " * 20_000):
+    for text in (
+        ". " * 20_000,
+        "1," * 20_000,
+        "B. " * 5_000,
+        "x A. " * 5_000,
+        "a" + '"' * 40_000,
+        "fig. " * 10_000,
+        "\n " * 20_000,
+    ):
         find_boundaries(list(text))

@@ -131,3 +131,12 @@ def test_the_table_is_readable(make_row: MakeRow) -> None:
         "",
         "no problems",
     ]
+
+
+def test_rows_whose_claims_have_one_truth_are_counted(make_row: MakeRow) -> None:
+    true, false = ({"text": f"It is {truth}.", "is_true": truth} for truth in (True, False))
+    rows = [make_row(claims=claims) for claims in ([true, true], [false], [true, false], [])]
+    found = inspect_samples(rows)
+    assert found.rows_of_one_truth == 2
+    assert "in 2 rows, where the same answer to every claim is right" in format_inspection(found)
+    assert "claims of one truth" not in format_inspection(inspect_samples([make_row()]))

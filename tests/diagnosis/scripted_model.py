@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, get_args
+from zlib import crc32
 
 from PIL import Image
 
@@ -18,7 +19,8 @@ ALL: frozenset[Ability] = frozenset(get_args(Ability))
 
 def make_question(name: str, answer: str = "8", claims: int = 4) -> Sample:
     pool = tuple(Claim(f"claim {number}", number % 2 == 0) for number in range(claims))
-    return Sample(name, (Image.new("RGB", (8, 6), (10, 20, len(name))),), f"What is in {name}?", answer, pool)
+    color = (*crc32(name.encode()).to_bytes(4)[:2], len(name))
+    return Sample(name, (Image.new("RGB", (8, 6), color),), f"What is in {name}?", answer, pool)
 
 
 def as_rollout(sample: Sample, text: str) -> Rollout:

@@ -21,12 +21,14 @@ def metaspace_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=unigram)
 
 
-def characters_tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer that knows single bytes only: the answer's first token is a space, a "y" or an "n"."""
-    bpe = Tokenizer(models.BPE())
+def byte_tokenizer(*words: str) -> PreTrainedTokenizerFast:
+    """A tokenizer of the GPT-2 kind that knows single bytes, and words with what they begin with."""
+    pieces = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = list(dict.fromkeys((word[:end], word[end]) for word in words for end in range(1, len(word))))
+    vocabulary = dict.fromkeys([*pieces, *map("".join, merges)])
+    bpe = Tokenizer(models.BPE({piece: number for number, piece in enumerate(vocabulary)}, merges))
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    bpe.train_from_iterator([""], trainers.BpeTrainer(vocab_size=256, initial_alphabet=alphabet))
+    bpe.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(tokenizer_object=bpe)
 
 
@@ -48,15 +50,25 @@ class TestAnswerTokens:
         answers = find_answer_tokens(tokenizer, QUESTION)
         assert "▁yes" in texts_of(tokenizer, answers.yes) and "▁no" in texts_of(tokenizer, answers.no)
 
-    def test_a_lone_space_tells_nothing(self):
-        tokenizer = characters_tokenizer()
+    @pytest.mark.parametrize("words", [("Ġyes", "Ġno"), ("Ġyes", "ĠYes", "Ġno", "no"), ("yes", "ĠNO"), ("YES", "NO")])
+    def test_spellings_that_split_are_left_out(self, words):
+        """Of " Yes" in several tokens, the first piece would count " You" as yes."""
+        tokenizer = byte_tokenizer(*words)
         answers = find_answer_tokens(tokenizer, QUESTION)
-        assert texts_of(tokenizer, answers.yes) == {"y", "Y"} and texts_of(tokenizer, answers.no) == {"n", "N"}
+        assert texts_of(tokenizer, answers.yes) | texts_of(tokenizer, answers.no) == set(words)
 
-    def test_a_tokenizer_that_cannot_tell_is_refused(self):
-        words = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    @pytest.mark.parametrize(
+        ("words", "missing"), [((), "'yes' and 'no'"), (("Ġyes", "Ġn"), "'no'"), (("Ġno", "ye"), "'yes'")]
+    )
+    def test_a_tokenizer_that_splits_every_spelling_is_refused(self, words, missing):
+        with pytest.raises(ModelError, match=f"writes {missing} in several tokens after .*one token"):
+            find_answer_tokens(byte_tokenizer(*words), QUESTION)
+
+    @pytest.mark.parametrize("known", [{}, {"yes": 1}])
+    def test_what_stands_for_unknown_words_is_no_answer(self, known):
+        words = Tokenizer(models.WordLevel({"[UNK]": 0, **known}, unk_token="[UNK]"))
         words.pre_tokenizer = pre_tokenizers.Whitespace()
-        with pytest.raises(ModelError, match="no token that tells 'yes' from 'no'"):
+        with pytest.raises(ModelError, match="in several tokens"):
             find_answer_tokens(PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]"), QUESTION)
 
 

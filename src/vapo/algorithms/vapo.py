@@ -82,8 +82,7 @@ class VAPO(Algorithm):
             return ()
         claims = draw_claims(rollout.sample.claims, self.num_anchors, rng)
         if self.anchor_sharing == "group":
-            depths = sorted(rng.random(self.num_anchors).tolist())
-            anchors = snap_anchors(rollout.token_texts, depths)
+            anchors = snap_anchors(rollout.token_texts, rng.random(self.num_anchors).tolist())
         else:
             anchors = place_anchors(rollout.token_texts, self.num_anchors, rng, placement=self.anchor_placement)
         return [Probe(rollout, anchor, claim) for anchor, claim in zip(anchors, claims, strict=False)]
@@ -124,14 +123,22 @@ class VAPO(Algorithm):
 
 
 def draw_claims(pool: Sequence[Claim], count: int, rng: Generator) -> list[Claim]:
-    """Draw `count` claims at random, each as often as any other: without repeats until the pool is used up.
+    """Draw `count` claims at random, of each two in a row one true and one false, so that one answer to all earns 1/2.
+
+    Which of the two comes first is random, so truth does not depend on the place, and a last single claim is as
+    likely true as false. Claims of the same truth are drawn equally often: without repeats until they are used up. A
+    pool of one truth gives that alone; there the same answer to all earns 1, or 0.
 
     Raises:
         ValueError: the pool is empty.
     """
     if not pool:
         raise ValueError("the sample has no claims to draw from; attach claims to every row or train with GRPO")
-    drawn: list[Claim] = []
-    while len(drawn) < count:
-        drawn.extend(pool[int(number)] for number in rng.permutation(len(pool)))
+    by_truth = [claims for truth in (True, False) if (claims := [c for c in pool if c.is_true == truth])]
+    rounds = -(-count // len(by_truth))
+    orders = [
+        [claims[int(n)] for _ in range(-(-rounds // len(claims))) for n in rng.permutation(len(claims))]
+        for claims in by_truth
+    ]
+    drawn = [claim for some in zip(*orders, strict=False) for claim in (some if rng.random() < 0.5 else some[::-1])]
     return drawn[:count]

@@ -14,7 +14,7 @@ def add_compare(commands: Commands) -> None:
         help="put a suite's scores beside the published ones, or two models side by side, paired by question",
         description="Read the answers in a folder that `vapo evaluate --suite` wrote, or lmms-eval (--log_samples). "
         "Of one folder, print its scores beside the published ones; of two, the second's less the first's on the "
-        "questions that both answered, with intervals by paired bootstrap.",
+        "questions that both answered, with intervals paired by question.",
         epilog="example: vapo compare runs/paper-grpo runs/paper-vapo",
         formatter_class=RAW,
     )

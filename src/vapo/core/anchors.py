@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from vapo.core.boundaries import find_boundaries, find_thinking_part
+from vapo.core.boundaries import find_boundaries
 from vapo.types import Anchor
 
 Placement = Literal["random", "uniform", "front", "back"]
@@ -65,28 +65,32 @@ def place_anchors(
     return tuple(Anchor(index=int(index), depth=int(index) / len(token_texts)) for index in chosen)
 
 
-def snap_anchors(token_texts: Sequence[str], depths: Sequence[float]) -> tuple[Anchor, ...]:
-    """Move relative depths of the thinking part to the nearest logical boundaries.
+def snap_anchors(token_texts: Sequence[str], relative_ranks: Sequence[float]) -> tuple[Anchor, ...]:
+    """Move relative ranks to a response's logical boundaries, each to one of those that are not taken yet.
 
-    Lets all completions of a group be probed at the same relative depths.
+    boundary k = the floor(u_k n_k)-th of the n_k that are left, counted from 0 in the order of the response. With the
+    same u, drawn independently and uniformly, responses of a group are probed at boundaries of nearly the same
+    relative ranks, and the anchors of each are distributed as `place_anchors` draws them at random.
 
     Args:
         token_texts: what each completion token adds to the text.
-        depths: each in (0, 1]: 0 is the start of the thinking part, 1 its end.
+        relative_ranks: u, each in [0, 1): 0 is the first boundary, just below 1 the last.
 
     Returns:
-        One anchor per depth, in the order of the depths, possibly the same one several times (of two equally near
-        boundaries, the earlier); () for a response without a boundary.
+        One anchor per rank, by ascending index. The same one comes several times only where there are fewer
+        boundaries than ranks, and then each as often as any other, as far as the numbers allow. () for a response
+        without a boundary.
 
     Raises:
-        ValueError: a depth is outside (0, 1].
+        ValueError: a relative rank is outside [0, 1).
     """
-    for k, depth in enumerate(depths):
-        if not 0 < depth <= 1:
-            raise ValueError(f"depth {k} is {depth}; it must be in (0, 1], a part of the thinking part")
-    boundaries = np.asarray(find_boundaries(token_texts), dtype=np.int64)
-    if not boundaries.size:
-        return ()
-    start, stop = find_thinking_part(token_texts)
-    nearest = (int(boundaries[np.abs(boundaries - (start + depth * (stop - start))).argmin()]) for depth in depths)
-    return tuple(Anchor(index=index, depth=index / len(token_texts)) for index in nearest)
+    for k, rank in enumerate(relative_ranks):
+        if not 0 <= rank < 1:
+            raise ValueError(f"relative rank {k} is {rank}; it must be in [0, 1)")
+    boundaries = find_boundaries(token_texts)
+    chosen: list[int] = []
+    left: list[int] = []
+    for rank in relative_ranks if boundaries else ():
+        left = left or list(boundaries)
+        chosen.append(left.pop(int(rank * len(left))))
+    return tuple(Anchor(index=index, depth=index / len(token_texts)) for index in sorted(chosen))

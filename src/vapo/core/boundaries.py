@@ -21,11 +21,40 @@ _LINE_BREAK = re.compile(r"[\r\n\u2028\u2029]")
 
 _LIST_MARKER = re.compile(r"(?:^|[\r\n])[ \t]*(?:[-*+>][ \t]+)?[(*_]*(?:\d{1,3}|[A-Za-z])$")
 _DOTTED = re.compile(r"(?<![^\W\d_])(?:[^\W\d_]\.)+[^\W\d_]$")
-_INITIAL = re.compile(r"(?<!\w)[A-Z]$")
+_LONE_CAPITAL = re.compile(r"(?<!\w)[A-Z]$")
 _ALWAYS_SHORT = re.compile(r"(?<!\w)(?:cf|vs|viz|approx|resp|et al)$", re.IGNORECASE)
 _SHORT_BEFORE_NUMBER = re.compile(r"(?<!\w)(?:figs?|eqs?|secs?|ch|no|nos|vol|pp?|tab|thm|ex)$", re.IGNORECASE)
 _SHORT_BEFORE_NAME = re.compile(r"(?<!\w)(?:Dr|Mr|Mrs|Ms|Prof|St|Mt|Sgt|Capt|Gen|Rev|Hon)$")
-_LOOK_BACK = 32  # characters; longer than anything the patterns above match
+_LOOK_BACK = 48  # characters; longer than anything the patterns above match
+
+# A lone capital is no initial behind what has letters for names ("the answer is A", "vitamin C"), nor before a word
+# that opens a sentence and is no family name.
+_LETTERED = (
+    "answer|option|choice|letter|choose|chose|select(?:ed)?|pick(?:ed)?|antwort|respuesta|réponse|risposta|resposta|"
+    "opción|punkt|punto|points?|vert(?:ex|ices)|nodes?|lines?|segments?|sides?|angles?|corners?|circles?|triangles?|"
+    "squares?|rays?|planes?|sets?|groups?|class(?:es)?|categor(?:y|ies)|types?|kinds?|cases?|plans?|parts?|steps?|"
+    "stages?|phases?|figures?|panels?|graphs?|charts?|plots?|diagrams?|images?|pictures?|tables?|rows?|columns?|cells?|"
+    "box(?:es)?|blocks?|items?|statements?|teams?|cit(?:y|ies)|towns?|stations?|houses?|cars?|trains?|tanks?|beakers?|"
+    "containers?|bottles?|solutions?|samples?|objects?|shapes?|regions?|areas?|zones?|sections?|appendix|routes?|paths?|"
+    "vitamins?|hepatitis|influenza|blood|grades?|levels?|events?|bulbs?|switch|cubes?|balls?|forces?|particles?|"
+    "species|variables?|vectors?|matrix|equals?"
+)
+_LABEL = re.compile(
+    rf"(?<!\w)(?:{_LETTERED})(?!\w)(?:(?!\b(?:by|of)\b)[^.!?\r\n]){{0,24}}(?<!\w)[A-Z]$"
+    r"|[=≈≠≤≥→⇒+×÷∠△]\s*[A-Z]$"
+    r"|(?<!name )(?<!author )(?<!artist )(?<!man )(?:\b(?:is|was|are|be)|['’]s)\W+[A-H]$",
+    re.IGNORECASE,
+)
+_OPENER = re.compile(
+    "(?:An?|The|This|That|These|Those|It|Its|He|She|They|We|You|I|There|Here|Then|Thus|Therefore|Hence|So|But|And|Or|Nor|"
+    "Yet|Also|However|Now|Next|Finally|First|Second|Third|Lastly|Since|Because|If|When|While|Where|As|At|In|On|From|For|"
+    "To|With|By|After|Before|Both|Each|Every|All|Any|No|Not|Yes|Let|Given|Note|What|Which|Who|Why|How|Is|Are|Was|Were|"
+    "Does|Do|Did|Can|Could|Would|Should|Wait|Okay|OK|Well|Hmm|Looking|Checking|Consider|Compare|Options?|Answer|Only|"
+    "Others?|Another|Some|Most|Many|One|Two|Three|Still|Again|Although|Though|Instead|Otherwise|Similarly|Likewise|"
+    "Besides|Moreover|Furthermore|Meanwhile|Overall|Perhaps|Maybe|Actually|Alternatively|Assume|Suppose|My|Our|Your|"
+    "Their|His|Her)(?![\\w.])"
+)
+_OPTION_DISTANCE = 200  # characters between the letters of neighbouring options in one line, at most
 
 
 def find_thinking_part(token_texts: Sequence[str], tags: tuple[str, str] = THINK_TAGS) -> tuple[int, int]:
@@ -55,7 +84,8 @@ def find_boundaries(token_texts: Sequence[str], tags: tuple[str, str] = THINK_TA
     A boundary lies behind a comma, period, exclamation or question mark, colon, semicolon (or their full-width
     forms) or a line break, and behind quotes and brackets closing there. It must be the end of a token: a token
     that merges the mark with what follows it ("." + "The") leaves none. Marks inside numbers, abbreviations,
-    initials, file names, list numbers and LaTeX spaces are none: 3.14, 1,000, 12:30, e.g., Fig. 3, J. Smith, a.png.
+    initials, file names, list numbers and LaTeX spaces are none: 3.14, 1,000, 12:30, e.g., Fig. 3, J. Smith, a.png. A
+    lone capital is an initial unless what stands around it says otherwise: "the answer is A. Then" ends a thought.
     Each thought has one boundary, the first clean one, so "." and a line break after it count once.
 
     Args:
@@ -119,7 +149,24 @@ def _ends_thought(text: str, separator: re.Match[str]) -> bool:
         return False
     if _SHORT_BEFORE_NUMBER.search(before):
         return not text[separator.end() : separator.end() + 4].lstrip("(\\$[")[:1].isdigit()
-    return not (following.isupper() and (_SHORT_BEFORE_NAME.search(before) or _INITIAL.search(before)))
+    if _LONE_CAPITAL.search(before):
+        return _ends_at_letter(text, separator, before)
+    return not (following.isupper() and _SHORT_BEFORE_NAME.search(before))
+
+
+def _ends_at_letter(text: str, separator: re.Match[str], before: str) -> bool:
+    """Tell whether a sentence ends at a lone capital, rather than a name going on or an option beginning there."""
+    if _LABEL.search(before):
+        return True
+    place = separator.start() - 1
+    first = max(0, place - _OPTION_DISTANCE)
+    around = text[first:place].rpartition("\n")[2] + text[place : place + _OPTION_DISTANCE].partition("\n")[0]
+    for neighbour in (chr(ord(text[place]) - 1), chr(ord(text[place]) + 1)):
+        other = re.search(rf"(?<!\w){re.escape(neighbour)}\.\s", around)
+        if other is not None and not _LABEL.search(around[: other.start() + 1]):
+            return False
+    following = text[separator.end() : separator.end() + 1]
+    return not following.isupper() or _OPENER.match(text, separator.end()) is not None
 
 
 def _is_wide(character: str) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from importlib import import_module
+from itertools import product
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _DRAWS_TOGETHER = 1_000_000  # 8 MB of indices, and as much of values
+_MOST_FLIPPED = 13  # differences whose 8192 ways to flip signs are all tried
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -46,10 +48,12 @@ def clustered_interval(
     Trials of a group resemble each other, so that n of them tell less than n alone. Wilson's interval is taken at the
     number of independent trials that they are worth:
 
-        deff = v / (p (1 - p) / n),  v = G / (G - 1) sum_g (s_g - p n_g)^2 / n^2,  n_eff = n / max(deff, 1) / factor
+        deff = v / (p (1 - p) / n),  v = G / (G - 1) sum_g (s_g - p n_g)^2 / n^2,
+        n_eff = min(n, n / deff * (t_(n - 1) / t_(G - 1))^2) / factor
 
-    Where every trial has the same outcome, or there is one group, nothing tells how much they resemble each other,
-    and n_eff = n / factor.
+    The quantiles of Student's t account for v being estimated from G groups. Where every trial has the same outcome,
+    or there is one group, nothing tells how much they resemble each other: each group counts as one trial, and
+    n_eff = G / factor.
 
     Args:
         successes_G: s, per group.
@@ -79,10 +83,12 @@ def clustered_interval(
     if total < 1:
         raise ValueError("an interval needs at least one trial; there are 0")
     rate, groups = float(s.sum()) / total, len(n)
-    worth = total
+    worth = float(groups)
     if 0 < rate < 1 and groups > 1:
         variance = groups / (groups - 1) * float(((s - rate * n) ** 2).sum()) / total**2
-        worth = total / max(variance / (rate * (1 - rate) / total), 1.0)
+        effect = variance / (rate * (1 - rate) / total)
+        narrowing = (_student(total - 1, confidence) / _student(groups - 1, confidence)) ** 2
+        worth = total if effect <= narrowing else total / effect * narrowing
     return _bound_rate(rate, worth / variance_factor, _z(confidence))
 
 
@@ -190,10 +196,51 @@ def t_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, floa
     if not np.isfinite(flat).all():
         raise ValueError("a value is not finite; leave out what could not be measured and say how many that were")
     _z(confidence)
-    quantile = float(import_module("scipy.special").stdtrit(flat.size - 1, (1 + confidence) / 2))
-    half = quantile * float(flat.std(ddof=1)) / math.sqrt(flat.size)
+    half = _student(flat.size - 1, confidence) * float(flat.std(ddof=1)) / math.sqrt(flat.size)
     mean = float(flat.mean())
     return mean - half, mean + half
+
+
+def sign_flip_p_value(differences: ArrayLike, rng: np.random.Generator, resamples: int = 9999) -> float:
+    """Return how often chance alone would make paired differences sum to as much, in either direction.
+
+    If neither side is better, each difference is as likely as its negative. The sum is compared with those under all
+    2^n ways to flip signs; of more than 13 differences that are not 0, with `resamples` ways drawn at random. Of
+    differences of one size this is the sign test, of right and wrong answers McNemar's, and exact for any number.
+
+    Args:
+        differences: shape (n,), finite, independent; those that are 0 say nothing.
+        rng: the generator that flips are drawn from.
+        resamples: at least 1.
+
+    Returns:
+        In (0, 1].
+
+    Raises:
+        ValueError: a difference is not finite, or resamples is out of its range.
+
+    Source: Fisher, "The Design of Experiments" (1935), Section 21.
+    """
+    flat: NDArray[np.float64] = np.asarray(differences, dtype=np.float64)
+    if flat.ndim != 1 or not np.isfinite(flat).all() or resamples < 1:
+        raise ValueError("give a row of finite differences, and resamples of at least 1")
+    sizes = np.abs(flat[flat != 0])
+    count = sizes.size
+    if count == 0:
+        return 1.0
+    if sizes.min() == sizes.max():
+        more = int((flat > 0).sum())
+        tail = float(import_module("scipy.special").bdtr(min(more, count - more), count, 0.5))
+        return min(2 * tail, 1.0)
+    least = abs(float(flat.sum())) * (1 - 1e-9)  # sums that rounding alone sets apart are equal
+    if count <= _MOST_FLIPPED:
+        every_RN = np.array(list(product((0, 1), repeat=count)))
+        return float((np.abs(sizes.sum() - 2 * (every_RN @ sizes)) >= least).mean())
+    reached, together = 0, max(1, _DRAWS_TOGETHER // count)
+    for done in range(0, resamples, together):
+        flipped_RN = rng.integers(2, size=(min(together, resamples - done), count), dtype=np.int8)
+        reached += int((np.abs(sizes.sum() - 2 * (flipped_RN @ sizes)) >= least).sum())
+    return (1 + reached) / (1 + resamples)
 
 
 def _bound_rate(rate: float, trials: float, z: float) -> tuple[float, float]:
@@ -204,6 +251,10 @@ def _bound_rate(rate: float, trials: float, z: float) -> tuple[float, float]:
     low = 0.0 if rate == 0 else max(centre - half, 0.0)
     high = 1.0 if rate == 1 else min(centre + half, 1.0)
     return low, high
+
+
+def _student(freedom: float, confidence: float) -> float:
+    return float(import_module("scipy.special").stdtrit(freedom, (1 + confidence) / 2))
 
 
 def _z(confidence: float) -> float:

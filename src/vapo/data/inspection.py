@@ -42,8 +42,8 @@ class Inspection:
     `widths` and `heights` are in pixels, upright; `question_characters` in characters; `prompt_tokens` counts the
     rendered prompt with its images under a processor, over `prompts_measured` rows. `wrapped_answers` counts those
     that stood in a box or a tag, or behind "Answer:"; `unreadable_answers` are those that no rule of grading
-    understands. `true_claims` of `claims` are true. `claims_per_row` and `images_per_row` count rows by their number
-    of claims and images.
+    understands. `true_claims` of `claims` are true. `rows_of_one_truth` have claims that are all true or all false.
+    `claims_per_row` and `images_per_row` count rows by their number of claims and images.
     """
 
     source: str
@@ -55,6 +55,7 @@ class Inspection:
     images_per_row: dict[int, int]
     claims: int
     true_claims: int
+    rows_of_one_truth: int
     claims_per_row: dict[int, int]
     answer_kinds: dict[str, int]
     wrapped_answers: int
@@ -139,6 +140,7 @@ def inspect_samples(
         images_per_row=_count([fact.images for fact in good]),
         claims=sum(fact.claims for fact in good),
         true_claims=sum(fact.true_claims for fact in good),
+        rows_of_one_truth=sum(fact.claims > 0 and fact.true_claims in (0, fact.claims) for fact in good),
         claims_per_row=_count([fact.claims for fact in good]),
         answer_kinds=dict(Counter(fact.answer_kind for fact in good).most_common()),
         wrapped_answers=sum(fact.is_wrapped for fact in good),

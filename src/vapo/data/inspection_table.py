@@ -45,6 +45,9 @@ def _list_facts(inspection: Inspection) -> list[tuple[str, str]]:
         ("claims", _write_claims(inspection)),
         ("claims per row", _write_counts(inspection.claims_per_row, "row")),
     ]
+    if inspection.rows_of_one_truth:
+        rows = f"{inspection.rows_of_one_truth} row{'s' if inspection.rows_of_one_truth > 1 else ''}"
+        facts.append(("claims of one truth", f"in {rows}, where the same answer to every claim is right"))
     if inspection.prompt_tokens is not None:
         over = f"over {inspection.prompts_measured} prompts"
         facts.append(("prompt length", f"{_write_spread(inspection.prompt_tokens)} tokens, {over}"))

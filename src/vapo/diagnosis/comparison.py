@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vapo.diagnosis.estimates import estimate_mean
+from vapo.diagnosis.estimates import estimate_difference
 from vapo.diagnosis.findings import ModelFindings, PairedDifference, QuestionFindings
 from vapo.diagnosis.image_sensitivity import dependent_share
 from vapo.diagnosis.question_measures import Measure, attention_in, claims_right, early_right, image_gain
@@ -28,12 +28,14 @@ def compare_models(models: Sequence[ModelFindings], *, seed: int) -> tuple[Paire
         mine = {question.digest: question for question in other.questions}
         for name, measure in measures.items():
             differences: list[float] = []
+            images: list[str] = []
             for question in first.questions:
                 before, after = measure(question), measure(mine[question.digest])
                 if before is not None and after is not None:
                     differences.append(after - before)
+                    images.append(question.image)
             if differences:
-                difference = estimate_mean(differences, seed=seed, name=f"difference {name}")
+                difference = estimate_difference(differences, seed=seed, name=f"difference {name}", images=images)
                 found.append(PairedDifference(other.name, name, difference))
     return tuple(found)
 

@@ -26,7 +26,7 @@ from vapo.diagnosis.estimate_words import (
     write_depth,
     write_percent,
 )
-from vapo.diagnosis.estimates import Estimate, estimate_mean
+from vapo.diagnosis.estimates import Estimate, estimate_difference
 from vapo.diagnosis.findings import ModelFindings, QuestionFindings
 from vapo.diagnosis.question_measures import (
     Measure,
@@ -198,9 +198,10 @@ def _phrase_change(
     """Compare the first and the last fifth of the thinking part."""
     pairs = [(measure(question, 0, 0.2), measure(question, 0.8, 1.01)) for question in model.questions]
     both = [(first, last) for first, last in pairs if first is not None and last is not None]
+    images = [q.image for q, (first, last) in zip(model.questions, pairs, strict=True) if None not in (first, last)]
     if len(both) < FEWEST:
         return ""
-    change = estimate_mean([last - first for first, last in both], seed=seed, name=subject)
+    change = estimate_difference([last - first for first, last in both], seed=seed, name=subject, images=images)
     first, last = (sum(values) / len(both) for values in zip(*both, strict=True))
     if not is_clear(change):
         return f"{subject} does not change clearly: first fifth of the response {write(first)}, last {write(last)}."
@@ -227,5 +228,6 @@ def _phrase_causes(model: ModelFindings) -> str:
 
 
 def _pair(questions: Sequence[QuestionFindings], measure: Measure, seed: int, name: str) -> Estimate | None:
-    values = [value for question in questions if (value := measure(question)) is not None]
-    return estimate_mean(values, seed=seed, name=name) if values else None
+    found = [(question.image, value) for question in questions if (value := measure(question)) is not None]
+    values, images = [value for _, value in found], [image for image, _ in found]
+    return estimate_difference(values, seed=seed, name=name, images=images, most=1.0) if values else None

@@ -63,16 +63,16 @@ def count_confusion(questions: Sequence[QuestionFindings]) -> dict[Category, dic
     if not pairs:
         return None
     counts: dict[Category, dict[Category, int]] = {judged: dict.fromkeys(CATEGORIES, 0) for judged in CATEGORIES}
-    for judged, true in pairs:
+    for judged, true, _ in pairs:
         counts[judged][true] += 1
     return counts
 
 
-def list_agreements(questions: Sequence[QuestionFindings]) -> list[bool]:
-    """Return, per error with a judgement and a known truth, whether they are the same."""
-    return [judged == true for judged, true in _judged_with_truth(questions)]
+def list_agreements(questions: Sequence[QuestionFindings]) -> list[tuple[bool, str]]:
+    """Return, per error with a judgement and a known truth, whether they are the same, and the question's image."""
+    return [(judged == true, image) for judged, true, image in _judged_with_truth(questions)]
 
 
-def _judged_with_truth(questions: Sequence[QuestionFindings]) -> list[tuple[Category, Category]]:
-    causes = [question.cause for question in questions if question.cause is not None and question.cause.votes]
-    return [(cause.category, cause.truth) for cause in causes if cause.category and cause.truth]
+def _judged_with_truth(questions: Sequence[QuestionFindings]) -> list[tuple[Category, Category, str]]:
+    causes = [(q.cause, q.image) for q in questions if q.cause is not None and q.cause.votes]
+    return [(cause.category, cause.truth, image) for cause, image in causes if cause.category and cause.truth]

@@ -90,6 +90,7 @@ class QuestionFindings:
     Attributes:
         sample_id: the row's id.
         digest: hash of what was asked, by which a stopped run recognises its finished questions.
+        image: what the question is about; questions about the same one are not independent.
         question, reference: as in the data.
         token_texts: the response, token by token.
         thinking: first token of the thinking part, and the one behind its last.
@@ -115,6 +116,11 @@ class QuestionFindings:
     sensitivity: Sensitivity | None = None
     remedied: tuple[Remedied, ...] | None = None
     cause: ErrorCause | None = None
+    image: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.image:
+            object.__setattr__(self, "image", self.digest)
 
 
 @dataclass(frozen=True, slots=True)

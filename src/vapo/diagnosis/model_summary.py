@@ -13,7 +13,7 @@ import numpy as np
 
 from vapo.diagnosis.conclusion import phrase_conclusion
 from vapo.diagnosis.error_causes import CATEGORIES, count_confusion, list_agreements
-from vapo.diagnosis.estimates import estimate_mean, estimate_rate, estimate_share
+from vapo.diagnosis.estimates import estimate_difference, estimate_mean, estimate_rate, estimate_share
 from vapo.diagnosis.findings import (
     CategoryShare,
     ModelFindings,
@@ -42,7 +42,7 @@ def summarise_model(name: str, questions: Sequence[QuestionFindings], settings: 
     if not answered:
         why = next((note for question in questions for note in question.notes), "there are no questions")
         raise ModelError(f"{name} wrote a response for none of the {len(questions)} questions: {why}")
-    seed = settings.seed
+    seed, images = settings.seed, [question.image for question in answered]
     early = [question for question in answered if question.early is not None]
     attended = [question for question in answered if question.attention is not None]
     sensed = [question for question in answered if question.sensitivity and question.sensitivity.by_token]
@@ -55,8 +55,10 @@ def summarise_model(name: str, questions: Sequence[QuestionFindings], settings: 
     findings = ModelFindings(
         name=name,
         conclusion=(),
-        accuracy=estimate_rate([question.right for question in answered]),
-        num_tokens=estimate_mean([len(question.token_texts) for question in answered], seed=seed, name="num_tokens"),
+        accuracy=estimate_rate([question.right for question in answered], images),
+        num_tokens=estimate_mean(
+            [len(question.token_texts) for question in answered], seed=seed, name="num_tokens", images=images
+        ),
         early=_draw_early(early) if early else None,
         recovery=summarise_recovery(answered, seed=seed),
         perception=_draw_perception(answered, settings, "accuracy", claims_right),
@@ -65,12 +67,18 @@ def summarise_model(name: str, questions: Sequence[QuestionFindings], settings: 
         attention_by_depth=draw_bins(attended, settings, "attention") if attended else None,
         attention_by_head=_average_heads(attended) if attended else None,
         sensitivity=draw_bins(sensed, settings, "sensitivity") if sensed else None,
-        dependent_share=estimate_share(shares, seed=seed, name="dependent tokens") if shares else None,
+        dependent_share=estimate_share(
+            shares, seed=seed, name="dependent tokens", images=[question.image for question in sensed]
+        )
+        if shares
+        else None,
         dependence_threshold=settings.dependence_threshold,
         remedies=_compare_remedies(answered, seed),
         categories=_count_categories(answered),
         confusion=count_confusion(answered),
-        judge_agreement=estimate_rate(agreements) if agreements else None,
+        judge_agreement=estimate_rate([same for same, _ in agreements], [image for _, image in agreements])
+        if agreements
+        else None,
         questions=tuple(questions),
     )
     return phrase_conclusion(findings, seed=seed)
@@ -78,17 +86,16 @@ def summarise_model(name: str, questions: Sequence[QuestionFindings], settings: 
 
 def draw_bins(questions: Sequence[QuestionFindings], settings: DiagnosisSettings, what: str) -> Curve:
     """Average "attention" or "sensitivity" of the thinking part's tokens over equal stretches of its depth."""
-    per_bin: list[list[float]] = [[] for _ in range(settings.num_bins)]
-    for question in questions:
-        for own, values in zip(per_bin, bin_tokens(question, settings.num_bins, what), strict=True):
-            if values:
-                own.append(sum(values) / len(values))
-    middles = [(number + 0.5) / settings.num_bins for number in range(settings.num_bins)]
-    return tuple(
-        Point(middle, estimate_mean(values, seed=settings.seed, name=f"{what} {middle:.6f}"))
-        for middle, values in zip(middles, per_bin, strict=True)
-        if values
-    )
+    binned = [(question.image, bin_tokens(question, settings.num_bins, what)) for question in questions]
+    points: list[Point] = []
+    for number in range(settings.num_bins):
+        own = [(image, bins[number]) for image, bins in binned if bins[number]]
+        if own:
+            middle, images = (number + 0.5) / settings.num_bins, [image for image, _ in own]
+            values = [sum(tokens) / len(tokens) for _, tokens in own]
+            name = f"{what} {middle:.6f}"
+            points.append(Point(middle, estimate_mean(values, seed=settings.seed, name=name, images=images)))
+    return tuple(points)
 
 
 def bin_tokens(question: QuestionFindings, num_bins: int, what: str) -> list[list[float]]:
@@ -103,10 +110,14 @@ def bin_tokens(question: QuestionFindings, num_bins: int, what: str) -> list[lis
 
 
 def _draw_early(questions: Sequence[QuestionFindings]) -> Curve:
-    outcomes: dict[float, list[bool]] = {}
-    for cut in (cut for question in questions for cut in question.early or ()):
-        outcomes.setdefault(cut.depth, []).append(cut.right)
-    return tuple(Point(depth, estimate_rate(outcomes[depth])) for depth in sorted(outcomes))
+    outcomes: dict[float, list[tuple[bool, str]]] = {}
+    for question in questions:
+        for cut in question.early or ():
+            outcomes.setdefault(cut.depth, []).append((cut.right, question.image))
+    return tuple(
+        Point(depth, estimate_rate([right for right, _ in own], [image for _, image in own]))
+        for depth, own in sorted(outcomes.items())
+    )
 
 
 def _draw_perception(
@@ -120,19 +131,23 @@ def _draw_perception(
     for view in settings.views:
         points: list[Point] = []
         for depth in sorted(depth for own, depth in asked if own == view):
-            values = [value for question in questions if (value := measure(question, view, depth)) is not None]
-            points.append(Point(depth, estimate_share(values, seed=settings.seed, name=f"{what} {view} {depth}")))
+            measured = [(question.image, measure(question, view, depth)) for question in questions]
+            values = [value for _, value in measured if value is not None]
+            images = [image for image, value in measured if value is not None]
+            name = f"{what} {view} {depth}"
+            points.append(Point(depth, estimate_share(values, seed=settings.seed, name=name, images=images)))
         if points:
             curves[view] = tuple(points)
     return curves or None
 
 
 def _draw_steps(questions: Sequence[QuestionFindings], settings: DiagnosisSettings) -> Curve:
-    rows = [question.attention.by_token[: settings.first_tokens] for question in questions if question.attention]
+    rows = [(q.image, q.attention.by_token[: settings.first_tokens]) for q in questions if q.attention]
     points: list[Point] = []
-    for step in range(max(map(len, rows), default=0)):
-        values = [row[step] for row in rows if len(row) > step]
-        points.append(Point(step + 1, estimate_mean(values, seed=settings.seed, name=f"attention step {step}")))
+    for step in range(max((len(row) for _, row in rows), default=0)):
+        values, images = zip(*((row[step], image) for image, row in rows if len(row) > step), strict=True)
+        name = f"attention step {step}"
+        points.append(Point(step + 1, estimate_mean(values, seed=settings.seed, name=name, images=images)))
     return tuple(points)
 
 
@@ -145,21 +160,29 @@ def _average_heads(questions: Sequence[QuestionFindings]) -> tuple[tuple[float, 
 
 def _compare_remedies(questions: Sequence[QuestionFindings], seed: int) -> tuple[RemedyEffect, ...] | None:
     """Compare remedies on the questions that all of them were tried on."""
-    tried = [{way.remedy: way for way in question.remedied} for question in questions if question.remedied]
-    names = [name for name in get_args(Remedy) if any(name in ways for ways in tried)]
-    tried = [ways for ways in tried if all(name in ways for name in names)]
+    all_ways = [(q.image, {way.remedy: way for way in q.remedied}) for q in questions if q.remedied]
+    names = [name for name in get_args(Remedy) if any(name in ways for _, ways in all_ways)]
+    tried = [ways for _, ways in all_ways if all(name in ways for name in names)]
+    images = [image for image, ways in all_ways if all(name in ways for name in names)]
     if len(names) < 2 or not tried:
         return None
     effects: list[RemedyEffect] = []
     for name in names:
         gains = [float(ways[name].right) - float(ways["none"].right) for ways in tried]
-        shares = [share for ways in tried if (share := ways[name].attention) is not None]
+        attended = [
+            (share, image)
+            for ways, image in zip(tried, images, strict=True)
+            if (share := ways[name].attention) is not None
+        ]
+        shares, seen = [share for share, _ in attended], [image for _, image in attended]
         effects.append(
             RemedyEffect(
                 remedy=name,
-                accuracy=estimate_rate([ways[name].right for ways in tried]),
-                gain=estimate_mean(gains, seed=seed, name=f"gain {name}") if name != "none" else None,
-                attention=estimate_mean(shares, seed=seed, name=f"attention {name}") if shares else None,
+                accuracy=estimate_rate([ways[name].right for ways in tried], images),
+                gain=estimate_difference(gains, seed=seed, name=f"gain {name}", images=images, most=1.0)
+                if name != "none"
+                else None,
+                attention=estimate_mean(shares, seed=seed, name=f"attention {name}", images=seen) if shares else None,
             )
         )
     return tuple(effects)
@@ -177,8 +200,10 @@ def _count_categories(questions: Sequence[QuestionFindings]) -> tuple[CategorySh
         shares.append(
             CategoryShare(
                 category=category,
-                share=estimate_rate([q.cause is not None and q.cause.category == category for q in errors]),
-                recoverable=estimate_rate([is_recoverable(question) for question in cut]) if cut else None,
+                share=estimate_rate(
+                    [q.cause is not None and q.cause.category == category for q in errors], [q.image for q in errors]
+                ),
+                recoverable=estimate_rate([is_recoverable(q) for q in cut], [q.image for q in cut]) if cut else None,
             )
         )
     return tuple(shares)

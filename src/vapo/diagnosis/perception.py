@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vapo.core.perception import NUM_QUARTERS, depth_quarter, share_right
-from vapo.diagnosis.estimates import Estimate, estimate_mean, estimate_share
+from vapo.diagnosis.estimates import Estimate, estimate_difference, estimate_share
 from vapo.diagnosis.question_rows import AskedClaim, QuestionRow
 
 _Pick = Callable[[QuestionRow], Sequence[AskedClaim]]
@@ -71,20 +71,24 @@ def summarise_perception(rows: Sequence[QuestionRow], *, num_anchors: int, seed:
     if num_anchors == 0 or not asked:
         return None
 
-    def share(what: str, where: str, values: Sequence[float]) -> Estimate | None:
-        return estimate_share(values, seed=seed, name=f"{what} {where}") if values else None
-
     def look_at(where: str, pick: _Pick) -> PerceptionAt:
-        picked = [claims for row in asked if (claims := pick(row))]
+        picked = [(row.image, claims) for row in asked if (claims := pick(row))]
+        images = [image for image, _ in picked]
+
+        def share(what: str, measure: Callable[[Sequence[AskedClaim]], float]) -> Estimate | None:
+            values = [measure(claims) for _, claims in picked]
+            return estimate_share(values, seed=seed, name=f"{what} {where}", images=images) if values else None
+
         return PerceptionAt(
             where=where,
-            num_claims=sum(map(len, picked)),
-            accuracy=share("accuracy", where, list(map(_accuracy, picked))),
-            p_label=share("P(label)", where, [sum(c.p_label for c in claims) / len(claims) for claims in picked]),
+            num_claims=sum(len(claims) for _, claims in picked),
+            accuracy=share("accuracy", _accuracy),
+            p_label=share("P(label)", lambda claims: sum(claim.p_label for claim in claims) / len(claims)),
         )
 
-    paired = [(row.before, last) for row in asked if (last := _in_quarter(row, NUM_QUARTERS))]
-    changes = [_accuracy(last) - _accuracy(before) for before, last in paired]
+    paired = [(row, last) for row in asked if (last := _in_quarter(row, NUM_QUARTERS))]
+    changes = [_accuracy(last) - _accuracy(row.before) for row, last in paired]
+    images = [row.image for row, _ in paired]
     return Perception(
         before=look_at("before the response", lambda row: row.before),
         quarters=tuple(
@@ -92,7 +96,9 @@ def summarise_perception(rows: Sequence[QuestionRow], *, num_anchors: int, seed:
             for quarter in range(1, NUM_QUARTERS + 1)
         ),
         along=look_at("along the response", lambda row: row.along),
-        last_minus_before=estimate_mean(changes, seed=seed, name="last minus before") if changes else None,
+        last_minus_before=estimate_difference(changes, seed=seed, name="last minus before", images=images, most=1.0)
+        if changes
+        else None,
         num_without_claims=len(rows) - len(asked),
         num_missing_anchors=num_anchors * len(asked) - sum(len(row.along) for row in asked),
     )

@@ -23,7 +23,7 @@ from vapo.diagnosis.findings_log import (
 )
 from vapo.diagnosis.image_sensitivity import measure_sensitivity
 from vapo.diagnosis.perception_by_depth import probe_by_depth
-from vapo.diagnosis.question_rows import digest_sample
+from vapo.diagnosis.question_rows import digest_sample, name_image
 from vapo.diagnosis.remedies import focus, keep_response, replay
 from vapo.diagnosis.responses import Response, read_response
 from vapo.diagnosis.settings import DiagnosisSettings, Protocol
@@ -216,6 +216,7 @@ class ProtocolRun:
             sensitivity=found.get("sensitivity"),
             remedied=found.get("remedies"),
             cause=found.get("errors"),
+            image=name_image(sample),
         )
 
 

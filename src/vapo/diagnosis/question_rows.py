@@ -39,6 +39,7 @@ class QuestionRow:
         has_claims: the sample brought claims.
         before: claims asked before the response.
         along: claims asked at anchors, in the order of the response.
+        image: what the question is about; questions about the same one are not independent. See `name_image`.
     """
 
     digest: str
@@ -55,6 +56,7 @@ class QuestionRow:
     has_claims: bool
     before: tuple[AskedClaim, ...]
     along: tuple[AskedClaim, ...]
+    image: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as plain values."""
@@ -64,7 +66,8 @@ class QuestionRow:
     def from_json(cls, values: Mapping[str, Any]) -> QuestionRow:
         """Return the row that `to_json` wrote; KeyError or TypeError if it did not."""
         lists = {name: tuple(AskedClaim(**claim) for claim in values[name]) for name in ("before", "along")}
-        return cls(**{**values, **lists, "sampled_right": tuple(values["sampled_right"])})
+        image = values.get("image") or values["digest"]
+        return cls(**{**values, **lists, "image": image, "sampled_right": tuple(values["sampled_right"])})
 
 
 def describe_question(
@@ -104,6 +107,7 @@ def describe_question(
         has_claims=bool(sample.claims),
         before=tuple(map(_describe_verdict, before)),
         along=tuple(map(_describe_verdict, sorted(along, key=lambda verdict: verdict.probe.anchor.index))),
+        image=name_image(sample),
     )
 
 
@@ -112,6 +116,16 @@ def digest_sample(sample: Sample) -> str:
     digest = hashlib.sha256()
     for part in (sample.id, sample.question, sample.answer, *((c.text, c.is_true) for c in sample.claims)):
         digest.update(repr(part).encode())
+    for image in sample.images:
+        digest.update(f"{image.mode} {image.size}".encode() + image.tobytes())
+    return digest.hexdigest()[:32]
+
+
+def name_image(sample: Sample) -> str:
+    """Return a digest of a sample's pixels; of a sample without images, one of its own."""
+    if not sample.images:
+        return digest_sample(sample)
+    digest = hashlib.sha256()
     for image in sample.images:
         digest.update(f"{image.mode} {image.size}".encode() + image.tobytes())
     return digest.hexdigest()[:32]

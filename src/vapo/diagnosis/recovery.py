@@ -34,14 +34,18 @@ def summarise_recovery(questions: Sequence[QuestionFindings], *, seed: int) -> R
     errors = [question for question in questions if question.early is not None and not question.right]
     if not errors:
         return None
-    by_depth: dict[float, list[bool]] = {}
+    by_depth: dict[float, list[tuple[bool, str]]] = {}
     for question in errors:
         for cut in question.early or ():
             if cut.depth < 1:
-                by_depth.setdefault(cut.depth, []).append(cut.right)
-    last = [depth for question in errors if (depth := find_last_right(question)) is not None]
+                by_depth.setdefault(cut.depth, []).append((cut.right, question.image))
+    known = [(depth, question.image) for question in errors if (depth := find_last_right(question)) is not None]
+    last, images = [depth for depth, _ in known], [image for _, image in known]
     return Recovery(
-        by_cut=tuple(Point(depth, estimate_rate(by_depth[depth])) for depth in sorted(by_depth)),
-        anywhere=estimate_rate([is_recoverable(question) for question in errors]),
-        last_depth_known=estimate_mean(last, seed=seed, name="last depth known") if last else None,
+        by_cut=tuple(
+            Point(depth, estimate_rate([right for right, _ in own], [image for _, image in own]))
+            for depth, own in sorted(by_depth.items())
+        ),
+        anywhere=estimate_rate([is_recoverable(q) for q in errors], [q.image for q in errors]),
+        last_depth_known=estimate_mean(last, seed=seed, name="last depth known", images=images) if last else None,
     )

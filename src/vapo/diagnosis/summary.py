@@ -68,22 +68,23 @@ def summarise(
 ) -> Evaluation:
     """Sum up rows, at least one; `settings` gives num_completions, num_anchors and the seed of the intervals."""
     seed = settings["seed"]
+    images = [row.image for row in rows]
     average = None
     if settings["num_completions"]:
         means = [sum(row.sampled_right) / len(row.sampled_right) for row in rows]
-        average = estimate_share(means, seed=seed, name="avg@n")
+        average = estimate_share(means, seed=seed, name="avg@n", images=images)
     return Evaluation(
         model=model,
         data=data,
         settings=settings,
         num_skipped_rows=num_skipped_rows,
-        accuracy=estimate_rate([row.right for row in rows]),
+        accuracy=estimate_rate([row.right for row in rows], images),
         average=average,
-        wrong=estimate_rate([row.answer is not None and not row.right for row in rows]),
-        unanswered=estimate_rate([row.answer is None for row in rows]),
-        format_rate=estimate_rate([row.has_format for row in rows]),
-        truncated=estimate_rate([not row.finished for row in rows]),
-        num_tokens=estimate_mean([row.num_tokens for row in rows], seed=seed, name="num_tokens"),
+        wrong=estimate_rate([row.answer is not None and not row.right for row in rows], images),
+        unanswered=estimate_rate([row.answer is None for row in rows], images),
+        format_rate=estimate_rate([row.has_format for row in rows], images),
+        truncated=estimate_rate([not row.finished for row in rows], images),
+        num_tokens=estimate_mean([row.num_tokens for row in rows], seed=seed, name="num_tokens", images=images),
         perception=summarise_perception(rows, num_anchors=settings["num_anchors"], seed=seed),
         rows=tuple(rows),
     )

@@ -23,7 +23,7 @@ NO_WORDS = (" no", " No", " NO", "no", "No", "NO")
 
 @dataclass(frozen=True, slots=True)
 class AnswerTokens:
-    """First tokens of the ways to write "yes" and "no"; each side's probabilities are summed."""
+    """Tokens that are a way to write "yes" or "no"; each side's probabilities are summed."""
 
     yes: tuple[int, ...]
     no: tuple[int, ...]
@@ -43,7 +43,7 @@ class ClaimQuestions:
 
     Raises:
         ConfigError: the template has no `{claim}` or ends in white space.
-        ModelError: the tokenizer has no token that tells "yes" from "no" after the question.
+        ModelError: the tokenizer has no token that is "yes", or none that is "no", after the question.
     """
 
     def __init__(self, tokenizer: Any, template: str = PROBE_TEMPLATE) -> None:
@@ -94,32 +94,34 @@ def check_probe_template(template: str) -> None:
 
 
 def find_answer_tokens(tokenizer: Any, question: str) -> AnswerTokens:
-    """Find the tokens with which a model would begin "yes" or "no" right after `question`.
+    """Find the tokens that are "yes" or "no" when a model writes them right after `question`.
 
-    Each spelling is encoded behind the question; it counts if the question's own tokens stay as they are, and its
-    first token is then one the model would really emit. First tokens that both sides share (a lone space, a byte)
-    tell nothing and are left out.
+    Each spelling is encoded behind the question. It counts if the question's own tokens stay as they are and one token
+    that spells the whole word follows. One in several tokens is left out: its first piece begins other words too.
 
     Raises:
-        ModelError: no spelling of one side is left.
+        ModelError: no spelling of one side is one token.
     """
     question_ids = _encode(tokenizer, question)
 
-    def first_tokens(words: tuple[str, ...]) -> set[int]:
-        found: set[int] = set()
-        for word in words:
-            ids = _encode(tokenizer, question + word)
-            if len(ids) > len(question_ids) and ids[: len(question_ids)] == question_ids:
-                found.add(ids[len(question_ids)])
-        return found
+    def whole_words(words: tuple[str, ...]) -> tuple[int, ...]:
+        encoded = [(word, _encode(tokenizer, question + word)) for word in words]
+        found = {ids[-1] for word, ids in encoded if ids[:-1] == question_ids and _spells(tokenizer, ids[-1], word)}
+        return tuple(sorted(found))
 
-    yes, no = first_tokens(YES_WORDS), first_tokens(NO_WORDS)
-    if not (yes - no and no - yes):
+    answers = AnswerTokens(yes=whole_words(YES_WORDS), no=whole_words(NO_WORDS))
+    missing = [word for word, tokens in (("yes", answers.yes), ("no", answers.no)) if not tokens]
+    if missing:
         raise ModelError(
-            f"the tokenizer {type(tokenizer).__name__} has no token that tells 'yes' from 'no' after "
-            f"{question[-40:]!r}; give a probe template whose answers begin with different tokens"
+            f"the tokenizer {type(tokenizer).__name__} writes {' and '.join(map(repr, missing))} in several tokens "
+            f"after {question[-40:]!r}, so how likely the answer is cannot be read from one; give a probe template "
+            "behind which it is one token"
         )
-    return AnswerTokens(yes=tuple(sorted(yes - no)), no=tuple(sorted(no - yes)))
+    return answers
+
+
+def _spells(tokenizer: Any, token: int, word: str) -> bool:
+    return tokenizer.decode([token]).strip() == word.strip()
 
 
 def _encode(tokenizer: Any, text: str) -> tuple[int, ...]:

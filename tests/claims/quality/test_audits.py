@@ -123,7 +123,7 @@ def test_all_that_is_known_of_a_store_is_said(store: Store):
         "the wording gives the truth away",
         "“not” stands in 12 claims, of which 0 are true",
         "audited by                   gpt",
-        "  agrees with the label      100.0% [92.6, 100.0] of 48; alpha 1.00\n",
+        "  agrees with the label      100.0% [75.8, 100.0] of 48; alpha 1.00\n",
         "  needs the image            50.0%",
         "  told without the image     100.0%",
         "  asked (no/yes)             +0.0",

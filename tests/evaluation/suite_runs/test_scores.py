@@ -5,13 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from evaluation.suite_runs.made_answers import answer_all, answer_hallusion, answer_rows, answer_wemath, make_answer
+from scipy import stats
 
-from vapo.core.intervals import wilson_interval
+from vapo.core.intervals import clustered_interval, wilson_interval
+from vapo.diagnosis.estimate_words import is_clear
 from vapo.errors import ConfigError, DataError
 from vapo.evaluation.suite_runs.comparison import compare_answers
 from vapo.evaluation.suite_runs.result import SuiteResult
 from vapo.evaluation.suite_runs.scores import score_answers
 from vapo.evaluation.suite_runs.table import format_differences, format_result
+from vapo.evaluation.suites.benchmark import IMAGE
 from vapo.evaluation.suites.suite import PAPER
 
 
@@ -26,6 +29,38 @@ def test_a_plain_benchmark_is_a_rate_with_wilsons_interval():
     # What could not be parsed is counted apart from what was wrong.
     assert (score.wrong.value, score.unparsed.value, score.num_questions) == (0.2, 0.1, 10)
     assert score.num_tokens.value == 14.5 and score.grader == "rule"
+
+
+def test_questions_about_one_image_count_together():
+    scores = [1, 1, 0, 0, 1, 1, 1, 0, 0, 0]
+    answers = [
+        make_answer("mmstar", row, score, attributes={IMAGE: f"image {row // 2}"}) for row, score in enumerate(scores)
+    ]
+    score = find(score_answers(PAPER, answers), "mmstar")
+    expected = clustered_interval([2, 0, 2, 1, 0], [2] * 5)
+    assert (score.score.value, score.score.low, score.score.high) == (0.5, *expected)
+    assert score.num_questions == 10 and (score.wrong.low, score.wrong.high) == pytest.approx(expected)
+    # An answer kept before images were known is of the same question.
+    known = replace(answers[0], attributes={})
+    change = compare_answers(PAPER, [known, *answers[1:]], [replace(one, score=1.0) for one in answers])[0].change
+    assert (change.value, change.num_questions) == (0.5, 5)
+
+
+@pytest.mark.parametrize("count", [10, 200])
+def test_four_answers_gained_and_none_lost_are_no_clear_difference(count):
+    before = answer_rows("mmstar", [0] * count)
+    change = compare_answers(PAPER, before, answer_rows("mmstar", [1] * 4 + [0] * (count - 4)))[0].change
+    assert change.value == pytest.approx(4 / count) and change.low <= 0 < change.high and not is_clear(change)
+    change = compare_answers(PAPER, before, answer_rows("mmstar", [1] * 8 + [0] * (count - 8)))[0].change
+    assert is_clear(change)
+
+
+def test_few_groups_get_students_interval():
+    answers = answer_wemath([(1, 1, 1), (1, 1, 0), (1, 0, 1), (0, 0, 0)])
+    score = find(score_answers(PAPER, answers), "wemath").score
+    assert (score.low, score.high) == pytest.approx(
+        np.clip(stats.t.interval(0.95, 3, 1.5 / 4, stats.sem([1, 0, 0.5, 0])), 0, 1)
+    )
 
 
 def test_wemath_counts_problems_and_hallusionbench_three_shares():

@@ -11,7 +11,7 @@ from typing import Any
 
 from vapo.data.prompts import PLACE, split_question
 from vapo.evaluation.lmms_eval.rows import find_benchmark
-from vapo.evaluation.suites.benchmark import Graded, grade_response
+from vapo.evaluation.suites.benchmark import IMAGE, Graded, grade_response
 from vapo.evaluation.suites.suite import PAPER, PROMPT
 
 Row = dict[str, Any]
@@ -62,7 +62,7 @@ def grade(row: Row, responses: Sequence[str]) -> dict[str, Any]:
         "is_parsed": graded.is_parsed,
         "answer": graded.answer,
         "reference": question.key.reference,
-        "attributes": dict(question.attributes),
+        "attributes": {**question.attributes, IMAGE: benchmark.name_images(row)},
     }
     return {"score": outcome, "unparsed": float(not graded.is_parsed)}
 

@@ -1,16 +1,23 @@
-"""Two models on the same questions of a suite, by paired bootstrap."""
+"""Two models on the same questions of a suite, paired by question."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vapo.diagnosis.estimates import Estimate
+from vapo.diagnosis.estimates import Estimate, reach_zero
 from vapo.errors import DataError
-from vapo.evaluation.suite_runs.scores import bound, draw_scores, group_answers, select_answers, share_answers
+from vapo.evaluation.suite_runs.scores import (
+    bound,
+    draw_scores,
+    group_answers,
+    select_answers,
+    share_answers,
+    share_out,
+)
 from vapo.evaluation.suites.answers import Answer
 from vapo.evaluation.suites.benchmark import Benchmark
 from vapo.evaluation.suites.suite import Suite
@@ -56,6 +63,7 @@ def compare_answers(
     """
     differences: list[Difference] = []
     draws: list[NDArray[np.float64]] = []
+    parts: list[NDArray[np.float64]] = []
     for benchmark in suite.benchmarks:
         ours, theirs = _pair(benchmark, *(select_answers(suite, answers, benchmark) for answers in (first, second)))
         groups = [group_answers(benchmark, answers) for answers in (ours, theirs)]
@@ -63,12 +71,15 @@ def compare_answers(
             scores = [float(np.mean(share_answers(benchmark, answers))) for answers in (ours, theirs)]
             drawn = [draw_scores(benchmark, own, seed) for own in groups]
             draws.append(drawn[1] - drawn[0])
-            change = bound(scores[1] - scores[0], draws[-1], len(groups[0]))
+            parts.append(share_out(groups[1]) - share_out(groups[0]))
+            change = _bound(scores[1] - scores[0], draws[-1], parts[-1], len(groups[0]), seed)
             differences.append(Difference(benchmark.name, len(ours), scores[0], scores[1], change))
     if not differences:
         raise DataError("the two have no question in common; evaluate both on the same benchmarks")
     if len(differences) > 1:
-        differences.append(_average(differences, np.mean(draws, axis=0)))
+        differences.append(
+            _average(differences, np.mean(draws, axis=0), np.concatenate(parts, axis=1) / len(parts), seed)
+        )
     return tuple(differences)
 
 
@@ -89,11 +100,25 @@ def _pair(
                 f"{benchmark.title} was graded by {answer.grader} for the first and by {other.grader} for the second; "
                 "have both graded alike"
             )
-    return common, [by_row[answer.row] for answer in common]
+    # What either knows of a question, such as its image, holds for both.
+    known = [{**by_row[answer.row].attributes, **answer.attributes} for answer in common]
+    ours = [replace(answer, attributes=own) for answer, own in zip(common, known, strict=True)]
+    theirs = [replace(by_row[answer.row], attributes=own) for answer, own in zip(common, known, strict=True)]
+    return ours, theirs
 
 
-def _average(differences: Sequence[Difference], draws: NDArray[np.float64]) -> Difference:
+def _bound(
+    value: float, draws: NDArray[np.float64], parts_2G: NDArray[np.float64], num_questions: int, seed: int
+) -> Estimate:
+    """Bound a difference; it can be told from 0 only where flipping signs, too, can tell it."""
+    change = bound(value, draws, parts_2G[1], num_questions, least=-1.0)
+    return reach_zero(change, parts_2G[0], seed=seed, name="difference of scores")
+
+
+def _average(
+    differences: Sequence[Difference], draws: NDArray[np.float64], parts_2G: NDArray[np.float64], seed: int
+) -> Difference:
     first = float(np.mean([one.first for one in differences]))
     second = float(np.mean([one.second for one in differences]))
     count = sum(one.num_questions for one in differences)
-    return Difference(None, count, first, second, bound(second - first, draws, count))
+    return Difference(None, count, first, second, _bound(second - first, draws, parts_2G, count, seed))

@@ -10,10 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vapo.core.intervals import resample_scores
-from vapo.diagnosis.estimates import CONFIDENCE, RESAMPLES, Estimate, estimate_mean, estimate_rate
+from vapo.diagnosis.estimates import (
+    RESAMPLES,
+    Estimate,
+    bound_draws,
+    bound_score,
+    estimate_mean,
+    estimate_rate,
+)
 from vapo.errors import DataError
 from vapo.evaluation.suites.answers import RULE, Answer
-from vapo.evaluation.suites.benchmark import Benchmark, Graded, GroupScores
+from vapo.evaluation.suites.benchmark import IMAGE, Benchmark, Graded, GroupScores, group_by_image
 from vapo.evaluation.suites.suite import Suite
 
 _RESAMPLING = 4  # keeps this generator apart from others with the same seed
@@ -73,16 +80,20 @@ def score_answers(suite: Suite, answers: Sequence[Answer], *, seed: int = 0) -> 
         raise DataError("there are no answers to score; evaluate the suite first")
     scores: list[BenchmarkScore] = []
     draws: list[NDArray[np.float64]] = []
+    parts: list[NDArray[np.float64]] = []
     for benchmark in suite.benchmarks:
         own = select_answers(suite, answers, benchmark)
         if own:
             groups = group_answers(benchmark, own)
             scores.append(_score_benchmark(benchmark, own, groups, seed))
-            draws += [draw_scores(benchmark, groups, seed)] if groups else []
+            if groups:
+                draws.append(draw_scores(benchmark, groups, seed))
+                parts.append(share_out(groups))
     mean = None
     if len(draws) == len(suite.benchmarks):
         values = [score.score.value for score in scores if score.score is not None]
-        mean = bound(float(np.mean(values)), np.mean(draws, axis=0), len(answers))
+        moves_G = np.concatenate(parts, axis=1)[1] / len(parts)
+        mean = bound(float(np.mean(values)), np.mean(draws, axis=0), moves_G, len(answers))
     return SuiteScore(tuple(scores), mean)
 
 
@@ -109,12 +120,40 @@ def draw_scores(benchmark: Benchmark, groups: Sequence[GroupScores], seed: int) 
     return resample_scores(reached, possible, rng, RESAMPLES)
 
 
-def bound(value: float, draws: NDArray[np.float64], num_questions: int) -> Estimate:
-    """Return a value with the percentile interval of its draws; none where they are all alike."""
+def share_out(groups: Sequence[GroupScores]) -> NDArray[np.float64]:
+    """Return what each group adds to a score of K shares, and how far it moves the score, to first order.
+
+    Returns:
+        Shape (2, G): mean_k(reached_gk / possible_k), which sum to the score, and the same less share_k possible_gk /
+        possible_k, which sum to 0.
+    """
+    reached_GK = np.array([group.reached_K for group in groups])
+    possible_GK = np.array([group.possible_K for group in groups])
+    possible_K = possible_GK.sum(axis=0)
+    expected_GK = reached_GK.sum(axis=0) / possible_K * possible_GK
+    return np.stack([(values_GK / possible_K).mean(axis=1) for values_GK in (reached_GK, reached_GK - expected_GK)])
+
+
+def bound(
+    value: float,
+    draws: NDArray[np.float64],
+    parts_G: NDArray[np.float64],
+    num_questions: int,
+    least: float = 0.0,
+) -> Estimate:
+    """Return a score, or a difference of two, with its interval; none where draws are all alike.
+
+    Args:
+        value: the score, at most 1.
+        draws: of it.
+        parts_G: how far each group moves it, as from `share_out`.
+        num_questions: how many it is of.
+        least: the least that it can be.
+    """
     if draws.min() == draws.max():
         return Estimate(value, None, None, num_questions)
-    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(value, float(low), float(high), num_questions)
+    low, high = bound_score(value, parts_G, lambda: bound_draws(draws))
+    return Estimate(value, max(low, least), min(high, 1.0), num_questions)
 
 
 def _score_benchmark(
@@ -122,13 +161,16 @@ def _score_benchmark(
 ) -> BenchmarkScore:
     lengths = [answer.num_tokens for answer in answers if answer.num_tokens is not None]
     shares = share_answers(benchmark, answers)
+    images = [answer.attributes.get(IMAGE, f"row {answer.row}") for answer in answers]
     return BenchmarkScore(
         name=benchmark.name,
         num_questions=len(answers),
-        score=_estimate(benchmark, groups, shares, seed),
+        score=estimate_rate([answer.score == 1 for answer in answers], images)
+        if benchmark.group_scores is group_by_image and all(answer.score in (0, 1) for answer in answers)
+        else _estimate(benchmark, groups, shares, seed),
         parts=dict(zip(benchmark.parts, shares, strict=True)) if benchmark.parts and shares else {},
-        wrong=estimate_rate([answer.is_parsed and answer.score == 0 for answer in answers]),
-        unparsed=estimate_rate([not answer.is_parsed for answer in answers]),
+        wrong=estimate_rate([answer.is_parsed and answer.score == 0 for answer in answers], images),
+        unparsed=estimate_rate([not answer.is_parsed for answer in answers], images),
         num_tokens=estimate_mean(lengths, seed=seed, name=f"tokens {benchmark.name}") if lengths else None,
         grader=next((answer.grader for answer in answers if answer.grader != RULE), RULE),
     )
@@ -140,5 +182,6 @@ def _estimate(
     if not groups:
         return None
     if all(group.possible_K == (1.0,) and group.reached_K[0] in (0, 1) for group in groups):
-        return estimate_rate([group.reached_K[0] == 1 for group in groups])
-    return bound(sum(shares) / len(shares), draw_scores(benchmark, groups, seed), len(groups))
+        return estimate_rate([group.reached_K[0] == 1 for group in groups])  # whole problems, right or wrong
+    score = sum(shares) / len(shares)
+    return bound(score, draw_scores(benchmark, groups, seed), share_out(groups)[1], len(groups))

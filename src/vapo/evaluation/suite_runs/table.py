@@ -56,7 +56,7 @@ def format_differences(suite: Suite, names: Sequence[str], differences: Sequence
         scores = (f"{100 * one.first:.1f}", f"{100 * one.second:.1f}", f"{100 * one.change.value:+.1f}")
         cells = (name, *scores, _interval(one.change, "+.1f"), one.num_questions)
         lines.append(align(cells, _DIFFERENCES) + format_p_value(one.change))
-    return "\n".join([*lines, "", "Scores in percent; intervals by paired bootstrap over questions."])
+    return "\n".join([*lines, "", "Scores in percent; intervals paired by question, which agree with an exact test."])
 
 
 def _write(suite: Suite, one: BenchmarkScore) -> list[object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Row = Mapping[str, Any]
+
+IMAGE = "image"
+"""Attribute of a graded question: a digest of its images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,14 @@ class GroupScores:
     possible_K: tuple[float, ...]
 
 
+def group_by_image(graded: Sequence[Graded]) -> list[GroupScores]:
+    """Group questions about the same image, which are not independent; one whose image is not known is on its own."""
+    groups: dict[str | int, list[float]] = {}
+    for number, one in enumerate(graded):
+        groups.setdefault(one.attributes.get(IMAGE, number), []).append(one.score)
+    return [GroupScores((sum(scores),), (float(len(scores)),)) for scores in groups.values()]
+
+
 @dataclass(frozen=True, slots=True)
 class Benchmark:
     """A published benchmark, in the split and with the score that a suite takes of it.
@@ -94,9 +106,7 @@ class Benchmark:
     num_questions: int
     read: Callable[[Row], Question]
     score: str = "accuracy"
-    group_scores: Callable[[Sequence[Graded]], list[GroupScores]] = lambda graded: [
-        GroupScores((one.score,), (1.0,)) for one in graded
-    ]
+    group_scores: Callable[[Sequence[Graded]], list[GroupScores]] = group_by_image
     parts: tuple[str, ...] = ()
     wants_judge: bool = False
 
@@ -125,6 +135,13 @@ class Benchmark:
         if not found or len(found) < len(question.images):
             raise self.missing_image(question.id)
         return [image.convert("RGB") for image in found]
+
+    def name_images(self, row: Row) -> str:
+        """Return a digest of a row's images."""
+        digest = hashlib.sha256()
+        for image in self.images(row):
+            digest.update(f"{image.size}".encode() + image.tobytes())
+        return digest.hexdigest()[:32]
 
     def missing_image(self, where: str) -> DataError:
         """Return the error about a row without an image."""

@@ -102,7 +102,7 @@ def draw_learning(
     """Return the curves over training steps, one line per run.
 
     Each point is a mean over the questions of some steps next to each other, of the question's own mean, because
-    completions of one question are not independent. The band is the 95 % bootstrap interval over those questions: how
+    completions of one question are not independent. The band is the 95 % interval over those questions: how
     exactly this run was measured there, not how much another seed would differ.
 
     Args:

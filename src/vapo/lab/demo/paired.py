@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from vapo.core.perception import NUM_QUARTERS
-from vapo.diagnosis.estimates import Estimate, estimate_mean, estimate_rate, estimate_share
+from vapo.diagnosis.estimates import Estimate, estimate_difference, estimate_mean, estimate_rate, estimate_share
 from vapo.diagnosis.findings import ModelFindings
 from vapo.diagnosis.question_measures import Measure, claims_right, early_right
 
@@ -49,7 +50,11 @@ def compare(before: ModelFindings, grpo: ModelFindings, vapo: ModelFindings, *, 
     rows: list[Row] = []
     for name, measure in _list_measures().items():
         values = [
-            {question.digest: value for question in model.questions if (value := measure(question)) is not None}
+            {
+                question.digest: (value, question.image)
+                for question in model.questions
+                if (value := measure(question)) is not None
+            }
             for model in (before, grpo, vapo)
         ]
         estimate = _estimator(name, seed)
@@ -58,7 +63,7 @@ def compare(before: ModelFindings, grpo: ModelFindings, vapo: ModelFindings, *, 
             Row(
                 name,
                 name != LENGTH,
-                *(estimate(list(own.values())) for own in values),
+                *(estimate(own.values()) for own in values),
                 grpo_change=subtract(values[1], values[0]),
                 vapo_change=subtract(values[2], values[0]),
                 difference=subtract(values[2], values[1]),
@@ -80,19 +85,26 @@ def _list_measures() -> dict[str, Measure]:
     }
 
 
-def _estimator(name: str, seed: int) -> Callable[[Sequence[float]], Estimate | None]:
-    def estimate(values: Sequence[float]) -> Estimate | None:
-        if not values:
+def _estimator(name: str, seed: int) -> Callable[[Collection[tuple[float, str]]], Estimate | None]:
+    def estimate(measured: Collection[tuple[float, str]]) -> Estimate | None:
+        if not measured:
             return None
+        values, images = [value for value, _ in measured], [image for _, image in measured]
         if name == LENGTH:
-            return estimate_mean(values, seed=seed, name=name)
+            return estimate_mean(values, seed=seed, name=name, images=images)
         if name.startswith(ANSWERS):
-            return estimate_rate([value == 1 for value in values])
-        return estimate_share(values, seed=seed, name=name)
+            return estimate_rate([value == 1 for value in values], images)
+        return estimate_share(values, seed=seed, name=name, images=images)
 
     return estimate
 
 
-def _subtract(ours: dict[str, float], theirs: dict[str, float], *, name: str, seed: int) -> Estimate | None:
-    both = [value - theirs[digest] for digest, value in ours.items() if digest in theirs]
-    return estimate_mean(both, seed=seed, name=f"difference {name}") if both else None
+def _subtract(
+    ours: Mapping[str, tuple[float, str]], theirs: Mapping[str, tuple[float, str]], *, name: str, seed: int
+) -> Estimate | None:
+    both = [(value - theirs[digest][0], image) for digest, (value, image) in ours.items() if digest in theirs]
+    if not both:
+        return None
+    most = math.inf if name == LENGTH else 1.0
+    values, images = [value for value, _ in both], [image for _, image in both]
+    return estimate_difference(values, seed=seed, name=f"difference {name}", images=images, most=most)
