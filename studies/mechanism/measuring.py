@@ -22,13 +22,13 @@ from vapo.types import Rollout, Sample
 from .gradients import multiply_gradients
 
 WAYS: Mapping[str, VAPO] = {
-    "hard, 20 probes": VAPO(),
-    "hard, 8 probes": VAPO(num_anchors=8),
-    "soft, 20 probes": VAPO(verdict="soft"),
-    "soft, 8 probes": VAPO(verdict="soft", num_anchors=8),
-    "soft, 20 probes, shared by the group": VAPO(verdict="soft", anchor_sharing="group"),
+    "hard, 20 probes": VAPO(claim_draws="uniform"),
+    "hard, 8 probes": VAPO(claim_draws="uniform", num_anchors=8),
+    "soft, 20 probes": VAPO(claim_draws="uniform", verdict="soft"),
+    "soft, 8 probes": VAPO(claim_draws="uniform", verdict="soft", num_anchors=8),
+    "soft, 20 probes, shared by the group": VAPO(claim_draws="uniform", verdict="soft", anchor_sharing="group"),
 }
-"""Ways to draw probes and to judge them."""
+"""Ways to draw probes and to judge them; claims are drawn as in the paper."""
 
 PAPER = "hard, 20 probes"
 """The paper's way."""

@@ -89,6 +89,15 @@ class TestDrawClaims:
         # At every place as often as not, the last one of an odd count included: truth does not depend on depth.
         assert truth.mean(axis=0) == pytest.approx(np.full(count, 0.5), abs=4 * 0.5 / 4000**0.5)
 
+    def test_uniform_draws_go_by_no_truth(self):
+        pool = [Claim(f"claim {n}", n < 15) for n in range(20)]
+        drawn = draw_claims(pool, 50, np.random.default_rng(0), balanced=False)
+        assert set(drawn[:20]) == set(drawn[20:40]) == set(pool)
+        options = {"num_anchors": 6, "claim_draws": "uniform"}
+        rollout, rng = make_rollout(sample=replace(SAMPLE, claims=tuple(pool))), np.random.default_rng(0)
+        truth = [probe.claim.is_true for _ in range(500) for probe in VAPO(**options).probes(rollout, rng)]
+        assert np.mean(truth) == pytest.approx(0.75, abs=0.03)
+
     def test_claims_of_a_truth_come_equally_often(self):
         pool = [Claim(f"claim {n}", n < 6) for n in range(8)]
         counts = Counter(draw_claims(pool, 24, np.random.default_rng(0)))

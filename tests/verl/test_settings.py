@@ -12,8 +12,8 @@ from vapo.errors import ConfigError
 from vapo.verl.settings import LoopSettings, read_settings
 
 
-def test_the_defaults_are_the_papers_and_those_of_the_trainer():
-    assert read_settings({}).make_algorithm() == VAPO() == VAPOConfig("run", preset="paper").make_algorithm()
+def test_the_defaults_are_those_of_the_trainer():
+    assert read_settings({}).make_algorithm() == VAPO() == VAPOConfig("run").make_algorithm()
     known = {field.name for field in fields(VAPOConfig)}
     assert {field.name for field in fields(LoopSettings)} - known == {"probe_timeout", "validation_probes"}
 

@@ -45,6 +45,11 @@ class VAPO(Algorithm):
         "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt the same "
         "claims at the same relative depths, whatever anchor_placement says.",
     )
+    claim_draws: Literal["balanced", "uniform"] = option(
+        "balanced",
+        "How claims are drawn from the image's own: 'balanced' draws half true and half false ones, so that yes to "
+        "all earns one half; 'uniform' goes by no truth (the paper).",
+    )
     verdict: Literal["hard", "soft"] = option(
         "hard", "'hard' counts right answers (the paper); 'soft' averages P(label)."
     )
@@ -80,7 +85,7 @@ class VAPO(Algorithm):
         """Return up to `num_anchors` probes; fewer where the response has fewer boundaries."""
         if self.num_anchors == 0:
             return ()
-        claims = draw_claims(rollout.sample.claims, self.num_anchors, rng)
+        claims = draw_claims(rollout.sample.claims, self.num_anchors, rng, balanced=self.claim_draws == "balanced")
         if self.anchor_sharing == "group":
             anchors = snap_anchors(rollout.token_texts, rng.random(self.num_anchors).tolist())
         else:
@@ -122,23 +127,31 @@ class VAPO(Algorithm):
         return (weight * perception_advantages([one.perception for one in group], gates)).tolist()
 
 
-def draw_claims(pool: Sequence[Claim], count: int, rng: Generator) -> list[Claim]:
-    """Draw `count` claims at random, of each two in a row one true and one false, so that one answer to all earns 1/2.
+def draw_claims(pool: Sequence[Claim], count: int, rng: Generator, *, balanced: bool = True) -> list[Claim]:
+    """Draw `count` claims at random.
 
-    Which of the two comes first is random, so truth does not depend on the place, and a last single claim is as
-    likely true as false. Claims of the same truth are drawn equally often: without repeats until they are used up. A
-    pool of one truth gives that alone; there the same answer to all earns 1, or 0.
+    Balanced: of each two in a row one is true and one false, so that one answer to all earns 1/2. Which of the two
+    comes first is random, so truth does not depend on the place, and a last single claim is as likely true as false.
+    Claims of the same truth are drawn equally often: without repeats until they are used up. A pool of one truth gives
+    that alone; there the same answer to all earns 1, or 0.
+
+    Otherwise each claim is drawn as often as any other, without repeats until the pool is used up.
 
     Raises:
         ValueError: the pool is empty.
     """
     if not pool:
         raise ValueError("the sample has no claims to draw from; attach claims to every row or train with GRPO")
-    by_truth = [claims for truth in (True, False) if (claims := [c for c in pool if c.is_true == truth])]
-    rounds = -(-count // len(by_truth))
-    orders = [
-        [claims[int(n)] for _ in range(-(-rounds // len(claims))) for n in rng.permutation(len(claims))]
-        for claims in by_truth
-    ]
-    drawn = [claim for some in zip(*orders, strict=False) for claim in (some if rng.random() < 0.5 else some[::-1])]
+    by_truth = [claims for truth in (True, False) if (claims := [claim for claim in pool if claim.is_true == truth])]
+    if not balanced or len(by_truth) == 1:
+        return _draw_in_turn(pool, count, rng)
+    true, false = (_draw_in_turn(claims, -(-count // 2), rng) for claims in by_truth)
+    pairs = (pair if rng.random() < 0.5 else pair[::-1] for pair in zip(true, false, strict=True))
+    return [claim for pair in pairs for claim in pair][:count]
+
+
+def _draw_in_turn(claims: Sequence[Claim], count: int, rng: Generator) -> list[Claim]:
+    drawn: list[Claim] = []
+    while len(drawn) < count:
+        drawn.extend(claims[int(number)] for number in rng.permutation(len(claims)))
     return drawn[:count]

@@ -95,6 +95,7 @@ class Preset:
     late_emphasis: float
     rescale_perception: bool
     gate: Gate
+    claim_draws: Literal["balanced", "uniform"]
     kl_weight: float
     """Weight of the KL penalty towards the reference model (`beta` of TRL's GRPOConfig)."""
     clip_low: float
@@ -116,6 +117,7 @@ PRESETS: Final = MappingProxyType(
             late_emphasis=1.5,
             rescale_perception=False,
             gate="strict",
+            claim_draws="uniform",
             kl_weight=1e-2,
             clip_low=0.2,
             clip_high=0.2,
@@ -131,6 +133,7 @@ PRESETS: Final = MappingProxyType(
             late_emphasis=1.5,
             rescale_perception=True,
             gate="strict",
+            claim_draws="uniform",
             kl_weight=0.0,
             clip_low=0.2,
             clip_high=0.28,

@@ -27,7 +27,7 @@ from vapo.core.rewards import PRESETS
 from vapo.errors import ConfigError
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
 
-REWARDS_OF_PRESETS = ("accuracy_gate", "rescale_perception", "accuracy_weight", "format_weight")
+REWARDS_OF_PRESETS = ("accuracy_gate", "rescale_perception", "accuracy_weight", "format_weight", "claim_draws")
 _VAPOOptions: Any = make_options_class("_VAPOOptions", VAPO, unset=REWARDS_OF_PRESETS)
 
 
@@ -213,7 +213,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         }
         if self.preset is None:
             values |= {name: GRPOConfig.__dataclass_fields__[name].default for name in TRL_FIELDS_OF_PRESETS}
-            values |= {"dynamic_sampling": "none"}
+            values |= {"dynamic_sampling": "none", "claim_draws": "balanced"}
         else:
             values |= {
                 "beta": preset.kl_weight,
@@ -221,6 +221,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
                 "epsilon_high": preset.clip_high,
                 "loss_type": preset.loss,
                 "dynamic_sampling": preset.group_filter,
+                "claim_draws": preset.claim_draws,
                 "use_bias_correction_kl": False,
             }
         for name, value in values.items():

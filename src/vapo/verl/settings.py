@@ -22,7 +22,7 @@ _VAPOOptions: Any = make_options_class("_VAPOOptions", VAPO, frozen=True)
 
 @dataclass(frozen=True, kw_only=True)
 class LoopSettings(_VAPOOptions):
-    """Settings of the agent loop `vapo`; the names and defaults are those of `VAPOConfig` with `preset="paper"`.
+    """Settings of the agent loop `vapo`; the names and defaults are those of `VAPOConfig` without a preset.
 
     Attributes:
         probe_timeout: seconds after which a probe counts as failed, its time in the server's queue included.
