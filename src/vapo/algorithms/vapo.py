@@ -43,7 +43,7 @@ class VAPO(Algorithm):
     anchor_sharing: Literal["independent", "group"] = option(
         "independent",
         "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt the same "
-        "claims at the same relative depths, whatever anchor_placement says.",
+        "claims at boundaries of nearly the same rank, whatever anchor_placement says.",
     )
     claim_draws: Literal["balanced", "uniform"] = option(
         "balanced",
