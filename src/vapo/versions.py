@@ -1,4 +1,4 @@
-"""The versions of other packages that vapo was tested with."""
+"""The version of vapo, and those of other packages that it was tested with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+
+OWN = "0.1.0"
 
 TESTED = {
     "accelerate": "1.15.0",
