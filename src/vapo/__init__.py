@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from vapo.versions import OWN
+
 if TYPE_CHECKING:
     from vapo.algorithms.algorithm import Algorithm as Algorithm
     from vapo.algorithms.algorithm import Needs as Needs
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
     from vapo.types import Sample as Sample
     from vapo.types import Verdict as Verdict
 
-__version__ = "0.1.0"
+
+__version__ = OWN
 
 # Looked up on first use: `import vapo` and `vapo --help` stay quick while torch and TRL take seconds to import.
 _MODULES = {

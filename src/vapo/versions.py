@@ -1,4 +1,4 @@
-"""The versions of other packages that vapo was tested with."""
+"""The version of vapo, and those of other packages that it was tested with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+
+OWN = "0.1.0"
 
 TESTED = {
     "accelerate": "1.15.0",
@@ -23,7 +25,7 @@ TESTED = {
 """The newest version tested of each package that vapo leans on; a test compares it with what CI installs."""
 
 REPORTED = "VAPO_REPORTED_VERSIONS"
-"""Set in the environment once it was said, so that a run's further processes do not say it again."""
+"""Set in the environment once it was looked for, so that a run's further processes do not do it again."""
 
 
 def find_untested() -> list[str]:
@@ -43,9 +45,9 @@ def report_untested(say: Callable[[str], object]) -> None:
     """Say once which packages are newer than any version tested; the first process says it for all."""
     if REPORTED in os.environ or os.environ.get("RANK", "0") != "0":
         return
+    os.environ[REPORTED] = "1"
     untested = find_untested()
     if untested:
-        os.environ[REPORTED] = "1"
         say(f"newer than what vapo was tested with: {', '.join(untested)}; if anything fails, try the tested version")
 
 

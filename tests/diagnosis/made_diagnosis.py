@@ -26,7 +26,7 @@ from vapo.diagnosis.findings import (
     RemedyEffect,
     Sensitivity,
 )
-from vapo.probing.diagnosed_model import View
+from vapo.models.diagnosed_model import View
 
 HOSTILE = (
     "</script><script>window.hacked=1</script>",

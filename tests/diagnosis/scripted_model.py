@@ -11,7 +11,7 @@ from PIL import Image
 
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.errors import ModelError
-from vapo.probing.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
+from vapo.models.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
 from vapo.types import Claim, Probe, Rollout, Sample, Verdict
 
 ALL: frozenset[Ability] = frozenset(get_args(Ability))

@@ -9,7 +9,7 @@ from diagnosis.scripted_model import ScriptedModel, make_question
 
 from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.probing.diagnosed_model import View
+from vapo.models.diagnosed_model import View
 from vapo.types import Probe
 
 RESPONSE = "<think>ab, cd. ef! gh?</think>\\boxed{8}"  # thinking 7..22, boundaries at 10, 14, 18, 22

@@ -21,7 +21,7 @@ from vapo.diagnosis.findings import Diagnosis
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.tables import COLUMNS, SUMMARY_COLUMNS, list_estimates
 from vapo.errors import ConfigError, DataError, ModelError
-from vapo.probing.diagnosed_model import GREEDY, Sampling
+from vapo.models.diagnosed_model import GREEDY, Sampling
 
 
 def test_numbers_are_those_worked_by_hand(questions):

@@ -12,9 +12,9 @@ from prober_contract import make_probes
 from vapo.diagnosis.transformers.attention_ratio import attention_on_image
 from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.lab.shipped import shipped_checkpoint
+from vapo.models.diagnosed_model import Cut
 from vapo.models.policy.checkpoint import load_policy
 from vapo.models.tree.attention_switch import switched_attention
-from vapo.probing.diagnosed_model import Cut
 from vapo.probing.packed_prober import PackedProber
 from vapo.probing.reference import ReferenceProber
 

@@ -19,7 +19,7 @@ from vapo.diagnosis.remedies import focus, replay
 from vapo.diagnosis.responses import read_response
 from vapo.diagnosis.settings import CLOSING_SENTENCE, DiagnosisSettings, choose_protocols, make_settings
 from vapo.errors import ConfigError
-from vapo.probing.diagnosed_model import Cut, View
+from vapo.models.diagnosed_model import Cut, View
 from vapo.types import Probe, Sample
 
 

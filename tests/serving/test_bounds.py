@@ -11,12 +11,12 @@ import pytest
 from openai_stub import CHAT, Reply, refuse, run_stub, say
 
 from vapo.api.client import ModelClient
+from vapo.api.connection import GENERATE, ServerConnection
 from vapo.api.server_errors import ServerError
 from vapo.probing.vllm.prober import ImagePrompt
-from vapo.serving.connection import ServerConnection
+from vapo.probing.vllm.server import ServerEngine
 from vapo.serving.judge.answer_score import Case
 from vapo.serving.judge.judge import Judge
-from vapo.serving.vllm_server import GENERATE, ServerEngine
 
 KEY = "sk-this-is-secret"
 ONCE = {"timeout_s": 0.3, "max_retries": 0, "max_throttled_s": 0.0}

@@ -13,7 +13,7 @@ from tiny_models import tiny_tokenizer
 
 from vapo.api.server_errors import ServerError
 from vapo.errors import ConfigError, ModelError
-from vapo.probing.diagnosed_model import Cut, Sampling
+from vapo.models.diagnosed_model import Cut, Sampling
 from vapo.serving.chat import UNKNOWN_ID
 from vapo.serving.start import connect_model
 from vapo.types import Rollout

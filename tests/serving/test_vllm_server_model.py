@@ -12,8 +12,8 @@ from vllm_world import build_for_vllm, run_server, save_for_vllm
 from vapo.core.boundaries import find_boundaries
 from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError, ModelError
+from vapo.models.diagnosed_model import Cut, View
 from vapo.models.policy.checkpoint import Policy
-from vapo.probing.diagnosed_model import Cut, View
 from vapo.serving import start
 from vapo.serving.server_model import ServerModel
 from vapo.serving.start import connect_model

@@ -18,9 +18,10 @@ from trl.generation.vllm_generation import VLLMGeneration
 
 from vapo import VAPOConfig
 from vapo.errors import ConfigError, ModelError
-from vapo.probing.vllm.local import EngineRanks, LocalEngine, one_token_of
-from vapo.probing.vllm.prober import Answer, ImagePrompt, VLLMProber, share_of_yes
-from vapo.serving.vllm_server import ServerEngine, place_features
+from vapo.models.questions import one_token_of, share_of_yes
+from vapo.probing.vllm.local import EngineRanks, LocalEngine
+from vapo.probing.vllm.prober import Answer, ImagePrompt, VLLMProber
+from vapo.probing.vllm.server import ServerEngine, place_features
 from vapo.training.vllm_rollouts import PatchedLLM, awake, check_vllm, fix_rollouts, never_sample, probes_on_vllm
 from vapo.types import Anchor, Claim, Probe, Rollout
 

@@ -7,14 +7,13 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-from vapo import __version__
 from vapo.api.redaction import redact
 from vapo.cli import claims, compare, data, demo, diagnose, evaluate, export, lab, plan, recipes, train, verl
 from vapo.cli.parser import RAW, Parser
 from vapo.cli.terminal import plain_output
 from vapo.core.control_characters import show_controls
 from vapo.errors import VapoError
-from vapo.versions import report_untested
+from vapo.versions import OWN, report_untested
 
 Command = Callable[[argparse.Namespace], int]
 INTERRUPTED = 130
@@ -81,7 +80,7 @@ def build_parser() -> Parser:
         epilog="example: vapo demo\nThe word 'lab' stands for the shipped model or data wherever one is asked for.",
         formatter_class=RAW,
     )
-    parser.add_argument("--version", action="version", version=f"vapo {__version__}")
+    parser.add_argument("--version", action="version", version=f"vapo {OWN}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     train.add_train(commands)
     recipes.add_recipes(commands)

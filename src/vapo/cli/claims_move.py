@@ -75,11 +75,11 @@ def import_claims(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
-    from vapo import __version__
     from vapo.claims.exchange.export import export_claims
     from vapo.claims.store.store import Store
+    from vapo.versions import OWN
 
     with Store(options.store) as store:
-        exported = export_claims(store, options.to, options.out, __version__, repaired=not options.as_made)
+        exported = export_claims(store, options.to, options.out, OWN, repaired=not options.as_made)
     print(f"{exported} are in {options.out}")
     return 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from vapo.diagnosis.findings import Attention
-from vapo.probing.diagnosed_model import DiagnosedModel
+from vapo.models.diagnosed_model import DiagnosedModel
 from vapo.types import Rollout
 
 

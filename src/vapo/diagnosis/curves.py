@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vapo.diagnosis.absences import explain_absence
 from vapo.diagnosis.findings import Diagnosis, ModelFindings, Point
-from vapo.probing.diagnosed_model import View
+from vapo.models.diagnosed_model import View
 
 VIEW_NAMES: dict[View, str] = {"image": "image", "blank": "blank image", "none": "no image"}
 

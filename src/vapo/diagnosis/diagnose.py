@@ -17,7 +17,7 @@ from vapo.diagnosis.row_log import make_folder
 from vapo.diagnosis.settings import DiagnosisSettings, Protocol, choose_protocols
 from vapo.diagnosis.tables import write_tables
 from vapo.errors import ConfigError, DataError, ModelError
-from vapo.probing.diagnosed_model import Ability, DiagnosedModel
+from vapo.models.diagnosed_model import Ability, DiagnosedModel
 from vapo.types import Sample
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from vapo.diagnosis.findings import EarlyAnswer
 from vapo.diagnosis.responses import Response, grade_text
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.probing.diagnosed_model import Cut, DiagnosedModel
+from vapo.models.diagnosed_model import Cut, DiagnosedModel
 
 
 def decide_early(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vapo.diagnosis.estimates import Estimate
-from vapo.probing.diagnosed_model import View
+from vapo.models.diagnosed_model import View
 
 Category = Literal["perception", "logical", "knowledge", "other"]
 Remedy = Literal["none", "replay", "focus"]

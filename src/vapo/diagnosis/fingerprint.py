@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-import vapo
 from vapo.models.policy.checkpoint import Policy, find_folder
 from vapo.run_folder import list_versions
+from vapo.versions import OWN
 
 _SAMPLES, _SAMPLE_BYTES = 256, 1 << 12
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -60,7 +60,7 @@ def describe_policy(policy: Policy) -> dict[str, Any]:
         "weights": fingerprint_weights(policy.model),
         "dtype": str(parameter.dtype).removeprefix("torch."),
         "device": parameter.device.type,
-        "vapo": vapo.__version__,
+        "vapo": OWN,
         "torch": torch.__version__,
         "transformers": list_versions()["transformers"],
     }

@@ -7,7 +7,7 @@ the measure that PAPO (arXiv 2507.06448) and VPPO (arXiv 2510.09285) build on.
 from __future__ import annotations
 
 from vapo.diagnosis.findings import Sensitivity
-from vapo.probing.diagnosed_model import DiagnosedModel, View
+from vapo.models.diagnosed_model import DiagnosedModel, View
 from vapo.types import Rollout
 
 

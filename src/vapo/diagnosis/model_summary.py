@@ -27,7 +27,7 @@ from vapo.diagnosis.question_measures import claims_right, p_label
 from vapo.diagnosis.recovery import is_recoverable, summarise_recovery
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.errors import ModelError
-from vapo.probing.diagnosed_model import View
+from vapo.models.diagnosed_model import View
 
 Curve = tuple[Point, ...]
 

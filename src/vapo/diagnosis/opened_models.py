@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import vapo
 from vapo.diagnosis.fingerprint import describe_policy
 from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError
+from vapo.models.diagnosed_model import DiagnosedModel
 from vapo.models.policy.checkpoint import check_checkpoint, load_policy
-from vapo.probing.diagnosed_model import DiagnosedModel
 from vapo.run_folder import choose_system_prompt
+from vapo.versions import OWN
 
 if TYPE_CHECKING:
     from vapo.serving.judge.judge import Judge
@@ -138,5 +138,5 @@ def _connect(
     return diagnosed_model, {
         "system_prompt": system_prompt,
         "server": hide_password(base_url),
-        "vapo": vapo.__version__,
+        "vapo": OWN,
     }

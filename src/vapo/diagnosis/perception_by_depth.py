@@ -18,7 +18,7 @@ from vapo.diagnosis.direct_probes import BEFORE_RESPONSE
 from vapo.diagnosis.findings import ProbedClaim
 from vapo.diagnosis.responses import Response
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.probing.diagnosed_model import DiagnosedModel
+from vapo.models.diagnosed_model import DiagnosedModel
 from vapo.types import Anchor, Claim, Probe, Sample
 
 _CLAIM_DRAWS, _DEPTH_DRAWS = 4, 5  # keep these generators apart from others with the same seed

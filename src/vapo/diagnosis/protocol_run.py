@@ -28,7 +28,7 @@ from vapo.diagnosis.remedies import focus, keep_response, replay
 from vapo.diagnosis.responses import Response, read_response
 from vapo.diagnosis.settings import DiagnosisSettings, Protocol
 from vapo.errors import VapoError
-from vapo.probing.diagnosed_model import DiagnosedModel, Sampling
+from vapo.models.diagnosed_model import DiagnosedModel, Sampling
 from vapo.types import Sample
 
 _ABOUT_THE_REQUEST = (400, 413, 422)

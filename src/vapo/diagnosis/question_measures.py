@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from vapo.core.perception import share_right
 from vapo.diagnosis.findings import QuestionFindings
-from vapo.probing.diagnosed_model import View
+from vapo.models.diagnosed_model import View
 
 Measure = Callable[[QuestionFindings], float | None]
 

@@ -24,7 +24,7 @@ from vapo.diagnosis.attention import measure_attention
 from vapo.diagnosis.findings import Attention, Remedied
 from vapo.diagnosis.responses import Response, grade_text
 from vapo.diagnosis.settings import DiagnosisSettings
-from vapo.probing.diagnosed_model import Cut, DiagnosedModel, ReadsSuffixes, ReplaysTogether
+from vapo.models.diagnosed_model import Cut, DiagnosedModel, ReadsSuffixes, ReplaysTogether
 from vapo.types import Rollout
 
 _SENTENCE_DRAWS = 6  # keeps this generator apart from others with the same seed

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from vapo.core.boundaries import THINK_TAGS
 from vapo.errors import ConfigError
-from vapo.probing.diagnosed_model import View
+from vapo.models.diagnosed_model import View
 
 Protocol = Literal["early", "perception", "attention", "remedies", "errors", "sensitivity"]
 """What can be asked for by name. Recoverable errors come with "early", for they are read off its answers."""

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 
-from vapo import __version__
 from vapo.atomic_files import atomic_folder, write_atomically
 from vapo.diagnosis.fingerprint import fingerprint_weights
 from vapo.errors import ConfigError, ModelError
@@ -31,6 +30,7 @@ from vapo.models.first_device import find_first_device
 from vapo.models.policy.answers import Answer, answer_greedily, score_response
 from vapo.models.policy.checkpoint import Policy, load_policy
 from vapo.types import Sample
+from vapo.versions import OWN
 
 CARD, RECORD = "README.md", "vapo_export.json"
 
@@ -101,7 +101,7 @@ def export(
             evaluations=[(one, one.settings.get("weights") == weights) for one in prepared.evaluations],
             diagnosis=prepared.diagnosis,
             claims=prepared.claims,
-            version=__version__,
+            version=OWN,
         )
         with explaining_full_disk(temporary):
             _write_beside(temporary, contents)
@@ -215,7 +215,7 @@ def _write_beside(folder: Path, contents: CardContents) -> None:
         for file in contents.diagnosis.figures:
             shutil.copy(file, folder / FIGURES / file.name)
     record: dict[str, Any] = {
-        "vapo": __version__,
+        "vapo": OWN,
         "dtype": contents.dtype,
         "merged": contents.merged,
         "agreements": list(map(to_plain, contents.agreements)),

@@ -6,6 +6,8 @@ prompt that ends in a space asks for a token sequence that the model has hardly 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +124,37 @@ def find_answer_tokens(tokenizer: Any, question: str) -> AnswerTokens:
 
 def _spells(tokenizer: Any, token: int, word: str) -> bool:
     return tokenizer.decode([token]).strip() == word.strip()
+
+
+def share_of_yes(logprobs: Mapping[int, float], yes: Sequence[int], no: Sequence[int]) -> float:
+    """Return P(yes) / (P(yes) + P(no)), each the sum over its spellings' first tokens.
+
+    Args:
+        logprobs: of every token in `yes` and `no`, up to a shared constant.
+        yes, no: token ids, each at least one.
+    """
+    highest = max(logprobs[token] for token in (*yes, *no))
+    p_yes = sum(math.exp(logprobs[token] - highest) for token in yes)
+    p_no = sum(math.exp(logprobs[token] - highest) for token in no)
+    return p_yes / (p_yes + p_no)
+
+
+def one_token_of(token_ids: Sequence[int]) -> dict[str, Any]:
+    """Return the sampling parameters of vLLM that ask how likely each of `token_ids` is, and for nothing else.
+
+    Greedy, so that no random number is drawn. `allowed_token_ids` keeps the answer among the asked;
+    `logprob_token_ids` returns all of theirs, whether the engine gives raw or processed log-probabilities. Not
+    `prompt_logprobs`: vLLM leaves its prefix cache unread for those.
+    """
+    ids = list(token_ids)
+    return {
+        "max_tokens": 1,
+        "temperature": 0.0,
+        "allowed_token_ids": ids,
+        "logprob_token_ids": ids,
+        "logprobs": len(ids),
+        "detokenize": False,
+    }
 
 
 def _encode(tokenizer: Any, text: str) -> tuple[int, ...]:

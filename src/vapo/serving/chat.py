@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from vapo.api.connection import ServerConnection
 from vapo.api.responses import list_tokens, read_content, read_ids, take_choice, take_message
 from vapo.data.prompts import PLACE
 from vapo.errors import ModelError
-from vapo.probing.diagnosed_model import GREEDY, Sampling
-from vapo.serving.connection import ServerConnection
+from vapo.models.diagnosed_model import GREEDY, Sampling
 from vapo.serving.conversation import Message, write_turn
 from vapo.serving.tokens import read_logprobs
 from vapo.types import Rollout, Sample

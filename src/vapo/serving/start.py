@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL.Image import new as new_image
 
+from vapo.api.connection import RENDER, ServerConnection
 from vapo.api.responses import take_choice
 from vapo.api.server_errors import ServerError
 from vapo.data.image_views import GREY
@@ -15,11 +16,9 @@ from vapo.models.policy.checkpoint import find_folder
 from vapo.models.questions import PROBE_TEMPLATE
 from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.serving.chat import ChatEndpoint
-from vapo.serving.connection import ServerConnection
 from vapo.serving.conversation import Message, write_conversation
 from vapo.serving.server_model import Continuation, ServerModel
 from vapo.serving.tokens import TokenEndpoints
-from vapo.serving.vllm_server import RENDER
 from vapo.types import Sample
 
 _TRIAL = Sample("trial", (new_image("RGB", (112, 112), GREY),), "What is it?", "")

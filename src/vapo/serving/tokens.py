@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from vapo.api.connection import GENERATE, RENDER, ServerConnection
 from vapo.api.images import encode_lossless, make_image_parts
 from vapo.api.responses import list_tokens, read_ids, take_choice
 from vapo.api.responses import read_logprobs as read_pairs
@@ -19,11 +20,9 @@ from vapo.api.server_errors import ServerError
 from vapo.core.image_names import name_image
 from vapo.data.repeated_images import STAND_INS, find_common_end
 from vapo.errors import ModelError
-from vapo.probing.diagnosed_model import GREEDY, Sampling
-from vapo.probing.vllm.local import one_token_of
-from vapo.serving.connection import ServerConnection
+from vapo.models.diagnosed_model import GREEDY, Sampling
+from vapo.models.questions import one_token_of
 from vapo.serving.conversation import Message, count_turns, write_turn
-from vapo.serving.vllm_server import GENERATE, RENDER
 from vapo.types import Rollout, Sample
 
 if TYPE_CHECKING:

@@ -59,8 +59,10 @@ def train(
     """
     training = options.training
     # What can be refused is refused before the folder is opened: a mistake must not be held against the next try.
+    # The trainer checks its arguments once more, for those who make one without a run.
     prepare_run(options)
-    needs_claims = training.make_algorithm().needs.claims
+    algorithm = training.make_algorithm()
+    needs_claims = algorithm.needs.claims
     samples = load_split(options, options.data.split, require_claims=needs_claims)
     rows = make_training_rows(samples, system_prompt=options.data.system_prompt)
     check_arguments(training, rows)
@@ -92,6 +94,7 @@ def train(
             eval_dataset=eval_rows,
             quantization_config=get_quantization_config(options.model),
             peft_config=get_peft_config(options.model),
+            algorithm=algorithm,
             callbacks=[MetricsFile(folder.path), ProcessCount(training.world_size), *callbacks, beginning],
         )
     trainer.accelerator.wait_for_everyone()

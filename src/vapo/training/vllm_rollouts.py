@@ -20,7 +20,7 @@ from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.probing.vllm.local import EngineRanks, LocalEngine
 from vapo.probing.vllm.pads import check_same_prompt, check_vllm_family, make_vllm_prompt
 from vapo.probing.vllm.prober import ImagePrompt, VLLMProber
-from vapo.serving.vllm_server import ServerEngine
+from vapo.probing.vllm.server import ServerEngine
 from vapo.training.config import VAPOConfig
 
 NEVER = -100.0

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vapo import __version__
 from vapo.errors import ConfigError
+from vapo.versions import OWN
 
 VERL = "0.9.1"
 """The version of verl that the plug-in was tested on."""
@@ -20,7 +20,7 @@ VERL = "0.9.1"
 PACKAGES = ("vapo", "verl", "transformers")
 """What all machines must have in the same version."""
 
-INSTALL = f"pip install 'vapo[verl]=={__version__}'"
+INSTALL = f"pip install 'vapo[verl]=={OWN}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def check_installed() -> None:
     found = importlib.metadata.version("verl")
     if found != VERL:
         raise ConfigError(
-            f"verl {found} is installed, and vapo {__version__} was made for verl {VERL}, whose agent loops and "
+            f"verl {found} is installed, and vapo {OWN} was made for verl {VERL}, whose agent loops and "
             f"replay buffer it extends: pip install 'verl[verl-core]=={VERL}'"
         )
 

@@ -16,11 +16,11 @@ from vapo.diagnosis.transformers.attention_ratio import attention_on_image
 from vapo.diagnosis.transformers.token_divergence import measure_divergence
 from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError, ModelError
+from vapo.models.diagnosed_model import Ability, Cut, DiagnosedModel, Sampling
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import sample_completions
 from vapo.models.policy.prompt_writer import PromptWriter
 from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
-from vapo.probing.diagnosed_model import Ability, Cut, DiagnosedModel, Sampling
 from vapo.types import Rollout
 
 

@@ -15,8 +15,8 @@ from vapo.data.samples import load_samples
 from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.lab.serving import save_for_vllm
 from vapo.lab.shipped import shipped_checkpoint, shipped_data
+from vapo.models.diagnosed_model import Cut, View
 from vapo.models.policy.checkpoint import Policy, load_policy
-from vapo.probing.diagnosed_model import Cut, View
 from vapo.serving import start
 from vapo.serving.judge.judge import Judge
 from vapo.serving.server_model import ServerModel

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import vapo
 from vapo.diagnosis.absences import explain_absence
 from vapo.diagnosis.curves import Curve, list_curves
 from vapo.diagnosis.findings import Category, Diagnosis, ModelFindings
 from vapo.diagnosis.page.numbers import list_estimate, list_points, shorten
+from vapo.versions import OWN
 
 CATEGORIES: tuple[Category, ...] = ("perception", "logical", "knowledge", "other")
 
@@ -16,7 +16,7 @@ CATEGORIES: tuple[Category, ...] = ("perception", "logical", "knowledge", "other
 def describe_diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return the summary as values that JSON can carry; each estimate is [value, low, high, questions]."""
     return {
-        "version": vapo.__version__,
+        "version": OWN,
         "data": diagnosis.data,
         "num_questions": max(len(model.questions) for model in diagnosis.models),
         "models": [_describe_model(model) for model in diagnosis.models],

@@ -6,13 +6,13 @@ from typing import get_args
 
 from vapo.diagnosis.transformers.image_replay import find_replay_obstacle
 from vapo.errors import ModelError
+from vapo.models.diagnosed_model import Ability
 from vapo.models.image_attention import find_attention_obstacle
 from vapo.models.image_features import find_feature_module
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import find_eos_token_ids, find_generator
 from vapo.models.questions import ClaimQuestions
 from vapo.models.vision_tokens import find_image_token_id
-from vapo.probing.diagnosed_model import Ability
 
 
 def find_obstacles(policy: Policy, probe_template: str, system_prompt: str | None = None) -> dict[Ability, str]:

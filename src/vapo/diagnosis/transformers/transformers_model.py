@@ -16,13 +16,13 @@ from vapo.diagnosis.transformers.image_replay import ImageReplay
 from vapo.diagnosis.transformers.obstacles import find_obstacles
 from vapo.diagnosis.transformers.token_divergence import measure_divergence
 from vapo.errors import ModelError
+from vapo.models.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import find_eos_token_ids, sample_completions
 from vapo.models.policy.prompt_writer import PromptWriter
 from vapo.models.policy.response_texts import read_suffix, spell_tokens
 from vapo.models.questions import PROBE_TEMPLATE
 from vapo.models.vision_tokens import find_vision_token_ids
-from vapo.probing.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
 from vapo.probing.transformers_prober import TransformersProber
 from vapo.types import Probe, Rollout, Sample, Verdict
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import vapo
 from vapo.diagnosis.fingerprint import fingerprint_files
 from vapo.diagnosis.row_log import RowLog
 from vapo.errors import ConfigError
@@ -17,6 +16,7 @@ from vapo.evaluation.suites.answers import Response
 from vapo.evaluation.suites.suite import Suite
 from vapo.models.policy.checkpoint import check_checkpoint
 from vapo.run_folder import choose_system_prompt
+from vapo.versions import OWN
 
 
 def evaluate_suite(
@@ -72,7 +72,7 @@ def evaluate_suite(
         "system_prompt": system_prompt,
         "dtype": dtype,
         "harness": harness,
-        "vapo": vapo.__version__,
+        "vapo": OWN,
     }
     log = RowLog(out, settings, Response)
     run = run_suite(

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from vapo.models.questions import one_token_of
 from vapo.probing.vllm.pads import check_same_prompt, make_vllm_prompt
 from vapo.probing.vllm.prober import Answer, ImagePrompt
 
@@ -71,21 +72,3 @@ class LocalEngine:
             logprobs = {token: entry.logprob for token, entry in output.outputs[0].logprobs[0].items()}
             answers.append(Answer(logprobs, output.num_cached_tokens))
         return answers
-
-
-def one_token_of(token_ids: Sequence[int]) -> dict[str, Any]:
-    """Return the sampling parameters that ask how likely each of `token_ids` is, and for nothing else.
-
-    Greedy, so that no random number is drawn. `allowed_token_ids` keeps the answer among the asked;
-    `logprob_token_ids` returns all of theirs, whether the engine gives raw or processed log-probabilities. Not
-    `prompt_logprobs`: vLLM leaves its prefix cache unread for those.
-    """
-    ids = list(token_ids)
-    return {
-        "max_tokens": 1,
-        "temperature": 0.0,
-        "allowed_token_ids": ids,
-        "logprob_token_ids": ids,
-        "logprobs": len(ids),
-        "detokenize": False,
-    }

@@ -6,13 +6,12 @@ question. Token ids go in and log-probabilities come out; text is at no point to
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vapo.errors import ModelError
-from vapo.models.questions import PROBE_TEMPLATE, ClaimQuestions
+from vapo.models.questions import PROBE_TEMPLATE, ClaimQuestions, share_of_yes
 from vapo.types import Probe, Rollout, Verdict
 
 if TYPE_CHECKING:
@@ -115,16 +114,3 @@ class VLLMProber:
             )
         ids = probe.rollout.prompt_ids + prefix + self._questions.encode(probe.claim.text)
         return ImagePrompt(ids, probe.rollout.sample.images)
-
-
-def share_of_yes(logprobs: Mapping[int, float], yes: Sequence[int], no: Sequence[int]) -> float:
-    """Return P(yes) / (P(yes) + P(no)), each the sum over its spellings' first tokens.
-
-    Args:
-        logprobs: of every token in `yes` and `no`, up to a shared constant.
-        yes, no: token ids, each at least one.
-    """
-    highest = max(logprobs[token] for token in (*yes, *no))
-    p_yes = sum(math.exp(logprobs[token] - highest) for token in yes)
-    p_no = sum(math.exp(logprobs[token] - highest) for token in no)
-    return p_yes / (p_yes + p_no)

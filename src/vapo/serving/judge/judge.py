@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from vapo.api.connection import ServerConnection
 from vapo.api.images import encode_lossless, make_image_parts
 from vapo.api.optional_parameters import OPTIONAL_PARAMETERS
 from vapo.api.prices import Prices
@@ -18,7 +19,6 @@ from vapo.api.responses import count_tokens, read_content, take_choice, take_mes
 from vapo.api.server_errors import ServerError
 from vapo.core.image_names import name_image
 from vapo.errors import ConfigError, ModelError
-from vapo.serving.connection import ServerConnection
 from vapo.serving.judge import answer_score, error_category
 from vapo.serving.judge.answer_score import Case, read_score
 from vapo.serving.judge.cache import JudgeAnswer, JudgeCache, make_key

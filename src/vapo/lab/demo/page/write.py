@@ -9,7 +9,6 @@ from typing import Any
 
 from PIL import Image
 
-import vapo
 from vapo.core.perception import NUM_QUARTERS
 from vapo.diagnosis.curves import Curve, list_curves
 from vapo.diagnosis.findings import Diagnosis
@@ -21,6 +20,7 @@ from vapo.diagnosis.page.summary import describe_curve, show_setting
 from vapo.diagnosis.question_measures import claims_right
 from vapo.lab.demo.outcome import Outcome
 from vapo.lab.demo.paired import Row
+from vapo.versions import OWN
 
 _MEANINGS = {
     "early": "The response is cut and the model must answer with what it has: at 0 % without a response, at 100 % "
@@ -53,7 +53,7 @@ def _describe(outcome: Outcome, diagnosis: Diagnosis) -> dict[str, Any]:
     """Return what stands above the inspector as values that JSON can carry."""
     settings = outcome.settings
     return {
-        "version": vapo.__version__,
+        "version": OWN,
         "steps": settings["steps"],
         "seed": settings["seed"],
         "rollouts": settings["per_device_train_batch_size"],

@@ -11,20 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vapo.api.connection import GENERATE, RENDER, ServerConnection
 from vapo.api.images import encode_lossless, make_image_parts
 from vapo.api.server_errors import ServerError
 from vapo.errors import ModelError
-from vapo.probing.vllm.local import one_token_of
+from vapo.models.questions import one_token_of
 from vapo.probing.vllm.pads import find_pad_runs
 from vapo.probing.vllm.prober import Answer, ImagePrompt
-from vapo.serving.connection import ServerConnection
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Result = TypeVar("Result")
-
-RENDER, GENERATE = "/v1/chat/completions/render", "/inference/v1/generate"
 
 
 class ServerEngine:

@@ -12,7 +12,7 @@ from vllm_world import LONG, build_for_vllm, connect, policy_logprobs, run_serve
 
 from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.probing.vllm.prober import VLLMProber
-from vapo.serving.vllm_server import ServerEngine, place_features
+from vapo.probing.vllm.server import ServerEngine, place_features
 from vapo.training.vllm_rollouts import NEVER, fix_rollouts
 
 pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]

@@ -8,9 +8,9 @@ import time
 import pytest
 from openai_stub import CHAT, Reply, refuse, run_stub, say
 
+from vapo.api.connection import ServerConnection
 from vapo.api.server_errors import ServerError
 from vapo.errors import ConfigError
-from vapo.serving.connection import ServerConnection
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 KEY = "sk-this-is-secret"

@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 
 from vapo.api.client import ModelClient
 
+RENDER, GENERATE = "/v1/chat/completions/render", "/inference/v1/generate"
+"""Where vLLM makes features of images, and answers token ids that are paired with them."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
