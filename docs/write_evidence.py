@@ -67,6 +67,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": lambda: mechanism.write_settings(read_mechanism()),
     "draws": lambda: mechanism.write_draws(read_mechanism()),
     "directions": lambda: mechanism.write_directions(read_mechanism()),
+    "runs": lambda: mechanism.write_runs(read_mechanism()),
     "ablate": lambda: write_ablations(read_results("ablate"), ABLATIONS),
 }
 

@@ -108,6 +108,14 @@ def _add_mechanism(commands: Commands) -> None:
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--first-seed", type=int, default=0, metavar="SEED", help="(default: %(default)s)")
     parser.add_argument("--lab", type=Path, metavar="FOLDER", help="made by `build` (default: the shipped one)")
+    parser.add_argument(
+        "--trained-seeds",
+        type=int,
+        default=2,
+        metavar="N",
+        help="with how many of the seeds to train for 30 steps under each of three settings (default: %(default)s)",
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="runs at a time (default: one for each core)")
     parser.set_defaults(command=run_mechanism)
 
 
@@ -184,7 +192,7 @@ def run_ablate(options: argparse.Namespace) -> int:
 
 
 def run_mechanism(options: argparse.Namespace) -> int:
-    from studies.comparison.run import prepare_lab
+    from studies.comparison.run import choose_jobs, prepare_lab
     from studies.mechanism import run, tables
     from vapo.lab.demo.recipe import MAX_COMPLETION_TOKENS
 
@@ -195,9 +203,12 @@ def run_mechanism(options: argparse.Namespace) -> int:
         checkpoint=lab.checkpoint,
         data=lab.data,
         max_completion_tokens=MAX_COMPLETION_TOKENS,
+        trained_seeds=options.trained_seeds,
+        jobs=choose_jobs() if options.jobs is None else options.jobs,
         on_progress=show_progress,
     )
-    for write in (tables.write_groups, tables.write_settings, tables.write_draws, tables.write_directions):
+    writers = [tables.write_groups, tables.write_settings, tables.write_draws, tables.write_directions]
+    for write in (*writers, *([tables.write_runs] if options.trained_seeds > 0 else [])):
         print(f"{write(found)}\n")
     print(f"every number: {options.out / 'mechanism.json'}")
     return 0

@@ -12,12 +12,13 @@ from vapo.atomic_files import write_atomically
 from vapo.data.samples import load_samples
 from vapo.diagnosis.row_log import make_folder
 from vapo.errors import ConfigError
-from vapo.lab.processes.side_by_side import Progress
+from vapo.lab.processes.side_by_side import Progress, run_side_by_side
 from vapo.models.policy.checkpoint import load_policy
 from vapo.run_folder import SETTINGS, adopt_settings
 
 from .measuring import Measured, measure
 from .shares import Numbers, count_all
+from .training import ARMS, ShortRun, count_steps
 
 Found = Mapping[str, dict[str, dict[str, Numbers]]]
 """By seed, table, row and column."""
@@ -30,13 +31,17 @@ def run_mechanism(
     checkpoint: str,
     data: str,
     max_completion_tokens: int,
+    trained_seeds: int,
+    jobs: int,
     on_progress: Progress,
 ) -> Found:
-    """Measure each seed, and keep it in `out`; stopped and called again, it goes on behind the last finished seed.
+    """Measure each seed, and keep it in `out`; stopped and called again, it goes on where it was.
 
     Args:
-        out: folder; `mechanism.json` in it holds every number, `seed-N.npz` what it was counted from.
+        out: folder; `mechanism.json` in it holds every number, `seed-N.npz` and `runs/` what it was counted from.
         seeds: of questions, responses and probes.
+        trained_seeds: with how many of them to train, too; see `training`.
+        jobs: runs at a time.
         checkpoint: the policy.
         data: folder with `train.parquet`.
         max_completion_tokens: longest response.
@@ -70,5 +75,13 @@ def run_mechanism(
             )
             measured.save(held)
         found[str(seed)] = count_all(Measured.load(held))
+    runs = [
+        ShortRun(arm, seed, checkpoint, data, str(out / "runs" / f"{number}-{seed}"))
+        for seed in seeds[:trained_seeds]
+        for number, arm in enumerate(ARMS)
+    ]
+    run_side_by_side([run for run in runs if not run.found.exists()], on_progress, jobs)
+    for run in runs:
+        found[str(run.seed)].setdefault("runs", {})[run.arm] = count_steps(run)
     write_atomically(out / "mechanism.json", json.dumps(found, indent=1) + "\n")
     return found

@@ -8,6 +8,7 @@ from studies.comparison.results import Interval, summarise
 
 from .run import Found
 from .shares import ADVANTAGE, GRADIENT
+from .training import FIRST, LAST, SHARE
 
 TITLES = {"all_right": "all right", "mixed": "mixed", "all_wrong": "all wrong"}
 
@@ -31,6 +32,12 @@ def write_draws(found: Found) -> str:
 def write_directions(found: Found) -> str:
     """Return the angles between gradients."""
     return _write(found, "directions", "gradients of two groups", ("cosine",), digits=4)
+
+
+def write_runs(found: Found) -> str:
+    """Return what short runs came to, of the seeds that were trained with."""
+    trained = {seed: numbers for seed, numbers in found.items() if "runs" in numbers}
+    return _write(trained, "runs", "options", (FIRST, LAST, SHARE), percent=(0, 1, 2))
 
 
 def _write(

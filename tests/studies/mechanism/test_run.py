@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from studies.mechanism import run, tables
 from studies.mechanism.measuring import WAYS, Measured, measure
 from studies.mechanism.settings import SETTINGS
+from studies.mechanism.training import ARMS, FIRST, carry_out
 from vapo.data.samples import load_samples
 from vapo.errors import ConfigError
 from vapo.lab.shipped import resolve_data, shipped_checkpoint
@@ -19,6 +20,12 @@ from vapo.models.policy.checkpoint import load_policy
 
 def keep_quiet(stage):
     return lambda done, total: None
+
+
+def carry_out_here(jobs, on_progress, at_a_time):
+    """Train for one step, in this process."""
+    for job in jobs:
+        carry_out(replace(job, steps=1).to_json(), lambda stage, done, total: None)
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +63,25 @@ def test_seeds_are_measured_once_and_every_number_is_written(measured, tmp_path,
         return measured
 
     monkeypatch.setattr(run, "measure", measure_once)
-    given = {"checkpoint": str(shipped_checkpoint()), "data": resolve_data("lab"), "max_completion_tokens": 60}
+    monkeypatch.setattr(run, "run_side_by_side", carry_out_here)
+    given = {
+        "trained_seeds": 1,
+        "jobs": 1,
+        "checkpoint": str(shipped_checkpoint()),
+        "data": resolve_data("lab"),
+        "max_completion_tokens": 60,
+    }
     found = run.run_mechanism(tmp_path, [0], **given, on_progress=keep_quiet)
     found = run.run_mechanism(tmp_path, [0, 1], **given, on_progress=keep_quiet)
-    assert calls == [0, 1] and found["0"].keys() == {"groups", "settings", "draws", "directions"}
+    assert calls == [0, 1] and found["1"].keys() == {"groups", "settings", "draws", "directions"}
+    assert found["0"]["runs"].keys() == ARMS.keys()
+    assert all(0 < numbers[FIRST] <= 1 for numbers in found["0"]["runs"].values())
     written = json.loads((tmp_path / "mechanism.json").read_text())
     np.testing.assert_equal(written, found)
     assert written["0"]["settings"].keys() == SETTINGS.keys()
     table = tables.write_settings(found)
     assert len(table.splitlines()) == 2 + len(SETTINGS) and "`preset: paper`" in table
-    for write in (tables.write_groups, tables.write_draws, tables.write_directions):
+    for write in (tables.write_groups, tables.write_draws, tables.write_directions, tables.write_runs):
         assert write(found).startswith("| ")
     with pytest.raises(ConfigError, match="give another --out"):
         run.run_mechanism(tmp_path, [0], **{**given, "max_completion_tokens": 61}, on_progress=keep_quiet)
