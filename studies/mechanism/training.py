@@ -1,4 +1,4 @@
-"""Short runs: whether late claims are judged right more often, under settings that leave perception its share or not."""
+"""Short runs: what late claims come to where perception has its share of the gradient, and where it has none."""
 
 from __future__ import annotations
 
