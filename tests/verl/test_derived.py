@@ -37,6 +37,13 @@ def test_the_papers_run(recipe, tmp_path):
     assert loop["accuracy_gate"] == "strict" and loop["rescale_perception"] is False
 
 
+def test_options_that_turn_perception_off_are_warned_of(tmp_path, caplog):
+    plan(tmp_path)
+    assert "hardly differ from GRPO" not in caplog.text
+    plan(tmp_path, "dynamic_sampling=accuracy")
+    assert "dynamic_sampling='accuracy' replaces these groups" in caplog.text
+
+
 def test_the_released_codes_run(tmp_path):
     verl, loop, _ = plan(tmp_path, "preset=released", "beta=0", "epsilon_high=0.28")
     actor, algorithm = verl["actor_rollout_ref"]["actor"], verl["algorithm"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vapo.errors import ConfigError
+from vapo.training.checks import find_idle_bonus
 from vapo.training.options import RunOptions
 from vapo.verl.parts import FILTERS
 from vapo.verl.settings import AGENT_NAME, LoopSettings
@@ -280,7 +282,9 @@ def derive_settings(options: RunOptions) -> LoopSettings:
         raise ConfigError("own_claims_steps cannot be had on verl; use claims in the data (`vapo claims make`)")
     names = [name for name in LoopSettings.__dataclass_fields__ if getattr(training, name, None) is not None]
     settings = LoopSettings(**{name: getattr(training, name) for name in names})
-    settings.make_algorithm()
+    idle = find_idle_bonus(training, settings.make_algorithm())
+    if idle is not None:
+        logging.getLogger(__name__).warning(idle)
     return settings
 
 
