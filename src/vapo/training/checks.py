@@ -98,8 +98,8 @@ def find_idle_bonus(args: VAPOConfig, algorithm: Algorithm) -> str | None:
         "only right answers get the perception reward, so it acts through groups whose answers are all right, where "
         f"the group's standard deviation divides its small differences; but {', and '.join(idle)}. The run will "
         "hardly differ from GRPO. Leave these options at their defaults (dynamic_sampling='reward' keeps the groups), "
-        "or set perception_credit='advantage', which verl does not have. The metric advantage/perception_share shows it, and "
-        "docs/mechanism.md explains it"
+        "or set perception_credit='advantage', which verl does not have. The metric advantage/perception_share shows "
+        "it, and docs/mechanism.md explains it"
     )
 
 
