@@ -62,14 +62,18 @@ def correlate_draws(measured: Measured, way: str) -> float:
 
 
 def find_directions(measured: Measured) -> Numbers:
-    """Return cosines: between the gradients of different groups, and between the whole gradients with and without."""
+    """Return cosines: between the gradients of different groups, and between the whole gradients with and without.
+
+    Perception's gradient is taken where nearly all of it is, in all-right groups; draws are averaged for both.
+    """
     credits = [give_credit(SETTINGS["preset: paper"], measured, one) for one in measured.perceptions[PAPER]]
+    right = np.repeat([one == "all_right" for one in list_outcomes(measured)], measured.group_size)
     without, perception = (
         np.mean([getattr(credit, part) for credit in credits], axis=0) for part in ("without", "perception")
     )
     return {
         "answers and form": _mean_cosine(measured, without),
-        "perception": _mean_cosine(measured, perception),
+        "perception, all-right groups": _mean_cosine(measured, perception * right),
         "with and without perception": float(
             np.mean([_cosine(measured.products, credit.all, credit.without) for credit in credits])
         ),

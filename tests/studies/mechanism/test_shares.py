@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -86,10 +88,12 @@ def test_draws_are_correlated_in_all_right_groups():
 
 
 def test_groups_whose_gradients_point_the_same_way_have_cosine_1():
-    """Each response's gradient is its sign in the group's pattern times one common vector."""
+    """Each response's gradient is its place in the group's pattern times one common vector."""
     pattern = np.array([1.0, -1.0, 0.0, 1.0, -1.0, 1.0, 0.0, 0.0, 0.0])
-    along = find_directions(make(products=np.outer(pattern, pattern) + 1e-12 * np.eye(9)))
-    assert abs(along["perception"]) == pytest.approx(1.0, abs=1e-4)
-    across = find_directions(make())
-    assert across["perception"] == pytest.approx(0.0, abs=1e-12)
+    accuracies = np.array([*RIGHT, *RIGHT, *MIXED])
+    measured = replace(make(products=np.outer(pattern, pattern) + 1e-12 * np.eye(9)), accuracies=accuracies)
+    along = find_directions(measured)
+    assert abs(along["perception, all-right groups"]) == pytest.approx(1.0, abs=1e-4)
+    across = find_directions(replace(make(), accuracies=accuracies))
+    assert across["perception, all-right groups"] == pytest.approx(0.0, abs=1e-12)
     assert 0.5 < across["with and without perception"] < 1
