@@ -61,6 +61,13 @@ def test_precision_is_float32_on_a_machine_without_a_gpu(tmp_path, monkeypatch):
 def test_a_weight_that_normalisation_would_cancel_is_left_to_the_trainer(tmp_path):
     config = make(tmp_path, multi_objective_aggregation="normalize_then_sum", perception_weight=0.3)
     assert config.make_algorithm() == VAPO(perception_weight=1.0) and config.perception_weight == 0.3
+    apart = make(
+        tmp_path,
+        multi_objective_aggregation="normalize_then_sum",
+        perception_weight=0.3,
+        perception_credit="advantage",
+    )
+    assert apart.make_algorithm() == VAPO(perception_weight=0.3, perception_credit="advantage")
     off = make(tmp_path, multi_objective_aggregation="normalize_then_sum", perception_weight=0.0)
     assert off.make_algorithm() == VAPO(perception_weight=0.0)
 
