@@ -213,8 +213,8 @@ def test_metrics_page_lists_what_is_logged():
     pattern = r"(?:perception|dynamic_sampling)/\w+"
     files = (ROOT / "src/vapo").rglob("*.py")
     source = "\n".join(file.read_text(encoding="utf-8") for file in files)
-    logged = set(re.findall(pattern, source)) - {"perception/accuracy_quarter_"}
-    logged |= {f"perception/accuracy_quarter_{quarter}" for quarter in range(1, 5)}
+    logged = set(re.findall(pattern, source)) - {"perception/accuracy_quarter_", "perception/accuracy_"}
+    logged |= {f"perception/accuracy_{kind}" for kind in ("true", "false", *(f"quarter_{n}" for n in range(1, 5)))}
     assert set(re.findall(pattern, (ROOT / "docs/metrics.md").read_text(encoding="utf-8"))) == logged
 
 

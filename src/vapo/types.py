@@ -88,9 +88,14 @@ class Verdict:
     p_true: float
 
     @property
+    def says_yes(self) -> bool:
+        """Whether the likelier answer is "yes"; an exact tie counts as "no"."""
+        return self.p_true > 0.5
+
+    @property
     def correct(self) -> bool:
         """Whether the likelier answer is the claim's label; an exact tie counts as "no"."""
-        return (self.p_true > 0.5) == self.probe.claim.is_true
+        return self.says_yes == self.probe.claim.is_true
 
     @property
     def p_label(self) -> float:

@@ -136,6 +136,62 @@ def wrap(value: Any) -> bytes:
     return json.dumps({"choices": [value], "usage": value}).encode()
 
 
+REPLY: Any = {
+    "choices": [
+        {
+            "message": {
+                "content": json.dumps({"claims": [{"text": "A cat sits.", "is_true": True}]}),
+                "refusal": None,
+            },
+            "finish_reason": "stop",
+            "logprobs": {"content": [{"token": "yes", "top_logprobs": [{"token": "no", "logprob": -1.0}]}]},
+        }
+    ],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 3, "cost": 0.1},
+}
+
+
+def list_places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place, *(found for key, one in inner for found in list_places(one, (*place, key)))]
+
+
+def mutate(value: Any, place: tuple[Any, ...], new: Any) -> Any:
+    if not place:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[place[0]] = mutate(value[place[0]], place[1:], new)
+    return copy
+
+
+changes_of_a_reply = st.lists(
+    st.tuples(st.integers(0, 99), bodies | st.sampled_from(MALFORMED)), min_size=1, max_size=3
+)
+
+
+def read_changed(changes: list[tuple[int, Any]]) -> None:
+    reply = REPLY
+    for number, new in changes:
+        places = list_places(reply)
+        reply = mutate(reply, places[number % len(places)], new)
+    body = json.dumps(reply).encode()
+    read_everything(body)
+    read_everything(body[: len(body) * 2 // 3])
+
+
+@given(changes_of_a_reply)
+@settings(max_examples=100, deadline=None)
+def test_replies_with_parts_of_another_kind_are_read(changes: list[tuple[int, Any]]):
+    read_changed(changes)
+
+
+@pytest.mark.slow
+@given(changes_of_a_reply)
+@settings(max_examples=5_000, deadline=None)
+def test_replies_with_parts_of_another_kind_are_read_five_thousand_times(changes: list[tuple[int, Any]]):
+    read_changed(changes)
+
+
 @given(bodies, st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_whatever_is_sent_is_read(value: Any, wrapped: bool):

@@ -33,6 +33,13 @@ def test_all_three_forms_read_the_same(pool: list[Claim]) -> None:
     assert read(as_list) == read(as_struct) == read(as_pairs) == tuple(pool)
 
 
+def test_a_claim_without_end_is_refused() -> None:
+    for row in ({"claims": [{"text": "a" * 2001, "is_true": True}]}, {"claim_1": "a" * 100_000, "label_1": "WRONG"}):
+        with pytest.raises(DataError, match="more than the 2000 of a claim; shorten it"):
+            read(row)
+    assert len(read({"claims": [{"text": " " + "a" * 2000, "is_true": True}]})) == 1
+
+
 def test_labels_follow_their_claims_when_columns_are_shuffled() -> None:
     row = {"label_2": "WRONG", "claim_1": "a", "claim_2": "b", "label_1": "CORRECT"}
     assert read(row) == (Claim("a", True), Claim("b", False))

@@ -102,6 +102,73 @@ def test_sixteen_bit_grey_keeps_its_brightness() -> None:
     assert [opened.getpixel((x, 0)) for x in range(3)] == [(0, 0, 0), (128, 128, 128), (255, 255, 255)]
 
 
+@pytest.mark.parametrize(
+    ("levels", "shown"),
+    [
+        ([0, 200, 255], [0, 200, 255]),
+        ([0, 2048, 4095], [0, 128, 255]),
+        ([0, 0x8000, 0xFFFF], [0, 128, 255]),
+        ([0, 70_000, 2**17 - 1], [0, 136, 255]),
+        ([0, 2**30, 2**31 - 1], [0, 128, 255]),
+        ([-1024, 1024, 3071], [0, 128, 255]),
+        ([-(2**31), 0, 2**31 - 1], [0, 128, 255]),
+    ],
+)
+def test_deep_pixels_are_scaled_by_their_range(levels: list[int], shown: list[int]) -> None:
+    image = Image.fromarray(np.array([levels], dtype=np.int32))
+    content = encode(image, "TIFF")
+    assert measure_image(content, None, POLICY) == (3, 1)
+    for value in (content, image):
+        opened = open_image(value, None, POLICY)
+        assert [opened.getpixel((x, 0)) for x in range(3)] == [(level,) * 3 for level in shown]
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "AVIF", "JPEG2000"])
+def test_base64_and_data_urls_are_images(photo: Image.Image, format: str) -> None:
+    if format == "AVIF" and not features.check("avif"):
+        pytest.skip("Pillow has no AVIF")
+    content = encode(photo, format)
+    expected, text = open_bytes(content).tobytes(), base64.b64encode(content).decode()
+    url = f"data:image/{format.lower()};base64,{text}"
+    forms: list[object] = [
+        text,
+        base64.encodebytes(content).decode(),
+        base64.urlsafe_b64encode(content).decode().rstrip("="),
+        url,
+        url.replace("data:", "DATA:"),
+        {"path": None, "url": url},
+        {"type": "image_url", "image_url": {"url": url}},
+        {"image_url": url},
+    ]
+    for form in forms:
+        assert open_image(form, None, POLICY).tobytes() == expected
+        assert measure_image(form, None, POLICY) == photo.size
+
+
+def test_a_path_that_could_be_base64_is_a_path(png: bytes, tmp_path: Path) -> None:
+    name = "0123456789abcdef" * 4  # as files are called by their digests
+    (tmp_path / name).write_bytes(png)
+    assert open_image(name, Folder(tmp_path, tmp_path), POLICY).size == (96, 64)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("A" * 400_000, "of 400000 characters .if it is to be base64, it is that of no image"),
+        ("data:image/png,abc", "is a data URL without base64"),
+        ("data:image/png;base64,@@", "is a data URL whose base64 is broken"),
+        ("data:image/png;base64,QUJD", "is not an image"),
+        ({"url": "https://example.org/a.png"}, "is a URL; download it"),
+        ({"url": None}, "image is null"),
+    ],
+)
+def test_text_that_is_no_image_is_refused_in_a_short_sentence(value: object, message: str, tmp_path: Path) -> None:
+    for folder in (None, Folder(tmp_path, tmp_path)):
+        with pytest.raises(DataError, match=message) as raised:
+            open_image(value, folder, POLICY)
+        assert len(str(raised.value)) < 600
+
+
 def test_cmyk_keeps_its_colour() -> None:
     red = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
     pixel = open_bytes(encode(red, "JPEG", quality=95)).getpixel((8, 8))

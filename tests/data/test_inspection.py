@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from vapo.data.inspection import Spread, classify_answer, inspect_samples
 from vapo.data.inspection_table import format_inspection
@@ -97,7 +98,13 @@ def test_a_source_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
 
 
 class CharacterProcessor:
-    """Counts ten tokens for an image and one for each character."""
+    """Counts ten tokens for an image and one for each character; refuses images of a ratio above 20."""
+
+    @staticmethod
+    def image_processor(images: list[Image.Image], return_tensors: str) -> None:
+        (image,) = images
+        if max(image.size) > 20 * min(image.size):
+            raise ValueError("too long.")
 
     def apply_chat_template(self, messages: list[dict[str, Any]], **options: Any) -> str:
         parts = [part for message in messages for part in message["content"]]
@@ -114,6 +121,22 @@ def test_prompts_are_measured_under_a_processor(make_row: MakeRow) -> None:
     assert found.prompt_tokens == Spread(14, 18.5, 23)
     assert inspect_samples(rows, processor=CharacterProcessor(), max_prompts=3).prompts_measured == 3
     assert "14 / 18.5 / 23 tokens, over 10 prompts" in format_inspection(found)
+
+
+def test_images_that_the_processor_refuses_are_named_by_row(make_row: MakeRow) -> None:
+    sizes = [(96, 64), (2280, 10), (10, 2280), (160, 10)]
+    rows = [make_row(images=[Image.new("RGB", size)]) for size in sizes]
+    found = inspect_samples(rows, processor=CharacterProcessor())
+    said = "an image is {} pixels, which the model's processor refuses (too long); crop the image, or pad it"
+    assert [str(problem) for problem in found.problems] == [
+        f"row 1: {said.format('2280 x 10')}",
+        f"row 2: {said.format('10 x 2280')}",
+    ]
+    assert found.prompts_measured == 2
+    assert list(load_samples(rows, processor=CharacterProcessor(), on_bad_row="skip").row_numbers) == [0, 3]
+    with pytest.raises(DataError, match=r"row 1: an image is 2280 x 10 pixels, .*; fix the row or pass"):
+        load_samples(rows, processor=CharacterProcessor())
+    assert len(load_samples(rows)) == 4
 
 
 def test_the_table_is_readable(make_row: MakeRow) -> None:

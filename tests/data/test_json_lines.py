@@ -30,6 +30,12 @@ def test_blank_lines_byte_order_marks_and_windows_ends_are_no_trouble(tmp_path: 
     assert rows.locate(1) == "row 1 (part-0.jsonl, line 4)"
 
 
+@pytest.mark.parametrize("text", [b'[{"a": 1}, {"a": 2}]', b'\xef\xbb\xbf\n[\n  {"a": 1}\n]\n'])
+def test_a_json_list_is_said_to_be_one(tmp_path: Path, text: bytes) -> None:
+    with pytest.raises(DataError, match=r"part-1\.jsonl is one JSON list, not JSON Lines; write each"):
+        open_text(tmp_path, b'{"a": 0}', text)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -118,6 +118,14 @@ def test_a_truncated_parquet_file_is_named(tmp_path: Path) -> None:
         open_rows(path)
 
 
+def test_shards_of_two_types_are_named(tmp_path: Path) -> None:
+    for number, answers in enumerate(([1, 2], ["one", "two"])):
+        Dataset.from_dict({"answer": answers}).to_parquet(tmp_path / f"train-{number}.parquet")
+    message = r"column 'answer' is int64 in train-0\.parquet and \w*string in train-1\.parquet; write it in one type"
+    with pytest.raises(DataError, match=message):
+        open_rows(tmp_path)
+
+
 def test_a_broken_saved_folder_is_named(tmp_path: Path) -> None:
     folder = Path(str(write("saved", tmp_path)))
     next(folder.glob("*.arrow")).unlink()

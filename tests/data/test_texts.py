@@ -13,6 +13,9 @@ def test_text_is_kept_as_it_is() -> None:
 def test_numbers_are_text_only_where_asked() -> None:
     assert read_text(3, "answer", numbers=True) == "3"
     assert read_text(0.5, "answer", numbers=True) == "0.5"
+    for value in (float("nan"), float("inf"), -float("inf")):
+        with pytest.raises(DataError, match=f"answer is {value}, which is no number"):
+            read_text(value, "answer", numbers=True)
     with pytest.raises(DataError, match="problem is a int, not text"):
         read_text(3, "problem")
     with pytest.raises(DataError, match="answer is a bool, not text"):

@@ -9,6 +9,8 @@ from diagnosis.scripted_model import ScriptedModel, make_question
 
 from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.settings import DiagnosisSettings
+from vapo.diagnosis.tables import list_estimates
+from vapo.diagnosis.training_callback import list_metrics
 from vapo.models.diagnosed_model import View
 from vapo.types import Probe
 
@@ -50,6 +52,17 @@ def test_a_model_that_never_looks():
 
 def test_a_look_that_comes_back_is_no_forgetting():
     assert say(lambda probe: probe.anchor.index in (0, 22))[0].startswith("To the end of its response")
+
+
+def test_always_yes_is_said():
+    samples = [make_question(f"q{number}") for number in range(20)]
+    model = ScriptedModel({sample.id: RESPONSE for sample in samples}, judge=lambda probe, view: 0.9)
+    found = diagnose([model], samples, protocols=["perception"], settings=SETTINGS).models[0]
+    said = 'Along its response it answers "yes" to 100.0 % of the claims with the image: 100.0 % of the true ones are '
+    assert f"{said}judged right, 0.0 % of the false ones." in found.conclusion
+    shares = {name: one.value for name, at, one in list_estimates(found) if at == 1.0}
+    assert shares["yes_rate_image"] == shares["accuracy_true_image"] == 1 and shares["accuracy_false_image"] == 0
+    assert list_metrics(found)["diagnosis/yes_rate_at_end_image"] == 1
 
 
 def test_few_questions_are_said_to_be_few():

@@ -16,10 +16,9 @@ ROLLOUT = Rollout(Sample("s", (), "?", "1"), (1,), (1, 2, 3, 4), ("a,", " b,", "
 def test_what_is_reported():
     seen, tables = defaultdict(list), {}
     log = PerceptionLog(lambda name, value: seen[name].append(value), tables.__setitem__, VAPO(num_anchors=4))
-    claim = Claim("a cat", True)
     verdicts = [
-        Verdict(Probe(ROLLOUT, Anchor(3, 0.75), claim), 0.2),
-        Verdict(Probe(ROLLOUT, Anchor(1, 0.25), claim), 0.9),
+        Verdict(Probe(ROLLOUT, Anchor(3, 0.75), Claim("a dog", False)), 0.8),
+        Verdict(Probe(ROLLOUT, Anchor(1, 0.25), Claim("a cat", True)), 0.9),
     ]
     rewards = [Reward(1.0, 0.0, 0.4, 0.04, 1.04), Reward(0.0, 0.0, None, 0.0, 0.0)]
     probes = tuple(verdict.probe for verdict in verdicts)
@@ -33,6 +32,9 @@ def test_what_is_reported():
         "perception/anchors_without_boundary": [0.5, 0.75],
         "perception/reward": [0.4],
         "perception/accuracy": [0.0, 1.0],
+        "perception/yes_rate": [1.0, 1.0],
+        "perception/accuracy_true": [1.0],
+        "perception/accuracy_false": [0.0],
         "perception/accuracy_quarter_3": [0.0],
         "perception/accuracy_quarter_1": [1.0],
     }

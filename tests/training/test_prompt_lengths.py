@@ -50,3 +50,18 @@ def test_lengths_are_those_of_the_prompts_in_training(samples, family):
 def test_a_limit_of_nothing_is_refused(samples):
     with pytest.raises(ConfigError, match="max_prompt_tokens must be at least 1, but is 0"):
         leave_out_long_prompts(samples, build_tiny("llava")[1], 0)
+
+
+@pytest.mark.torchvision
+def test_an_image_that_the_processor_refuses_is_named(tmp_path):
+    Image.new("RGB", (56, 56)).save(tmp_path / "a.png")
+    Image.new("RGB", (2280, 10)).save(tmp_path / "long.png")
+    rows = [{"problem": "What?", "answer": "1", "images": name} for name in ("a.png", "long.png")]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    processor = build_tiny("qwen2_5_vl")[1]
+    with pytest.raises(DataError, match=r"row 1: the model's processor refuses it .absolute aspect ratio must be"):
+        leave_out_long_prompts(load_samples(tmp_path / "data.jsonl"), processor, 1000)
+    with pytest.raises(DataError, match=r"line 2.: an image is 2280 x 10 pixels, which the model's processor refuses"):
+        load_samples(tmp_path / "data.jsonl", processor=processor)
+    kept = load_samples(tmp_path / "data.jsonl", processor=processor, on_bad_row="skip")
+    assert list(leave_out_long_prompts(kept, processor, 1000).row_numbers) == [0]

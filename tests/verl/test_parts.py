@@ -14,12 +14,12 @@ from vapo.verl.parts import name_answer, name_parts, summarise_parts
 ROLLOUT = Rollout(Sample("row-0", (), "?", "1"), (1,), (2,) * 8, ("a",) * 8)
 
 
-def verdict(index: int, *, correct: bool) -> Verdict:
-    return Verdict(Probe(ROLLOUT, Anchor(index, index / 8), Claim("c", True)), 0.9 if correct else 0.2)
+def verdict(index: int, *, correct: bool, is_true: bool = True) -> Verdict:
+    return Verdict(Probe(ROLLOUT, Anchor(index, index / 8), Claim("c", is_true)), 0.9 if correct == is_true else 0.2)
 
 
-SEEN = (verdict(1, correct=True), verdict(3, correct=True), verdict(8, correct=False))
-BLIND = (verdict(2, correct=False), verdict(8, correct=False))
+SEEN = (verdict(1, correct=True), verdict(3, correct=True), verdict(8, correct=False, is_true=False))
+BLIND = (verdict(2, correct=False), verdict(8, correct=False, is_true=False))
 REWARDS = (Reward(1.0, 1.0, 0.6, 0.06, 2.06), Reward(0.0, 1.0, 0.0, 0.0, 1.0))
 
 
@@ -46,6 +46,11 @@ def test_a_steps_metrics_are_those_that_a_run_on_trl_logs():
     means = {name: sum(values) / len(values) for name, values in logged.items()}
     metrics = summarise_parts(rows)
     assert {name: metrics[name] for name in means} == pytest.approx(means)
+    assert [metrics[f"perception/{name}"] for name in ("yes_rate", "accuracy_true", "accuracy_false")] == [
+        pytest.approx(4 / 5),
+        pytest.approx(2 / 3),
+        0.0,
+    ]
     assert metrics.keys() - means.keys() == {
         "perception/failed_probes",
         "perception/probes_without_room",

@@ -11,9 +11,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vapo.data.images import ImagePolicy, measure_image
+from vapo.data.refused_sizes import SizeCheck
 from vapo.data.row_reader import NoImageError, RowReader, UnopenedSample, read_images
 from vapo.errors import DataError
 
@@ -62,7 +63,11 @@ def check_texts(reader: RowReader, count: int) -> Iterator[tuple[int, UnopenedSa
 
 
 def check_images(
-    reader: RowReader, policy: ImagePolicy, indices: Sequence[int], progress: Progress | None = None
+    reader: RowReader,
+    policy: ImagePolicy,
+    indices: Sequence[int],
+    progress: Progress | None = None,
+    processor: Any = None,
 ) -> Iterator[tuple[int, list[tuple[int, int]] | RowProblem]]:
     """Decode the images of rows once, and keep nothing but their sizes.
 
@@ -71,6 +76,7 @@ def check_images(
         policy: which images may be opened.
         indices: the rows to check.
         progress: told how far the work is.
+        processor: of the model that is to see the images; sizes that it refuses are problems. None leaves that out.
 
     Yields:
         The row's number with the (width, height) of its images in pixels, or with what is wrong with one of them.
@@ -83,7 +89,12 @@ def check_images(
         except DataError as error:
             return RowProblem(index, reader.rows.locate(index), str(error))
 
-    yield from map_rows(measure, indices, progress)
+    sizes = SizeCheck(processor) if processor is not None else None
+    for index, outcome in map_rows(measure, indices, progress):
+        refused = None
+        if sizes is not None and not isinstance(outcome, RowProblem):
+            refused = next((why for size in outcome if (why := sizes.refuse(size))), None)
+        yield index, RowProblem(index, reader.rows.locate(index), refused) if refused else outcome
 
 
 def map_rows(

@@ -14,6 +14,9 @@ from vapo.data.texts import read_text
 from vapo.errors import DataError
 from vapo.types import Claim
 
+MAX_CLAIM = 2000
+"""Characters of a claim; each is asked many times in a step."""
+
 _LABELS = {"CORRECT": True, "WRONG": False, "TRUE": True, "FALSE": False}
 
 
@@ -25,7 +28,7 @@ def read_claims(row: Mapping[str, Any], layout: Layout) -> tuple[Claim, ...]:
         layout: where claims stand. In numbered form, a pair whose claim and label are both None is left out.
 
     Raises:
-        DataError: a claim is empty, has no label, or its label is none.
+        DataError: a claim is empty or longer than 2,000 characters, has no label, or its label is none.
     """
     if layout.claims is not None:
         return _read_list(row.get(layout.claims), layout.claims)
@@ -38,7 +41,7 @@ def read_claims(row: Mapping[str, Any], layout: Layout) -> tuple[Claim, ...]:
             raise DataError(f"{claim_column} has no label: {label_column} is null")
         if text is None:
             raise DataError(f"{label_column} has no claim: {claim_column} is null")
-        pool.append(Claim(read_text(text, claim_column).strip(), read_label(label)))
+        pool.append(Claim(_read_text(text, claim_column), read_label(label)))
     return tuple(pool)
 
 
@@ -88,4 +91,11 @@ def _read_item(item: object, where: str) -> Claim:
     for name in ("text", "is_true"):
         if fields.get(name) is None:
             raise DataError(f"{where} has no {name!r}")
-    return Claim(read_text(fields["text"], f"{where}.text").strip(), read_label(fields["is_true"]))
+    return Claim(_read_text(fields["text"], f"{where}.text"), read_label(fields["is_true"]))
+
+
+def _read_text(value: object, where: str) -> str:
+    text = read_text(value, where).strip()
+    if len(text) > MAX_CLAIM:
+        raise DataError(f"{where} has {len(text)} characters, more than the {MAX_CLAIM} of a claim; shorten it")
+    return text

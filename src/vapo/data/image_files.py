@@ -6,10 +6,13 @@ by being absolute, and no address is visited unless the user said so; then none 
 
 from __future__ import annotations
 
+import base64
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import cast
 from urllib.request import Request
 
 from vapo.api.web import fetch
@@ -17,6 +20,9 @@ from vapo.errors import DataError
 
 MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024
 DOWNLOAD_TIMEOUT_S = 30.0
+_SHOWN = 200  # characters of a path in a message
+_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
+_URL_SAFE = str.maketrans("-_", "+/")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -26,6 +32,42 @@ class Folder:
 
     base: Path
     root: Path
+
+
+def take_value(value: object) -> object:
+    """Return what an image is held in: of a dict its bytes, path or URL, and of base64 or a data URL the bytes.
+
+    A dict is {bytes, path}, as the hub keeps images, or {url}, {image_url} or {image_url: {url}}, as chats do. Text is
+    base64 if what it stands for begins as a file of an image does; other text is a path or URL.
+
+    Raises:
+        DataError: a data URL holds none.
+    """
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[str, object]", value)
+        held = (fields[name] for name in ("bytes", "path", "url", "image_url") if fields.get(name) is not None)
+        inner = next(held, None)
+        return take_value(cast("object", inner)) if isinstance(inner, Mapping | str) else inner
+    if not isinstance(value, str):
+        return value
+    head, comma, content = value.partition(",") if value[:5].lower() == "data:" else ("", "", value)
+    if head and not (comma and head.lower().endswith(";base64")):
+        raise DataError(f"image {shorten(value)} is a data URL without base64; write it as data:image/png;base64,...")
+    text = "".join(content.split()).translate(_URL_SAFE).rstrip("=")
+    try:
+        read = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError as error:
+        if head:
+            raise DataError(f"image {shorten(value)} is a data URL whose base64 is broken") from error
+        return value
+    return read if head or read.startswith(_BEGINNINGS) or read[4:8] == b"ftyp" else value
+
+
+def shorten(path: str) -> str:
+    """Return a path or URL as a message quotes it."""
+    if len(path) <= _SHOWN:
+        return repr(path)
+    return f"'{path[:_SHOWN]}...' of {len(path)} characters (if it is to be base64, it is that of no image)"
 
 
 def find_image(path: str, folder: Folder | None) -> Path:
@@ -39,20 +81,21 @@ def find_image(path: str, folder: Folder | None) -> Path:
         DataError: there is no folder, no such file, or the file lies outside the folder.
     """
     if folder is None:
-        raise DataError(f"image {path!r} is a path, but this data has no folder; name one with image_folder")
+        raise DataError(f"image {shorten(path)} is a path, but this data has no folder; name one with image_folder")
     root = folder.root.resolve()
     try:
         found = (folder.base / path).resolve()
         inside, is_file = found.is_relative_to(root), found.is_file()
     except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"image path {path!r} cannot be followed: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"image path {shorten(path)} cannot be followed: {why}") from error
     if not inside:
         raise DataError(
-            f"image {path!r} leads out of the data folder {root}; move the file into it, or name the folder that "
-            "holds the images with image_folder"
+            f"image {shorten(path)} leads out of the data folder {root}; move the file into it, or name the "
+            "folder that holds the images with image_folder"
         )
     if not is_file:
-        raise DataError(f"image {path!r} is not a file in {folder.base}")
+        raise DataError(f"image {shorten(path)} is not a file in {folder.base}")
     return found
 
 
@@ -76,9 +119,9 @@ def download_image(url: str, allow_urls: bool) -> bytes:
             64 MiB.
     """
     if not allow_urls:
-        raise DataError(f"image {url!r} is a URL; download it into the data folder, or pass --allow-urls")
+        raise DataError(f"image {shorten(url)} is a URL; download it into the data folder, or pass --allow-urls")
     if not url.lower().startswith(("http://", "https://")):
-        raise DataError(f"image {url!r} is no web address: only http:// and https:// are fetched")
+        raise DataError(f"image {shorten(url)} is no web address: only http:// and https:// are fetched")
     try:
         content = fetch(
             Request(url),
@@ -88,7 +131,7 @@ def download_image(url: str, allow_urls: bool) -> bytes:
             follow_redirects=True,
         )
     except (OSError, ValueError, HTTPException) as error:  # urllib.error.URLError is an OSError
-        raise DataError(f"image {url!r} could not be fetched: {error}") from error
+        raise DataError(f"image {shorten(url)} could not be fetched: {error}") from error
     if len(content) > MAX_DOWNLOAD_BYTES:
-        raise DataError(f"image {url!r} has more than {MAX_DOWNLOAD_BYTES // 2**20} MiB")
+        raise DataError(f"image {shorten(url)} has more than {MAX_DOWNLOAD_BYTES // 2**20} MiB")
     return content

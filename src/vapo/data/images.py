@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from vapo.data import confined_decoding
-from vapo.data.image_files import Folder, download_image, find_image, is_url
+from vapo.data.image_files import Folder, download_image, find_image, is_url, take_value
 from vapo.data.options import MAX_PIXELS
 from vapo.errors import ConfigError, DataError
 
@@ -30,6 +28,7 @@ _MAX_FILE_BYTES = 2**30
 _MAX_SCANS = 100  # of a JPEG, each of which takes as long as the whole image; encoders make about ten
 _MAX_TILE_PIXELS = 2**24  # of a TIFF's tile that is larger than its image: an encoder may have one size for all
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
+_DEPTHS = (8, 12, 16)  # bits of the grey that cameras and scanners write
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 
@@ -49,11 +48,13 @@ class ImagePolicy:
 def open_image(value: object, folder: Folder | None, policy: ImagePolicy) -> Image.Image:
     """Open an image, decode it, turn it upright as its EXIF orientation says, and convert it to RGB.
 
-    What is transparent becomes white. 16-bit grey is scaled from 0..65535 to 0..255. Of an animation, the first
-    frame is taken.
+    What is transparent becomes white. Grey of more than 8 bits is scaled by the range that it uses: of 8, 12 or 16
+    bits, or of as many as its greatest value has; where it has values below 0, the least of them becomes black. Of an
+    animation, the first frame is taken.
 
     Args:
-        value: a PIL image, encoded bytes, a path or URL, or a dict of `bytes` and `path`.
+        value: a PIL image, encoded bytes, bytes in base64, a path, URL or data URL, or a dict of `bytes`, `path` or
+            `url`.
         folder: where paths lead; None refuses them.
         policy: what may be opened.
 
@@ -160,9 +161,7 @@ def _check_size(size: tuple[int, int], policy: ImagePolicy) -> None:
 
 
 def _locate(value: object, folder: Folder | None, policy: ImagePolicy) -> bytes | Path:
-    if isinstance(value, Mapping):
-        fields = cast("Mapping[str, Any]", value)
-        value = fields.get("bytes") if fields.get("bytes") is not None else fields.get("path")
+    value = take_value(value)
     if value is None:
         raise DataError("image is null")
     if isinstance(value, bytes | bytearray):
@@ -261,9 +260,10 @@ def _convert_deep(image: Image.Image) -> Image.Image:
     import numpy as np
 
     grey = np.asarray(image).astype(np.int64)
-    if grey.min() < 0 or grey.max() > 0xFFFF:
-        raise DataError("image has 32-bit pixels outside 0..65535; save it as 8-bit RGB")
-    return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
+    grey -= min(0, int(grey.min()))
+    needed = int(grey.max()).bit_length()
+    bits = next((depth for depth in _DEPTHS if depth >= needed), needed)
+    return Image.fromarray((grey >> bits - 8).astype(np.uint8)).convert("RGB")
 
 
 def _say(error: Exception) -> str:

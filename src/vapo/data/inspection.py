@@ -86,7 +86,8 @@ def inspect_samples(
 
     Args:
         source, split, columns, require_claims, image_folder, allow_urls, max_pixels, limit: as for `load_samples`.
-        processor: a `transformers` processor; with it, prompts are rendered and their tokens counted.
+        processor: a `transformers` processor; with it, prompts are rendered and their tokens counted, and images of
+            sizes that it refuses are problems.
         system_prompt, escape: as for `build_messages`, for those prompts.
         max_prompts: how many prompts to render at most, evenly spread over the good rows; each needs its images
             processed.
@@ -115,7 +116,7 @@ def inspect_samples(
         else:
             facts[index] = _note_facts(outcome)
     sizes: list[tuple[int, int]] = []
-    for index, outcome in check_images(reader, policy, list(facts), progress):
+    for index, outcome in check_images(reader, policy, list(facts), progress, processor):
         if isinstance(outcome, RowProblem):
             problems.append(outcome)
             del facts[index]

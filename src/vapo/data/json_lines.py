@@ -17,6 +17,8 @@ from vapo.data.image_files import Folder
 from vapo.data.texts import MAX_LINE, read_lines
 from vapo.errors import DataError
 
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+
 
 class JsonLinesRows:
     """Rows of one or several JSON Lines files; blank lines are no rows.
@@ -26,7 +28,7 @@ class JsonLinesRows:
         root: the folder that no image path may leave; relative paths start from a row's own file.
 
     Raises:
-        DataError: a file cannot be read, or a line of it is longer than 32 MiB.
+        DataError: a file cannot be read, is one JSON list, or a line of it is longer than 32 MiB.
     """
 
     def __init__(self, files: Sequence[Path], root: Path, source: str) -> None:
@@ -60,10 +62,16 @@ class JsonLinesRows:
         return self
 
     def _index(self, number: int, file: Path, columns: dict[str, None]) -> None:
+        before = len(self._offset_of)
         with file.open("rb") as stream:
             offset = 0
             for line, content in enumerate(read_lines(stream, file), start=1):
-                if content.strip(b" \t\r\n\xef\xbb\xbf"):
+                if len(self._offset_of) == before and content.strip(_BLANK).startswith(b"["):
+                    raise DataError(
+                        f"{file} is one JSON list, not JSON Lines; write each of its objects on a line of its own, "
+                        "without brackets and commas around them"
+                    )
+                if content.strip(_BLANK):
                     self._file_of.append(number)
                     self._offset_of.append(offset)
                     self._line_of.append(line)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from vapo.atomic_files import atomic_file
+from vapo.data.image_files import take_value
 from vapo.data.images import ImagePolicy, read_image
 from vapo.data.row_reader import RowReader, read_images
 from vapo.data.untyped import import_untyped
@@ -92,7 +93,7 @@ def _make_row(
 
 def _name_image(image: object) -> str | None:
     """Return the name of an image's file, without its folder."""
-    path = cast("Mapping[str, Any]", image).get("path") if isinstance(image, Mapping) else image
+    path = cast("Mapping[str, Any]", image).get("path") if isinstance(image, Mapping) else take_value(image)
     return Path(path).name if isinstance(path, str | Path) else None
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from vapo.core.grading import take_reference
 from vapo.data.claim_columns import read_claims
 from vapo.data.columns import Layout
-from vapo.data.image_files import Folder
+from vapo.data.image_files import Folder, take_value
 from vapo.data.prompts import split_question
 from vapo.data.rows import Rows
 from vapo.data.texts import read_text
@@ -97,9 +97,7 @@ def read_images(row: Mapping[str, Any], layout: Layout) -> tuple[object, ...]:
 
 
 def _is_hollow(image: object) -> bool:
-    return isinstance(image, Mapping) and not any(
-        cast("Mapping[str, object]", image).get(name) for name in ("bytes", "path")
-    )
+    return isinstance(image, Mapping) and not take_value(cast("Mapping[str, object]", image))
 
 
 def _read_field(row: Mapping[str, Any], column: str | None, numbers: bool = False) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from vapo.data.checks import Progress, RowProblem, check_images, check_texts, list_problems
 from vapo.data.columns import DEFAULT_COLUMNS, Columns, match_columns
@@ -115,6 +115,7 @@ def load_samples(
     max_pixels: int = MAX_PIXELS,
     limit: int | None = None,
     progress: Progress | None = None,
+    processor: Any = None,
 ) -> Samples:
     """Load a data set and check every row of it.
 
@@ -129,6 +130,8 @@ def load_samples(
         max_pixels: the largest image, width x height.
         limit: how many rows to look at, from the first; None for all.
         progress: called with (rows checked, rows in all) while images are checked.
+        processor: a `transformers` processor; a row with an image of a size that it refuses is a bad row. None leaves
+            that to the run.
 
     Returns:
         The samples, at least one.
@@ -165,7 +168,7 @@ def load_samples(
         raise DataError(f"{rows.source}, {list_problems(problems)}; {_REMEDY}")
 
     usable: list[int] = []
-    for index, outcome in check_images(reader, policy, readable, progress):
+    for index, outcome in check_images(reader, policy, readable, progress, processor):
         if not isinstance(outcome, RowProblem):
             usable.append(index)
         elif on_bad_row == "error":

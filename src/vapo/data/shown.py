@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, overload
 
 from PIL.Image import Image
 
 from vapo.data.columns import DEFAULT_COLUMNS, NO_IMAGES, Columns, Layout, match_columns
-from vapo.data.image_files import Folder, find_image, is_url
+from vapo.data.image_files import Folder, find_image, is_url, take_value
 from vapo.data.image_folders import ImageFolderRows, holds_bare_images
 from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
 from vapo.data.row_reader import NoImageError, RowReader, read_images
@@ -143,10 +143,7 @@ def stamp_images(images: Sequence[object], folder: Folder | None) -> str:
     """
     digest = hashlib.sha256()
     for image in images:
-        value = image
-        if isinstance(value, Mapping):
-            fields = cast("Mapping[str, object]", value)
-            value = fields.get("bytes") if fields.get("bytes") is not None else fields.get("path")
+        value = take_value(image)
         if isinstance(value, bytes | bytearray):
             digest.update(b"bytes %d " % len(value))
             digest.update(value)

@@ -154,8 +154,24 @@ def _open_parquet(files: Sequence[Path], root: Path, source: str) -> Rows:
     try:
         dataset = datasets.Dataset.from_parquet([str(file) for file in files])
     except Exception as error:  # as above
-        raise DataError(f"{source} cannot be read as Parquet: {_say(error)}") from error
+        raise DataError(
+            f"{source} cannot be read as Parquet: {_find_mixed_types(files, parquet) or _say(error)}"
+        ) from error
     return DatasetRows(dataset, source, Folder(files[0].parent, root))
+
+
+def _find_mixed_types(files: Sequence[Path], parquet: Any) -> str | None:
+    """Return which column has another type in one file than in another; None if there is none."""
+    seen: dict[str, tuple[Any, Path]] = {}
+    for file in files:
+        for field in parquet.read_schema(file):
+            kind, first = seen.setdefault(field.name, (field.type, file))
+            if kind != field.type:
+                return (
+                    f"column {field.name!r} is {kind} in {first.name} and {field.type} in {file.name}; write it in "
+                    "one type"
+                )
+    return None
 
 
 def _open_hub(name: str, split: str | None) -> Rows:

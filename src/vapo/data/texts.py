@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import IO, AnyStr
@@ -23,11 +24,14 @@ def read_text(value: object, field: str, numbers: bool = False) -> str:
         numbers: whether an int or a float is read as its text, as answers and ids often are.
 
     Raises:
-        DataError: it is null, blank, of another type, or holds half of a surrogate pair, which no tokenizer takes.
+        DataError: it is null, blank, of another type, a float that is not finite, or holds half of a surrogate pair,
+            which no tokenizer takes.
     """
     if value is None:
         raise DataError(f"{field} is null")
     if numbers and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise DataError(f"{field} is {value}, which is no number; in tables, an empty cell may be read as nan")
         return str(value)
     if not isinstance(value, str):
         raise DataError(f"{field} is a {type(value).__name__}, not text")

@@ -33,8 +33,11 @@ from vapo.diagnosis.question_measures import (
     attention_in,
     claims_right,
     early_right,
+    false_claims_right,
     image_gain,
     sensitivity_in,
+    true_claims_right,
+    yes_rate,
 )
 
 MARGIN = 0.1
@@ -51,6 +54,7 @@ def phrase_conclusion(model: ModelFindings, *, seed: int) -> ModelFindings:
     sentences = [
         _phrase_perception(model, seed),
         _phrase_fading(model, seed),
+        _phrase_yes_rate(model),
         _phrase_early(model, seed),
         _phrase_recovery(model),
         _phrase_attention(model, seed),
@@ -137,6 +141,21 @@ def _phrase_fading(model: ModelFindings, seed: int) -> str:
         return ""
     numbers = f"{format_percent(first.estimate)} before the response, {format_percent(last.estimate)} at its end"
     return f"Claims judged right with the image: {numbers} ({format_points(change)}){format_p_value(change)}."
+
+
+def _phrase_yes_rate(model: ModelFindings) -> str:
+    """Say how often it answers "yes": one that always does judges the true claims right without looking."""
+    shares: list[float] = []
+    for measure in (yes_rate, true_claims_right, false_claims_right):
+        values = [value for q in model.questions if (value := measure(q, "image")) is not None]
+        if len(values) < FEWEST:
+            return ""
+        shares.append(sum(values) / len(values))
+    yes, true, false = map(write_percent, shares)
+    return (
+        f'Along its response it answers "yes" to {yes} of the claims with the image: {true} of the true ones are '
+        f"judged right, {false} of the false ones."
+    )
 
 
 def _phrase_early(model: ModelFindings, seed: int) -> str:

@@ -176,6 +176,9 @@ class ModelFindings:
         early: accuracy over depth of the cut; depth 0 is the direct answer.
         perception: claims judged right over depth, for each view.
         p_label: probability of the claims' own labels over depth, for each view.
+        yes_rate: share of "yes" among the verdicts over depth, for each view.
+        accuracy_true: true claims judged right over depth, for each view.
+        accuracy_false: false claims judged right over depth, for each view.
         attention_by_step: share of attention on image tokens over generated tokens.
         attention_by_depth: the same over depth.
         attention_by_head: layers by heads, averaged over questions.
@@ -205,6 +208,9 @@ class ModelFindings:
     confusion: dict[Category, dict[Category, int]] | None
     judge_agreement: Estimate | None
     questions: tuple[QuestionFindings, ...]
+    yes_rate: dict[View, tuple[Point, ...]] | None = None
+    accuracy_true: dict[View, tuple[Point, ...]] | None = None
+    accuracy_false: dict[View, tuple[Point, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

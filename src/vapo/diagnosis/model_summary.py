@@ -23,7 +23,7 @@ from vapo.diagnosis.findings import (
     RemedyEffect,
 )
 from vapo.diagnosis.image_sensitivity import dependent_share
-from vapo.diagnosis.question_measures import claims_right, p_label
+from vapo.diagnosis.question_measures import claims_right, false_claims_right, p_label, true_claims_right, yes_rate
 from vapo.diagnosis.recovery import is_recoverable, summarise_recovery
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.errors import ModelError
@@ -80,6 +80,9 @@ def summarise_model(name: str, questions: Sequence[QuestionFindings], settings: 
         if agreements
         else None,
         questions=tuple(questions),
+        yes_rate=_draw_perception(answered, settings, "yes", yes_rate),
+        accuracy_true=_draw_perception(answered, settings, "accuracy on true claims", true_claims_right),
+        accuracy_false=_draw_perception(answered, settings, "accuracy on false claims", false_claims_right),
     )
     return phrase_conclusion(findings, seed=seed)
 
@@ -135,7 +138,8 @@ def _draw_perception(
             values = [value for _, value in measured if value is not None]
             images = [image for image, value in measured if value is not None]
             name = f"{what} {view} {depth}"
-            points.append(Point(depth, estimate_share(values, seed=settings.seed, name=name, images=images)))
+            if values:
+                points.append(Point(depth, estimate_share(values, seed=settings.seed, name=name, images=images)))
         if points:
             curves[view] = tuple(points)
     return curves or None

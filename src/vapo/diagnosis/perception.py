@@ -26,12 +26,18 @@ class PerceptionAt:
         num_claims: claims asked there, of all questions.
         accuracy: share of claims judged right; None if none was asked there.
         p_label: probability given to the claim's own label; None likewise.
+        yes_rate: share of "yes" among the verdicts; None likewise.
+        accuracy_true: share of the true claims that are judged right; None if none is asked there.
+        accuracy_false: the same of the false claims.
     """
 
     where: str
     num_claims: int
     accuracy: Estimate | None
     p_label: Estimate | None
+    yes_rate: Estimate | None = None
+    accuracy_true: Estimate | None = None
+    accuracy_false: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +79,13 @@ def summarise_perception(rows: Sequence[QuestionRow], *, num_anchors: int, seed:
 
     def look_at(where: str, pick: _Pick) -> PerceptionAt:
         picked = [(row.image, claims) for row in asked if (claims := pick(row))]
-        images = [image for image, _ in picked]
 
-        def share(what: str, measure: Callable[[Sequence[AskedClaim]], float]) -> Estimate | None:
-            values = [measure(claims) for _, claims in picked]
+        def share(
+            what: str, measure: Callable[[Sequence[AskedClaim]], float], is_true: bool | None = None
+        ) -> Estimate | None:
+            kept = [(image, [c for c in claims if is_true in (None, c.is_true)]) for image, claims in picked]
+            values = [measure(claims) for _, claims in kept if claims]
+            images = [image for image, claims in kept if claims]
             return estimate_share(values, seed=seed, name=f"{what} {where}", images=images) if values else None
 
         return PerceptionAt(
@@ -84,6 +93,9 @@ def summarise_perception(rows: Sequence[QuestionRow], *, num_anchors: int, seed:
             num_claims=sum(len(claims) for _, claims in picked),
             accuracy=share("accuracy", _accuracy),
             p_label=share("P(label)", lambda claims: sum(claim.p_label for claim in claims) / len(claims)),
+            yes_rate=share("yes", lambda claims: sum(c.correct == c.is_true for c in claims) / len(claims)),
+            accuracy_true=share("accuracy on true claims", _accuracy, is_true=True),
+            accuracy_false=share("accuracy on false claims", _accuracy, is_true=False),
         )
 
     paired = [(row, last) for row in asked if (last := _in_quarter(row, NUM_QUARTERS))]
@@ -111,7 +123,8 @@ def read_perception(values: Mapping[str, Any]) -> Perception:
         return None if one is None else Estimate(**one)
 
     def part(one: Mapping[str, Any]) -> PerceptionAt:
-        return PerceptionAt(**{**one, "accuracy": estimate(one["accuracy"]), "p_label": estimate(one["p_label"])})
+        measured = {name: estimate(value) for name, value in one.items() if name not in ("where", "num_claims")}
+        return PerceptionAt(one["where"], one["num_claims"], **measured)
 
     return Perception(
         **{

@@ -5,27 +5,46 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vapo.core.perception import share_right
-from vapo.diagnosis.findings import QuestionFindings
+from vapo.diagnosis.findings import ProbedClaim, QuestionFindings
 from vapo.models.diagnosed_model import View
 
 Measure = Callable[[QuestionFindings], float | None]
 
 
 def claims_right(
-    question: QuestionFindings, view: View, depth: float | None = None, quarter: int | None = None
+    question: QuestionFindings,
+    view: View,
+    depth: float | None = None,
+    quarter: int | None = None,
+    is_true: bool | None = None,
 ) -> float | None:
-    """Return the share of claims judged right under a view: at a depth, in a quarter, or (None) in all."""
+    """Return the share of claims judged right under a view: at a depth, in a quarter, of one truth; None is all."""
     asked = (
         (claim.depth, claim.correct)
-        for claim in question.probed or ()
-        if claim.view == view and (claim.depth == depth if depth is not None else claim.depth > 0)
+        for claim in _list_asked(question, view, depth)
+        if is_true is None or claim.is_true == is_true
     )
     return share_right(asked, quarter)
 
 
+def true_claims_right(question: QuestionFindings, view: View, depth: float | None = None) -> float | None:
+    """Return the share of true claims judged right under a view at a depth, or (None) at all."""
+    return claims_right(question, view, depth, is_true=True)
+
+
+def false_claims_right(question: QuestionFindings, view: View, depth: float | None = None) -> float | None:
+    """Return the share of false claims judged right under a view at a depth, or (None) at all."""
+    return claims_right(question, view, depth, is_true=False)
+
+
+def yes_rate(question: QuestionFindings, view: View, depth: float | None = None) -> float | None:
+    """Return the share of "yes" among the verdicts under a view at a depth, or (None) at all."""
+    return _mean([claim.correct == claim.is_true for claim in _list_asked(question, view, depth)])
+
+
 def p_label(question: QuestionFindings, view: View, depth: float) -> float | None:
     """Return the mean probability given to the claims' own labels under a view at a depth."""
-    asked = (claim for claim in question.probed or () if claim.view == view and claim.depth == depth)
+    asked = _list_asked(question, view, depth)
     return _mean([claim.p_true if claim.is_true else 1 - claim.p_true for claim in asked])
 
 
@@ -54,6 +73,15 @@ def attention_in(question: QuestionFindings, first: float, last: float) -> float
 def sensitivity_in(question: QuestionFindings, first: float, last: float) -> float | None:
     """Return the mean KL divergence, in nats, between two depths of the thinking part."""
     return _mean(_tokens_between(question, question.sensitivity.by_token if question.sensitivity else (), first, last))
+
+
+def _list_asked(question: QuestionFindings, view: View, depth: float | None) -> list[ProbedClaim]:
+    """Return the claims asked under a view at a depth, or (None) at all depths of the response."""
+    return [
+        claim
+        for claim in question.probed or ()
+        if claim.view == view and (claim.depth == depth if depth is not None else claim.depth > 0)
+    ]
 
 
 def _tokens_between(question: QuestionFindings, values: Sequence[float], first: float, last: float) -> Sequence[float]:

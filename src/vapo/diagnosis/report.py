@@ -51,7 +51,13 @@ def _format_perception(perception: Perception) -> list[str]:
     change = perception.last_minus_before
     if change is not None:
         lines.append(align(_write("last quarter - before", change, sign=True), _WIDTHS))
-    return lines
+    lines += ["", align(("verdicts along the response", "", "95 % interval"), _WIDTHS)]
+    named = {
+        '"yes"': perception.along.yes_rate,
+        "true claims judged right": perception.along.accuracy_true,
+        "false claims judged right": perception.along.accuracy_false,
+    }
+    return [*lines, *(align(_write(name, share), _WIDTHS) for name, share in named.items())]
 
 
 def _write_claims(part: PerceptionAt) -> tuple[str, int, int]:

@@ -125,6 +125,8 @@ def list_metrics(model: ModelFindings) -> dict[str, float]:
     for view, points in (model.perception or {}).items():
         found[f"claims_before_{view}"] = points[0].estimate.value
         found[f"claims_at_end_{view}"] = points[-1].estimate.value
+    for view, points in (model.yes_rate or {}).items():
+        found[f"yes_rate_at_end_{view}"] = points[-1].estimate.value
     if model.attention_by_depth:
         found["attention_first"] = model.attention_by_depth[0].estimate.value
         found["attention_last"] = model.attention_by_depth[-1].estimate.value

@@ -44,6 +44,9 @@ class PerceptionLog:
                 self._log_metric("perception/reward", own.reward.perception)
             for verdict in own.verdicts:
                 self._log_metric("perception/accuracy", float(verdict.correct))
+                self._log_metric("perception/yes_rate", float(verdict.says_yes))
+                truth = "true" if verdict.probe.claim.is_true else "false"
+                self._log_metric(f"perception/accuracy_{truth}", float(verdict.correct))
                 quarter = depth_quarter(verdict.probe.anchor.depth)
                 self._log_metric(f"perception/accuracy_quarter_{quarter}", float(verdict.correct))
         agreement = self._correlate_halves(scored)

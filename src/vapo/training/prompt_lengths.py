@@ -35,16 +35,20 @@ def leave_out_long_prompts(
 
     Raises:
         ConfigError: `max_tokens` is less than 1.
-        DataError: no prompt is short enough.
+        DataError: no prompt is short enough, or the processor refuses one.
     """
     if max_tokens < 1:
         raise ConfigError(f"max_prompt_tokens must be at least 1, but is {max_tokens}")
     escape = make_escaper(processor)
     lengths: list[int] = []
-    for sample in samples:
+    for place, sample in enumerate(samples):
         messages = build_messages(sample, system_prompt, escape)
         messages = prepare_multimodal_messages(messages, list(sample.images))
-        encoded = apply_chat_template(processor, messages, add_generation_prompt=True)
+        try:
+            encoded = apply_chat_template(processor, messages, add_generation_prompt=True)
+        except Exception as error:  # processors raise what they like
+            where = f"{samples.source}, row {samples.row_numbers[place]}"
+            raise DataError(f"{where}: the model's processor refuses it ({error}); leave the row out") from error
         lengths.append(encoded["input_ids"].shape[1])
         if progress is not None:
             progress(len(lengths), len(samples))

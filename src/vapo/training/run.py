@@ -132,6 +132,7 @@ def leave_other_processes() -> None:
 def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samples:
     """Load one split of the data the options name, and tell what is left out of it."""
     data = options.data
+    processor = load_processor(options.model_name, options.training.trust_remote_code, options.model.model_revision)
     samples = load_samples(
         options.source,
         split=split,
@@ -142,9 +143,9 @@ def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samp
         allow_urls=data.allow_urls,
         max_pixels=data.max_pixels,
         limit=data.limit,
+        processor=processor,
     )
     if data.max_prompt_tokens is not None:
-        processor = load_processor(options.model_name, options.training.trust_remote_code)
         samples = leave_out_long_prompts(samples, processor, data.max_prompt_tokens, system_prompt=data.system_prompt)
     if samples.skipped and options.training.process_index == 0:
         total = len(samples) + len(samples.skipped)

@@ -19,8 +19,9 @@ TOTAL = "total_reward"
 FILTERS: Mapping[str, str] = {"accuracy": ACCURACY, "reward": TOTAL}
 """The part that `dynamic_sampling` filters groups by; with "none" there is no filter."""
 
-_HITS, _ASKED = "hits_quarter_{}", "probes_quarter_{}"
-_QUARTERS = range(1, NUM_QUARTERS + 1)
+_HITS, _ASKED = "hits_{}", "probes_{}"
+_QUARTERS = tuple(f"quarter_{quarter}" for quarter in range(1, NUM_QUARTERS + 1))
+_TRUTHS = ("true", "false")
 
 
 def name_answer(reward: Reward) -> Parts:
@@ -38,11 +39,12 @@ def name_parts(reward: Reward, asked: AskedProbes, num_drawn: int, num_wanted: i
         num_wanted: probes that the algorithm asks for at most.
         gate_open: whether verdicts can change the reward.
     """
-    quarters = {quarter: [0.0, 0.0] for quarter in _QUARTERS}
+    hits, counts = (dict.fromkeys((*_QUARTERS, *_TRUTHS), 0.0) for _ in range(2))
     for verdict in asked.verdicts:
-        own = quarters[depth_quarter(verdict.probe.anchor.depth)]
-        own[0] += verdict.correct
-        own[1] += 1
+        quarter = f"quarter_{depth_quarter(verdict.probe.anchor.depth)}"
+        for kind in (quarter, "true" if verdict.probe.claim.is_true else "false"):
+            hits[kind] += verdict.correct
+            counts[kind] += 1
     return {
         **name_answer(reward),
         "perception": math.nan if reward.perception is None else reward.perception,
@@ -54,8 +56,8 @@ def name_parts(reward: Reward, asked: AskedProbes, num_drawn: int, num_wanted: i
         "probes_failed": float(asked.num_failed),
         "probes_without_room": float(asked.num_without_room),
         "probes_on_other_weights": float(asked.num_on_other_weights),
-        **{_HITS.format(quarter): hits for quarter, (hits, _) in quarters.items()},
-        **{_ASKED.format(quarter): count for quarter, (_, count) in quarters.items()},
+        **{_HITS.format(kind): value for kind, value in hits.items()},
+        **{_ASKED.format(kind): value for kind, value in counts.items()},
     }
 
 
@@ -74,9 +76,9 @@ def summarise_parts(rows: Sequence[Parts]) -> dict[str, float]:
     def add(name: str) -> float:
         return sum(row[name] for row in rows)
 
-    hits = {quarter: add(_HITS.format(quarter)) for quarter in _QUARTERS}
-    asked = {quarter: add(_ASKED.format(quarter)) for quarter in _QUARTERS}
-    answered, put = sum(asked.values()), add("probes_asked")
+    hits = {kind: add(_HITS.format(kind)) for kind in (*_QUARTERS, *_TRUTHS)}
+    asked = {kind: add(_ASKED.format(kind)) for kind in (*_QUARTERS, *_TRUTHS)}
+    answered, put = asked["true"] + asked["false"], add("probes_asked")
     drawn, wanted = add("probes_drawn"), add("probes_wanted")
     perceptions = [row["perception"] for row in rows if not math.isnan(row["perception"])]
     metrics = {"perception/gate_open": add("gate_open") / len(rows)}
@@ -88,9 +90,10 @@ def summarise_parts(rows: Sequence[Parts]) -> dict[str, float]:
     if perceptions:
         metrics["perception/reward"] = sum(perceptions) / len(perceptions)
     if answered:
-        metrics["perception/accuracy"] = sum(hits.values()) / answered
+        metrics["perception/accuracy"] = (hits["true"] + hits["false"]) / answered
+        metrics["perception/yes_rate"] = (hits["true"] + asked["false"] - hits["false"]) / answered
         metrics["perception/probes_on_other_weights"] = add("probes_on_other_weights") / answered
-    for quarter in _QUARTERS:
-        if asked[quarter]:
-            metrics[f"perception/accuracy_quarter_{quarter}"] = hits[quarter] / asked[quarter]
+    for kind in (*_QUARTERS, *_TRUTHS):
+        if asked[kind]:
+            metrics[f"perception/accuracy_{kind}"] = hits[kind] / asked[kind]
     return metrics

@@ -244,6 +244,25 @@ def test_one_malformed_answer_costs_no_other_and_the_store_stays_readable(store:
         assert make(again, stub, paint_rows(6)).requests == 0
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("prompt_tokens", "n/a"), ("usd", "NaN"), ("finish_reason", b"stop"), ("body", "text"), ("seconds", b"\x00")],
+)
+def test_an_answer_that_was_kept_otherwise_is_set_aside(store: Store, stub: Stub, column: str, value: Any):
+    make(store, stub, paint_rows(2))
+    with store.writing():
+        store.execute("DELETE FROM claims")
+        store.execute("UPDATE requests SET state = 'answered'")
+        store.execute(f"UPDATE answers SET {column} = ? WHERE request = 1", (value,))
+    counts = make(store, stub, paint_rows(2))
+    assert counts.by_status == {"full": 2} and counts.requests == 1
+    assert [request.trouble for request in list_requests(store, 1)] == [
+        "it was not kept as answers are, and was set aside",
+        None,
+    ]
+    assert make(store, stub, paint_rows(2)).requests == 0
+
+
 def test_rows_without_end_need_no_length(store: Store, stub: Stub):
     rows = (row for row in paint_rows(5))
     counts = make(store, stub, rows)

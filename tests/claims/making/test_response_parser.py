@@ -29,6 +29,16 @@ FORM = '{"claims": [{"text": "...", "is_true": true}, ...]}'
         "\n".join(json.dumps(entry) for entry in json.loads(PLAIN)["claims"]),
         PLAIN[:-2],
         PLAIN[:-2] + ', {"text": "A bird s',
+        str(json.loads(PLAIN)),
+        f"```python\nIt's done:\nclaims = {json.loads(PLAIN)['claims']}\n```",
+        PLAIN.replace(": true", ": True").replace(": false", ": False"),
+        PLAIN.replace(": true", ": 1").replace(": false", ": 0"),
+        PLAIN.replace(": true", ': "T"').replace(": false", ': "f"'),
+        PLAIN.replace(": true", ': "1"').replace(": false", ': "0"'),
+        f'{PLAIN}\nThe form was {{"claims": [{{"text": "...", "is_true": true}}]}}',
+        f'{json.loads(PLAIN)}\nThe form was {{"claims": [{{"text": "...", "is_true": true}}]}}',
+        f'{PLAIN}\nThe form was {{"claims": [{{"text": "...", "is_true": true}}, ...]}}',
+        f"{PLAIN}\nNothing else: []",
     ],
 )
 def test_leniently(text: str):
@@ -36,10 +46,29 @@ def test_leniently(text: str):
 
 
 @pytest.mark.parametrize(
+    "text", ['It\'s "red".', "A 'cat', black.", "It says 'a', 'b'.", "None is True.", "a\nb", "C:\\x", "It's"]
+)
+def test_python_is_read_as_python_reads_it(text: str):
+    claims = (Claim(" ".join(text.split()), True), Claim("None of it is False.", False))
+    entries = [{"text": text, "is_true": True}, {"text": "None of it is False.", "is_true": False}]
+    assert parse_claims(str({"claims": entries})).claims == claims
+
+
+def test_a_short_list_behind_a_long_one_is_the_form_and_one_of_its_length_the_answer():
+    entries = [{"text": f"Claim {n}.", "is_true": True} for n in range(8)]
+    form = '{"claims": [{"text": "one sentence", "is_true": true}]}'
+    assert len(parse_claims(f"{json.dumps(entries)} {form}").claims) == 8
+    assert [claim.text for claim in parse_claims(f"{json.dumps(entries)} {json.dumps(entries[4:])}").claims] == [
+        f"Claim {n}." for n in range(4, 8)
+    ]
+
+
+@pytest.mark.parametrize(
     ("entry", "reason"),
     [
         ({"text": "A cat sits."}, "no truth"),
-        ({"text": "A cat sits.", "is_true": 1}, "a number says nothing"),
+        ({"text": "A cat sits.", "is_true": 2}, "a number that is no truth"),
+        ({"text": "A cat sits.", "is_true": 1.0}, "a measure"),
         ({"text": "A cat sits.", "is_true": None}, "null"),
         ({"text": "A cat sits.", "is_true": "maybe"}, "neither"),
         ({"text": "A cat sits.", "is_true": True, "label": "wrong"}, "two truths"),
@@ -77,7 +106,13 @@ def test_a_cut_answer_keeps_what_is_whole_and_says_so():
     assert (reading.claims, reading.trouble) == ((CAT,), "it was cut off")
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000, "{" * 100_000, "[{" * 50_000 + "]" * 9])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[" * 100_000, '{"a":' * 50_000, "{" * 100_000, "[{" * 50_000 + "]" * 9),
+        *("['" * 100_000, "[':" * 100_000, '["' * 100_000, "['\\" * 100_000, "{'a'" * 50_000),
+    ],
+)
 def test_hostile_answers_hold_no_claims(text: str):
     assert parse_claims(text).claims == ()
 
@@ -106,7 +141,10 @@ def test_replies_as_they_are_received(body: bytes, trouble: str):
 
 def test_an_answer_that_was_taken_for_thoughts_is_read_as_one():
     assert parse_response(wrap({"content": None, "reasoning_content": PLAIN})).claims == (CAT, DOG)
+    assert parse_response(wrap({"content": "  ", "reasoning": PLAIN})).claims == (CAT, DOG)
     assert parse_response(wrap({"content": "nothing", "reasoning_content": PLAIN})).claims == ()
+    trouble = parse_response(wrap({"content": "", "reasoning_content": "A cat sits."})).trouble
+    assert trouble == "all of it arrived as reasoning; it held no JSON of the asked form"
 
 
 @pytest.mark.parametrize("spoilt", ['[{"a": ', '[{"text": "x", "is_true": ' + "9" * 9_999 + "}, ", "[[1, "])

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 from evaluation.suites.row_forms import make_rows
+from PIL import Image
 
 from vapo.errors import ConfigError, DataError
 from vapo.evaluation.suites.benchmark import Graded, grade_response
@@ -122,3 +123,13 @@ def test_hallusionbench_by_hand():
 def test_the_prompt_is_the_recipes():
     prompts = {yaml.safe_load(recipe.text)["system_prompt"] for recipe in list_recipes()}
     assert prompts == {PROMPT}
+
+
+def test_images_are_shown_as_data_sets_show_them():
+    row, white = ROWS["mmstar"][0], (255, 255, 255)
+    clear = {**row, "image": Image.new("RGBA", (40, 40), (9, 9, 9, 0))}
+    assert PAPER.find("mmstar").images(clear)[0].getpixel((0, 0)) == white
+    deep = {**row, "image": Image.new("I;16", (40, 40), 0xFFFF)}
+    assert PAPER.find("mmstar").images(deep)[0].getpixel((0, 0)) == white
+    with pytest.raises(DataError, match=r"MMStar, row .*: image has floating-point pixels"):
+        PAPER.find("mmstar").images({**row, "image": Image.new("F", (4, 4))})

@@ -32,8 +32,10 @@ from vapo.claims.store.requests import (
     read_answer,
     set_request_state,
 )
-from vapo.claims.store.store import Store
+from vapo.claims.store.store import ForeignStoreError, Store
 from vapo.claims.store.workers import holds_image_set
+
+_SET_ASIDE = "it was not kept as answers are, and was set aside"
 
 
 class VisionModel(Protocol):
@@ -150,8 +152,14 @@ class Requester:
     async def _read_again(self, state: ImageSetState) -> None:
         """Read the first answer that is there but was not read."""
         request = state.unread[0]
-        answer = read_answer(self._store, request.id)
-        assert answer is not None
+        try:
+            answer = read_answer(self._store, request.id)
+        except ForeignStoreError:
+            answer = None
+        if answer is None:  # older versions kept what servers sent in place of numbers
+            with self._store.writing():
+                set_request_state(self._store, request.id, "read", _SET_ASIDE)
+            return
         await self._read(request, state, answer)
 
     async def _ask(self, image_set: int, state: ImageSetState, new: NewRequest, images: Sequence[StoredImage]) -> bool:

@@ -1,8 +1,8 @@
 """Read claims out of a model's answer: leniently about what stands around them, strictly about each.
 
 Models wrap JSON into thoughts and code fences, leave out the outer object, name fields otherwise, or are cut off in
-the middle. Whatever is whole is taken. A claim must have a text and say in so many words whether it is true; one that
-does not is no claim, and nothing is guessed.
+the middle, or write Python in place of JSON. Whatever is whole is taken. A claim must have a text and say in so many
+words whether it is true; one that does not is no claim, and nothing is guessed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from vapo.api.responses import (
@@ -29,8 +29,8 @@ from vapo.types import Claim
 _TEXT_NAMES = ("text", "claim", "statement")
 _TRUTH_NAMES = ("is_true", "label", "truth", "true")
 _TRUTHS: Mapping[str, bool] = {
-    **dict.fromkeys(("true", "yes", "correct", "right"), True),
-    **dict.fromkeys(("false", "no", "wrong", "incorrect"), False),
+    **dict.fromkeys(("true", "yes", "correct", "right", "t", "1"), True),
+    **dict.fromkeys(("false", "no", "wrong", "incorrect", "f", "0"), False),
 }
 _REFUSAL = re.compile(
     r"\b(?:i(?:'m| am) (?:sorry|unable|not able)|i can(?:no|')t|cannot (?:assist|help|comply)|as an ai)\b",
@@ -38,6 +38,14 @@ _REFUSAL = re.compile(
 )
 _REFUSED = "it was a refusal"
 _BRACKET = re.compile(r"[{\[]")
+_PYTHON = re.compile(
+    r""""(?:[^"\\\n]|\\.){0,300}+"|(?<=[\[{,:\s])'((?:[^'\\]|\\.|'(?!\s*[\]},:])){0,300}+)'(?=\s*[\]},:])"""
+    r"|\b(?:True|False|None)\b",
+    re.DOTALL,
+)
+"""What Python writes otherwise than JSON does; strings in double quotes match so that nothing is changed in them."""
+_WORDS = {"True": "true", "False": "false", "None": "null"}
+_QUOTE = re.compile(r'\\.|"', re.DOTALL)
 _MAX_BRACKETS = 5000  # of which a list of claims can begin; each is tried
 _MAX_TRIED = 50_000_000  # characters read in vain, behind all of them
 
@@ -68,9 +76,12 @@ def parse_response(body: bytes) -> ParsedResponse:
         return ParsedResponse(trouble="it was no chat completion")
     if message.get("refusal"):
         return ParsedResponse(trouble=_REFUSED)
+    content, reasoning, reason = read_content(message), read_reasoning(message), read_finish_reason(choice)
+    if content.strip() or not reasoning.strip():
+        return parse_claims(content, reason)
     # A server that takes all of an answer for thoughts hands it on as such.
-    text = read_content(message) or read_reasoning(message)
-    return parse_claims(text, read_finish_reason(choice))
+    parsed = parse_claims(reasoning, reason)
+    return parsed if parsed.claims else replace(parsed, trouble=f"all of it arrived as reasoning; {parsed.trouble}")
 
 
 def parse_claims(text: str, finish_reason: str = "") -> ParsedResponse:
@@ -85,10 +96,11 @@ def parse_claims(text: str, finish_reason: str = "") -> ParsedResponse:
         return ParsedResponse(
             trouble="it was empty" if finish_reason != "length" else "it was cut off before any claim"
         )
-    entries = _find_entries(body)
-    if entries is None:
+    claims = _find_claims(body)
+    if not any(claims or ()):
+        claims = _find_claims(_PYTHON.sub(_write_as_json, body)) or claims
+    if claims is None:
         return ParsedResponse(trouble=_REFUSED if _REFUSAL.search(body) else "it held no JSON of the asked form")
-    claims = [_read_entry(entry) for entry in entries]
     read = tuple(claim for claim in claims if claim is not None)
     unusable = len(claims) - len(read)
     trouble = ""
@@ -101,20 +113,33 @@ def parse_claims(text: str, finish_reason: str = "") -> ParsedResponse:
     return ParsedResponse(read, unusable, trouble)
 
 
-def _find_entries(body: str) -> list[object] | None:
-    """Return the entries of the last list of claims, or of a broken one what is whole; None if there is none."""
-    lists: list[list[object]] = []
-    loose: list[object] = []
+def _find_claims(body: str) -> list[Claim | None] | None:
+    """Return the last list of claims, or of a broken one what is whole; None if there is none.
+
+    An entry that is no claim is None. A list with less than half as many claims as another is no answer: models end
+    with a repeat of the form that they were given.
+    """
+    lists: list[list[Claim | None]] = []
+    loose: list[Claim | None] = []
     for value in _find_values(body):
         entries = _take_list(value)
         if entries is not None:
-            lists.append(entries)
+            lists.append([_read_entry(entry) for entry in entries])
         elif isinstance(value, Mapping) and any(name in value for name in _TEXT_NAMES):
-            loose.append(cast("object", value))
-    filled = [entries for entries in lists if entries]
-    if filled:
-        return filled[-1]
+            loose.append(_read_entry(cast("object", value)))
+    sizes = [sum(claim is not None for claim in claims) for claims in lists]
+    long = [claims for claims, size in zip(lists, sizes, strict=True) if claims and 2 * size >= max(sizes)]
+    if long:
+        return long[-1]
     return loose or ([] if lists else None)
+
+
+def _write_as_json(part: re.Match[str]) -> str:
+    """Return a word or a string of Python as JSON writes it."""
+    if part[1] is None:
+        return _WORDS.get(part[0], part[0])
+    text = _QUOTE.sub(lambda one: {"\\'": "'", '"': '\\"'}.get(one[0], one[0]), part[1])
+    return f'"{text}"'
 
 
 def _find_values(body: str) -> Iterator[object]:
@@ -151,6 +176,6 @@ def _read_entry(entry: object) -> Claim | None:
 
 
 def _read_truth(value: object) -> bool | None:
-    if isinstance(value, bool):
-        return value
+    if type(value) in (bool, int) and value in (0, 1):
+        return bool(value)
     return _TRUTHS.get(value.strip().lower()) if isinstance(value, str) else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from vapo.core.grading import extract_answer
+from vapo.data.images import PILLOW_MAX_PIXELS, ImagePolicy, open_image
 from vapo.errors import DataError
 from vapo.evaluation.suites.keys import Key
 
@@ -125,16 +126,19 @@ class Benchmark:
             ) from None
 
     def images(self, row: Row) -> list[Image]:
-        """Return a row's images, in RGB.
+        """Return a row's images as `vapo.data.images.open_image` opens them: in RGB, upright, transparent on white.
 
         Raises:
-            DataError: the row is not of this benchmark's form, or has no image.
+            DataError: the row is not of this benchmark's form, or has no image, or a broken one.
         """
         question = self.question(row)
         found = [image for column in question.images for image in _list_images(row.get(column))]
         if not found or len(found) < len(question.images):
             raise self.missing_image(question.id)
-        return [image.convert("RGB") for image in found]
+        try:
+            return [open_image(image, None, ImagePolicy(max_pixels=PILLOW_MAX_PIXELS)) for image in found]
+        except DataError as error:
+            raise DataError(f"{self.title}, row {question.id!r}: {error}") from error
 
     def name_images(self, row: Row) -> str:
         """Return a digest of a row's images."""
