@@ -60,7 +60,8 @@ def train(
     training = options.training
     # What can be refused is refused before the folder is opened: a mistake must not be held against the next try.
     prepare_run(options)
-    needs_claims = training.make_algorithm().needs.claims
+    # Where rows without claims are trained on too, the trainer sees to it that there are others.
+    needs_claims = training.make_algorithm().needs.claims and training.rows_without_claims == "error"
     samples = load_split(options, options.data.split, require_claims=needs_claims)
     rows = make_training_rows(samples, system_prompt=options.data.system_prompt)
     check_arguments(training, rows)
