@@ -43,6 +43,23 @@ def test_what_is_reported():
     assert [row["index"] for row in first] == [1, 3] and first[0]["before"] == "a," and second == []
 
 
+def test_rows_without_claims_are_counted_and_part_of_no_other_number():
+    seen = defaultdict(list)
+    log = PerceptionLog(
+        lambda name, value: seen[name].append(value), lambda *_: None, VAPO(num_anchors=4), count_unclaimed=True
+    )
+    claimed = Rollout(Sample("s", (), "?", "1", (Claim("a cat", True),)), (1,), (1,), ("a.",))
+    log.add(
+        [ScoredRollout(one, (), (), Reward(1.0, 0.0, None, 0.0, 1.0), True) for one in (ROLLOUT, claimed)],
+        tables=False,
+    )
+    assert seen == {
+        "perception/rows_without_claims": [1.0, 0.0],
+        "perception/gate_open": [1.0],
+        "perception/anchors_without_boundary": [1.0],
+    }
+
+
 def test_two_halves_of_the_probes_are_correlated_where_the_gate_is_open():
     """Probes alternate between the halves in the order of the response; the responses of a prompt are compared."""
     seen = defaultdict(list)

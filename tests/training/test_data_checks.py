@@ -73,6 +73,23 @@ def test_a_row_without_usable_claims_or_images(change, reason):
     check_data(FREE, make_data(change))
 
 
+def test_rows_without_claims_among_others_may_be_allowed():
+    mixed = SampleReader(require_claims=True, allow_unclaimed_rows=True)
+    check_data(mixed, make_data({"claims": []}, {"claims": None, "images": []}))
+    check_data(mixed, iter([{"prompt": PROMPT, "images": [IMAGE], "claims": []}]))  # more may come
+    with pytest.raises(DataError, match=f"row 1: {NO_IMAGE}"):
+        check_data(mixed, make_data({"images": []}))
+    with pytest.raises(DataError, match="train_dataset, all rows: there are no claims; add some"):
+        check_data(mixed, make_data({"claims": []}).select([1]))
+    row = {"problem": "?", "answer": "1", "images": [IMAGE]}
+    samples = load_samples([{**row, "claims": CLAIMS}, {**row, "claims": None}])
+    check_data(mixed, make_training_rows(samples))
+    with pytest.raises(DataError, match="row 1: there are no claims"):
+        check_data(CLAIMED, make_training_rows(samples))
+    with pytest.raises(DataError, match="row 1: there are no claims"):
+        check_data(mixed, make_training_rows(samples[1:]))
+
+
 def test_a_column_of_one_image():
     data = make_data({"image": None}, {}, {"image": None}, image=Image())
     with pytest.raises(DataError, match=rf"row 1: {NO_IMAGE}; row 3: {NO_IMAGE}; fix"):

@@ -6,10 +6,12 @@ import dataclasses
 import json
 import multiprocessing
 
+import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
 import torch
+from datasets import Dataset
 from training.training_world import (
     CLAIMS,
     assert_same_parameters,
@@ -25,6 +27,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCall
 from trl import GRPOConfig, GRPOTrainer
 
 from vapo import VAPOTrainer, load_samples, make_training_rows
+from vapo.errors import DataError
 from vapo.versions import REPORTED
 
 
@@ -122,6 +125,19 @@ class TestEqualsGRPO:
         trainer.train()
         assert not metrics_of(trainer, "perception/accuracy")
         assert trainer.reward_func_names == ["even_letters"]
+
+    @pytest.mark.parametrize("options", [{}, {"packing": "off", "perception_credit": "advantage"}])
+    def test_rows_without_claims_are_trained_on_without_probes(self, make_trainer, options):
+        rows = make_rows(2).to_list()
+        rows[1]["claims"] = []
+        mixed = Dataset.from_list(rows, features=make_rows(2).features)
+        with pytest.raises(DataError, match="row 1: the row has no claims"):
+            make_trainer(mixed)
+        trainer = make_trainer(mixed, rows_without_claims="grpo", **options)
+        trainer.train()
+        shares = metrics_of(trainer, "perception/rows_without_claims")
+        assert 0 < np.mean(shares) < 1
+        assert len(metrics_of(trainer, "perception/accuracy")) > 0 and max(metrics_of(trainer, "grad_norm")) > 0
 
 
 class TestRows:

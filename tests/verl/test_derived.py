@@ -104,6 +104,7 @@ def test_batches_are_the_same_on_any_number_of_machines(nodes, tmp_path):
         (["loss_type=cispo"], Machines(), "loss_type='cispo' has no counterpart"),
         (["lr_scheduler_type=linear"], Machines(), "lr_scheduler_type='linear' has no counterpart"),
         (["own_claims_steps=5"], Machines(), "own_claims_steps cannot be had on verl"),
+        (["rows_without_claims=grpo"], Machines(), "rows_without_claims='grpo' cannot be had on verl"),
         (["mask_truncated_completions=true"], Machines(), "mask_truncated_completions has no counterpart"),
         (["load_in_4bit=true"], Machines(), "load_in_4bit has no counterpart"),
         (["model_revision=v2"], Machines(), "verl loads no revision"),

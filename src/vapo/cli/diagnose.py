@@ -69,6 +69,7 @@ def diagnose(options: argparse.Namespace) -> int:
     from vapo.diagnosis.settings import choose_protocols, make_settings
     from vapo.lab.judge import find_truth
     from vapo.lab.shipped import resolve_data, resolve_model
+    from vapo.models.policy.checkpoint import load_processor
 
     if options.figures:
         import_matplotlib()  # that it is missing is said now, not when all is computed
@@ -102,7 +103,10 @@ def diagnose(options: argparse.Namespace) -> int:
     data = choose_data(options.data, options.models)
     judge = open_judge(options.judge, options.judge_url, options.judge_prices)
     source = resolve_data(data)
-    samples = load_questions(options, source)
+    processor = None
+    if options.base_url is None:  # a server keeps its processor to itself
+        processor = load_processor(resolve_model(options.models[0]), options.trust_remote_code)
+    samples = load_questions(options, source, processor)
     diagnosis = run_diagnosis(
         models,
         samples,

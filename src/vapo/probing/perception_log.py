@@ -21,6 +21,7 @@ class PerceptionLog:
         log_extra: takes a column name and one value per completion.
         algorithm: says how many probes a completion should have, of which those that it had no boundary for are
             reported as missing, and what verdicts are worth.
+        count_unclaimed: whether completions to rows without claims are counted. They are no part of other numbers.
     """
 
     def __init__(
@@ -28,14 +29,22 @@ class PerceptionLog:
         log_metric: Callable[[str, float], None],
         log_extra: Callable[[str, list[Any]], None],
         algorithm: Algorithm,
+        *,
+        count_unclaimed: bool = False,
     ) -> None:
         self._log_metric = log_metric
         self._log_extra = log_extra
         self._algorithm = algorithm
+        self._count_unclaimed = count_unclaimed
 
     def add(self, scored: Sequence[ScoredRollout], *, tables: bool) -> None:
         """Report one batch; `tables` adds each completion's length and verdicts to the sample table."""
         for own in scored:
+            if self._count_unclaimed:
+                claimed = bool(own.rollout.sample.claims)
+                self._log_metric("perception/rows_without_claims", float(not claimed))
+                if not claimed:
+                    continue
             self._log_metric("perception/gate_open", float(own.gate_open))
             if self._algorithm.max_probes:
                 missing = 1 - len(own.probes) / self._algorithm.max_probes

@@ -32,8 +32,14 @@ class ScoredRollout:
 def draw_probes(
     algorithm: Algorithm, rollouts: Sequence[Rollout], generators: Sequence[Generator]
 ) -> list[tuple[Probe, ...]]:
-    """Return each rollout's probes, drawn from its own generator."""
-    return [tuple(algorithm.probes(rollout, rng)) for rollout, rng in zip(rollouts, generators, strict=True)]
+    """Return each rollout's probes, drawn from its own generator; none where claims are needed and the row has none.
+
+    Rows without claims come this far only where they are to be trained on without probes.
+    """
+    return [
+        () if algorithm.needs.claims and not rollout.sample.claims else tuple(algorithm.probes(rollout, rng))
+        for rollout, rng in zip(rollouts, generators, strict=True)
+    ]
 
 
 def ask_probes(

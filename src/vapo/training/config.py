@@ -107,6 +107,11 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         "Seed of anchors and claims; default: the run's seed.",
         at_least=0,
     )
+    rows_without_claims: Literal["error", "grpo"] = option(
+        "error",
+        "What rows without claims among rows with claims lead to: 'error' refuses them; 'grpo' trains on them by "
+        "answer and format alone, without probes.",
+    )
     own_claims_steps: int = option(
         0,
         "Let the policy write the claims itself, and anew when they are so many steps old (B.15 of the "

@@ -63,25 +63,33 @@ def _find_problems(reader: SampleReader, dataset: Any, name: str) -> list[RowPro
     transform = dataset.format["format_kwargs"].get("transform")
     if isinstance(transform, SampleRows):
         return _check_samples(reader, transform.samples, list(dataset.with_format(None)["number"]))
-    return _check_rows(reader, _read_without_images(dataset, reader.choose_columns(columns)))
+    return _check_rows(reader, _read_without_images(dataset, reader.choose_columns(columns)), all_there=True)
 
 
 def _check_samples(reader: SampleReader, samples: Sequence[Any], numbers: Sequence[int]) -> list[RowProblem]:
     if not isinstance(samples, Samples):  # then images are open already
         transform = SampleRows(samples)
         made = (transform({"number": [number]}) for number in numbers)
-        return _check_rows(reader, ({name: values[0] for name, values in row.items()} for row in made))
+        rows = ({name: values[0] for name, values in row.items()} for row in made)
+        return _check_rows(reader, rows, all_there=True)
     unclaimed = samples.find_unclaimed() if reader.requires_claims else {}
-    return [unclaimed[number] for number in numbers if number in unclaimed]
+    problems = [unclaimed[number] for number in numbers if number in unclaimed]
+    return [] if reader.allows_unclaimed_rows and len(problems) < len(numbers) else problems
 
 
-def _check_rows(reader: SampleReader, rows: Iterable[Mapping[str, Any]]) -> list[RowProblem]:
+def _check_rows(
+    reader: SampleReader, rows: Iterable[Mapping[str, Any]], *, all_there: bool = False
+) -> list[RowProblem]:
+    """Return what is wrong with rows; `all_there` says that there are no others, of which one may have claims."""
     problems: list[RowProblem] = []
+    claimed = False
     for number, row in enumerate(rows):
         try:
-            reader.check(row)
+            claimed |= bool(reader.check(row))
         except DataError as error:
             problems.append(RowProblem(number, f"row {number}", str(error)))
+    if reader.requires_claims and all_there and not (claimed or problems):
+        problems.append(RowProblem(None, "all rows", "there are no claims; add some, or set algorithm='grpo'"))
     return problems
 
 

@@ -51,10 +51,14 @@ class SampleReader:
     Args:
         require_claims: whether data without claims or images, and a row without, are refused.
         require_answers: whether data without answers, and a row without, are refused.
+        allow_unclaimed_rows: whether rows without claims are taken all the same, among rows with claims.
     """
 
-    def __init__(self, *, require_claims: bool, require_answers: bool = False) -> None:
+    def __init__(
+        self, *, require_claims: bool, require_answers: bool = False, allow_unclaimed_rows: bool = False
+    ) -> None:
         self.requires_claims = require_claims
+        self.allows_unclaimed_rows = allow_unclaimed_rows
         self.requires_answers = require_answers
         self._match = lru_cache(lambda columns: match_columns(DEFAULT_COLUMNS, columns, asks=False))
 
@@ -96,9 +100,9 @@ class SampleReader:
         """
         layout = self._match(tuple(row))
         claims = read_claims(row, layout)
-        if self.requires_claims and not claims:
+        if self.requires_claims and not claims and not self.allows_unclaimed_rows:
             raise DataError("the row has no claims")
-        if self.requires_claims and not read_images(row, layout):
+        if self.requires_claims and claims and not read_images(row, layout):
             raise DataError("the row has claims but no image to check them against")
         if self.requires_answers:
             name = find_answer(row) or "answer"

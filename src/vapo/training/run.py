@@ -62,7 +62,8 @@ def train(
     # The trainer checks its arguments once more, for those who make one without a run.
     prepare_run(options)
     algorithm = training.make_algorithm()
-    needs_claims = algorithm.needs.claims
+    # Where rows without claims are trained on too, the trainer sees to it that there are others.
+    needs_claims = algorithm.needs.claims and training.rows_without_claims == "error"
     samples = load_split(options, options.data.split, require_claims=needs_claims)
     rows = make_training_rows(samples, system_prompt=options.data.system_prompt)
     check_arguments(training, rows)

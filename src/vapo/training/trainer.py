@@ -143,7 +143,8 @@ class VAPOTrainer(LoadsCheckpoints):
             args.reward_weights = args.reward_weights or built_in
         rewards = options["reward_funcs"]
         graded = accuracy_reward in (rewards if isinstance(rewards, list) else [rewards])
-        sample_reader = SampleReader(require_claims=needs.claims, require_answers=graded)
+        mixed = args.rows_without_claims == "grpo"
+        sample_reader = SampleReader(require_claims=needs.claims, require_answers=graded, allow_unclaimed_rows=mixed)
         check_data(sample_reader, train_dataset, eval_dataset)
         options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
         with reference_sharded_like_policy():
@@ -168,7 +169,9 @@ class VAPOTrainer(LoadsCheckpoints):
         if args.use_vllm:
             fix_rollouts(self.vllm_generation, self.model.config.image_token_id)
         self._group_credit = GroupCredit(self, self.algorithm, self._columns)
-        self._log_of_perception = PerceptionLog(self._log_metric, self._log_completion_extra, self.algorithm)
+        self._log_of_perception = PerceptionLog(
+            self._log_metric, self._log_completion_extra, self.algorithm, count_unclaimed=mixed
+        )
         self._images = OtherImages(self, self.algorithm)
         self._informative = None
         if args.dynamic_sampling != "none":

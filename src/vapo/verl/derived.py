@@ -45,7 +45,8 @@ OF_TRL = {
 OF_DATA = {
     "data", "split", "eval_split", "question_column", "answer_column", "images_column", "claims_column",
     "id_column", "image_folder", "system_prompt", "on_bad_row", "allow_urls", "limit", "preset", "env",
-    "own_claims_steps", "mask_truncated_completions", "importance_sampling_level", "load_in_4bit", "load_in_8bit",
+    "own_claims_steps", "rows_without_claims", "mask_truncated_completions", "importance_sampling_level",
+    "load_in_4bit", "load_in_8bit",
 }
 """Options that `vapo verl convert` takes, that a preset stands for, or that are refused when they are set."""
 # fmt: on
@@ -275,11 +276,14 @@ def derive_settings(options: RunOptions) -> LoopSettings:
     """Return the agent loop's settings of a run.
 
     Raises:
-        ConfigError: the policy is to write its claims itself, or the algorithm needs what verl cannot give.
+        ConfigError: the policy is to write its claims itself, rows without any are to be trained on, or the algorithm
+            needs what verl cannot give.
     """
     training: Any = options.training
     if training.own_claims_steps:
         raise ConfigError("own_claims_steps cannot be had on verl; use claims in the data (`vapo claims make`)")
+    if training.rows_without_claims != "error":
+        raise ConfigError("rows_without_claims='grpo' cannot be had on verl; leave these rows out of the data")
     names = [name for name in LoopSettings.__dataclass_fields__ if getattr(training, name, None) is not None]
     settings = LoopSettings(**{name: getattr(training, name) for name in names})
     idle = find_idle_bonus(training, settings.make_algorithm())

@@ -42,6 +42,8 @@ def reply(text: str | None, likely: dict[str, float] | None = None) -> bytes:
         ("Yes, it is. Yes!", True),
         ("<think>No cat... or yes?</think>\n\nno", False),
         ("<think>Yes. And then I ran out of", True),
+        *(("T", True), ("(F)", False), ("1", True), ("**0**", False), ("y", True), ("'n'.", False)),
+        *(("I count 1 cat", None), ("T-shirt", None), ("<think>0</think> 1", True)),
         ("yes or no", None),
         ("I cannot see the image.", None),
         ("noted", None),
@@ -51,6 +53,12 @@ def reply(text: str | None, likely: dict[str, float] | None = None) -> bytes:
 )
 def test_answers_in_words(text, says_yes):
     assert read_verdict(reply(text)) == (says_yes, None)
+
+
+def test_an_answer_that_was_taken_for_thoughts_is_read_where_it_is_nothing_else():
+    for reasoning, says_yes in ((" Yes.", True), ("F", False), ("Yes, it may be.", None), ("", None)):
+        message = {"content": None, "reasoning_content": reasoning}
+        assert read_verdict(json.dumps({"choices": [{"message": message}]}).encode()) == (says_yes, None)
 
 
 def test_answers_in_probabilities():
