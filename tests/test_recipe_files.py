@@ -70,7 +70,7 @@ def test_it_shows_how_it_is_started(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_method_is_the_papers(name, monkeypatch):
     training = parse(name, monkeypatch).training
-    assert training.make_algorithm() == VAPO()  # whose defaults are the paper's
+    assert training.make_algorithm() == VAPO(claim_draws="uniform")  # whose other defaults are the paper's
     assert (training.num_anchors, training.late_emphasis, training.perception_weight) == (20, 1.5, 0.1)
     assert (training.beta, training.epsilon, training.epsilon_high, training.loss_type) == (0.01, 0.2, 0.2, "grpo")
     assert training.temperature == 1.0 and training.dynamic_sampling == "none" and training.num_iterations == 1

@@ -29,6 +29,7 @@ RUN = {
     "max_completion_length": 24,
     "system_prompt": "Think first.",
     "num_anchors": 4,
+    "verdict": "soft",  # a model that says yes to all has half of the claims right, in every response
     # A random model answers nothing rightly, and writes marks only where it may write little else.
     "accuracy_gate": "none",
     "perception_weight": 1.0,

@@ -128,7 +128,7 @@ def runs(tmp_path_factory) -> dict[str, Path]:
 def test_two_processes_take_the_course_of_one(runs, kind):
     assert_same_course(runs[kind], runs["one"])
     first, _, third, last = read_course(runs["one"])
-    assert abs(last["loss"]) > 1e-4 < last["kl"]  # a course that stands still would be the same for all
+    assert abs(last["loss"]) > 5e-5 < last["kl"]  # a course that stands still would be the same for all
     assert abs(third["reward"] - first["reward"]) > 1e-3
 
 

@@ -135,7 +135,7 @@ def _spoil_answer(content: bytes, fault: Fault) -> bytes:
         text = choice["message"]["content"]
         choice["message"]["content"], choice["finish_reason"] = text[: len(text) * 2 // 3], "length"
     elif fault == "malformed":
-        choice["message"]["content"] = choice["message"]["content"].replace('"', "'")
+        choice["message"]["content"] = choice["message"]["content"].replace('"', "")
     else:
         choice["message"]["content"] = "I'm sorry, but I can't help with that."
     return json.dumps(reply).encode()

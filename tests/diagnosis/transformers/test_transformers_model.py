@@ -221,7 +221,7 @@ class TestObstacles:
         monkeypatch.setattr("vapo.models.questions.YES_WORDS", ())
         diagnosed_model = TransformersModel(llava)
         assert diagnosed_model.abilities == set(get_args(Ability)) - {"probe"}
-        with pytest.raises(ModelError, match="no token that tells 'yes' from 'no'"):
+        with pytest.raises(ModelError, match="writes 'yes' in several tokens"):
             diagnosed_model.score_probes([])
 
     def test_attention_of_its_own(self, llava, monkeypatch):
