@@ -49,7 +49,7 @@ def test_ten_benchmarks_by_the_harness_own_command(copies):
     answers = read_answers(copies / "out")
     counts = {name: sum(answer.benchmark == name for answer in answers) for name in PLACES}
     assert counts == {name: len(rows) for name, rows in make_rows().items()}
-    assert all(answer.num_tokens and answer.response for answer in answers)
+    assert all(answer.num_tokens and answer.response and answer.attributes["image"] for answer in answers)
     # Both splits of Geometry3K, and every step of We-Math's problems.
     assert {answer.id for answer in answers if answer.benchmark == "geometry3k"} == {"2101", "2102"}
     assert all(answer.attributes for answer in answers if answer.benchmark in ("wemath", "hallusionbench"))

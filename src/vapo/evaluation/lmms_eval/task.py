@@ -11,16 +11,19 @@ from typing import Any
 
 from vapo.data.prompts import PLACE, split_question
 from vapo.evaluation.lmms_eval.rows import find_benchmark
-from vapo.evaluation.suites.benchmark import IMAGE, Graded, grade_response
+from vapo.evaluation.suites.benchmark import IMAGE, Benchmark, Graded, digest_images, grade_response
 from vapo.evaluation.suites.suite import PAPER, PROMPT
 
 Row = dict[str, Any]
+
+_digests: dict[tuple[str, str], str] = {}
+"""Of the images of questions that were put, by benchmark and question: the harness grades rows without images."""
 
 
 def put_messages(row: Row) -> list[dict[str, Any]]:
     """Return the conversation: the prompt as the system's, then the question with its images in their places."""
     benchmark = find_benchmark(row)
-    images = benchmark.images(row)
+    images = _open_images(benchmark, row)
     parts = split_question(benchmark.question(row).text, len(images))
     left = iter(images)
     content = [
@@ -36,7 +39,7 @@ def put_text(row: Row) -> str:
 
 def put_images(row: Row) -> list[Any]:
     """Return the images in order."""
-    return find_benchmark(row).images(row)
+    return _open_images(find_benchmark(row), row)
 
 
 def put_target(row: Row) -> str:
@@ -62,9 +65,24 @@ def grade(row: Row, responses: Sequence[str]) -> dict[str, Any]:
         "is_parsed": graded.is_parsed,
         "answer": graded.answer,
         "reference": question.key.reference,
-        "attributes": {**question.attributes, IMAGE: benchmark.name_images(row)},
+        "attributes": {**question.attributes, **_name_images(benchmark, row)},
     }
     return {"score": outcome, "unparsed": float(not graded.is_parsed)}
+
+
+def _open_images(benchmark: Benchmark, row: Row) -> list[Any]:
+    images = benchmark.images(row)
+    _digests[benchmark.name, benchmark.question(row).id] = digest_images(images)
+    return images
+
+
+def _name_images(benchmark: Benchmark, row: Row) -> dict[str, str]:
+    """Return the digest of a row's images as an attribute; none where they were not put by this process."""
+    question = benchmark.question(row)
+    if (benchmark.name, question.id) not in _digests and all(row.get(column) for column in question.images):
+        _open_images(benchmark, row)
+    digest = _digests.get((benchmark.name, question.id))
+    return {} if digest is None else {IMAGE: digest}
 
 
 def aggregate_scores(outcomes: Sequence[Mapping[str, Any]]) -> float:

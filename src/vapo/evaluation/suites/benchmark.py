@@ -75,6 +75,14 @@ class GroupScores:
     possible_K: tuple[float, ...]
 
 
+def digest_images(images: Sequence[Image]) -> str:
+    """Return a digest of a question's images."""
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(f"{image.size}".encode() + image.tobytes())
+    return digest.hexdigest()[:32]
+
+
 def group_by_image(graded: Sequence[Graded]) -> list[GroupScores]:
     """Group questions about the same image, which are not independent; one whose image is not known is on its own."""
     groups: dict[str | int, list[float]] = {}
@@ -139,13 +147,6 @@ class Benchmark:
             return [open_image(image, None, ImagePolicy(max_pixels=PILLOW_MAX_PIXELS)) for image in found]
         except DataError as error:
             raise DataError(f"{self.title}, row {question.id!r}: {error}") from error
-
-    def name_images(self, row: Row) -> str:
-        """Return a digest of a row's images."""
-        digest = hashlib.sha256()
-        for image in self.images(row):
-            digest.update(f"{image.size}".encode() + image.tobytes())
-        return digest.hexdigest()[:32]
 
     def missing_image(self, where: str) -> DataError:
         """Return the error about a row without an image."""
