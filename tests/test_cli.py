@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from peft import LoraConfig, get_peft_model
 
 import vapo
 from vapo.claims.exchange.rows import ClaimRow, import_rows
@@ -15,6 +16,8 @@ from vapo.claims.store.store import Store
 from vapo.cli import build_parser, main
 from vapo.cli.data_options import ROWS
 from vapo.data.options import DataOptions
+from vapo.lab.shipped import shipped_checkpoint
+from vapo.models.policy.checkpoint import load_policy
 from vapo.types import Claim
 
 COMMANDS = [
@@ -171,3 +174,12 @@ def test_names_in_errors_do_not_steer_the_terminal(tmp_path, capsys):
     ):
         assert main(command) == 1
         assert "\x1b" not in capsys.readouterr().err
+
+
+def test_an_adapter_is_seen_with_the_processor_of_its_base(tmp_path):
+    base = load_policy(shipped_checkpoint()).model
+    get_peft_model(base, LoraConfig(target_modules=["q_proj"])).save_pretrained(tmp_path / "adapter")
+    assert not (tmp_path / "adapter" / "processor_config.json").exists()
+    asked = [str(tmp_path / "adapter"), "--data", "lab", "--limit", "1"]
+    assert main(["evaluate", *asked, "--max-completion-tokens", "1", "--num-anchors", "0"]) == 0
+    assert main(["diagnose", *asked, "--max-completion-tokens", "4", "--out", str(tmp_path / "report")]) == 0

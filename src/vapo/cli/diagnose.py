@@ -69,7 +69,7 @@ def diagnose(options: argparse.Namespace) -> int:
     from vapo.diagnosis.settings import choose_protocols, make_settings
     from vapo.lab.judge import find_truth
     from vapo.lab.shipped import resolve_data, resolve_model
-    from vapo.models.policy.checkpoint import load_processor
+    from vapo.models.policy.checkpoint import find_parts, load_processor
 
     if options.figures:
         import_matplotlib()  # that it is missing is said now, not when all is computed
@@ -105,7 +105,8 @@ def diagnose(options: argparse.Namespace) -> int:
     source = resolve_data(data)
     processor = None
     if options.base_url is None:  # a server keeps its processor to itself
-        processor = load_processor(resolve_model(options.models[0]), options.trust_remote_code)
+        parts = find_parts(resolve_model(options.models[0]))
+        processor = load_processor(parts.processor, options.trust_remote_code)
     samples = load_questions(options, source, processor)
     diagnosis = run_diagnosis(
         models,

@@ -50,19 +50,20 @@ def evaluate(options: argparse.Namespace) -> int:
     from vapo.errors import ConfigError
     from vapo.evaluation.evaluate import evaluate as measure
     from vapo.lab.shipped import resolve_data, resolve_model
-    from vapo.models.policy.checkpoint import load_policy, load_processor
+    from vapo.models.policy.checkpoint import find_parts, load_policy, load_processor
     from vapo.run_folder import choose_system_prompt
 
     if options.data is None and options.model != LAB:
         raise ConfigError("say what to ask: your own data with --data, or published benchmarks with --suite paper")
     model = resolve_model(options.model)
-    processor = load_processor(model, options.trust_remote_code)
+    processor = load_processor(find_parts(model).processor, options.trust_remote_code)
     samples = load_questions(options, resolve_data(options.data or LAB), processor)
     policy = load_policy(
         model,
         device=options.device,
         dtype=options.dtype,
         trust_remote_code=options.trust_remote_code,
+        processor=processor,
     )
     evaluation = measure(
         policy,

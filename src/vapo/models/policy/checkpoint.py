@@ -61,6 +61,7 @@ def load_policy(
     dtype: str = "auto",
     trust_remote_code: bool = False,
     base: str | None = None,
+    processor: ProcessorMixin | None = None,
 ) -> Policy:
     """Load a checkpoint for evaluation: model in eval mode, tokenizer padding on the left.
 
@@ -71,6 +72,7 @@ def load_policy(
         dtype: "float32", "bfloat16" or "float16"; "auto" is float32 on the CPU and bfloat16 elsewhere.
         trust_remote_code: whether code that comes with the checkpoint may run.
         base: where an adapter's base model is; None for where the adapter says.
+        processor: the checkpoint's, if it is loaded already.
 
     Raises:
         ConfigError: the device or dtype is unknown.
@@ -87,7 +89,8 @@ def load_policy(
         model = _load_model(parts.weights, _DTYPES[to], trust_remote_code)
     else:
         model = _load_adapted(parts, _DTYPES[to], trust_remote_code)
-    processor = load_processor(parts.processor, trust_remote_code)
+    if processor is None:
+        processor = load_processor(parts.processor, trust_remote_code)
     return Policy(model.to(where).eval(), processor, str(path_or_name))
 
 
