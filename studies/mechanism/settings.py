@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from vapo.algorithms.vapo import VAPO
 from vapo.core.advantages import Aggregation, Scale, combined_advantages, informative_groups
-from vapo.core.rewards import PRESETS
+from vapo.core.perception import rescale_reward
+from vapo.core.rewards import PRESETS, compose_reward, relaxed_gate_weight
 from vapo.types import Reward
 
 from .measuring import Measured
@@ -99,7 +100,7 @@ def give_credit(setting: Setting, measured: Measured, perceptions: NDArray[np.fl
     algorithm, size = setting.algorithm, measured.group_size
     unit = setting.aggregation == "normalize_then_sum"  # a weight inside a reward cancels out, so it stands outside
     rewards = [
-        Reward(accuracy, form, *_earn(algorithm, accuracy, None if np.isnan(seen) else float(seen), unit=unit), 0.0)
+        _earn(algorithm, float(accuracy), float(form), None if np.isnan(seen) else float(seen), unit=unit)
         for accuracy, form, seen in zip(measured.accuracies, measured.formats, perceptions, strict=True)
     ]
     table = np.array([[one.accuracy, one.format, one.bonus] for one in rewards])
@@ -122,11 +123,14 @@ def give_credit(setting: Setting, measured: Measured, perceptions: NDArray[np.fl
     return Credit(table @ weights, both[0] * kept, both[1] * kept)
 
 
-def _earn(algorithm: VAPO, accuracy: float, seen: float | None, *, unit: bool) -> tuple[float | None, float]:
-    """Return the perception of a response and its bonus; `unit` leaves out the weight."""
-    if seen is None:
-        return None, 0.0
-    perception = max((seen - 0.5) / 0.5, 0.0) if algorithm.rescale_perception else seen
-    if algorithm.perception_credit == "advantage" or not algorithm.uses_verdicts(accuracy, 0.0):
-        return perception, 0.0
-    return perception, perception * (1.0 if unit else algorithm.perception_weight)
+def _earn(algorithm: VAPO, accuracy: float, form: float, seen: float | None, *, unit: bool) -> Reward:
+    """Return the reward of a response as it is before training; `unit` leaves out the weight of its bonus."""
+    weight = 1.0 if unit else algorithm.perception_weight
+    return compose_reward(
+        accuracy,
+        form,
+        rescale_reward(seen) if seen is not None and algorithm.rescale_perception else seen,
+        perception_weight=weight if algorithm.perception_credit == "reward" else 0.0,
+        gate=algorithm.accuracy_gate,
+        relaxed=relaxed_gate_weight(0.0),
+    )

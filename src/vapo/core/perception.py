@@ -70,4 +70,9 @@ def perception_reward(
     weights = [math.exp(late_emphasis * (float(position) - float(deepest))) for position in depth]
     seen = math.fsum(weight * float(verdict) for weight, verdict in zip(weights, correct, strict=True))
     reward = min(seen / math.fsum(weights), 1.0)
-    return max((reward - 0.5) / 0.5, 0.0) if rescale else reward
+    return rescale_reward(reward) if rescale else reward
+
+
+def rescale_reward(reward: float) -> float:
+    """Map a perception reward to max((reward - 0.5) / 0.5, 0): guessing and worse earn nothing."""
+    return max((reward - 0.5) / 0.5, 0.0)
