@@ -12,8 +12,21 @@ from vapo import VAPOTrainer
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> str:
-    return str(save_tiny("llava", tmp_path_factory.mktemp("llava")))
+def checkpoints(tmp_path_factory):
+    """Find a small model of a family, which is made once for each file of tests."""
+    made: dict[str, str] = {}
+
+    def find(family: str) -> str:
+        if family not in made:
+            made[family] = str(save_tiny(family, tmp_path_factory.mktemp(family)))
+        return made[family]
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def checkpoint(checkpoints) -> str:
+    return checkpoints("llava")
 
 
 @pytest.fixture

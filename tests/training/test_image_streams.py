@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from tiny_models import FAMILIES, save_tiny
-from training.training_world import even_letters, make_config, make_rows
+from tiny_models import FAMILIES
+from training.training_world import even_letters, make_config, make_rows, train
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from trl import GRPOTrainer
 
@@ -90,18 +90,6 @@ def forget():
     Everything.updated.clear()
 
 
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory):
-    made = {}
-
-    def make(family: str) -> str:
-        if family not in made:
-            made[family] = str(save_tiny(family, tmp_path_factory.mktemp(family)))
-        return made[family]
-
-    return make
-
-
 @pytest.fixture
 def make_trainer(checkpoints, tmp_path):
     def make(algorithm=None, family="llava", rows=None, **options) -> VAPOTrainer:
@@ -116,11 +104,6 @@ def make_trainer(checkpoints, tmp_path):
         return trainer
 
     return make
-
-
-def train(trainer) -> dict[str, torch.Tensor]:
-    trainer.train()
-    return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
 
 
 def roll_out(trainer, *numbers, rows=None):

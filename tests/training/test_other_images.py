@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_models import save_tiny
-from training.training_world import even_letters, make_config, make_rows
+from training.training_world import even_letters, make_config, make_rows, train
 from trl import GRPOTrainer
 
 from vapo import VAPOTrainer
@@ -77,18 +76,6 @@ class NoisyRollout(Algorithm):
         return [Image.fromarray(add_noise(np.array(image), self.strength, rng)) for image in images]
 
 
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory):
-    made = {}
-
-    def find(family):
-        if family not in made:
-            made[family] = str(save_tiny(family, tmp_path_factory.mktemp(family)))
-        return made[family]
-
-    return find
-
-
 @pytest.fixture
 def make_trainer(checkpoints, tmp_path):
     def make(algorithm=None, family="llava", rows=None, **options) -> VAPOTrainer:
@@ -98,11 +85,6 @@ def make_trainer(checkpoints, tmp_path):
         return VAPOTrainer(checkpoints(family), even_letters, config, rows, algorithm=algorithm)
 
     return make
-
-
-def train(trainer) -> dict[str, torch.Tensor]:
-    trainer.train()
-    return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
 
 
 def roll_out(trainer, *numbers):
