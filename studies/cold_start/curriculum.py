@@ -39,7 +39,8 @@ class Mixture:
     Counted per image: `responses`, `readings` of a single cell, `dictations` of all cells and lines, `judgements` of
     claims put as questions, `recalls` of notes when the image is out of reach, and
     `writings` of two claims in the form in which models are asked for them. `probes` is how many claims are put to
-    each response, reading and recall; a kind named twice in `claims` comes twice as often. `guesses` is the share of
+    each response, reading and recall; a kind named twice in `claims` comes twice as often. `kinds` are those of the
+    questions that are responded to. `guesses` is the share of
     responses that guess, `looks[n]` how many responses look n times. The digits that are read, and the words of the
     work behind its first, which says whether an answer is guessed, count `stress` times as much as others.
     """
@@ -52,6 +53,7 @@ class Mixture:
     writings: int = 0
     probes: int = 6
     claims: tuple[str, ...] = CLAIM_KINDS
+    kinds: tuple[str, ...] = KINDS
     guesses: float = 0.4
     looks: tuple[float, ...] = (3, 1, 1, 1)
     stress: float = 1.0
@@ -96,10 +98,10 @@ class Teacher:
             self._add_response(branches, question.text, write_exercise(question), read_only=True)
         grown: list[tuple[int | None, int, list[int]]] = []
         for _ in range(mixture.readings):
-            question = ask(rng, grid, "read")
+            question = ask(rng, grid, "glance")
             grown.append(self._add_response(branches, question.text, write_exercise(question)))
         for _ in range(mixture.responses):
-            question = ask(rng, grid, str(rng.choice(KINDS)))
+            question = ask(rng, grid, str(rng.choice(mixture.kinds)))
             chances = np.asarray(mixture.looks) / sum(mixture.looks)
             looks = int(rng.choice(CHECKS + 1, p=chances))
             guess = bool(rng.random() < mixture.guesses)
@@ -183,6 +185,6 @@ def _stress(response: str, work: str, *, blind: bool) -> set[int]:
     seen = response.rpartition("There ")[0] if blind and "There " in response else response
     places = {reading.end() for reading in re.finditer(r"[A-F][U-Z]\d", seen)}
     if work:
-        first = response.index(work)
-        places |= set(range(first + work.index(" ") + 1, first + len(work) + 1))
+        first, beginning = response.index(work), work.partition(" ")[0]
+        places |= set(range(first + len(beginning) + 1, first + len(work) + 1))
     return places

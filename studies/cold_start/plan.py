@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vapo.lab.questions import LATE, LINES
 from vapo.lab.world import GRIDS
 
 from .bookmark import Bookmark
@@ -51,8 +52,12 @@ class Course:
 SEEING = (
     Stage(0.06, 16, Mixture(responses=0, dictations=2, readings=0, probes=0)),
     Stage(0.24, 16, Mixture(responses=0, probes=8, recalls=1)),
-    Stage(0.65, 8, Mixture(readings=0, recalls=1, probes=8, looks=(1, 1, 1, 3))),
-    Stage(1.0, 8, Mixture(readings=0, judgements=1, writings=1, probes=10, looks=(3, 1, 1, 2))),
+    Stage(0.65, 8, Mixture(readings=0, recalls=1, probes=8, kinds=LINES + LATE, looks=(1, 1, 1, 3))),
+    Stage(
+        1.0,
+        8,
+        Mixture(readings=0, judgements=1, writings=1, probes=10, kinds=LINES + LATE, looks=(3, 1, 1, 2)),
+    ),
 )
 _ANSWERS = Mixture(responses=2, readings=0, judgements=1, writings=1, probes=4, stress=3.0)
 REASONING = (
@@ -69,7 +74,7 @@ class Plan:
     claims. The defaults made the shipped checkpoints."""
 
     vision_steps: int = 900
-    courses: tuple[Course, ...] = (Course(3000, 1.5e-3, SEEING), Course(1400, 1e-3, REASONING))
+    courses: tuple[Course, ...] = (Course(3000, 1.5e-3, SEEING), Course(900, 1e-3, REASONING))
     telling: float = 0.4
     grids: tuple[tuple[int, int], ...] = GRIDS
     writing: WritingPlan | None = WRITING

@@ -13,19 +13,19 @@ from vapo.lab.world import GRIDS, Grid, draw_scene, photograph
 from vapo.types import Claim, Rollout, Sample
 
 CANVAS = 64  # the shipped checkpoint's
-PROMPT = 37  # tokens of each prompt
+PROMPT = 34  # tokens of each prompt
 NOTED = 12
-"""Tokens of a response that note three of six cells: "<think>I note AU9, AV0, BU1,". The image, which begins 35 tokens
+"""Tokens of a response that note three of six cells: "<think>I note AU9, AV0, BU1,". The image, which begins 32 tokens
 before the response, stays within the 52 tokens that the checkpoint reaches back."""
 
 
 def draw_questions(count: int, *, seed: int) -> list[tuple[Sample, Grid]]:
-    """Draw questions such as "What is the largest digit in row U?", which the checkpoint answers if it sees."""
+    """Draw questions such as "Which digit is in BV?", which the checkpoint answers if it sees."""
     rng = np.random.default_rng([seed, 31])
     drawn: list[tuple[Sample, Grid]] = []
     for number in range(count):
         scene = draw_scene(rng, *GRIDS[rng.integers(len(GRIDS))], "heldout")
-        question = ask(rng, scene.grid, "largest")
+        question = ask(rng, scene.grid, "read")
         drawn.append((Sample(f"{number}", (photograph(scene, CANVAS),), question.text, question.answer), scene.grid))
     return drawn
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from vapo.lab.questions import KINDS, LATE, answer_from, ask, ask_claim
+from vapo.lab.questions import KINDS, LATE, LINES, answer_from, ask, ask_claim
 from vapo.lab.world import GRIDS, draw_scene
 from vapo.types import Claim
 
@@ -27,6 +27,7 @@ def answer(text: str, digits) -> str:
         return str({"largest": max, "smallest": min}[found[1]](line_of(found[2], digits)))
     if found := re.fullmatch(r"Which digit is in (..)\?", text):
         return str(shown(found[1], digits))
+    text = re.sub(r"Go (\w+) from (..): which digit\?", r"Start at \2, go \1. Which digit is there?", text)
     found = re.fullmatch(r"Start at (.)(.), (.*)\. (Which digit is there|Is it larger than 4)\?", text)
     assert found is not None, text
     row, column = "UVWXYZ".index(found[2]), "ABCDEF".index(found[1])
@@ -37,7 +38,7 @@ def answer(text: str, digits) -> str:
     return str(digit) if found[4].startswith("Which") else "yes" if digit > 4 else "no"
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "read"])
+@pytest.mark.parametrize("kind", [*KINDS, *LINES])
 def test_answers_are_right_and_work_reads_true(kind):
     rng = np.random.default_rng(5)
     for index in range(80):

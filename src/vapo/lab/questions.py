@@ -1,8 +1,8 @@
 """Questions whose answer is settled early in a response, and questions that need the image late.
 
-Early ones are answered from notes of the image: the largest or smallest digit of a line. Late ones begin with logic, a
-path to a cell, and end with that cell's digit, read behind everything else, or with whether it is larger than 4. Who
-guesses at the last of these is right by luck half of the time.
+Early ones are answered from notes of the image: the digit of a cell, or of the cell beside it. Late ones begin with
+logic, a path to a cell, and end with that cell's digit, read behind everything else, or with whether it is larger than
+4. Who guesses at the last of these is right by luck half of the time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vapo.types import Claim
 from .cell_names import cell_name, column_mark, row_mark
 from .world import Grid
 
-EARLY = ("largest", "smallest")
+EARLY = ("read", "beside")
 """Kinds of question that notes answer."""
 
 LATE = ("path", "over")
@@ -27,12 +27,14 @@ LATE = ("path", "over")
 KINDS = EARLY + LATE
 """Kinds of question in the data set."""
 
-EXERCISES = ("read", "list")
-"""Further kinds, of which only the cold start makes use."""
+LINES = ("largest", "smallest")
+"""Kinds of question about a line, practised in the cold start. Its model reads the line, and seldom finds which of the
+digits is asked for."""
 
 _OVER = 4
 _PLAUSIBLE = {"largest": tuple("3456789"), "smallest": tuple("0123456")}
 _MOVES = {"right": (0, 1), "left": (0, -1), "down": (1, 0), "up": (-1, 0)}
+_BACK = {"right": "left", "left": "right", "up": "down", "down": "up"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Question:
     """A question about a grid.
 
     Attributes:
-        kind: one of `KINDS` or `EXERCISES`.
+        kind: one of `KINDS` or `LINES`, or "glance" or "list", which are exercises.
         text: what is asked.
         answer: the right one.
         work: the sentence that works it out; for a late kind, the cell.
@@ -75,7 +77,9 @@ def ask(rng: np.random.Generator, grid: Grid, kind: str) -> Question:
         "smallest": partial(_ask_line, kind="smallest", choose=min),
         "path": partial(_ask_path, kind="path"),
         "over": partial(_ask_path, kind="over"),
-        "read": _ask_read,
+        "read": partial(_ask_read, kind="read"),
+        "glance": partial(_ask_read, kind="glance"),
+        "beside": _ask_beside,
         "list": _ask_list,
     }[kind](rng, grid)
 
@@ -104,36 +108,44 @@ def _ask_line(rng: np.random.Generator, grid: Grid, kind: str, choose: Callable[
     return Question(kind, f"What is the {kind} digit in {line}?", str(answer), work, _PLAUSIBLE[kind])
 
 
-def _ask_path(rng: np.random.Generator, grid: Grid, kind: str) -> Question:
+def _draw_walk(rng: np.random.Generator, grid: Grid, moves: int) -> list[tuple[str, str]]:
+    """Draw a start and moves within the grid, none straight back: (move, name of the cell it leads to), from ""."""
     row, column = int(rng.integers(grid.rows)), int(rng.integers(grid.columns))
-    start = cell_name(row, column)
-    asked: list[str] = []
-    walked: list[str] = []
-    before = None
-    for _ in range(2):
+    walk = [("", cell_name(row, column))]
+    for _ in range(moves):
         open_moves = [
             move
             for move, (down, across) in _MOVES.items()
-            if 0 <= row + down < grid.rows and 0 <= column + across < grid.columns and move != before
+            if 0 <= row + down < grid.rows and 0 <= column + across < grid.columns and move != _BACK.get(walk[-1][0])
         ]
         move = str(rng.choice(open_moves))
         row, column = row + _MOVES[move][0], column + _MOVES[move][1]
-        before = {"right": "left", "left": "right", "up": "down", "down": "up"}[move]
-        asked.append(f"go {move}")
-        walked.append(f"{move} {cell_name(row, column)}")
-    cell = cell_name(row, column)
+        walk.append((move, cell_name(row, column)))
+    return walk
+
+
+def _ask_path(rng: np.random.Generator, grid: Grid, kind: str) -> Question:
+    (_, start), *walk = _draw_walk(rng, grid, 2)
+    cell = walk[-1][1]
     asked_of_it, end = ("Which digit is there?", ".") if kind == "path" else (f"Is it larger than {_OVER}?", "?")
-    text = f"Start at {start}, {', '.join(asked)}. {asked_of_it}"
-    answer = answer_from(kind, grid.digits[row][column])
-    work = f"Start {start}, {', '.join(walked)}{end}"
-    return Question(kind, text, answer, work, tuple(grid.names), cell)
+    text = f"Start at {start}, {', '.join(f'go {move}' for move, _ in walk)}. {asked_of_it}"
+    work = f"Start {start}, {', '.join(f'{move} {name}' for move, name in walk)}{end}"
+    return Question(kind, text, answer_from(kind, grid.by_name[cell]), work, tuple(grid.names), cell)
 
 
-def _ask_read(rng: np.random.Generator, grid: Grid) -> Question:
+def _ask_beside(rng: np.random.Generator, grid: Grid) -> Question:
+    (_, start), (move, cell) = _draw_walk(rng, grid, 1)
+    digit = str(grid.by_name[cell])
+    text = f"Go {move} from {start}: which digit?"
+    return Question("beside", text, digit, f"Start {start}, {move} {cell}{digit}.", tuple("0123456789"))
+
+
+def _ask_read(rng: np.random.Generator, grid: Grid, kind: str) -> Question:
     row, column = grid.cells[rng.integers(len(grid.cells))]
     digit = str(grid.digits[row][column])
     name = cell_name(row, column)
-    return Question("read", f"Which digit is in {name}?", digit, f"{name}{digit}.", tuple("0123456789"))
+    work = f"{name}{digit}." if kind == "glance" else f"Start {name}{digit}."
+    return Question(kind, f"Which digit is in {name}?", digit, work, tuple("0123456789"))
 
 
 def _ask_list(rng: np.random.Generator, grid: Grid) -> Question:
