@@ -119,18 +119,6 @@ def test_weight_is_on_what_is_read_and_worked_out_and_not_on_what_is_chosen_or_r
     assert len(seen) == 8
 
 
-def test_an_exercise_teaches_the_work_and_not_how_a_response_begins_or_ends(world):
-    tokenizer, _, teacher = world
-    lesson = teacher.write_lesson(np.random.default_rng(6), Mixture(responses=0, readings=0, exercises=4, probes=0))
-    exercises = [branch for branch in lesson.branches if branch.targets]
-    assert len(exercises) == 4
-    for branch in exercises:
-        text = tokenizer.decode(branch.ids)
-        taught = "".join(tokenizer.decode([branch.ids[index]]) for index, _, _ in branch.targets)
-        assert re.fullmatch(r"<think>(Row|Column) .*\.</think>.*", text)
-        assert re.fullmatch(r"(olumn)? [A-Z]: .*(largest|smallest) \d\.?", taught)
-
-
 def test_probes_hang_on_boundaries_and_are_tokenised_apart(world):
     tokenizer, _, teacher = world
     lesson = teacher.write_lesson(np.random.default_rng(2), Mixture(probes=6, readings=0))
