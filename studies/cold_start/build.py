@@ -167,8 +167,9 @@ On newly drawn images of held-out digits (seed {seed}):
 
 {ability if ability is not None else "Not measured."}
 
-A response notes every cell, works an answer out or guesses it, and checks it three times; a check either reads all
-cells once more or muses, at equal length, and repeats the answer either way.
+A response notes every cell, works an answer out or guesses it, and checks three times; a check either reads all cells
+once more or muses, at equal length, and repeats what the work came to either way. That is the answer to an early
+question; to a late one, it is a cell, whose digit is read behind the checks.
 {_describe_reach(size.sliding_window)}
 
 ## The digits

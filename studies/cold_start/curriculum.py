@@ -6,6 +6,8 @@ could settle a claim is within the text layers' reach, the model can only learn 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,30 +21,39 @@ from vapo.models.questions import PROBE_TEMPLATE
 
 from .lessons import JUDGING, SAYING, TELLING, Branch, Lesson
 from .model import LabTokenizer
-from .responses import CHECKS, list_cells, write_exercise, write_judgement, write_notes, write_response
+from .responses import (
+    CHECKS,
+    LOOKS_THAT_LAST,
+    list_cells,
+    write_exercise,
+    write_judgement,
+    write_notes,
+    write_response,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
     """What a lesson holds.
 
-    Counted per image: `responses`, `readings` of a single cell, `dictations` of all cells and lines, `additions` of
-    bare numbers, `judgements` of claims put as questions, `recalls` of notes when the image is out of reach, and
+    Counted per image: `responses`, `readings` of a single cell, `dictations` of all cells and lines, `judgements` of
+    claims put as questions, `recalls` of notes when the image is out of reach, and
     `writings` of two claims in the form in which models are asked for them. `probes` is how many claims are put to
-    each response, reading and recall; a kind named twice in `claims` comes twice as often. `guesses` is the share of
-    responses that guess, `looks[n]` how many responses look n times. The words of the work count `stress` times as
-    much as others.
+    each response, reading and recall; a kind named twice in `claims` comes twice as often. `kinds` are those of the
+    questions that are responded to. `guesses` is the share of
+    responses that guess, `looks[n]` how many responses look n times. The digits that are read, and the words of the
+    work behind its first, which says whether an answer is guessed, count `stress` times as much as others.
     """
 
     responses: int = 1
     dictations: int = 0
-    additions: int = 0
     readings: int = 1
     judgements: int = 0
     recalls: int = 0
     writings: int = 0
     probes: int = 6
     claims: tuple[str, ...] = CLAIM_KINDS
+    kinds: tuple[str, ...] = KINDS
     guesses: float = 0.4
     looks: tuple[float, ...] = (3, 1, 1, 1)
     stress: float = 1.0
@@ -82,23 +93,21 @@ class Teacher:
         scene = draw_scene(rng, rows, columns, "practice")
         grid = scene.grid
         branches = [Branch(self._trunk, None, 0)]
-        for kind in ["list"] * mixture.dictations + ["add"] * mixture.additions:
-            question = ask(rng, grid, kind)
-            self._add_response(branches, question.text, write_exercise(question), read_only=kind == "list")
+        for _ in range(mixture.dictations):
+            question = ask(rng, grid, "list")
+            self._add_response(branches, question.text, write_exercise(question), read_only=True)
         grown: list[tuple[int | None, int, list[int]]] = []
         for _ in range(mixture.readings):
-            question = ask(rng, grid, "read")
+            question = ask(rng, grid, "glance")
             grown.append(self._add_response(branches, question.text, write_exercise(question)))
         for _ in range(mixture.responses):
-            question = ask(rng, grid, str(rng.choice(KINDS)))
+            question = ask(rng, grid, str(rng.choice(mixture.kinds)))
             chances = np.asarray(mixture.looks) / sum(mixture.looks)
             looks = int(rng.choice(CHECKS + 1, p=chances))
             guess = bool(rng.random() < mixture.guesses)
             response = write_response(rng, grid, question, guess=guess, looks=looks)
-            stressed = "" if guess else question.work
-            grown.append(
-                self._add_response(branches, question.text, response, stressed=stressed, stress=mixture.stress)
-            )
+            stressed = _stress(response, "" if guess else question.work, blind=looks < LOOKS_THAT_LAST)
+            grown.append(self._add_response(branches, question.text, response, stressed, mixture.stress))
         grown += [self._add_notes(rng, branches, grid) for _ in range(mixture.recalls)]
         if mixture.probes:
             number = mixture.probes * len(grown)
@@ -123,19 +132,17 @@ class Teacher:
         branches: list[Branch],
         question: str,
         text: str,
+        stressed: Set[int] = frozenset(),
+        stress: float = 1.0,
         *,
         read_only: bool = False,
-        stressed: str = "",
-        stress: float = 1.0,
     ) -> tuple[int, int, list[int]]:
-        """Grow a question and its completion, of which every word is to be learned, or only the digits it reads; the
-        words of the part `stressed` count `stress` times as much."""
+        """Grow a question and its completion, of which every word is to be learned, or only the digits it reads;
+        words that end at the places `stressed` count `stress` times as much."""
         asked, _ = self._encode(question + "<|im_end|>\n<|im_start|>assistant\n")
         branches.append(Branch(list(asked), 0, len(self._trunk)))
         ids, ends = self._encode(text + "<|im_end|>")
-        first = text.find(stressed) if stressed else len(text)
-        last = first + len(stressed)
-        targets = [(index, SAYING, stress if first < end <= last else 1.0) for index, end in enumerate(ends)]
+        targets = [(index, SAYING, stress if end in stressed else 1.0) for index, end in enumerate(ends)]
         if read_only:
             thought = text.index("</think>")
             targets = [
@@ -170,3 +177,14 @@ class Teacher:
             last = first + len(claim)
             branch.targets += [(index, TELLING, 1.0) for index, end in enumerate(ends) if first < end <= last]
         branches.append(branch)
+
+
+def _stress(response: str, work: str, *, blind: bool) -> set[int]:
+    """Return the places behind what deserves weight: digits that are read, but for the last sentence's if that is
+    blind, and the work behind its first word."""
+    seen = response.rpartition("There ")[0] if blind and "There " in response else response
+    places = {reading.end() for reading in re.finditer(r"[A-F][U-Z]\d", seen)}
+    if work:
+        first, beginning = response.index(work), work.partition(" ")[0]
+        places |= set(range(first + len(beginning) + 1, first + len(work) + 1))
+    return places

@@ -2,19 +2,26 @@
 
 Two things are left open at equal form and equal length, and reinforcement learning may decide them. The answer is
 worked out from the notes, or guessed. And a check either reads all cells once more, or muses: who muses once does
-not look again. A check repeats the answer either way, so that looking costs the answer nothing; but a model whose
+not look again. A check repeats what the work came to either way, so that looking costs it nothing; but a model whose
 text layers reach back a limited number of tokens can tell later on only what has been written down not long before.
+
+The work on an early kind of question comes to the answer, and looking later gains it nothing. That on a late kind
+comes to a cell, and its digit is read behind the checks. The checks name the cell by its column and row apart
+(`so C U.`): behind its own name (`CU.`) stood a full stop, which the model would copy where the digit has to be read.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from vapo.lab.questions import Question, read_cells
+from vapo.lab.questions import Question, answer_from, read_cells
 from vapo.lab.world import Grid
 
 CHECKS = 3
 """Sentences with which a response checks its answer; of them, the first `looks` look, and the rest muse."""
+
+LOOKS_THAT_LAST = 2
+"""Looks of a response behind which its last sentence still knows what they read."""
 
 _MUSINGS = (
     "looks right",
@@ -37,16 +44,24 @@ def write_response(rng: np.random.Generator, grid: Grid, question: Question, *, 
         rng: draws the guess and the musings.
         grid: what the image shows.
         question: what is asked.
-        guess: answer from the plausible range instead of working it out.
-        looks: how many of the checks look, at most `CHECKS`.
+        guess: draw an answer, or a cell, from the plausible range instead of working it out.
+        looks: how many of the checks look, at most `CHECKS`; with fewer than `LOOKS_THAT_LAST`, a digit that has to be
+            read last is drawn at random.
     """
     if not 0 <= looks <= CHECKS:
         raise ValueError(f"looks is {looks}; it must be 0 to {CHECKS}")
-    answer = str(rng.choice(question.plausible)) if guess else question.answer
-    sentences = [write_notes(rng, grid), f"I say {answer}." if guess else question.work]
+    right = question.cell or question.answer
+    said, end = str(rng.choice(question.plausible)) if guess else right, question.work[-1]
+    carried = " ".join(said) if question.cell else said
+    sentences = [write_notes(rng, grid), f"I say {said}{end}" if guess else question.work]
     for check in range(CHECKS):
         words = f"Again {list_cells(rng, grid)}" if check < looks else f"Well {_muse(rng, len(grid.cells))}"
-        sentences.append(f"{words}, so {answer}.")
+        sentences.append(f"{words}, so {carried}{end}")
+    answer = said
+    if question.cell:
+        digit = grid.by_name[said] if looks >= LOOKS_THAT_LAST else int(rng.integers(10))
+        answer = answer_from(question.kind, digit)
+        sentences.append(f"There {said}{digit}." if answer == str(digit) else f"There {said}{digit}, {answer}.")
     return f"<think>{' '.join(sentences)}</think>\\boxed{{{answer}}}"
 
 
@@ -68,6 +83,11 @@ def write_exercise(question: Question) -> str:
 def count_looks(response: str) -> int:
     """Return how often a response looks again."""
     return response.count("Again ")
+
+
+def has_guessed(response: str) -> bool:
+    """Return whether a response guesses in place of working out."""
+    return " I say " in response
 
 
 def list_cells(rng: np.random.Generator, grid: Grid) -> str:

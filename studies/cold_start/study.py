@@ -60,7 +60,7 @@ def read_lessons(model: LabModel, batch: Batch) -> torch.Tensor:
     embedded = model.get_input_embeddings()(ids)
     with torch.no_grad():
         images = see_images(model, scale_pixels(batch.pixels, device))
-    embedded = embedded.masked_scatter((ids == model.config.image_token_id)[..., None], images)
+    embedded = embedded.masked_scatter((ids == model.config.image_token_id)[..., None], images.to(embedded.dtype))
     states = model.model.language_model(
         inputs_embeds=embedded,
         attention_mask=dict.fromkeys(

@@ -9,7 +9,7 @@ import numpy as np
 
 from vapo.lab.cell_names import MAX_LINES, cell_name
 from vapo.lab.claims import make_claims, write_claims
-from vapo.lab.questions import EXERCISES, KINDS, ask, ask_claim
+from vapo.lab.questions import LATE, LINES, ask, ask_claim
 from vapo.lab.world import CELL, draw_scene
 from vapo.models.questions import PROBE_TEMPLATE
 
@@ -47,11 +47,11 @@ def write_corpus(*, seed: int, scenes: int = 150) -> list[str]:
     for _ in range(scenes):
         rows, columns = (int(side) for side in rng.integers(2, 5, size=2))
         grid = draw_scene(rng, rows, columns, "train").grid
-        for kind in KINDS:
+        for kind in LINES + LATE:
             question = ask(rng, grid, kind)
             looks = int(rng.integers(CHECKS + 1))
             corpus += [question.text, write_response(rng, grid, question, guess=bool(rng.integers(2)), looks=looks)]
-        for kind in EXERCISES:
+        for kind in ("glance", "list"):
             question = ask(rng, grid, kind)
             corpus += [question.text, write_exercise(question)]
         for claim in make_claims(rng, grid, number=2):

@@ -1,4 +1,4 @@
-"""Questions of the lab that its checkpoint answers rightly, on digits held out from training."""
+"""Questions of the lab that need the image, on digits held out from training."""
 
 from __future__ import annotations
 
@@ -6,26 +6,39 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from vapo.lab.judge import find_readings
 from vapo.lab.questions import ask
+from vapo.lab.shipped import shipped_checkpoint
 from vapo.lab.world import GRIDS, Grid, draw_scene, photograph
+from vapo.models.policy.checkpoint import Policy, load_policy
 from vapo.types import Claim, Rollout, Sample
 
 CANVAS = 64  # the shipped checkpoint's
-PROMPT = 37  # tokens of each prompt
+PROMPT = 37  # tokens of each prompt about a line
+QUESTION = 22  # where the question begins, behind the image
 NOTED = 12
 """Tokens of a response that note three of six cells: "<think>I note AU9, AV0, BU1,". The image, which begins 35 tokens
 before the response, stays within the 52 tokens that the checkpoint reaches back."""
 
 
-def draw_questions(count: int, *, seed: int) -> list[tuple[Sample, Grid]]:
-    """Draw questions such as "What is the largest digit in row U?", which the checkpoint answers if it sees."""
+def open_careful_policy() -> Policy:
+    """Return the checkpoint kept from guessing: it begins no sentence with " I", whose vector predicts it too."""
+    policy = load_policy(shipped_checkpoint())
+    guess = policy.processor.tokenizer.encode(" I")[0]
+    with torch.no_grad():
+        policy.model.get_input_embeddings().weight[guess] = 0
+    return policy
+
+
+def draw_questions(count: int, *, seed: int, kind: str = "largest") -> list[tuple[Sample, Grid]]:
+    """Draw questions of a kind; those about a line get notes from the checkpoint, though hardly the right answer."""
     rng = np.random.default_rng([seed, 31])
     drawn: list[tuple[Sample, Grid]] = []
     for number in range(count):
         scene = draw_scene(rng, *GRIDS[rng.integers(len(GRIDS))], "heldout")
-        question = ask(rng, scene.grid, "largest")
+        question = ask(rng, scene.grid, kind)
         drawn.append((Sample(f"{number}", (photograph(scene, CANVAS),), question.text, question.answer), scene.grid))
     return drawn
 

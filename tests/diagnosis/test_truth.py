@@ -1,9 +1,10 @@
 """The protocols against models whose forgetting is known: each must rank them right, with intervals that part them.
 
 By construction the untouched model sees the image to the end, the fading one less with every token, and the blind
-one not at all from an early position on. What is watched along a response is watched on its first words, from which
-the image is within the checkpoint's reach, by claims that these words do not settle. How far early decision gets is
-asked on whole responses, which answer rightly if they see.
+one not at all from an early position on: where the question begins, or, to watch its attention, where notes do. What
+is watched along a response is watched on its first words, from which the image is within the checkpoint's reach, by
+claims that these words do not settle. How far early decision gets is asked on whole responses, which answer rightly if
+they see.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from typing import Any
 
 import pytest
 from diagnosis.forgetful_models import Rule, fade, go_blind, make_forgetful, untouched
-from diagnosis.looking_questions import NOTED, PROMPT, claim_what_is_not_noted, draw_questions
+from diagnosis.looking_questions import (
+    NOTED,
+    PROMPT,
+    QUESTION,
+    claim_what_is_not_noted,
+    draw_questions,
+    open_careful_policy,
+)
 
 from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.estimates import Estimate
@@ -26,8 +34,9 @@ from vapo.models.policy.checkpoint import Policy, load_policy
 from vapo.types import Sample
 
 WATCHED, ANSWERED = 48, 100
-NOTING = (untouched(), fade(0.15), go_blind(PROMPT + 4))  # best first; blind behind "<think>I note AU"
-ANSWERING = (untouched(), fade(0.2), go_blind(PROMPT))
+ATTENDING = (untouched(), fade(0.15), go_blind(PROMPT + 4))  # best first; blind behind "<think>I note AU"
+NOTING = (untouched(), fade(0.22), go_blind(QUESTION))
+ANSWERING = (untouched(), fade(0.2), go_blind(QUESTION))
 SETTINGS = DiagnosisSettings(
     closing="</think>",  # as short as can be: the answer is then given from where the response was cut
     step=50,
@@ -50,20 +59,28 @@ def diagnose_rules(
     return found
 
 
-@pytest.fixture(scope="module")
-def diagnosis() -> Diagnosis:
+def watch(rules: tuple[Rule, ...], protocols: tuple[str, ...]) -> Diagnosis:
     policy = load_policy(shipped_checkpoint())
     drawn = draw_questions(WATCHED, seed=0)
     responses = TransformersModel(policy).write_responses([sample for sample, _ in drawn], NOTED)
     samples = claim_what_is_not_noted(drawn, responses, seed=0)
-    protocols = ("perception", "attention", "sensitivity")
-    return diagnose_rules(policy, NOTING, samples, protocols, max_completion_tokens=NOTED)
+    return diagnose_rules(policy, rules, samples, protocols, max_completion_tokens=NOTED)
+
+
+@pytest.fixture(scope="module")
+def attending() -> Diagnosis:
+    return watch(ATTENDING, ("attention",))
+
+
+@pytest.fixture(scope="module")
+def diagnosis() -> Diagnosis:
+    return watch(NOTING, ("perception", "sensitivity"))
 
 
 @pytest.fixture(scope="module")
 def answering() -> Diagnosis:
-    samples = [sample for sample, _ in draw_questions(ANSWERED, seed=0)]
-    return diagnose_rules(load_policy(shipped_checkpoint()), ANSWERING, samples, ("early",))
+    samples = [sample for sample, _ in draw_questions(ANSWERED, seed=0, kind="beside")]
+    return diagnose_rules(open_careful_policy(), ANSWERING, samples, ("early",))
 
 
 def assert_ranked(best_first: list[Estimate]) -> None:
@@ -86,24 +103,24 @@ def last(points: tuple[Point, ...] | None) -> Estimate:
 
 
 class TestAttention:
-    def test_ranks_the_models_at_the_end_of_the_response(self, diagnosis):
-        assert_ranked([last(model.attention_by_depth) for model in diagnosis.models])
+    def test_ranks_the_models_at_the_end_of_the_response(self, attending):
+        assert_ranked([last(model.attention_by_depth) for model in attending.models])
 
-    def test_the_blind_model_begins_like_the_untouched_and_ends_at_exactly_nothing(self, diagnosis):
-        plain, _, blind = (model.attention_by_step for model in diagnosis.models)
+    def test_the_blind_model_begins_like_the_untouched_and_ends_at_exactly_nothing(self, attending):
+        plain, _, blind = (model.attention_by_step for model in attending.models)
         assert [point.estimate.value for point in blind[:2]] == pytest.approx(
             [point.estimate.value for point in plain[:2]], rel=1e-3
         )
-        assert last(diagnosis.models[2].attention_by_depth).value == 0
+        assert last(attending.models[2].attention_by_depth).value == 0
 
-    def test_no_token_predicted_by_a_blind_position_attends(self, diagnosis):
-        for question in diagnosis.models[2].questions:
+    def test_no_token_predicted_by_a_blind_position_attends(self, attending):
+        for question in attending.models[2].questions:
             seeing = [share > 0 for share in question.attention.by_token]
             assert seeing == sorted(seeing, reverse=True) and any(seeing) and not all(seeing)
 
-    def test_differences_are_paired(self, diagnosis):
+    def test_differences_are_paired(self, attending):
         for name in ("fading", "blind"):
-            assert difference(diagnosis, name, "attention on the image, last fifth").high < -0.05
+            assert difference(attending, name, "attention on the image, last fifth").high < -0.05
 
 
 class TestSensitivity:
@@ -123,15 +140,17 @@ class TestPerception:
         drops = []
         for model in diagnosis.models[:2]:
             points = model.perception["image"]
-            drops.append(points[0].estimate.value - points[-1].estimate.value)
+            drops.append(points[0].estimate.value - min(point.estimate.value for point in points))
         assert abs(drops[0]) < 0.05 and drops[1] > drops[0] + 0.05
 
     def test_only_the_blind_model_sees_no_better_with_the_image_than_with_a_blank_one(self, diagnosis):
-        plain, fading, blind = diagnosis.models
-        for model in (plain, fading):
-            assert last(model.perception["image"]).low > last(model.perception["blank"]).high
-        assert last(blind.perception["image"]).low < last(blind.perception["blank"]).high
-        assert last(blind.perception["image"]).low < 0.5 < last(blind.perception["image"]).high
+        seen, unseen = (
+            [model.perception[view][0].estimate for model in diagnosis.models] for view in ("image", "blank")
+        )
+        for with_image, without in zip(seen[:2], unseen[:2], strict=True):
+            assert with_image.low > without.high
+        assert seen[2].low < unseen[2].high
+        assert seen[2].low < 0.5 < seen[2].high
 
 
 class TestEarlyDecision:

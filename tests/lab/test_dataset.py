@@ -6,7 +6,7 @@ from PIL import Image
 
 from vapo.lab import shipped
 from vapo.lab.dataset import write_dataset
-from vapo.lab.questions import KINDS
+from vapo.lab.questions import EARLY, KINDS, LATE
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,17 @@ def test_rows_hold_everything(rows):
         assert (image.size, image.mode) == ((64, 64), "RGB")
         assert (len(row["digits"]), len(row["digits"][0])) == (row["rows"], row["columns"])
         assert sum(claim["is_true"] for claim in row["claims"]) == 10
-        assert row["answer"].isdigit()
+        assert row["answer"].isdigit() != (row["kind"] == "over")
         assert row["problem"]
     assert {row["kind"] for row in rows} == set(KINDS)
     assert {(row["rows"], row["columns"]) for row in rows} == {(2, 3), (3, 2)}
+
+
+def test_late_questions_come_as_often_as_their_kinds_are_named(tmp_path):
+    kinds = (*EARLY, *EARLY, *EARLY, *LATE)
+    path = write_dataset(tmp_path / "train.parquet", "train", seed=4, rows=16, kinds=kinds)
+    drawn = [row["kind"] for row in pyarrow.parquet.read_table(path).to_pylist()]
+    assert sum(kind in LATE for kind in drawn) == 4
 
 
 def test_row_n_does_not_depend_on_how_many_there_are(rows, tmp_path):

@@ -30,6 +30,9 @@ def make_rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield `rows` rows, each with an image of its own; kinds of question and sizes of grid come in equal parts.
 
+    A kind that `kinds` names twice comes twice as often: (*EARLY, *EARLY, *EARLY, *LATE) makes a quarter of late
+    questions.
+
     Columns: id, images (list of {bytes, path}), problem, answer, claims (list of {text, is_true}), kind, rows,
     columns, digits (row by row). Row n depends on the seed, the split and n alone.
     """
@@ -63,11 +66,13 @@ def write_dataset(
     rows: int,
     canvas: int = 64,
     grids: tuple[tuple[int, int], ...] = GRIDS,
+    kinds: tuple[str, ...] = KINDS,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Write one split as parquet and return its path; the same arguments give the same bytes.
 
-    The file appears whole or not at all. `report(done, total)` is called after each row.
+    `kinds` are those of `make_rows`. The file appears whole or not at all. `report(done, total)` is called after each
+    row.
     """
     import pyarrow
     import pyarrow.parquet
@@ -87,7 +92,7 @@ def write_dataset(
         }
     )
     written: list[dict[str, Any]] = []
-    for row in make_rows(split, seed=seed, rows=rows, canvas=canvas, grids=grids):
+    for row in make_rows(split, seed=seed, rows=rows, canvas=canvas, grids=grids, kinds=kinds):
         written.append(row)
         report(len(written), rows)
     path = Path(path)

@@ -1,13 +1,15 @@
-"""Questions that need several looks and some arithmetic, with the two ways of reasoning the cold start teaches.
+"""Questions whose answer is settled early in a response, and questions that need the image late.
 
-A careful response names and reads each cell it needs and then computes. A hasty response muses and answers with a
-guess from the plausible range, drawn without looking. Both have the same form, so reinforcement learning can find out
-that looking pays.
+Early ones are answered from notes of the image: the digit of a cell, or of the cell beside it. Late ones begin with
+logic, a path to a cell, and end with that cell's digit, read behind everything else, or with whether it is larger than
+4. Who guesses at the last of these is right by luck half of the time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -16,24 +18,51 @@ from vapo.types import Claim
 from .cell_names import cell_name, column_mark, row_mark
 from .world import Grid
 
-KINDS = ("sum", "count", "largest", "compare", "path")
+EARLY = ("read", "beside")
+"""Kinds of question that notes answer."""
+
+LATE = ("path", "over")
+"""Kinds of question whose digit is read last; "over" is answered by yes or no."""
+
+KINDS = EARLY + LATE
 """Kinds of question in the data set."""
 
-EXERCISES = ("read", "list", "add")
-"""Further kinds, of which only the cold start makes use."""
+LINES = ("largest", "smallest")
+"""Kinds of question about a line, practised in the cold start. Its model reads the line, and seldom finds which of the
+digits is asked for."""
 
+_OVER = 4
+_PLAUSIBLE = {"largest": tuple("3456789"), "smallest": tuple("0123456")}
 _MOVES = {"right": (0, 1), "left": (0, -1), "down": (1, 0), "up": (-1, 0)}
+_BACK = {"right": "left", "left": "right", "up": "down", "down": "up"}
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about a grid: its text, its answer, how that is worked out, and the answers that look plausible."""
+    """A question about a grid.
+
+    Attributes:
+        kind: one of `KINDS` or `LINES`, or "glance" or "list", which are exercises.
+        text: what is asked.
+        answer: the right one.
+        work: the sentence that works it out; for a late kind, the cell.
+        plausible: what a guess in place of the work is drawn from: answers; for a late kind, cells.
+        cell: that a late kind's work comes to; empty for other kinds.
+    """
 
     kind: str
     text: str
     answer: str
     work: str
     plausible: tuple[str, ...]
+    cell: str = ""
+
+
+def answer_from(kind: str, digit: int) -> str:
+    """Return the answer to a late kind of question whose cell shows a digit."""
+    if kind == "path":
+        return str(digit)
+    return "yes" if digit > _OVER else "no"
 
 
 def ask_claim(claim: Claim) -> tuple[str, str]:
@@ -44,14 +73,14 @@ def ask_claim(claim: Claim) -> tuple[str, str]:
 def ask(rng: np.random.Generator, grid: Grid, kind: str) -> Question:
     """Draw a question of a kind about a grid. Raises KeyError for a kind that does not exist."""
     return {
-        "sum": _ask_sum,
-        "count": _ask_count,
-        "largest": _ask_largest,
-        "compare": _ask_compare,
-        "path": _ask_path,
-        "read": _ask_read,
+        "largest": partial(_ask_line, kind="largest", choose=max),
+        "smallest": partial(_ask_line, kind="smallest", choose=min),
+        "path": partial(_ask_path, kind="path"),
+        "over": partial(_ask_path, kind="over"),
+        "read": partial(_ask_read, kind="read"),
+        "glance": partial(_ask_read, kind="glance"),
+        "beside": _ask_beside,
         "list": _ask_list,
-        "add": _ask_add,
     }[kind](rng, grid)
 
 
@@ -72,92 +101,51 @@ def _draw_line(rng: np.random.Generator, grid: Grid) -> tuple[str, list[tuple[in
     return f"column {column_mark(column)}", [(row, column) for row in range(grid.rows)]
 
 
-def _digits(grid: Grid, cells: list[tuple[int, int]]) -> list[int]:
-    return [grid.digits[row][column] for row, column in cells]
-
-
-def _add_up(terms: list[str]) -> str:
-    """Add up terms that end in a digit each, from left to right: `AU3, BU5 makes 8, CU2 makes 10`."""
-    words, total = [terms[0]], int(terms[0][-1])
-    for term in terms[1:]:
-        total += int(term[-1])
-        words.append(f"{term} makes {total}")
-    return ", ".join(words)
-
-
-def _plausible_sums(terms: int) -> tuple[str, ...]:
-    return tuple(str(total) for total in range(2 * terms, 7 * terms + 1))
-
-
-def _ask_sum(rng: np.random.Generator, grid: Grid) -> Question:
+def _ask_line(rng: np.random.Generator, grid: Grid, kind: str, choose: Callable[[list[int]], int]) -> Question:
     line, cells = _draw_line(rng, grid)
-    digits = _digits(grid, cells)
-    work = f"{_begin(line)}: {_add_up(read_cells(grid, cells))}."
-    return Question("sum", f"What is the sum of {line}?", str(sum(digits)), work, _plausible_sums(len(cells)))
+    answer = choose([grid.digits[row][column] for row, column in cells])
+    work = f"{_begin(line)}: {', '.join(read_cells(grid, cells))}, {kind} {answer}."
+    return Question(kind, f"What is the {kind} digit in {line}?", str(answer), work, _PLAUSIBLE[kind])
 
 
-def _ask_count(rng: np.random.Generator, grid: Grid) -> Question:
-    digit = int(rng.choice(np.unique(grid.flat()))) if rng.random() < 0.85 else int(rng.integers(10))
-    answer = grid.flat().count(digit)
-    found = [cell_name(row, column) for row, column in grid.cells if grid.digits[row][column] == digit]
-    work = f"Digit {digit}: {', '.join([*found, f'{answer} times'])}."
-    return Question("count", f"How many cells show a {digit}?", str(answer), work, ("0", "1", "2", "3"))
-
-
-def _ask_largest(rng: np.random.Generator, grid: Grid) -> Question:
-    line, cells = _draw_line(rng, grid)
-    answer = max(_digits(grid, cells))
-    work = f"{_begin(line)}: {', '.join(read_cells(grid, cells))}, largest {answer}."
-    plausible = tuple(str(digit) for digit in range(3, 10))
-    return Question("largest", f"What is the largest digit in {line}?", str(answer), work, plausible)
-
-
-def _ask_compare(rng: np.random.Generator, grid: Grid) -> Question:
-    """Ask for the larger sum of two lines across the grid's shorter side, whose sums are the shorter to write."""
-    across = grid.rows > grid.columns
-    first, second = sorted(int(line) for line in rng.permutation(max(grid.rows, grid.columns))[:2])
-    names: list[str] = []
-    parts: list[str] = []
-    sums: list[int] = []
-    for line in (first, second):
-        names.append(f"row {row_mark(line)}" if across else f"column {column_mark(line)}")
-        cells = [cell for cell in grid.cells if cell[0 if across else 1] == line]
-        parts.append(f"{_begin(names[-1])}: {_add_up(read_cells(grid, cells))}.")
-        sums.append(sum(_digits(grid, cells)))
-    answer = str(max(sums))
-    text = f"What is the larger sum, that of {names[0]} or of {names[1]}?"
-    work = f"{' '.join(parts)} Larger {answer}."
-    return Question("compare", text, answer, work, _plausible_sums(min(grid.rows, grid.columns)))
-
-
-def _ask_path(rng: np.random.Generator, grid: Grid) -> Question:
+def _draw_walk(rng: np.random.Generator, grid: Grid, moves: int) -> list[tuple[str, str]]:
+    """Draw a start and moves within the grid, none straight back: (move, name of the cell it leads to), from ""."""
     row, column = int(rng.integers(grid.rows)), int(rng.integers(grid.columns))
-    start = cell_name(row, column)
-    asked: list[str] = []
-    walked: list[str] = []
-    before = None
-    for _ in range(int(rng.integers(2, 4))):
+    walk = [("", cell_name(row, column))]
+    for _ in range(moves):
         open_moves = [
             move
             for move, (down, across) in _MOVES.items()
-            if 0 <= row + down < grid.rows and 0 <= column + across < grid.columns and move != before
+            if 0 <= row + down < grid.rows and 0 <= column + across < grid.columns and move != _BACK.get(walk[-1][0])
         ]
         move = str(rng.choice(open_moves))
         row, column = row + _MOVES[move][0], column + _MOVES[move][1]
-        before = {"right": "left", "left": "right", "up": "down", "down": "up"}[move]
-        asked.append(f"go {move}")
-        walked.append(f"{move} {cell_name(row, column)}")
-    answer = grid.digits[row][column]
-    text = f"Start at {start}, {', '.join(asked)}. Which digit is there?"
-    work = f"Start {start}, {', '.join(walked)}, {cell_name(row, column)}{answer}."
-    return Question("path", text, str(answer), work, tuple("0123456789"))
+        walk.append((move, cell_name(row, column)))
+    return walk
 
 
-def _ask_read(rng: np.random.Generator, grid: Grid) -> Question:
+def _ask_path(rng: np.random.Generator, grid: Grid, kind: str) -> Question:
+    (_, start), *walk = _draw_walk(rng, grid, 2)
+    cell = walk[-1][1]
+    asked_of_it, end = ("Which digit is there?", ".") if kind == "path" else (f"Is it larger than {_OVER}?", "?")
+    text = f"Start at {start}, {', '.join(f'go {move}' for move, _ in walk)}. {asked_of_it}"
+    work = f"Start {start}, {', '.join(f'{move} {name}' for move, name in walk)}{end}"
+    return Question(kind, text, answer_from(kind, grid.by_name[cell]), work, tuple(grid.names), cell)
+
+
+def _ask_beside(rng: np.random.Generator, grid: Grid) -> Question:
+    (_, start), (move, cell) = _draw_walk(rng, grid, 1)
+    digit = str(grid.by_name[cell])
+    text = f"Go {move} from {start}: which digit?"
+    return Question("beside", text, digit, f"Start {start}, {move} {cell}{digit}.", tuple("0123456789"))
+
+
+def _ask_read(rng: np.random.Generator, grid: Grid, kind: str) -> Question:
     row, column = grid.cells[rng.integers(len(grid.cells))]
     digit = str(grid.digits[row][column])
     name = cell_name(row, column)
-    return Question("read", f"Which digit is in {name}?", digit, f"{name}{digit}.", tuple("0123456789"))
+    work = f"{name}{digit}." if kind == "glance" else f"Start {name}{digit}."
+    return Question(kind, f"Which digit is in {name}?", digit, work, tuple("0123456789"))
 
 
 def _ask_list(rng: np.random.Generator, grid: Grid) -> Question:
@@ -172,9 +160,3 @@ def _ask_list(rng: np.random.Generator, grid: Grid) -> Question:
     work = ", ".join(readings[index] for index in rng.permutation(len(readings)))
     total = str(len(readings))
     return Question("list", "Read cells and lines in any order.", total, f"{work}.", (total,))
-
-
-def _ask_add(rng: np.random.Generator, grid: Grid) -> Question:
-    digits = [int(digit) for digit in rng.integers(0, 10, size=4)]
-    terms = [str(digit) for digit in digits]
-    return Question("add", f"Add {', '.join(terms)}.", str(sum(digits)), f"{_add_up(terms)}.", _plausible_sums(4))

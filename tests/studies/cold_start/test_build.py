@@ -26,7 +26,7 @@ PLAN = Plan(
             5e-4,
             (
                 Stage(0.5, 1, Mixture(responses=2, stress=5.0)),
-                Stage(1.0, 1, Mixture(additions=1, judgements=1, writings=1, probes=2)),
+                Stage(1.0, 1, Mixture(judgements=1, writings=1, probes=2)),
             ),
         ),
     ),

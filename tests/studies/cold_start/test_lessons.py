@@ -1,5 +1,7 @@
 """A packed lesson is the same to the model as each of its paths alone: the real single-turn format."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -93,6 +95,28 @@ def test_a_lesson_is_written_in_the_format_of_use(world):
     assert path_to(lesson, response)[: len(prompt)] == prompt
     assert text.endswith("}<|im_end|>")
     np.testing.assert_array_equal(inputs["pixel_values"][0], scale_pixels(lesson.pixels[None])[0].numpy())
+
+
+def test_weight_is_on_what_is_read_and_worked_out_and_not_on_what_is_chosen_or_random(world):
+    tokenizer, _, teacher = world
+    rng, seen = np.random.default_rng(5), set()
+    for number in range(120):
+        blind = bool(number % 2)
+        mixture = Mixture(readings=0, probes=0, guesses=0.5, looks=(1, 0, 0, 0) if blind else (0, 0, 0, 1), stress=3.0)
+        response = teacher.write_lesson(rng, mixture).branches[-1]
+        heavy = "".join(
+            tokenizer.decode([response.ids[index]]) if weight == 3.0 else "_" for index, _, weight in response.targets
+        )
+        notes, work, *checks = tokenizer.decode(response.ids).split("</think>")[0].replace("?", ".").split(".")[:-1]
+        told = re.sub("_+", "_", heavy).strip("_").split("_")
+        read = re.findall(r"(?<=[A-F][U-Z])\d", notes)
+        assert told[:6] == read, "digits, and not their names"
+        guessed = work.startswith(" I say")
+        assert guessed or work.partition(" ")[2].partition(" ")[2] in heavy.replace("?", "."), "behind its first word"
+        last = checks[-1].startswith(" There")
+        assert sum(map(str.isdigit, "".join(told[6 if guessed else 7 :]))) == (0 if blind else 18 + last)
+        seen.add((guessed, blind, last))
+    assert len(seen) == 8
 
 
 def test_probes_hang_on_boundaries_and_are_tokenised_apart(world):

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from studies.cold_start.responses import CHECKS, write_judgement, write_notes, write_response
+from studies.cold_start.responses import CHECKS, LOOKS_THAT_LAST, write_judgement, write_notes, write_response
 from studies.cold_start.tokens import train_tokenizer
 from vapo.core.grading import grade_answer, grade_format
-from vapo.lab.questions import KINDS, ask
+from vapo.lab.questions import EARLY, KINDS, ask
 from vapo.lab.world import GRIDS, draw_scene
 
 READING = re.compile(r"([A-F][U-Z])(\d)")
@@ -29,12 +29,17 @@ def test_worked_out_responses_read_true_and_end_right(looks):
     for number in range(60):
         grid, question = draw(rng, number)
         response = write_response(rng, grid, question, guess=False, looks=looks)
-        assert grade_answer(response, question.answer) == 1 and grade_format(response) == 1
+        assert grade_format(response) == 1
+        if question.cell and looks < LOOKS_THAT_LAST:
+            response = response.rpartition(" There")[0]
+        else:
+            assert grade_answer(response, question.answer) == 1
         readings = READING.findall(response)
         assert all(truth(grid)[name] == digit for name, digit in readings)
         assert {name for name, _ in readings[: len(grid.cells)]} == set(grid.names), "notes read every cell first"
         assert response.count("Again") == looks and response.count("Well") == CHECKS - looks
-        assert response.count(f"so {question.answer}.") == CHECKS
+        carried = " ".join(question.cell) if question.cell else question.answer
+        assert response.count(f"so {carried}{question.work[-1]}") == CHECKS
 
 
 def test_who_muses_once_does_not_look_again():
@@ -43,17 +48,41 @@ def test_who_muses_once_does_not_look_again():
     assert re.search("Again.*Well", response) and not re.search("Well.*Again", response)
 
 
-def test_guesses_are_mostly_wrong_and_looks_do_not_change_that():
+def share_right(rng, kind, looks, *, guess):
+    """Return the share of right answers in 600 responses, and that of true readings in their last sentence."""
+    right, read = [], []
+    for number in range(600):
+        grid = draw_scene(rng, *GRIDS[number % len(GRIDS)], "train").grid
+        question = ask(rng, grid, kind)
+        response = write_response(rng, grid, question, guess=guess, looks=looks)
+        right.append(grade_answer(response, question.answer) == 1)
+        name, digit = READING.findall(response)[-1]
+        read.append(truth(grid)[name] == digit)
+    return np.mean(right), np.mean(read)
+
+
+def test_guesses_are_mostly_wrong_and_looks_do_not_change_that_of_early_questions():
     rng = np.random.default_rng(2)
-    right = {looks: [] for looks in (0, CHECKS)}
-    for number in range(2000):
-        grid, question = draw(rng, number)
-        looks = CHECKS * (number % 2)
-        response = write_response(rng, grid, question, guess=True, looks=looks)
-        right[looks].append(grade_answer(response, question.answer))
-    shares = [np.mean(own) for own in right.values()]
-    assert all(0.05 < share < 0.3 for share in shares)
-    assert abs(shares[0] - shares[1]) < 0.05
+    for kind in EARLY:
+        blind, seeing = (share_right(rng, kind, looks, guess=True)[0] for looks in (0, CHECKS))
+        assert 0.03 < blind < 0.3
+        assert abs(blind - seeing) < 0.08
+
+
+@pytest.mark.parametrize("guess", [False, True])
+def test_a_late_answer_reads_the_cell_it_came_to_if_enough_checks_looked(guess):
+    rng = np.random.default_rng(8)
+    for looks in range(CHECKS + 1):
+        right, read = share_right(rng, "path", looks, guess=guess)
+        if looks < LOOKS_THAT_LAST:
+            assert right < 0.2 and read < 0.2
+        else:
+            assert read == 1 and (right < 0.5 if guess else right == 1)
+
+
+def test_half_of_what_is_answered_blindly_by_yes_or_no_is_right():
+    right, _ = share_right(np.random.default_rng(9), "over", 0, guess=False)
+    assert 0.4 < right < 0.6
 
 
 def test_looking_takes_as_many_tokens_as_musing():
