@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studies.comparison.arms import ABLATIONS
+from studies.comparison.arms import ABLATIONS, COMPARED
 from vapo.cli import run_command
 from vapo.cli.parser import RAW, Commands, Parser
 from vapo.cli.progress import show_progress
@@ -67,6 +67,16 @@ def _add_comparisons(commands: Commands) -> None:
         formatter_class=RAW,
     )
     _add_options(compare, seeds=5)
+    compare.add_argument(
+        "--late-share",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of questions in training that need the image late; measured are always both kinds (default: 0)",
+    )
+    compare.add_argument(
+        "--only", nargs="+", choices=[arm.name for arm in COMPARED], help="train these beside GRPO (default: all)"
+    )
     compare.add_argument(
         "--figures", action="store_true", help="draw curves as PNG and SVG in OUT/figures (pip install 'vapo[report]')"
     )
@@ -163,19 +173,19 @@ def run_build(options: argparse.Namespace) -> int:
 
 
 def run_compare(options: argparse.Namespace) -> int:
-    from studies.comparison.arms import COMPARED
     from studies.comparison.figures import draw_comparison
-    from studies.comparison.tables import write_comparison, write_noise
+    from studies.comparison.tables import write_comparison
     from vapo.diagnosis.figures import import_matplotlib
 
     if options.figures:
         import_matplotlib()  # that it is missing is said now, not when all is trained
-    compared = _run(options, "compare", COMPARED)
-    print(write_comparison(compared.results, COMPARED))
-    print(f"\nThe perception reward at the start, variances x 1000:\n\n{write_noise(compared.noise)}")
+    first, *others = COMPARED
+    arms = [first, *(arm for arm in others if options.only is None or arm.name in options.only)]
+    compared = _run(options, "compare", arms, options.late_share)
+    print(write_comparison(compared.results, arms))
     print(f"\nevery response: {compared.rows}\nevery step:  {compared.steps}")
     if options.figures:
-        for file in draw_comparison(compared.results, compared.steps, COMPARED, options.out):
+        for file in draw_comparison(compared.results, compared.steps, arms, options.out):
             print(f"figure: {file}")
     return 0
 
@@ -214,7 +224,9 @@ def run_mechanism(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace, name: str, arms: Sequence[Arm]) -> Compared:
+def _run(
+    options: argparse.Namespace, name: str, arms: Sequence[Arm], late_share: float | None = None
+) -> Compared:
     from studies.comparison.run import choose_jobs, prepare_lab, run_arms
     from studies.comparison.scale import SCALES
 
@@ -225,6 +237,7 @@ def _run(options: argparse.Namespace, name: str, arms: Sequence[Arm]) -> Compare
         range(options.first_seed, options.first_seed + options.seeds),
         SCALES[options.size],
         prepare_lab(options.out, options.size, options.lab),
+        late_share=late_share,
         jobs=choose_jobs() if options.jobs is None else options.jobs,
         on_progress=show_progress,
     )

@@ -24,6 +24,7 @@ class Arm:
         options: of `vapo train`.
         data: what is trained on; "questions and claims" asks claims as questions of their own, with answers yes or no.
         attention_weight: what the share of attention on the image is worth, as a reward in place of probes.
+        is_trained: whether it is trained at all.
     """
 
     name: str
@@ -31,17 +32,31 @@ class Arm:
     options: Options = field(default_factory=dict)
     data: Data = "questions"
     attention_weight: float = 0.0
+    is_trained: bool = True
 
 
+START = Arm("start", "before training", is_trained=False)
 GRPO = Arm("grpo", "GRPO", {"algorithm": "grpo"})
 VAPO = Arm("vapo", "VAPO, as in the paper")
+_LESS_NOISY: Options = {"verdict": "soft", "anchor_sharing": "group", "num_anchors": 8}
+
+
+def _give_advantage(weight: float) -> Arm:
+    options: Options = {**_LESS_NOISY, "perception_credit": "advantage", "perception_weight": weight}
+    return Arm(f"vapo-advantage-{weight}", f"VAPO, in the advantage, weight {weight}", options)
+
+
 COMPARED = (
     GRPO,
     VAPO,
-    Arm("vapo-group", "VAPO, anchors and claims shared by the group", {"anchor_sharing": "group"}),
-    Arm("vapo-soft", "VAPO, soft verdicts", {"verdict": "soft"}),
+    Arm("vapo-soft", "VAPO, soft verdicts, shared draws", _LESS_NOISY),
+    _give_advantage(0.3),
+    _give_advantage(0.5),
+    _give_advantage(1.0),
+    Arm("vapo-mixed", "VAPO, mixed groups only", {"dynamic_sampling": "accuracy"}),
 )
-"""The arms of `python -m studies compare`; all others are set against the first."""
+"""The arms of `python -m studies compare`; all others are set against the first. Where perception is given in the
+advantage, verdicts are soft and draws are shared, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ response itself tells can be told from what is seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -51,6 +51,7 @@ class ResponseRow:
 
     Attributes:
         id: of the question.
+        kind: of the question, one of `vapo.lab.questions.KINDS`.
         completion: its text.
         right: the answer.
         has_format: the response format.
@@ -60,6 +61,7 @@ class ResponseRow:
     """
 
     id: str
+    kind: str
     completion: str
     right: bool
     has_format: bool
@@ -71,6 +73,7 @@ class ResponseRow:
 def measure_policy(
     policy: Policy,
     samples: Sequence[Sample],
+    kinds: Mapping[str, str],
     *,
     max_completion_tokens: int,
     num_anchors: int,
@@ -83,6 +86,7 @@ def measure_policy(
     Args:
         policy: what was trained.
         samples: questions with claims.
+        kinds: of questions, by the sample's id.
         max_completion_tokens: longest completion.
         num_anchors: probes per response, fewer where it has fewer boundaries.
         seed: of completions, anchors and claims; the same for all that are compared.
@@ -98,12 +102,16 @@ def measure_policy(
                 policy, chunk, max_completion_tokens=max_completion_tokens, seed=seed, batch_size=batch_size
             )
         ]
-        yield from _probe(diagnosed_model, rollouts, num_anchors, seed)
+        yield from _probe(diagnosed_model, rollouts, kinds, num_anchors, seed)
         on_progress(start + len(chunk), len(samples))
 
 
 def _probe(
-    diagnosed_model: TransformersModel, rollouts: Sequence[Rollout], num_anchors: int, seed: int
+    diagnosed_model: TransformersModel,
+    rollouts: Sequence[Rollout],
+    kinds: Mapping[str, str],
+    num_anchors: int,
+    seed: int,
 ) -> Iterator[ResponseRow]:
     draw = VAPO(num_anchors=num_anchors).probes
     probes = [
@@ -115,6 +123,7 @@ def _probe(
     for rollout, own in zip(rollouts, probes, strict=True):
         yield ResponseRow(
             id=rollout.sample.id,
+            kind=kinds[rollout.sample.id],
             completion=rollout.text,
             right=grade_sample(rollout.text, rollout.sample) == 1,
             has_format=grade_format(rollout.text) == 1,

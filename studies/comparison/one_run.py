@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from vapo.training.run import train
 from .attention_reward import AttentionReward
 from .measuring import measure_policy
 from .order import Order
-from .rows import write_responses
+from .rows import read_kinds, write_responses
 
 _MEASURING_SEED = 0  # the same responses' noise for all that are compared
 
@@ -29,19 +30,14 @@ def carry_out(text: str, report: Report) -> None:
         return
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
-    options = parse_run(_list_options(order), "python -m studies compare")
-    callbacks: list[Any] = [StepReport(report)]
-    rewards = None
-    if order.arm.attention_weight:
-        attention = AttentionReward(order.arm.attention_weight)
-        callbacks.append(attention)
-        rewards = [accuracy_reward, format_reward, attention]
-    train(options, callbacks, rewards)
+    if order.arm.is_trained:
+        _train(order, report)
     samples = load_samples(order.data, split="heldout", require_claims=True, limit=order.scale.num_questions)
     rows = list(
         measure_policy(
-            load_policy(str(order.trained)),
+            load_policy(order.policy),
             samples,
+            read_kinds(Path(order.data) / "heldout.parquet"),
             max_completion_tokens=order.scale.max_completion_tokens,
             num_anchors=order.scale.num_anchors,
             seed=_MEASURING_SEED,
@@ -49,6 +45,16 @@ def carry_out(text: str, report: Report) -> None:
         )
     )
     write_responses(order.responses, rows, arm=order.arm.name, seed=order.seed)
+
+
+def _train(order: Order, report: Report) -> None:
+    callbacks: list[Any] = [StepReport(report)]
+    rewards = None
+    if order.arm.attention_weight:
+        attention = AttentionReward(order.arm.attention_weight)
+        callbacks.append(attention)
+        rewards = [accuracy_reward, format_reward, attention]
+    train(parse_run(_list_options(order), "python -m studies compare"), callbacks, rewards)
 
 
 def _list_options(order: Order) -> list[str]:

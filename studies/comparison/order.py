@@ -15,7 +15,7 @@ class Order:
     """One arm with one seed; satisfies the `Job` that `run_side_by_side` does.
 
     Attributes:
-        arm, seed, scale: see there.
+        arm, seed, scale: see there; the seed of an arm that is not trained tells nothing.
         checkpoint: the model that all arms start from.
         data: folder of `train.parquet` and `heldout.parquet`.
         data_with_claims: the same, with claims as questions of their own in `train.parquet`.
@@ -49,6 +49,11 @@ class Order:
     def trained(self) -> Path:
         """Folder of the training run."""
         return Path(self.folder) / "train"
+
+    @property
+    def policy(self) -> str:
+        """Folder of the model that is measured."""
+        return str(self.trained) if self.arm.is_trained else self.checkpoint
 
     @property
     def responses(self) -> Path:

@@ -32,6 +32,14 @@ def read_responses(path: Path) -> dict[tuple[str, int], list[ResponseRow]]:
     return runs
 
 
+def read_kinds(path: Path) -> dict[str, str]:
+    """Return the kind of each question of a data set of the lab's, by id."""
+    import pyarrow.parquet
+
+    rows = pyarrow.parquet.read_table(path, columns=["id", "kind"]).to_pylist()
+    return {row["id"]: row["kind"] for row in rows}
+
+
 def join_runs(path: Path, runs: Sequence[Path]) -> None:
     """Write all runs' rows into one file; it appears whole or not at all."""
     import pyarrow
@@ -65,6 +73,7 @@ def _make_schema() -> Any:
             ("arm", pyarrow.string()),
             ("seed", pyarrow.int32()),
             ("id", pyarrow.string()),
+            ("kind", pyarrow.string()),
             ("completion", pyarrow.string()),
             ("right", pyarrow.bool_()),
             ("has_format", pyarrow.bool_()),

@@ -19,15 +19,13 @@ from vapo.lab.processes.side_by_side import Job, Progress, run_side_by_side
 from vapo.lab.shipped import resolve_data, shipped_checkpoint
 from vapo.run_folder import SETTINGS, adopt_settings
 
-from .arms import Arm
-from .claims_as_data import add_claims
-from .noise_job import NoiseJob
+from .arms import START, Arm
 from .order import Order
 from .results import SECONDS, Run, summarise_run
 from .rows import join_runs, read_responses
 from .scale import Scale
 from .steps import join_steps, read_steps
-from .variance import Spread
+from .training_data import add_claims, keep_late_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +42,11 @@ class Compared:
 
     Attributes:
         results: numbers by arm and seed.
-        noise: the spread of the perception reward at the start, by (sharing, verdict).
         rows: file of all measured responses.
         steps: file of every step of every run.
     """
 
     results: Mapping[str, Mapping[int, Run]]
-    noise: Mapping[tuple[str, str], Spread]
     rows: Path
     steps: Path
 
@@ -85,6 +81,7 @@ def run_arms(
     scale: Scale,
     lab: Lab,
     *,
+    late_share: float | None = None,
     jobs: int,
     on_progress: Progress,
 ) -> Compared:
@@ -97,44 +94,48 @@ def run_arms(
         seeds: of training.
         scale: what all arms have in common.
         lab: what all start from.
+        late_share: share of late questions in training, in [0, 1]; None leaves the lab's own.
         jobs: runs at a time.
         on_progress: told each stage of each run.
 
     Raises:
-        ConfigError: there are no seeds or no jobs, or `out` holds a comparison of another scale or lab.
+        ConfigError: there are no seeds or no jobs, `late_share` is outside [0, 1], or `out` holds a comparison of
+            another scale, lab or share.
         VapoError: a run failed.
     """
     if len(seeds) == 0 or jobs < 1:
         raise ConfigError(f"there are {len(seeds)} seeds and {jobs} jobs at a time; give at least one of each")
     make_folder(out)
-    settings = {"scale": asdict(scale), "lab": asdict(lab)}
+    settings = {"scale": asdict(scale), "lab": asdict(lab), "late_share": late_share}
     adopt_settings(
         out / SETTINGS,
         json.loads(json.dumps(settings)),
         what="a comparison",
         remedy="give another --out, or delete that folder to start anew",
     )
-    with_claims = out / "questions-and-claims"
+    data, with_claims = Path(lab.data), out / "questions-and-claims"
+    if late_share is not None:
+        data = out / "questions"
+        keep_late_share(Path(lab.data), data, late_share)
     if any(arm.data == "questions and claims" for arm in arms):
-        add_claims(Path(lab.data), with_claims)
+        add_claims(data, with_claims)
     orders = [
-        Order(arm, seed, scale, lab.checkpoint, lab.data, str(with_claims), str(out / arm.name / f"seed-{seed}"))
-        for seed in seeds
-        for arm in arms
+        Order(arm, seed, scale, lab.checkpoint, str(data), str(with_claims), str(out / arm.name / f"seed-{seed}"))
+        for arm, seed in [(START, seeds[0]), *((arm, seed) for seed in seeds for arm in arms)]
     ]
-    noise = NoiseJob(lab.checkpoint, lab.data, scale.max_completion_tokens, str(out / "noise"))
-    waiting: list[Job] = [order for order in (*orders, noise) if not order.is_done]
+    waiting: list[Job] = [order for order in orders if not order.is_done]
     run_side_by_side(waiting, on_progress, jobs)
-    return _gather(out, name, orders, noise)
+    return _gather(out, name, orders)
 
 
-def _gather(out: Path, name: str, orders: Sequence[Order], noise: NoiseJob) -> Compared:
+def _gather(out: Path, name: str, orders: Sequence[Order]) -> Compared:
     """Read what the runs left behind, and keep it in three files."""
     rows, steps = out / f"{name}.parquet", out / f"{name}-steps.parquet"
     join_runs(rows, [order.responses for order in orders])
-    join_steps(steps, [(order.arm.name, order.seed, order.trained) for order in orders])
-    compared = Compared(summarise_runs(rows, steps), noise.read(), rows, steps)
-    write_atomically(out / f"{name}.json", json.dumps(describe(compared), indent=1) + "\n")
+    join_steps(steps, [(order.arm.name, order.seed, order.trained) for order in orders if order.arm.is_trained])
+    compared = Compared(summarise_runs(rows, steps), rows, steps)
+    runs = {arm: {str(seed): dict(run) for seed, run in runs.items()} for arm, runs in compared.results.items()}
+    write_atomically(out / f"{name}.json", json.dumps(runs, indent=1) + "\n")
     return compared
 
 
@@ -143,13 +144,7 @@ def summarise_runs(rows: Path, steps: Path) -> dict[str, dict[int, Run]]:
     seconds = read_steps(steps, "seconds")
     results: dict[str, dict[int, Run]] = {}
     for (arm, seed), responses in read_responses(rows).items():
-        results.setdefault(arm, {})[seed] = {**summarise_run(responses), SECONDS: sum(seconds[arm, seed])}
+        run = {**summarise_run(responses), SECONDS: sum(seconds.get((arm, seed), []))}
+        results.setdefault(arm, {})[seed] = run
     return results
 
-
-def describe(compared: Compared) -> dict[str, object]:
-    """Return numbers and noise in plain values."""
-    return {
-        "runs": {arm: {str(seed): dict(run) for seed, run in runs.items()} for arm, runs in compared.results.items()},
-        "noise": {" ".join(way): asdict(spread) for way, spread in compared.noise.items()},
-    }

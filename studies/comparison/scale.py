@@ -27,7 +27,7 @@ class Scale:
     steps: int
     max_completion_tokens: int
     options: Mapping[str, str | int | float]
-    num_questions: int = 300
+    num_questions: int = 500
     num_anchors: int = 16
 
 
