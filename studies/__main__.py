@@ -224,9 +224,7 @@ def run_mechanism(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(
-    options: argparse.Namespace, name: str, arms: Sequence[Arm], late_share: float | None = None
-) -> Compared:
+def _run(options: argparse.Namespace, name: str, arms: Sequence[Arm], late_share: float | None = None) -> Compared:
     from studies.comparison.run import choose_jobs, prepare_lab, run_arms
     from studies.comparison.scale import SCALES
 
