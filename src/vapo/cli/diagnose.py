@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vapo.cli.data_options import add_data_options, load_questions
+from vapo.cli.data_options import add_data_options, load_questions, read_split
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
 
@@ -18,7 +18,7 @@ def add_diagnose(commands: Commands) -> None:
         "depth, attention on the image, remedies, causes of errors, sensitivity to the image. Writes a page that "
         "opens offline, tables, and all numbers with intervals. The same command goes on where it was stopped.",
         epilog="example: vapo diagnose lab --limit 12 --out report\n"
-        "         vapo diagnose runs/checkpoint-100 runs/checkpoint-200 --data my.parquet --split test --out report",
+        "         vapo diagnose runs/checkpoint-100 runs/checkpoint-200 --data my.parquet --out report",
         formatter_class=RAW,
     )
     parser.add_argument(
@@ -107,7 +107,9 @@ def diagnose(options: argparse.Namespace) -> int:
     if options.base_url is None:  # a server keeps its processor to itself
         parts = find_parts(resolve_model(options.models[0]))
         processor = load_processor(parts.processor, options.trust_remote_code)
+    split = read_split(options, source)
     samples = load_questions(options, source, processor)
+    asked = data if split is None or Path(source).is_file() else f"{data}, {split}"
     diagnosis = run_diagnosis(
         models,
         samples,
@@ -115,9 +117,9 @@ def diagnose(options: argparse.Namespace) -> int:
         protocols=protocols,
         settings=settings,
         judge=judge,
-        truth=find_truth(source, options.split),
+        truth=find_truth(source, split),
         batch_size=options.batch_size,
-        data=f"{data}, {options.split}, {len(samples)} questions",
+        data=f"{asked}, {len(samples)} questions",
         model_settings=models.settings,
         on_notice=print,
         on_progress=show_progress,
