@@ -125,6 +125,30 @@ def test_misuse_is_one_sentence(words, message, capsys):
     assert stopped.value.code == 2 and message in shown and len(shown.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--data", "lab", "--image-folder", ".", "--lerning_rate", "1"],
+        ["train", "--config", "FILE"],
+        ["plan", "FILE", "--gpus", "8x80"],
+        ["plan", "qwen2_5_vl_7b", "--gpus", "8x80", "--set", "lerning-rate=1"],
+        ["verl", "config", "qwen2_5_vl_7b", "--set", "lerning_rate=1"],
+        ["evaluate", "someones/model", "--data", "FILE.parquet"],
+        ["diagnose", "someones/model", "--data", "FILE.parquet"],
+    ],
+    ids=" ".join,
+)
+def test_a_typo_is_told_before_torch_is_imported(words, tmp_path):
+    (tmp_path / "run.yaml").write_text("lerning_rate: 1\n")
+    words = [word.replace("FILE", str(tmp_path / "run.yaml")) for word in words]
+    code = (
+        f"import sys; from vapo.cli import main; assert main({words!r}) == 1;"
+        "print([m for m in ('torch', 'transformers', 'trl', 'datasets') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n" and ("learning_rate" in done.stderr or "there is no file" in done.stderr)
+
+
 def test_options_of_data_are_those_of_a_run():
     options = build_parser().parse_args(["data", "inspect", "lab"])
     meant = {field.name: field.default for field in fields(DataOptions) if field.name in ROWS}

@@ -62,13 +62,16 @@ def add_diagnose(commands: Commands) -> None:
 
 
 def diagnose(options: argparse.Namespace) -> int:
+    from vapo.lab.shipped import resolve_data, resolve_model
+
+    if options.data is not None:  # that there is no such split is said before importing what takes long
+        options.split = read_split(options, resolve_data(options.data))
     from vapo.diagnosis.diagnose import REPORT
     from vapo.diagnosis.diagnose import diagnose as run_diagnosis
     from vapo.diagnosis.figures import import_matplotlib, write_figures
     from vapo.diagnosis.opened_models import choose_data, open_judge, open_models
     from vapo.diagnosis.settings import choose_protocols, make_settings
     from vapo.lab.judge import find_truth
-    from vapo.lab.shipped import resolve_data, resolve_model
     from vapo.models.policy.checkpoint import find_parts, load_processor
 
     if options.figures:

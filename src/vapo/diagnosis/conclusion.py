@@ -8,7 +8,7 @@ What the image helps at a depth is the paired difference "claims judged right wi
 
 "From d on" needs every depth from d to the end. That it helps less at the end than before the response, which is
 forgetting, is said only if the paired difference of the two is clear. Of models that do not forget, simulated with 0
-to 20 points of constant help, 2 % of reports say that they do (`tests/diagnosis/test_conclusion.py`).
+to 40 points of constant help, 1.5 % of reports say that they do (`tests/diagnosis/test_conclusion.py`).
 
 A change is named as one only if its interval leaves out 0. Intervals are for each sentence alone: of many sentences,
 one in twenty may be chance.
