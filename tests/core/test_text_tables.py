@@ -4,7 +4,8 @@ from vapo.core.text_tables import align, list_facts
 def test_cells_stand_in_their_columns():
     assert align(("mean", 12.5, "-"), (6, 6, 3)) == "mean    12.5  -"
     assert align(("", "a"), (3, 4, 9)) == "      a"
-    assert align(("too wide", "wide too"), (3, 4)) == "too widewide too"
+    assert align(("too wide", "wide too", "x"), (3, 4, 2)) == "too wide wide too x"
+    assert align(("a", "1234", "1234"), (2, 4, 4)) == "a 1234 1234"
 
 
 def test_facts():

@@ -93,6 +93,16 @@ def test_curves_can_be_switched_and_read_with_the_keyboard(page):
     assert figure.locator("tbody tr").count() == 59
 
 
+def test_claims_without_the_image_are_drawn_on_demand(page):
+    figure = page.locator("figure[data-curve=perception]")
+    hidden = figure.locator(".keys button[aria-pressed=false]")
+    assert hidden.count() == 2 and figure.evaluate("figure => figure.plot.series.length") == 1 + 3 * 2
+    hidden.first.click()
+    figure = page.locator("figure[data-curve=perception]")
+    assert figure.locator(".keys button[aria-pressed=true]").count() == 1
+    assert figure.evaluate("figure => [figure.plot.series.length, figure.plot.bands.length]") == [1 + 3 * 4, 2]
+
+
 def test_tables_say_what_was_found(page):
     text = page.locator("#findings").inner_text()
     for piece in ("Remedies", "image shown again", "+10.0 [+2.0, +18.0] points", "Differences to vapo-base"):

@@ -9,12 +9,16 @@ def align(cells: Sequence[object], widths: Sequence[int]) -> str:
     """Return a line of a table: the first cell flush left, the others flush right.
 
     Args:
-        cells: as many as there are widths at most; one that is wider than its column is not cut.
+        cells: as many as there are widths at most; one that is wider than its column is not cut, and is kept apart
+            from the one before it.
         widths: of the columns, in characters.
     """
     first, *others = (str(cell) for cell in cells)
-    right = (f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=False))
-    return f"{first:<{widths[0]}}" + "".join(right)
+    line = f"{first:<{widths[0]}}"
+    for cell, width in zip(others, widths[1:], strict=False):
+        apart = " " if len(cell) >= width and not line.endswith(" ") else ""
+        line += f"{apart}{cell:>{width}}"
+    return line
 
 
 def list_facts(facts: Iterable[tuple[str, object]], width: int = 20) -> list[str]:

@@ -50,7 +50,8 @@ def _format_perception(perception: Perception) -> list[str]:
         lines.append(align((*_write(part.where, part.accuracy), *_write_claims(part)), _WIDTHS))
     change = perception.last_minus_before
     if change is not None:
-        lines.append(align(_write("last quarter - before", change, sign=True), _WIDTHS))
+        cells = (*_write("last quarter - before", change, sign=True), "", "", change.num_questions)
+        lines.append(align(cells, _WIDTHS))
     lines += ["", align(("verdicts along the response", "", "95 % interval"), _WIDTHS)]
     named = {
         '"yes"': perception.along.yes_rate,
@@ -96,6 +97,13 @@ def _notes(evaluation: Evaluation) -> list[str]:
                 f"{perception.num_missing_anchors} of {asked} anchors had no logical boundary left in their response."
             )
         notes.append("Perception is averaged per question first; its intervals are resampled over questions.")
+        change = perception.last_minus_before
+        asked_before = perception.before.accuracy
+        if change is not None and asked_before is not None and change.num_questions < asked_before.num_questions:
+            notes.append(
+                f"Last quarter - before is taken on the {_count(change.num_questions, 'question')} that have both, so "
+                "it is not the difference of the two lines."
+            )
     return notes
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from lab.demo.made_outcome import make_outcome
 from vapo.diagnosis.findings import EarlyAnswer, ProbedClaim, QuestionFindings
 from vapo.diagnosis.question_measures import claims_right
 from vapo.lab.demo.paired import ANSWERS, LATE, LENGTH, compare
+from vapo.lab.demo.table import format_outcome
 
 
 def ask(number: int, right: bool, tokens: int, *claims: tuple[float, bool]) -> QuestionFindings:
@@ -46,6 +48,16 @@ def test_questions_without_a_measure_are_left_out_of_pairs(rows):
     assert (late.grpo_change.value, late.grpo_change.num_questions) == (-0.75, 2)
     nowhere = rows["claims judged right, quarter 2 of 4"]
     assert nowhere.grpo is None and nowhere.difference is None
+
+
+def test_the_table_says_where_pairs_are_fewer_and_keeps_its_columns_apart(rows, tmp_path):
+    lines = format_outcome(replace(make_outcome(), rows=tuple(rows.values())), tmp_path).splitlines()
+    late = next(line for line in lines if line.startswith(f"{LATE}, %"))
+    assert late.endswith("+100.0 [+0.0, +100.0]*") and sum(line.endswith("*") for line in lines) == 1
+    assert any(line.startswith("* on the questions on which both") for line in lines) and f"{LATE}: 1" in " ".join(
+        lines
+    )
+    assert all("][" not in line and not re.search(r"\][-\d]", line) for line in lines)
 
 
 def test_answers_of_cut_responses_are_measured(rows):

@@ -44,17 +44,18 @@
     const series = [{}], bands = [];
     lines.forEach((line, k) => {
       const color = colorOf(host, `--model-${line.model % 6}`);
+      const bare = line.variantNumber && lines.some((other) => other.model !== line.model); // too many bands hide all
       const dash = line.variantNumber ? DASHES[line.variantNumber % DASHES.length] : styleOfModel(line.model).dash;
       series.push({ stroke: color, width: 2, dash, points: { show: false } });
       series.push({ stroke: null, width: 0, points: { show: false } }, { stroke: null, width: 0, points: { show: false } });
-      bands.push({ series: [3 * k + 3, 3 * k + 2], fill: `${color}${line.variantNumber ? "14" : "2b"}` });
+      if (!bare) bands.push({ series: [3 * k + 3, 3 * k + 2], fill: `${color}${line.variantNumber ? "14" : "2b"}` });
     });
     const axis = { stroke: ink, font, labelFont: font, labelSize: 15, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
     const sharp = (values) => values.map((value) => percent(value));
     return {
       width, height, series, bands, legend: { show: false }, padding: [8, 22, 0, 0],
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
-      scales: { x: { time: false, range: (_, low, high) => (curve.x_is_share ? [0, 1] : [low, high]) }, y: { range: (_, low, high) => rangeOf(curve, low, high) } },
+      scales: { x: { time: false, range: (_, low, high) => (curve.x_is_share ? [0, 1] : [low, high]) }, y: { range: (_, low, high) => rangeOf(curve, lines, low, high) } },
       axes: [
         curve.x_is_share ? { ...axis, label: curve.x_label, size: 24, values: (_, values) => sharp(values) }
           : { ...axis, label: curve.x_label, size: 24, incrs: WHOLE, values: (_, values) => values.map((v) => number(v)) },
@@ -73,10 +74,13 @@
     return ticks.length > 1 && Math.abs(step - Math.round(step)) > 1e-6 ? 1 : 0;
   }
 
-  function rangeOf(curve, low, high) {
+  function rangeOf(curve, lines, low, high) {
     if (low == null) return [0, 1];
     const all = curve.reference ? [low, high, curve.reference[0]] : [low, high];
     const span = Math.max(...all) - Math.min(...all) || 0.1 * Math.abs(high); // a level line has an axis too
+    // Points all alike, such as 0 throughout, whose bands would otherwise fill the panel.
+    const values = lines.flatMap((line) => line.points.map((point) => point[1])).filter((value) => value != null);
+    if (!curve.reference && values.every((value) => value === values[0])) return [Math.max(0, low - 2 * span), high + 2 * span];
     const room = Math.max(span * 0.08, curve.y_is_share ? 0.01 : 1e-6);
     const from = Math.min(...all) - room, to = Math.max(...all) + room;
     const bottom = low >= 0 ? Math.max(0, !curve.reference && from < 0.7 * to ? 0 : from) : from;
@@ -127,11 +131,16 @@
       make("p.faint", {}, "value [95 % interval] · questions"));
   }
 
-  // Models by colour, variants by dashes: what differs is said once.
-  function keysOf(lines, variants, models) {
+  // Models by colour, variants by dashes: what differs is said once. With `onToggle`, variants but the first are
+  // switched on and off.
+  function keysOf(lines, variants, models, hidden, onToggle) {
     const drawn = [...new Set(lines.map((line) => line.model))];
     const names = models.length > 1 ? drawn.map((k) => make("li", {}, swatch(k), make("span", {}, models[k].name))) : [];
-    const dashes = variants.length < 2 ? [] : variants.map((variant, k) => make("li", {}, swatch(drawn.length > 1 ? null : drawn[0], k), make("span", {}, variant)));
+    const dashes = variants.length < 2 ? [] : variants.map((variant, k) => {
+      const named = [swatch(drawn.length > 1 ? null : drawn[0], k), make("span", {}, variant)];
+      const switches = onToggle && k > 0;
+      return make("li", {}, switches ? make("button", { type: "button", "aria-pressed": String(!hidden.has(variant)), title: "show or hide", click: () => onToggle(variant) }, named) : named);
+    });
     return make("ul.keys", {}, names, dashes);
   }
 
@@ -157,6 +166,15 @@
     const figure = make("figure.card.curve", {});
     const shown = choices.filter((curve) => curve.lines.length);
     let plot = null, current = shown[0] || choices[0], observer = null, redraw = () => {};
+    const variantsOf = (curve) => [...new Set(curve.lines.map((line) => line.variant))];
+    // Several models in several variants are too many lines: the first variant is shown, the others on demand.
+    const hidden = new Set(models.length > 1 ? shown.flatMap((curve) => variantsOf(curve).slice(1)) : []);
+    const toggles = hidden.size > 0;
+    function toggle(variant) {
+      if (!hidden.delete(variant)) hidden.add(variant);
+      show(current);
+      [...figure.querySelectorAll(".keys button")].find((button) => button.textContent === variant)?.focus();
+    }
 
     function show(curve) {
       current = curve;
@@ -170,18 +188,19 @@
         figure.append(make("p.faint", {}, curve.meaning), make("p.absent", {}, curve.absent));
         return;
       }
-      const variants = [...new Set(curve.lines.map((line) => line.variant))];
-      const lines = curve.lines.map((line) => ({ ...line, variantNumber: variants.indexOf(line.variant) }));
+      const variants = variantsOf(curve);
+      const all = curve.lines.map((line) => ({ ...line, variantNumber: variants.indexOf(line.variant) }));
+      const lines = all.filter((line) => !hidden.has(line.variant));
       const formatX = curve.x_is_share ? (x) => percent(x) : (x) => `${curve.x_word} ${number(x)}`;
       const formatY = curve.y_is_share ? (y) => percent(y, 1) : (y) => number(y);
       const columns = columnsOf(lines);
       const host = make("div.plot", { tabindex: 0, role: "img", "aria-label": describe(curve, lines, models, formatY) });
       const readout = makeReadout(lines, models, columns, formatX, formatY);
       host.style.setProperty("height", `${height}px`);
-      if (models.length > 1 || variants.length > 1) figure.append(keysOf(lines, variants, models));
+      if (models.length > 1 || variants.length > 1) figure.append(keysOf(all, variants, models, hidden, toggles && toggle));
       figure.append(make("div.frame", {}, host, readout.box));
       if (curve.absent) figure.append(make("p.faint", {}, curve.absent));
-      figure.append(tableOf(curve, lines, models, formatX, formatY));
+      figure.append(tableOf(curve, all, models, formatX, formatY));
       host.addEventListener("blur", () => (readout.box.hidden = true));
       host.addEventListener("keydown", (event) => {
         const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

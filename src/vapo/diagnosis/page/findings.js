@@ -16,7 +16,7 @@
     if (!rows.length) return card("Remedies", meaning, make("p.absent", {}, absent));
     const scale = scaleOf(rows.map((row) => row.accuracy), rows[0].accuracy[0]);
     return wide(card("Remedies", meaning,
-      tableOfModels("Remedies", models, ["remedy", "model", "right answers", "", "gain, paired", "attention"], byKind(rows, "remedy").map((row) => [
+      tableOfModels("Remedies", models, ["remedy", "model", "right answers", "line at none's", "gain, paired", "attention"], byKind(rows, "remedy").map((row) => [
         REMEDIES[row.remedy] || row.remedy, modelName(models, row.model), estimateText(row.accuracy, percent), interval(row.accuracy, scale, row.model),
         row.gain ? signed(row.gain) : "–", estimateText(row.attention, (share) => percent(share, 1))])),
       absent && make("p.faint", {}, absent)));
@@ -79,7 +79,7 @@
     const place = (row) => Math.max(0, models.findIndex((model) => model.name === row.name));
     const others = models.length > 2 ? models : [];
     return wide(card(`Differences to ${models[0].name}`, "Paired by question, with 95 % intervals: an interval that leaves out 0 is a difference.",
-      tableOfModels("Paired differences", others, ["measure", "model", "difference", "", "questions"], rows.map((row) => [
+      tableOfModels("Paired differences", others, ["measure", "model", "difference", "line at 0", "questions"], rows.map((row) => [
         row.measure, modelName(models, place(row)), isShare(row) ? signed(row.difference) : estimateText(row.difference, number),
         isShare(row) ? interval(row.difference, scale, place(row)) : null, String(row.difference[3])]))));
   }

@@ -8,22 +8,36 @@ from textwrap import fill
 from vapo.core.text_tables import align
 from vapo.diagnosis.estimates import Estimate
 from vapo.lab.demo.outcome import PAGE, Outcome
+from vapo.lab.demo.paired import Row
 
-_WIDTHS, _WIDTH = (40, 20, 20, 20, 20), 100
+MARK = "*"
+"""Behind a difference that does not follow from the numbers beside it."""
+
+_WIDTH = 100
 
 
 def format_outcome(outcome: Outcome, folder: Path) -> str:
     """Return the sentences, then one line per measure: before, GRPO, VAPO, and VAPO less GRPO; shares in per cent."""
     settings = outcome.settings
     heads = ("before", "GRPO", "VAPO", "VAPO - GRPO")
-    lines = [*(fill(sentence, _WIDTH) for sentence in outcome.conclusion if sentence), ""]
-    lines.append(align(("", *heads), _WIDTHS))
+    rows: list[tuple[str, ...]] = [("", *heads)]
     for row in outcome.rows:
         name = f"{row.measure}, %" if row.is_share else row.measure
         scale = 100 if row.is_share else 1
         cells = [_write(estimate, scale) for estimate in (row.before, row.grpo, row.vapo)]
-        cells.append(_write(row.difference, scale, sign="+"))
-        lines.append(align((name, *cells), _WIDTHS))
+        cells.append(_write(row.difference, scale, sign="+") + (MARK if is_paired_on_fewer(row) else ""))
+        rows.append((name, *cells))
+    widths = [max(map(len, column)) + 2 * (place > 0) for place, column in enumerate(zip(*rows, strict=True))]
+    lines = [*(fill(sentence, _WIDTH) for sentence in outcome.conclusion if sentence), ""]
+    lines += [align(row, widths) for row in rows]
+    fewer = [
+        f"{row.measure}: {row.difference.num_questions}"
+        for row in outcome.rows
+        if row.difference is not None and is_paired_on_fewer(row)
+    ]
+    if fewer:
+        note = f"{MARK} on the questions on which both have the measure, fewer than each has: {', '.join(fewer)}"
+        lines += ["", fill(note, _WIDTH)]
     lines += [
         "",
         f"{settings['steps']} steps of {settings['per_device_train_batch_size']} rollouts, seed {settings['seed']}; "
@@ -31,6 +45,12 @@ def format_outcome(outcome: Outcome, folder: Path) -> str:
         f"the page is {folder / PAGE}",
     ]
     return "\n".join(lines)
+
+
+def is_paired_on_fewer(row: Row) -> bool:
+    """Return whether VAPO less GRPO is taken over fewer questions than one of the two has."""
+    counts = [one.num_questions for one in (row.grpo, row.vapo) if one is not None]
+    return row.difference is not None and row.difference.num_questions < max(counts)
 
 
 def _write(estimate: Estimate | None, scale: float, sign: str = "") -> str:

@@ -21,11 +21,16 @@
       return make("span", { title: `${count} questions` }, write(row, value, sign),
         low != null && make("span.faint", {}, ` [${write(row, low, sign)}, ${write(row, high, sign)}]`));
     };
+    // A difference over fewer questions than its two models have does not follow from their numbers.
+    const paired = (row, estimate, ...models) => {
+      const fewer = estimate && models.some((k) => row.models[k] && row.models[k][3] > estimate[3]);
+      return make("span", {}, cell(row, true)(estimate), fewer && make("span.faint", {}, ` on ${estimate[3]} questions that have both`));
+    };
     const scale = scaleOf(summary.rows.filter((row) => row.is_share).map((row) => row.difference), 0);
     return wide(card("In numbers", "With 95 % intervals. Differences are paired by question; one whose interval leaves out 0 can be told from chance.",
-      table("The models in numbers", ["", ...models.map((_, k) => modelName(models, k)), "GRPO less before", "VAPO less before", "VAPO less GRPO", ""],
-        summary.rows.map((row) => [row.is_share ? `${row.measure}, %` : row.measure, ...row.models.map(cell(row, false)), ...row.changes.map(cell(row, true)),
-          cell(row, true)(row.difference), row.is_share ? interval(row.difference, scale, VAPO) : null]))));
+      table("The models in numbers", ["", ...models.map((_, k) => modelName(models, k)), "GRPO less before", "VAPO less before", "VAPO less GRPO", "line at 0"],
+        summary.rows.map((row) => [row.is_share ? `${row.measure}, %` : row.measure, ...row.models.map(cell(row, false)), paired(row, row.changes[0], 0, GRPO), paired(row, row.changes[1], 0, VAPO),
+          paired(row, row.difference, GRPO, VAPO), row.is_share ? interval(row.difference, scale, VAPO) : null]))));
   }
 
   // By what the two trained models came to on the same question, and by what they still saw in the last quarter.
