@@ -147,7 +147,7 @@ def _ask(
 
 def _draw(claims: Sequence[Claim], rng: np.random.Generator) -> list[Claim]:
     """Return claims in random order, in which the kinds of true claims take turns, and those of false ones."""
-    shuffled = [claims[place] for place in rng.permutation(len(claims))]
+    shuffled = [claims[int(place)] for place in rng.permutation(len(claims)).tolist()]
     seen: Counter[tuple[bool, str]] = Counter()
     turns: list[int] = []
     for claim in shuffled:
