@@ -204,6 +204,7 @@ def run_ablate(options: argparse.Namespace) -> int:
 def run_mechanism(options: argparse.Namespace) -> int:
     from studies.comparison.run import choose_jobs, prepare_lab
     from studies.mechanism import run, tables
+    from studies.mechanism.noise_job import read_noise
     from vapo.lab.demo.recipe import MAX_COMPLETION_TOKENS
 
     lab = prepare_lab(options.out, "small", options.lab)
@@ -220,13 +221,13 @@ def run_mechanism(options: argparse.Namespace) -> int:
     writers = [tables.write_groups, tables.write_settings, tables.write_draws, tables.write_directions]
     for write in (*writers, *([tables.write_runs] if options.trained_seeds > 0 else [])):
         print(f"{write(found)}\n")
-    print(f"every number: {options.out / 'mechanism.json'}")
+    noise = options.out / "noise" / "noise.json"
+    print(f"The perception reward, variances x 1000:\n\n{tables.write_noise(read_noise(noise))}\n")
+    print(f"every number: {options.out / 'mechanism.json'} and {noise}")
     return 0
 
 
-def _run(
-    options: argparse.Namespace, name: str, arms: Sequence[Arm], late_share: float | None = None
-) -> Compared:
+def _run(options: argparse.Namespace, name: str, arms: Sequence[Arm], late_share: float | None = None) -> Compared:
     from studies.comparison.run import choose_jobs, prepare_lab, run_arms
     from studies.comparison.scale import SCALES
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-from .arms import VAPO, Ablation, Arm
+from .arms import START, VAPO, Ablation, Arm
 from .looks import Looking
 from .results import ACCURACY, LAST_QUARTER, MEASURES, READINGS, SECONDS, TOKENS, Interval, Run, average, compare
-from .variance import Spread
 
 Results = Mapping[str, Mapping[int, Run]]
 """By arm, by seed."""
@@ -15,17 +15,19 @@ Results = Mapping[str, Mapping[int, Run]]
 _COUNTS = (TOKENS, READINGS, SECONDS)
 
 
-def write_comparison(results: Results, arms: Sequence[Arm]) -> str:
-    """Return two tables: every measure of every arm, and its difference from the first arm, paired by seed."""
-    titles = [arm.title for arm in arms]
+def write_comparison(results: Results, arms: Sequence[Arm], measures: Sequence[str] = MEASURES) -> str:
+    """Return two tables with a row for each arm: measures, the starting model's first, and their differences from the
+    first arm, paired by seed."""
     first, *others = arms
-    lines = [_row(["", *titles]), _rule(len(arms))]
-    for measure in MEASURES:
-        lines.append(_row([measure, *(_describe(average(results[arm.name], measure), measure) for arm in arms)]))
-    lines += ["", _row([f"difference from {first.title}", *titles[1:]]), _rule(len(others))]
-    for measure in MEASURES:
-        differences = (compare(results[arm.name], results[first.name], measure) for arm in others)
-        lines.append(_row([measure, *(_describe(each, measure, sign=True) for each in differences)]))
+    lines = [_row(["", *measures]), _rule(len(measures))]
+    for arm in [*([START] if START.name in results else []), *arms]:
+        runs = results[arm.name]
+        lines.append(_row([arm.title, *(_describe(average(runs, measure), measure) for measure in measures)]))
+    lines += ["", _row([f"less {first.title}", *measures]), _rule(len(measures))]
+    for arm in others:
+        differences = [compare(results[arm.name], results[first.name], measure) for measure in measures]
+        cells = [_describe(each, name, sign=True) for each, name in zip(differences, measures, strict=True)]
+        lines.append(_row([arm.title, *cells]))
     return "\n".join(lines)
 
 
@@ -57,28 +59,6 @@ def _write_ablation(results: Results, ablation: Ablation) -> str:
     return "\n".join([*lines, "", f"The paper's figures: {ablation.source}."])
 
 
-def write_noise(noise: Mapping[tuple[str, str], Spread]) -> str:
-    """Return a table of where the perception reward varies, by how draws are shared and probes judged.
-
-    Variances are in units of 0.001, with 95 % intervals over questions; what is shared or soft is set against
-    independent draws and hard verdicts.
-    """
-    usual = noise["independent", "hard"]
-    head = ["draws, verdicts", "signal within groups", "noise", "share of the signal", "signal to noise", "x usual"]
-    lines = [_row([*head, "within groups, of responses' own"]), _rule(len(head))]
-    for (sharing, verdict), spread in noise.items():
-        cells = [f"{sharing}, {verdict}", _with_bounds(1000 * spread.signal, spread.signal_bounds, 1000)]
-        cells += [_with_bounds(1000 * spread.noise, spread.noise_bounds, 1000), f"{spread.signal_share:.0%}"]
-        cells += [_with_bounds(spread.signal / spread.noise, spread.ratio_bounds)]
-        cells += [f"{spread.signal / spread.noise / (usual.signal / usual.noise):.2f}", f"{spread.share_within:.0%}"]
-        lines.append(_row(cells))
-    return "\n".join(lines)
-
-
-def _with_bounds(value: float, bounds: tuple[float, float] | None, scale: float = 1.0) -> str:
-    return f"{value:.2f}" if bounds is None else f"{value:.2f} [{scale * bounds[0]:.2f}, {scale * bounds[1]:.2f}]"
-
-
 def write_looks(looks: Mapping[str, Sequence[Looking]], arms: Sequence[Arm]) -> str:
     """Return a table of how often responses look again, and how many late claims are judged right by that."""
     counts = range(len(looks[arms[0].name]))
@@ -100,6 +80,8 @@ def judge_agreement(ours: Interval, theirs: float | None) -> str:
 
 def _describe(interval: Interval, measure: str, *, sign: bool = False) -> str:
     scale, form = 1.0 if measure in _COUNTS else 100.0, "+.1f" if sign else ".1f"
+    if math.isnan(interval.mean):
+        return ""
     text = f"{scale * interval.mean:{form}}"
     if interval.low is None or interval.high is None:
         return text

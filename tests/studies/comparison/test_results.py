@@ -6,17 +6,20 @@ from dataclasses import replace
 import pytest
 
 from studies.__main__ import build_parser
-from studies.comparison.arms import ABLATIONS, COMPARED, list_arms
+from studies.comparison.arms import ABLATIONS, COMPARED, START, list_arms
 from studies.comparison.looks import sort_by_looks
 from studies.comparison.measuring import ProbeRow, ResponseRow
 from studies.comparison.results import (
     ACCURACY,
     BLIND,
+    EARLY_RIGHT,
     LAST_QUARTER,
+    LATE_RIGHT,
+    LOOKING,
+    MEASURES,
     PERCEPTION,
     QUARTERS,
     READINGS,
-    SECONDS,
     TOKENS,
     Interval,
     average,
@@ -27,22 +30,22 @@ from studies.comparison.rows import join_runs, read_responses, write_responses
 from studies.comparison.tables import judge_agreement, write_ablations, write_comparison, write_looks
 
 
-def make_response(number=0, *, right=True, probes=()):
-    return ResponseRow(str(number), "<think>AU3</think>", right, True, 10 + number, 2 * number, tuple(probes))
+def make_response(number=0, *, right=True, kind="read", probes=()):
+    return ResponseRow(str(number), kind, "<think>AU3</think>", right, True, 10 + number, 2 * number, tuple(probes))
 
 
-EARLY_RIGHT = ProbeRow(0.2, "The picture shows AU3.", True, 0.9, 0.4)
-LATE_WRONG = ProbeRow(0.9, "The picture shows AU4.", False, 0.8, 0.3)
-LATE_RIGHT = ProbeRow(1.0, "The picture shows AU4.", False, 0.1, 0.2)
+FIRST_RIGHT = ProbeRow(0.2, "The picture shows AU3.", True, 0.9, 0.4)
+LAST_WRONG = ProbeRow(0.9, "The picture shows AU4.", False, 0.8, 0.3)
+LAST_RIGHT = ProbeRow(1.0, "The picture shows AU4.", False, 0.1, 0.2)
 
 
 def test_a_run_in_numbers():
     responses = [
-        make_response(0, probes=[EARLY_RIGHT, LATE_WRONG]),
-        make_response(1, right=False, probes=[LATE_RIGHT]),
+        make_response(0, probes=[FIRST_RIGHT, LAST_WRONG]),
+        make_response(1, right=False, kind="path", probes=[LAST_RIGHT]),
     ]
     run = summarise_run(responses)
-    assert run[ACCURACY] == 0.5
+    assert run[ACCURACY] == 0.5 and run[EARLY_RIGHT] == 1.0 and run[LATE_RIGHT] == 0.0 and run[LOOKING] == 0.0
     assert run[PERCEPTION] == pytest.approx(2 / 3)
     assert run[QUARTERS[0]] == 1.0 and run[LAST_QUARTER] == 0.5
     assert math.isnan(run[QUARTERS[1]]), "nothing was asked there"
@@ -62,7 +65,7 @@ def test_differences_are_paired_by_seed():
 
 
 def test_rows_come_back_as_they_were(tmp_path):
-    responses = [make_response(0, probes=[EARLY_RIGHT, LATE_WRONG]), make_response(1, right=False)]
+    responses = [make_response(0, probes=[FIRST_RIGHT, LAST_WRONG]), make_response(1, right=False)]
     for arm in ("grpo", "vapo"):
         write_responses(tmp_path / f"{arm}.parquet", responses, arm=arm, seed=3)
     join_runs(tmp_path / "all.parquet", [tmp_path / "grpo.parquet", tmp_path / "vapo.parquet"])
@@ -74,25 +77,28 @@ def test_rows_come_back_as_they_were(tmp_path):
 
 def make_results(arms):
     values = {"grpo": 0.5, "vapo": 0.6}
-    every = (ACCURACY, PERCEPTION, *QUARTERS, BLIND, TOKENS, READINGS, SECONDS)
     return {
-        arm.name: {seed: dict.fromkeys(every, values.get(arm.name, 0.55) + 0.001 * seed * seed) for seed in range(3)}
+        arm.name: {
+            seed: dict.fromkeys(MEASURES, values.get(arm.name, 0.55) + 0.001 * seed * seed) for seed in range(3)
+        }
         for arm in arms
     }
 
 
 def test_tables_say_every_measure_of_every_arm():
-    table = write_comparison(make_results(COMPARED), COMPARED)
-    assert table.count("\n") == 2 * (2 + 10)
-    assert "| answers right | 50.2 [" in table
-    assert "| answers right | +10.0 [+10.0, +10.0] | +5.0 [+5.0, +5.0] | +5.0 [+5.0, +5.0] |" in table
+    table = write_comparison(make_results([START, *COMPARED]), COMPARED)
+    assert table.count("\n") == 2 + len(COMPARED) + 1 + 1 + 2 + len(COMPARED) - 1 - 1
+    assert "| before training | 55.2 [" in table and "| GRPO | 50.2 [" in table
+    less = table.partition("less GRPO")[2]
+    assert "| VAPO, as in the paper | +10.0 [+10.0, +10.0] |" in less and "before training" not in less
+    assert write_comparison(make_results(COMPARED), COMPARED, [ACCURACY]).count("before training") == 0
 
 
 def test_responses_are_sorted_by_their_looks():
     def look(times, *probes):
         return replace(make_response(probes=probes), completion="<think>" + "Again AU3, so 3. " * times)
 
-    runs = {("grpo", 0): [look(0, EARLY_RIGHT, LATE_WRONG), look(3, LATE_RIGHT)], ("grpo", 1): [look(5), look(0)]}
+    runs = {("grpo", 0): [look(0, FIRST_RIGHT, LAST_WRONG), look(3, LAST_RIGHT)], ("grpo", 1): [look(5), look(0)]}
     none, once, twice, thrice = sort_by_looks(runs)["grpo"]
     assert (none.share, none.seen, none.num_claims) == (0.5, 0.0, 1)
     assert (thrice.share, thrice.seen, thrice.num_claims) == (0.5, 1.0, 1)
