@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from studies.cold_start.responses import CHECKS, count_looks
+from studies.cold_start.responses import CHECKS
 from vapo.core.perception import NUM_QUARTERS, depth_quarter, share_right
+from vapo.lab.judge import count_looks
 
 from .measuring import ResponseRow
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from studies.cold_start.responses import LOOKS_THAT_LAST, count_looks
+from studies.cold_start.responses import LOOKS_THAT_LAST
 from vapo.core.intervals import t_interval
 from vapo.core.perception import NUM_QUARTERS, share_right
+from vapo.lab.judge import count_looks
 from vapo.lab.questions import EARLY, LATE
 
 from .measuring import ResponseRow

@@ -15,6 +15,7 @@ class Recipe:
     Attributes:
         steps: training steps of each run.
         questions: held-out questions that each model is diagnosed on.
+        data: what both train on.
         training: options of `vapo train`, the same for both runs.
         own: by the run's name, the options in which the two differ.
         num_depths: depths at which claims are asked and responses are cut, a multiple of 4: so many to each quarter.
@@ -26,6 +27,7 @@ class Recipe:
 
     steps: int
     questions: int
+    data: str
     training: Mapping[str, Any]
     own: Mapping[str, Mapping[str, Any]]
     num_depths: int
@@ -62,6 +64,7 @@ TRAINING: Mapping[str, str | int | float] = MappingProxyType(
 RECIPE = Recipe(
     steps=STEPS,
     questions=200,
+    data="lab-early",  # no training question needs a late look
     training=MappingProxyType(
         {
             **TRAINING,
