@@ -4,10 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
 
 from .arms import START, VAPO, Ablation, Arm
-from .looks import Looking
-from .results import ACCURACY, LAST_QUARTER, MEASURES, READINGS, SECONDS, TOKENS, Interval, Run, average, compare
+from .looks import Looking, Part
+from .results import (
+    ACCURACY,
+    EARLY_RIGHT,
+    LAST_QUARTER,
+    LATE_RIGHT,
+    LOOKING,
+    MEASURES,
+    READINGS,
+    SECONDS,
+    TOKENS,
+    Interval,
+    Run,
+    average,
+    compare,
+)
+from .steps import read_steps
+
+MAIN = (EARLY_RIGHT, LATE_RIGHT, LAST_QUARTER, LOOKING, TOKENS, SECONDS)
+"""Measures that decide."""
 
 Results = Mapping[str, Mapping[int, Run]]
 """By arm, by seed."""
@@ -65,6 +86,46 @@ def write_looks(looks: Mapping[str, Sequence[Looking]], arms: Sequence[Arm]) -> 
     lines = [_row(["looks in a response", *map(str, counts)]), _rule(len(counts))]
     for arm in arms:
         cells = [f"{each.share:.0%} of responses, {each.seen:.1%} of {each.num_claims}" for each in looks[arm.name]]
+        lines.append(_row([arm.title, *cells]))
+    return "\n".join(lines)
+
+
+def write_late(parts: Mapping[str, Mapping[str, Part]], arms: Sequence[Arm]) -> str:
+    """Return a table of how responses to late questions go: the share that goes each way, and right answers there."""
+    ways = list(parts[arms[0].name])
+    heads = [head for way in ways for head in (way, "right there")]
+    lines = [_row(["late responses with", *heads]), _rule(len(heads))]
+    for arm in arms:
+        own = [parts[arm.name][way] for way in ways]
+        cells = [_describe(each, "") for part in own for each in (part.share, part.right)]
+        lines.append(_row([arm.title, *cells]))
+    return "\n".join(lines)
+
+
+def write_luck(rewards: Mapping[str, tuple[Interval, Interval]], arms: Sequence[Arm]) -> str:
+    """Return a table of what right yes-or-no answers to late questions earn by luck, and behind looks."""
+    lines = [_row(["perception reward, x 100", "by luck", "behind looks"]), _rule(2)]
+    lines += [_row([arm.title, *(_describe(each, "") for each in rewards[arm.name])]) for arm in arms]
+    return "\n".join(lines)
+
+
+def write_steps(steps: Path, arms: Sequence[Arm], parts: int = 3) -> str:
+    """Return a table of what the advantage came from: shares of its square, and groups where it is 0, by part of the
+    training, as means over seeds."""
+    columns = {
+        "perception_share": "perception",
+        "all_right_share": "groups all right",
+        "all_wrong_share": "groups all wrong",
+        "groups_equal": "groups without advantage",
+    }
+    lines = [_row(["in each third of the training", *columns.values()]), _rule(len(columns))]
+    for arm in arms:
+        cells: list[str] = []
+        for column in columns:
+            runs = [values for (name, _), values in read_steps(steps, column).items() if name == arm.name]
+            table = np.array([[np.nan if value is None else value for value in values] for values in runs])
+            pieces = np.array_split(table, parts, axis=1)
+            cells.append(", ".join("" if np.isnan(p).all() else f"{100 * np.nanmean(p):.1f}" for p in pieces))
         lines.append(_row([arm.title, *cells]))
     return "\n".join(lines)
 
