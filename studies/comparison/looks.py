@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from studies.cold_start.responses import CHECKS, LOOKS_THAT_LAST
-from vapo.core.perception import NUM_QUARTERS, depth_quarter, perception_reward, share_right
+from studies.cold_start.responses import LOOKS_THAT_LAST
+from vapo.core.perception import perception_reward
 from vapo.lab.judge import count_looks
 from vapo.lab.questions import LATE
 
@@ -20,36 +20,11 @@ Runs = Mapping[tuple[str, int], Sequence[ResponseRow]]
 
 
 @dataclass(frozen=True, slots=True)
-class Looking:
-    """Responses of one policy that look equally often.
-
-    Attributes:
-        share: of all its responses.
-        seen: share of the claims in their last quarter that are judged right; nan if none was asked.
-        num_claims: asked there.
-    """
-
-    share: float
-    seen: float
-    num_claims: int
-
-
-@dataclass(frozen=True, slots=True)
 class Part:
     """Late responses of one arm that went the same way, over seeds: their share, and right answers among them."""
 
     share: Interval
     right: Interval
-
-
-def sort_by_looks(runs: Runs) -> dict[str, list[Looking]]:
-    """Return, by arm, what its responses of all seeds see late, by number of looks from 0 to `CHECKS` or more."""
-    responses: dict[str, list[list[ResponseRow]]] = {}
-    for (arm, _), rows in runs.items():
-        own = responses.setdefault(arm, [[] for _ in range(CHECKS + 1)])
-        for row in rows:
-            own[min(count_looks(row.completion), CHECKS)].append(row)
-    return {arm: [_describe(rows, sum(map(len, own))) for rows in own] for arm, own in responses.items()}
 
 
 WAYS: Mapping[str, Callable[[ResponseRow], bool]] = {
@@ -102,10 +77,3 @@ def _looks(row: ResponseRow) -> bool:
 
 def _reads_last(row: ResponseRow) -> bool:
     return "There " in row.completion
-
-
-def _describe(rows: Sequence[ResponseRow], total: int) -> Looking:
-    judged = [(probe.depth, probe.is_right) for row in rows for probe in row.probes]
-    seen = share_right(judged, NUM_QUARTERS)
-    num_claims = sum(depth_quarter(depth) == NUM_QUARTERS for depth, _ in judged)
-    return Looking(len(rows) / total, float("nan") if seen is None else seen, num_claims)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .arms import START, VAPO, Ablation, Arm
-from .looks import Looking, Part
+from .looks import Part
 from .results import (
     ACCURACY,
     EARLY_RIGHT,
@@ -78,16 +78,6 @@ def _write_ablation(results: Results, ablation: Ablation) -> str:
             cells += ["" if theirs is None else f"{theirs:+.1f}", judge_agreement(ours, theirs)]
         lines.append(_row(cells))
     return "\n".join([*lines, "", f"The paper's figures: {ablation.source}."])
-
-
-def write_looks(looks: Mapping[str, Sequence[Looking]], arms: Sequence[Arm]) -> str:
-    """Return a table of how often responses look again, and how many late claims are judged right by that."""
-    counts = range(len(looks[arms[0].name]))
-    lines = [_row(["looks in a response", *map(str, counts)]), _rule(len(counts))]
-    for arm in arms:
-        cells = [f"{each.share:.0%} of responses, {each.seen:.1%} of {each.num_claims}" for each in looks[arm.name]]
-        lines.append(_row([arm.title, *cells]))
-    return "\n".join(lines)
 
 
 def write_late(parts: Mapping[str, Mapping[str, Part]], arms: Sequence[Arm]) -> str:

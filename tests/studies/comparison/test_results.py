@@ -3,11 +3,12 @@
 import math
 from dataclasses import replace
 
+import pyarrow
 import pytest
 
 from studies.__main__ import build_parser
-from studies.comparison.arms import ABLATIONS, COMPARED, START, list_arms
-from studies.comparison.looks import sort_by_looks
+from studies.comparison.arms import ABLATIONS, COMPARED, GRPO, START, list_arms
+from studies.comparison.looks import pay_luck, sort_late
 from studies.comparison.measuring import ProbeRow, ResponseRow
 from studies.comparison.results import (
     ACCURACY,
@@ -26,8 +27,15 @@ from studies.comparison.results import (
     compare,
     summarise_run,
 )
-from studies.comparison.rows import join_runs, read_responses, write_responses
-from studies.comparison.tables import judge_agreement, write_ablations, write_comparison, write_looks
+from studies.comparison.rows import join_runs, read_responses, write_responses, write_table
+from studies.comparison.tables import (
+    judge_agreement,
+    write_ablations,
+    write_comparison,
+    write_late,
+    write_luck,
+    write_steps,
+)
 
 
 def make_response(number=0, *, right=True, kind="read", probes=()):
@@ -94,17 +102,48 @@ def test_tables_say_every_measure_of_every_arm():
     assert write_comparison(make_results(COMPARED), COMPARED, [ACCURACY]).count("before training") == 0
 
 
-def test_responses_are_sorted_by_their_looks():
-    def look(times, *probes):
-        return replace(make_response(probes=probes), completion="<think>" + "Again AU3, so 3. " * times)
+def late_rows():
+    """Two seeds of one arm: late answers behind looks, behind musings and without a reading, and an early one."""
 
-    runs = {("grpo", 0): [look(0, FIRST_RIGHT, LAST_WRONG), look(3, LAST_RIGHT)], ("grpo", 1): [look(5), look(0)]}
-    none, once, twice, thrice = sort_by_looks(runs)["grpo"]
-    assert (none.share, none.seen, none.num_claims) == (0.5, 0.0, 1)
-    assert (thrice.share, thrice.seen, thrice.num_claims) == (0.5, 1.0, 1)
-    assert once.share == twice.share == 0 and math.isnan(once.seen)
-    table = write_looks(sort_by_looks(runs), COMPARED[:1])
-    assert "| GRPO | 50% of responses, 0.0% of 1 |" in table
+    def respond(completion, right, kind="over", probes=(FIRST_RIGHT, LAST_RIGHT)):
+        return replace(make_response(right=right, kind=kind, probes=probes), completion=completion)
+
+    looked, mused = "Again AU3, so A U? " * 2 + "There AU3, no.", "Well so be, so A U? There AU3, no."
+    return {
+        ("grpo", 0): [
+            respond(looked, True),
+            respond(mused, True, probes=(LAST_WRONG,)),
+            respond("so 3.", False),
+            respond(looked, True, kind="read"),
+        ],
+        ("grpo", 1): [respond(looked, True), respond(looked, False)],
+    }
+
+
+def test_late_responses_are_sorted_by_the_way_they_go():
+    ways = sort_late(late_rows())["grpo"]
+    shares = {way: (part.share.mean, part.right.mean) for way, part in ways.items()}
+    assert list(shares.values()) == [
+        (pytest.approx(1 / 6), 0.0),  # one of three, and none of two
+        (pytest.approx(1 / 6), 1.0),
+        (pytest.approx((1 / 3 + 1) / 2), 0.75),
+    ]
+    assert "| GRPO | 16.7 [" in write_late({"grpo": ways}, [GRPO])
+
+
+def test_luck_is_told_from_sight_by_what_perception_pays():
+    by_luck, behind_looks = pay_luck(late_rows())["grpo"]
+    assert (by_luck.mean, behind_looks.mean) == (0.0, 1.0)
+    assert "| GRPO | 0.0 | 100.0 [" in write_luck(pay_luck(late_rows()), [GRPO])
+
+
+def test_the_sources_of_the_advantage_are_shown_by_part_of_the_training(tmp_path):
+    columns = {"perception_share": [0.1, 0.2, 0.3], "all_right_share": [0.5] * 3, "all_wrong_share": [None] * 3}
+    table = {"arm": ["grpo"] * 3, "seed": [0] * 3, **columns, "groups_equal": [0.0, 0.5, 1.0]}
+    write_table(tmp_path / "steps.parquet", pyarrow.Table.from_pydict(table))
+    assert "| GRPO | 10.0, 20.0, 30.0 | 50.0, 50.0, 50.0 | , ,  | 0.0, 50.0, 100.0 |" in write_steps(
+        tmp_path / "steps.parquet", [GRPO]
+    )
 
 
 def test_ablations_stand_beside_the_paper():
