@@ -39,7 +39,14 @@ def test_a_preset_fills_what_was_left_open_and_nothing_else(tmp_path, name):
     assert isinstance(algorithm, VAPO)
     assert (algorithm.accuracy_gate, algorithm.rescale_perception) == (preset.gate, preset.rescale_perception)
     assert (algorithm.accuracy_weight, algorithm.format_weight) == (preset.accuracy_weight, preset.format_weight)
-    for option in ("perception_weight", "perception_credit", "num_anchors", "anchor_sharing", "verdict", "claim_draws"):
+    for option in (
+        "perception_weight",
+        "perception_credit",
+        "num_anchors",
+        "anchor_sharing",
+        "verdict",
+        "claim_draws",
+    ):
         assert getattr(algorithm, option) == getattr(preset, option), option
     assert algorithm.late_emphasis == preset.late_emphasis, "the default is that of all presets"
     own = make(tmp_path, preset=name, beta=0.5, accuracy_weight=0.3, dynamic_sampling="none", num_anchors=3)
