@@ -60,7 +60,7 @@ def _add_comparisons(commands: Commands) -> None:
         "compare",
         help="train the lab's model in several ways with several seeds, and say with intervals what differs",
         description="Train the lab's model with GRPO and with several ways of VAPO from the same checkpoint, with the "
-        "same seeds and as many rollouts; measure answers to early and late questions, and claims along the responses, "
+        "same seeds and as many rollouts; measure answers to early and late questions, and claims along responses, "
         "on held-out images, before training and after; print "
         "the numbers and their differences from GRPO with 95 % intervals over seeds. Every measured response and "
         "every training step is kept. The same command goes on where it was stopped.",
