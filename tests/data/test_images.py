@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 
 from vapo.data.image_files import Folder
 from vapo.data.images import (
@@ -211,7 +211,7 @@ def test_a_size_is_read_without_decoding(photo: Image.Image, monkeypatch: pytest
     content = encode(photo, "JPEG")
     (tmp_path / "a.jpg").write_bytes(content)
     folder = Folder(tmp_path, tmp_path)
-    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("an image was decoded"))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("an image was decoded"))
     for value in (content[:700], {"bytes": content, "path": None}, "a.jpg", photo):
         assert read_size(value, folder, POLICY) == photo.size
     assert read_size("https://example.org/a.png", folder, POLICY) is None
