@@ -86,6 +86,7 @@ def test_updates_become_rollouts_and_a_split_is_validated_on(tmp_path):
     assert (trainer["total_training_steps"], trainer["test_freq"], trainer["val_before_train"]) == (30, 10, True)
     assert verl["data"]["val_files"] == str(tmp_path / "validation.parquet")
     assert sum(command.endswith("--validation") for command in run.commands) == 1
+    assert sum(f"--processor {verl['actor_rollout_ref']['model']['path']}" in command for command in run.commands) == 2
 
 
 def test_adapters(tmp_path):

@@ -50,7 +50,7 @@ def describe_option(option: Any, hint: Any) -> dict[str, Any]:
     return {"type": kind, "choices": choices, "default": option.default, "help": shown}
 
 
-def load_questions(options: argparse.Namespace, source: str, processor: Any = None) -> Samples:
+def load_questions(options: argparse.Namespace, source: str, processors: Sequence[Any] = ()) -> Samples:
     from vapo.data.samples import load_samples
 
     return load_samples(
@@ -62,7 +62,7 @@ def load_questions(options: argparse.Namespace, source: str, processor: Any = No
         allow_urls=options.allow_urls,
         limit=options.limit,
         progress=show_progress("checking images"),
-        processor=processor,
+        processors=processors,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from vapo.cli.data_options import add_data_options, load_questions
 from vapo.cli.parser import RAW, Commands
@@ -103,11 +104,11 @@ def diagnose(options: argparse.Namespace) -> int:
     data = choose_data(options.data, options.models)
     judge = open_judge(options.judge, options.judge_url, options.judge_prices)
     source = resolve_data(data)
-    processor = None
+    processors: list[Any] = []
     if options.base_url is None:  # a server keeps its processor to itself
-        parts = find_parts(resolve_model(options.models[0]))
-        processor = load_processor(parts.processor, options.trust_remote_code)
-    samples = load_questions(options, source, processor)
+        named = dict.fromkeys(find_parts(resolve_model(name)).processor for name in options.models)
+        processors = [load_processor(source_of_one, options.trust_remote_code) for source_of_one in named]
+    samples = load_questions(options, source, processors)
     diagnosis = run_diagnosis(
         models,
         samples,

@@ -57,7 +57,7 @@ def evaluate(options: argparse.Namespace) -> int:
         raise ConfigError("say what to ask: your own data with --data, or published benchmarks with --suite paper")
     model = resolve_model(options.model)
     processor = load_processor(find_parts(model).processor, options.trust_remote_code)
-    samples = load_questions(options, resolve_data(options.data or LAB), processor)
+    samples = load_questions(options, resolve_data(options.data or LAB), [processor])
     policy = load_policy(
         model,
         device=options.device,

@@ -10,6 +10,7 @@ from vapo.data.checks import Progress, RowProblem, check_images, check_texts, li
 from vapo.data.columns import DEFAULT_COLUMNS, Columns, match_columns
 from vapo.data.image_files import Folder
 from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
+from vapo.data.refused_sizes import SizeCheck, is_usual
 from vapo.data.row_reader import RowReader
 from vapo.data.sources import open_rows
 from vapo.errors import ConfigError, DataError
@@ -29,6 +30,7 @@ class Samples(Sequence[Sample]):
         policy: which images may be opened.
         row_numbers: the rows that are samples.
         claim_counts: true and false claims of each of these rows, and of others maybe.
+        odd_sizes: (width, height) in pixels of the images of rows that have unusual ones.
         skipped: the rows that are none.
     """
 
@@ -38,6 +40,7 @@ class Samples(Sequence[Sample]):
         policy: ImagePolicy,
         row_numbers: Sequence[int],
         claim_counts: Mapping[int, tuple[int, int]],
+        odd_sizes: Mapping[int, Sequence[tuple[int, int]]],
         skipped: tuple[RowProblem, ...] = (),
     ) -> None:
         self.source = reader.rows.source
@@ -46,6 +49,7 @@ class Samples(Sequence[Sample]):
         self._policy = policy
         self._row_numbers = row_numbers
         self._claim_counts = claim_counts
+        self._odd_sizes = odd_sizes
 
     def __len__(self) -> int:
         return len(self._row_numbers)
@@ -56,7 +60,7 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, index: slice) -> Samples: ...
     def __getitem__(self, index: int | slice) -> Sample | Samples:
         if isinstance(index, slice):
-            return Samples(self._reader, self._policy, self._row_numbers[index], self._claim_counts, self.skipped)
+            return self._select(self._row_numbers[index], self.skipped)
         return self._load(self._row_numbers[index])
 
     def __iter__(self) -> Iterator[Sample]:
@@ -82,6 +86,12 @@ class Samples(Sequence[Sample]):
         reason = "there are no claims; load_samples(..., require_claims=True, on_bad_row='skip') leaves the row out"
         return {place: RowProblem(row, self._reader.rows.locate(row), reason) for place, row in rows.items()}
 
+    def find_refused(self, sizes: SizeCheck) -> dict[int, RowProblem]:
+        """Return the samples with an image of a size that is refused, by their place; no image is opened."""
+        refused = {place: sizes.refuse(self._odd_sizes.get(row, ())) for place, row in enumerate(self._row_numbers)}
+        rows = {place: (self._row_numbers[place], why) for place, why in refused.items() if why}
+        return {place: RowProblem(row, self._reader.rows.locate(row), why) for place, (row, why) in rows.items()}
+
     def leave_out(self, reasons: Mapping[int, str]) -> Samples:
         """Return the samples but some of them, whose rows are added to `skipped`.
 
@@ -91,7 +101,10 @@ class Samples(Sequence[Sample]):
         rows = {self._row_numbers[place]: reason for place, reason in reasons.items()}
         problems = [RowProblem(row, self._reader.rows.locate(row), reason) for row, reason in rows.items()]
         kept = [row for row in self._row_numbers if row not in rows]
-        return Samples(self._reader, self._policy, kept, self._claim_counts, (*self.skipped, *problems))
+        return self._select(kept, (*self.skipped, *problems))
+
+    def _select(self, row_numbers: Sequence[int], skipped: tuple[RowProblem, ...]) -> Samples:
+        return Samples(self._reader, self._policy, row_numbers, self._claim_counts, self._odd_sizes, skipped)
 
     def _load(self, row: int) -> Sample:
         try:
@@ -115,7 +128,7 @@ def load_samples(
     max_pixels: int = MAX_PIXELS,
     limit: int | None = None,
     progress: Progress | None = None,
-    processor: Any = None,
+    processors: Sequence[Any] = (),
 ) -> Samples:
     """Load a data set and check every row of it.
 
@@ -130,8 +143,8 @@ def load_samples(
         max_pixels: the largest image, width x height.
         limit: how many rows to look at, from the first; None for all.
         progress: called with (rows checked, rows in all) while images are checked.
-        processor: a `transformers` processor; a row with an image of a size that it refuses is a bad row. None leaves
-            that to the run.
+        processors: `transformers` processors of the models that are to see the images; a row with an image of a size
+            that one of them refuses is a bad row. Without any, that is left to the run.
 
     Returns:
         The samples, at least one.
@@ -168,9 +181,12 @@ def load_samples(
         raise DataError(f"{rows.source}, {list_problems(problems)}; {_REMEDY}")
 
     usable: list[int] = []
-    for index, outcome in check_images(reader, policy, readable, progress, processor):
+    odd_sizes: dict[int, list[tuple[int, int]]] = {}
+    for index, outcome in check_images(reader, policy, readable, progress, SizeCheck(*processors)):
         if not isinstance(outcome, RowProblem):
             usable.append(index)
+            if not all(map(is_usual, outcome)):
+                odd_sizes[index] = outcome
         elif on_bad_row == "error":
             raise DataError(f"{rows.source}, {outcome}; {_REMEDY}")
         else:
@@ -178,7 +194,7 @@ def load_samples(
     problems.sort(key=lambda problem: problem.row or 0)
     if not usable:
         raise DataError(f"{rows.source}: no row can be used; {list_problems(problems)}")
-    return Samples(reader, policy, usable, claim_counts, tuple(problems))
+    return Samples(reader, policy, usable, claim_counts, odd_sizes, tuple(problems))
 
 
 def prepare_reader(

@@ -20,6 +20,7 @@ from transformers import ProcessorMixin
 from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
+from vapo.data.refused_sizes import SizeCheck
 from vapo.errors import ConfigError, ModelError
 from vapo.models.image_features import (
     features_like_embeddings,
@@ -38,7 +39,7 @@ from vapo.training.batches import groups_kept_together
 from vapo.training.cached_rows import cache_rows
 from vapo.training.checks import check_arguments, check_needs, find_idle_bonus
 from vapo.training.config import VAPOConfig
-from vapo.training.data_checks import check_data
+from vapo.training.data_checks import check_data, check_sizes
 from vapo.training.dynamic_sampling import GradedRows, InformativeRollouts, add_up_rewards, grade_by_accuracy
 from vapo.training.group_credit import GroupCredit
 from vapo.training.other_images import OtherImages
@@ -47,7 +48,7 @@ from vapo.training.packing import BatchScores, TreePacking
 from vapo.training.reward_columns import RewardColumns, adopt_think_format
 from vapo.training.rewards import accuracy_reward, format_reward
 from vapo.training.rollout_batch import RolloutBatch, RolloutCount, RolloutPosition, find_progress
-from vapo.training.rows import SampleReader, keep_text_plain
+from vapo.training.rows import SampleReader, keep_text_plain, open_images
 from vapo.training.saves import LoadsCheckpoints, SavesBetweenRollouts
 from vapo.training.sharding import name_layers_to_shard, reference_sharded_like_policy
 from vapo.training.token_credit import TokenCredit
@@ -156,6 +157,8 @@ class VAPOTrainer(LoadsCheckpoints):
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
                 "vision-language models, whose AutoProcessor handles images"
             )
+        self._sizes = SizeCheck(self.processing_class)
+        check_sizes(self._sizes, train_dataset, eval_dataset)
         if args.freeze_vision:
             freeze_vision(self.model)
         if self.is_fsdp_enabled:
@@ -177,7 +180,7 @@ class VAPOTrainer(LoadsCheckpoints):
         if args.dynamic_sampling != "none":
             by_accuracy = args.dynamic_sampling == "accuracy"
             grade = grade_by_accuracy(self, self._columns.gate) if by_accuracy else self._grade_by_reward
-            self._informative = InformativeRollouts(self, self._images, grade=grade, prepare=self.with_plain_text)
+            self._informative = InformativeRollouts(self, self._images, grade=grade, prepare=self.read_row)
         self._token_credit = TokenCredit(self, self.algorithm)
         self._packing = self._make_packing() if args.packing != "off" else None
         self.prober: Prober | None = self._make_prober() if needs.claims else None
@@ -196,7 +199,7 @@ class VAPOTrainer(LoadsCheckpoints):
             return super()._generate_single_turn(*args, **kwargs)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        inputs = [self.with_plain_text(row) for row in inputs]
+        inputs = [self.read_row(row) for row in inputs]
         training = self.model.training
         refilled = self._informative.roll_out(inputs) if self._informative is not None and training else None
         inputs = inputs if refilled is None else refilled.rows
@@ -315,8 +318,9 @@ class VAPOTrainer(LoadsCheckpoints):
             self._batch.take_answers(scores.p_true)
         return scores
 
-    def with_plain_text(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the row with a prompt whose user text holds no special tokens."""
+    def read_row(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return a row as it is rolled out: its images opened, and no special tokens in its prompt's user text."""
+        row = open_images(row, self._sizes)
         if "prompt" not in row:  # an environment of TRL's brings it later
             return row
         return {**row, "prompt": keep_text_plain(row["prompt"], self._escape)}
