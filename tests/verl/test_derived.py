@@ -126,6 +126,16 @@ def test_what_verl_cannot_do_is_refused(changes, machines, message, tmp_path):
         plan(tmp_path, *changes, machines=machines)
 
 
+def test_all_that_verl_cannot_do_is_said_at_once(tmp_path):
+    changes = ["loss_type=cispo", "lr_scheduler_type=linear", "own_claims_steps=5", "load_in_4bit=true", "min_p=0.1"]
+    with pytest.raises(ConfigError) as refused:
+        plan(tmp_path, *changes, "update_batch_size=638", "per_device_train_batch_size=1", machines=Machines(3))
+    lines = str(refused.value).splitlines()
+    assert lines[0] == "this run cannot go to verl as it is:" and len(lines) == 8
+    for word in ("24 GPUs", "must each", "'cispo'", "'linear'", "own_claims_steps", "load_in_4bit", "for min_p"):
+        assert sum(word in line for line in lines) == 1
+
+
 def test_files_that_say_something_else_are_not_overwritten(tmp_path):
     planned = plan_recipe("qwen2_5_vl_7b", ["use_cpu=true"], Machines(), tmp_path / "run")
     save_files(planned)
