@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from training.training_world import (
+    CLAIMS,
     PerfectPerceiver,
     even_letters,
     length_reward,
+    make_images,
     make_rows,
     metrics_of,
 )
 
+from vapo import load_samples, make_training_rows
 from vapo.algorithms.vapo import VAPO
 from vapo.core.advantages import group_advantages
 from vapo.errors import DataError
@@ -156,3 +159,18 @@ class TestAnswers:
         with pytest.raises(DataError, match=r"no column 'answer' or 'solution'.*pass reward_funcs of your own"):
             make_trainer(rows=rows, reward_funcs=reward_funcs)
         make_trainer(rows=rows)
+
+
+def test_a_reward_of_ones_own_reads_a_column_of_ones_own(make_trainer):
+    rows = [
+        {"problem": "?", "answer": "1", "image": image, "claims": CLAIMS, "boxes": [[number, 2]]}
+        for number, image in enumerate(make_images(6))
+    ]
+    seen = []
+
+    def iou(completions, boxes, **_):
+        seen.extend(boxes)
+        return [0.0] * len(completions)
+
+    make_trainer(make_training_rows(load_samples(rows)), reward_funcs=iou, max_steps=1).train()
+    assert seen and all(box in [[[number, 2]] for number in range(6)] for box in seen)

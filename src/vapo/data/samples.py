@@ -10,7 +10,7 @@ from vapo.data.checks import Progress, RowProblem, check_images, check_texts, li
 from vapo.data.columns import DEFAULT_COLUMNS, Columns, match_columns
 from vapo.data.image_files import Folder
 from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
-from vapo.data.row_reader import RowReader
+from vapo.data.row_reader import RowReader, UnopenedSample
 from vapo.data.sources import open_rows
 from vapo.errors import ConfigError, DataError
 from vapo.types import Sample
@@ -62,6 +62,23 @@ class Samples(Sequence[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         return map(self._load, self._row_numbers)
 
+    def read_unopened(self, index: int) -> UnopenedSample:
+        """Return a sample whose images are left as the row holds them."""
+        return self._read(self._row_numbers[index])
+
+    @property
+    def other_columns(self) -> tuple[str, ...]:
+        """The data's columns that no sample is made of."""
+        return self._reader.other_columns
+
+    def read_others(self, index: int) -> Mapping[str, Any]:
+        """Return the values of `other_columns` in the row of a sample, as the data hold them."""
+        row = self._row_numbers[index]
+        try:
+            return self._reader.read_others(row)
+        except DataError as error:
+            raise self._locate(row, error) from error
+
     def __repr__(self) -> str:
         return f"Samples({self.source!r}, {len(self)} samples, {len(self.skipped)} rows skipped)"
 
@@ -94,13 +111,22 @@ class Samples(Sequence[Sample]):
         return Samples(self._reader, self._policy, kept, self._claim_counts, (*self.skipped, *problems))
 
     def _load(self, row: int) -> Sample:
+        unopened = self._read(row)
+        folder = self._reader.find_folder(row)
         try:
-            unopened = self._reader.read(row)
-            folder = self._reader.find_folder(row)
             images = tuple(open_image(image, folder, self._policy) for image in unopened.images)
         except DataError as error:
-            raise DataError(f"{self.source}, {self._reader.rows.locate(row)}: {error}") from error
+            raise self._locate(row, error) from error
         return Sample(unopened.id, images, unopened.question, unopened.answer, unopened.claims)
+
+    def _read(self, row: int) -> UnopenedSample:
+        try:
+            return self._reader.read(row)
+        except DataError as error:
+            raise self._locate(row, error) from error
+
+    def _locate(self, row: int, error: DataError) -> DataError:
+        return DataError(f"{self.source}, {self._reader.rows.locate(row)}: {error}")
 
 
 def load_samples(
@@ -218,7 +244,8 @@ def prepare_reader(
     layout = match_columns(columns, rows.columns, require_claims, asks)
     count = len(rows) if limit is None else min(limit, len(rows))
     kept = rows if whole_rows else rows.keep(layout.used)
-    return RowReader(kept, layout, folder, require_claims), count
+    others = rows.keep([name for name in rows.columns if name not in layout.used])
+    return RowReader(kept, layout, folder, require_claims, others), count
 
 
 def _refuse_text_only(problems: Sequence[RowProblem], count: int, source: str) -> None:

@@ -14,7 +14,8 @@ from vapo.data.samples import Samples
 from vapo.data.untyped import import_untyped
 from vapo.errors import DataError
 from vapo.training.cached_rows import reads_the_same_twice
-from vapo.training.rows import TRL_IMAGE_COLUMNS, SampleReader, SampleRows
+from vapo.training.rows import TRL_IMAGE_COLUMNS, SampleReader
+from vapo.training.sample_rows import SampleRows, list_references, list_samples
 
 kinds, compute = import_untyped("pyarrow.types"), import_untyped("pyarrow.compute")
 
@@ -57,22 +58,29 @@ def _find_problems(reader: SampleReader, dataset: Any, name: str) -> list[RowPro
     if first is None:
         raise DataError(f"{name} is empty; it needs at least one row")
     columns = list(first)
+    transform = dataset.format["format_kwargs"].get("transform") if isinstance(dataset, Dataset) else None
+    references = list_references(dataset) if isinstance(dataset, Dataset) else []
+    if references and not isinstance(transform, SampleRows):
+        raise DataError(
+            f"{name} no longer has the transform of make_training_rows, which fills in {', '.join(references)}; "
+            "change formats and join data sets before make_training_rows, or use .map() in place of a transform"
+        )
     reader.check_columns(columns)
     if not readable:
         return _check_rows(reader, [first])
-    transform = dataset.format["format_kwargs"].get("transform")
+    chosen = reader.choose_columns(columns)
     if isinstance(transform, SampleRows):
-        return _check_samples(reader, transform.samples, list(dataset.with_format(None)["number"]))
-    return _check_rows(reader, _read_without_images(dataset, reader.choose_columns(columns)), all_there=True)
+        if isinstance(transform.samples, Samples) and set(chosen) <= set(references):  # as load_samples checked them
+            return _check_samples(reader, transform.samples, dataset)
+        dataset = dataset.with_transform(transform.without_opening())
+    return _check_rows(reader, _read_without_images(dataset, chosen, references), all_there=True)
 
 
-def _check_samples(reader: SampleReader, samples: Sequence[Any], numbers: Sequence[int]) -> list[RowProblem]:
-    if not isinstance(samples, Samples):  # then images are open already
-        transform = SampleRows(samples)
-        made = (transform({"number": [number]}) for number in numbers)
-        rows = ({name: values[0] for name, values in row.items()} for row in made)
-        return _check_rows(reader, rows, all_there=True)
+def _check_samples(reader: SampleReader, samples: Samples, dataset: Dataset) -> list[RowProblem]:
     unclaimed = samples.find_unclaimed() if reader.requires_claims else {}
+    if not unclaimed:
+        return []
+    numbers = list_samples(dataset, "claims")
     problems = [unclaimed[number] for number in numbers if number in unclaimed]
     return [] if reader.allows_unclaimed_rows and len(problems) < len(numbers) else problems
 
@@ -93,9 +101,11 @@ def _check_rows(
     return problems
 
 
-def _read_without_images(dataset: Dataset, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield rows with some of their columns, and with marks in place of images."""
-    images = next((name for name in TRL_IMAGE_COLUMNS if name in columns), None)
+def _read_without_images(
+    dataset: Dataset, columns: Sequence[str], references: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield rows with some of their columns, and with marks in place of images that no sample gives."""
+    images = next((name for name in TRL_IMAGE_COLUMNS if name in columns and name not in references), None)
     texts = [name for name in columns if name != images]
     if not texts:
         return

@@ -8,7 +8,6 @@ from typing import Any
 
 from vapo.data.claim_columns import read_claims
 from vapo.data.columns import DEFAULT_COLUMNS, find_answer, match_columns
-from vapo.data.prompts import build_messages
 from vapo.data.row_reader import read_images
 from vapo.errors import DataError
 from vapo.training.rewards import NO_ANSWERS, last_user_text, read_reference
@@ -16,33 +15,6 @@ from vapo.types import Claim, Sample
 
 TRL_IMAGE_COLUMNS = ("images", "image")
 """Where TRL looks for images, in this order."""
-
-
-class SampleRows:
-    """The transform that turns numbers of samples into rows; a class, so that workers that load data can be sent it.
-
-    Args:
-        samples: what to train on.
-        system_prompt: put before every question; None for none.
-    """
-
-    def __init__(self, samples: Sequence[Sample], system_prompt: str | None = None) -> None:
-        self.samples = samples
-        self._system_prompt = system_prompt
-
-    def __call__(self, batch: Mapping[str, list[int]]) -> dict[str, list[Any]]:
-        """Return the rows of the samples in the column `number`."""
-        chosen = [self.samples[number] for number in batch["number"]]
-        return {
-            "prompt": [build_messages(sample, self._system_prompt) for sample in chosen],
-            "images": [list(sample.images) for sample in chosen],
-            "answer": [sample.answer for sample in chosen],
-            "claims": [[{"text": c.text, "is_true": c.is_true} for c in sample.claims] for sample in chosen],
-            "id": [sample.id for sample in chosen],
-        }
-
-    def __deepcopy__(self, memo: object) -> SampleRows:
-        return self  # `datasets` copies a transform with every change of format; samples do not change
 
 
 class SampleReader:
