@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, overload
 
 from vapo.data.checks import Progress, RowProblem, check_images, check_texts, list_problems
@@ -30,6 +31,7 @@ class Samples(Sequence[Sample]):
         row_numbers: the rows that are samples.
         claim_counts: true and false claims of each of these rows, and of others maybe.
         skipped: the rows that are none.
+        loaded_with: the options of a run file that load the same; empty where there are none.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class Samples(Sequence[Sample]):
         row_numbers: Sequence[int],
         claim_counts: Mapping[int, tuple[int, int]],
         skipped: tuple[RowProblem, ...] = (),
+        loaded_with: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.source = reader.rows.source
+        self.loaded_with = dict(loaded_with)
         self.skipped = skipped
         self._reader = reader
         self._policy = policy
@@ -56,7 +60,7 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, index: slice) -> Samples: ...
     def __getitem__(self, index: int | slice) -> Sample | Samples:
         if isinstance(index, slice):
-            return Samples(self._reader, self._policy, self._row_numbers[index], self._claim_counts, self.skipped)
+            return self._keep(self._row_numbers[index], self.skipped)
         return self._load(self._row_numbers[index])
 
     def __iter__(self) -> Iterator[Sample]:
@@ -108,7 +112,10 @@ class Samples(Sequence[Sample]):
         rows = {self._row_numbers[place]: reason for place, reason in reasons.items()}
         problems = [RowProblem(row, self._reader.rows.locate(row), reason) for row, reason in rows.items()]
         kept = [row for row in self._row_numbers if row not in rows]
-        return Samples(self._reader, self._policy, kept, self._claim_counts, (*self.skipped, *problems))
+        return self._keep(kept, (*self.skipped, *problems))
+
+    def _keep(self, rows: Sequence[int], skipped: tuple[RowProblem, ...]) -> Samples:
+        return Samples(self._reader, self._policy, rows, self._claim_counts, skipped, self.loaded_with)
 
     def _load(self, row: int) -> Sample:
         unopened = self._read(row)
@@ -204,7 +211,12 @@ def load_samples(
     problems.sort(key=lambda problem: problem.row or 0)
     if not usable:
         raise DataError(f"{rows.source}: no row can be used; {list_problems(problems)}")
-    return Samples(reader, policy, usable, claim_counts, tuple(problems))
+    loaded_with: dict[str, Any] = {}
+    if isinstance(source, str | Path):
+        named = {f"{role}_column": getattr(columns, role) for role in ("question", "answer", "images", "claims", "id")}
+        folder = None if image_folder is None else str(image_folder)
+        loaded_with = {"data": str(source), "split": split, **named, "image_folder": folder}
+    return Samples(reader, policy, usable, claim_counts, tuple(problems), loaded_with)
 
 
 def prepare_reader(

@@ -69,11 +69,10 @@ def _find_problems(reader: SampleReader, dataset: Any, name: str) -> list[RowPro
     if not readable:
         return _check_rows(reader, [first])
     chosen = reader.choose_columns(columns)
-    if isinstance(transform, SampleRows):
-        if isinstance(transform.samples, Samples) and set(chosen) <= set(references):  # as load_samples checked them
-            return _check_samples(reader, transform.samples, dataset)
-        dataset = dataset.with_transform(transform.without_opening())
-    return _check_rows(reader, _read_without_images(dataset, chosen, references), all_there=True)
+    samples = transform.samples if isinstance(transform, SampleRows) else None
+    if isinstance(samples, Samples) and set(chosen) <= set(references):  # as load_samples checked them
+        return _check_samples(reader, samples, dataset)
+    return _check_rows(reader, read_without_images(dataset, chosen), all_there=True)
 
 
 def _check_samples(reader: SampleReader, samples: Samples, dataset: Dataset) -> list[RowProblem]:
@@ -101,10 +100,11 @@ def _check_rows(
     return problems
 
 
-def _read_without_images(
-    dataset: Dataset, columns: Sequence[str], references: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    """Yield rows with some of their columns, and with marks in place of images that no sample gives."""
+def read_without_images(dataset: Dataset, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield rows with some of their columns; something stands for each image, which is not opened."""
+    references, transform = list_references(dataset), dataset.format["format_kwargs"].get("transform")
+    if isinstance(transform, SampleRows):
+        dataset = dataset.with_transform(transform.without_opening())
     images = next((name for name in TRL_IMAGE_COLUMNS if name in columns and name not in references), None)
     texts = [name for name in columns if name != images]
     if not texts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from vapo.core.answers.choices import read_options
@@ -111,7 +111,12 @@ def last_user_text(prompt: Any) -> str:
     """Return the text of a prompt, or of its last message by the user."""
     if isinstance(prompt, str):
         return prompt
-    content = next((message["content"] for message in reversed(prompt) if message["role"] == "user"), "")
+    return next((message_text(message) for message in reversed(prompt) if message["role"] == "user"), "")
+
+
+def message_text(message: Mapping[str, Any]) -> str:
+    """Return the text of a message, or of its parts, each on a line."""
+    content = message["content"]
     if isinstance(content, str):
         return content
     return "\n".join(part["text"] for part in content if part.get("type") == "text")
