@@ -78,7 +78,7 @@ class RunFolder:
         adopt_settings(self.path / SETTINGS, settings, what="a run", remedy="", binding=False)
         write_atomically(self.path / VERSIONS, json.dumps(list_versions(), indent=2) + "\n")
         write_atomically(self.path / DATA, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-        self._remove_metrics_after(step)
+        self._remove_metrics_after(step if step > 0 else -1)
         now = read_record(self.path / SETTINGS)
         return [name for name in sorted(before | now) if before.get(name) != now.get(name)] if had_steps else []
 

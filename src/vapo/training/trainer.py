@@ -356,7 +356,7 @@ class VAPOTrainer(LoadsCheckpoints):
         self._probe_seconds += time.perf_counter() - started
         if self.prober is not None:
             self._log_of_perception.add(scored, tables=self.log_completions)
-        self._columns.put_bonuses(rewards_NF, [own.reward.bonus for own in scored])
+        self._columns.put_bonuses(rewards_NF, scored)
         self._batch.rewards_NF = rewards_NF
         return rewards_NF
 
