@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, overload
 
 from vapo.data.checks import Progress, RowProblem, check_images, check_texts, list_problems
@@ -11,7 +12,7 @@ from vapo.data.columns import DEFAULT_COLUMNS, Columns, match_columns
 from vapo.data.image_files import Folder
 from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
 from vapo.data.refused_sizes import SizeCheck, is_usual
-from vapo.data.row_reader import RowReader
+from vapo.data.row_reader import RowReader, UnopenedSample
 from vapo.data.sources import open_rows
 from vapo.errors import ConfigError, DataError
 from vapo.types import Sample
@@ -32,6 +33,7 @@ class Samples(Sequence[Sample]):
         claim_counts: true and false claims of each of these rows, and of others maybe.
         odd_sizes: (width, height) in pixels of the images of rows that have unusual ones.
         skipped: the rows that are none.
+        loaded_with: the options of a run file that load the same; empty where there are none.
     """
 
     def __init__(
@@ -42,8 +44,10 @@ class Samples(Sequence[Sample]):
         claim_counts: Mapping[int, tuple[int, int]],
         odd_sizes: Mapping[int, Sequence[tuple[int, int]]],
         skipped: tuple[RowProblem, ...] = (),
+        loaded_with: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.source = reader.rows.source
+        self.loaded_with = dict(loaded_with)
         self.skipped = skipped
         self._reader = reader
         self._policy = policy
@@ -60,11 +64,28 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, index: slice) -> Samples: ...
     def __getitem__(self, index: int | slice) -> Sample | Samples:
         if isinstance(index, slice):
-            return self._select(self._row_numbers[index], self.skipped)
+            return self._keep(self._row_numbers[index], self.skipped)
         return self._load(self._row_numbers[index])
 
     def __iter__(self) -> Iterator[Sample]:
         return map(self._load, self._row_numbers)
+
+    def read_unopened(self, index: int) -> UnopenedSample:
+        """Return a sample whose images are left as the row holds them."""
+        return self._read(self._row_numbers[index])
+
+    @property
+    def other_columns(self) -> tuple[str, ...]:
+        """The data's columns that no sample is made of."""
+        return self._reader.other_columns
+
+    def read_others(self, index: int) -> Mapping[str, Any]:
+        """Return the values of `other_columns` in the row of a sample, as the data hold them."""
+        row = self._row_numbers[index]
+        try:
+            return self._reader.read_others(row)
+        except DataError as error:
+            raise self._locate(row, error) from error
 
     def __repr__(self) -> str:
         return f"Samples({self.source!r}, {len(self)} samples, {len(self.skipped)} rows skipped)"
@@ -101,19 +122,29 @@ class Samples(Sequence[Sample]):
         rows = {self._row_numbers[place]: reason for place, reason in reasons.items()}
         problems = [RowProblem(row, self._reader.rows.locate(row), reason) for row, reason in rows.items()]
         kept = [row for row in self._row_numbers if row not in rows]
-        return self._select(kept, (*self.skipped, *problems))
+        return self._keep(kept, (*self.skipped, *problems))
 
-    def _select(self, row_numbers: Sequence[int], skipped: tuple[RowProblem, ...]) -> Samples:
-        return Samples(self._reader, self._policy, row_numbers, self._claim_counts, self._odd_sizes, skipped)
+    def _keep(self, rows: Sequence[int], skipped: tuple[RowProblem, ...]) -> Samples:
+        found = (self._claim_counts, self._odd_sizes)
+        return Samples(self._reader, self._policy, rows, *found, skipped, self.loaded_with)
 
     def _load(self, row: int) -> Sample:
+        unopened = self._read(row)
+        folder = self._reader.find_folder(row)
         try:
-            unopened = self._reader.read(row)
-            folder = self._reader.find_folder(row)
             images = tuple(open_image(image, folder, self._policy) for image in unopened.images)
         except DataError as error:
-            raise DataError(f"{self.source}, {self._reader.rows.locate(row)}: {error}") from error
+            raise self._locate(row, error) from error
         return Sample(unopened.id, images, unopened.question, unopened.answer, unopened.claims)
+
+    def _read(self, row: int) -> UnopenedSample:
+        try:
+            return self._reader.read(row)
+        except DataError as error:
+            raise self._locate(row, error) from error
+
+    def _locate(self, row: int, error: DataError) -> DataError:
+        return DataError(f"{self.source}, {self._reader.rows.locate(row)}: {error}")
 
 
 def load_samples(
@@ -194,7 +225,12 @@ def load_samples(
     problems.sort(key=lambda problem: problem.row or 0)
     if not usable:
         raise DataError(f"{rows.source}: no row can be used; {list_problems(problems)}")
-    return Samples(reader, policy, usable, claim_counts, odd_sizes, tuple(problems))
+    loaded_with: dict[str, Any] = {}
+    if isinstance(source, str | Path):
+        named = {f"{role}_column": getattr(columns, role) for role in ("question", "answer", "images", "claims", "id")}
+        folder = None if image_folder is None else str(image_folder)
+        loaded_with = {"data": str(source), "split": split, **named, "image_folder": folder}
+    return Samples(reader, policy, usable, claim_counts, odd_sizes, tuple(problems), loaded_with)
 
 
 def prepare_reader(
@@ -234,7 +270,8 @@ def prepare_reader(
     layout = match_columns(columns, rows.columns, require_claims, asks)
     count = len(rows) if limit is None else min(limit, len(rows))
     kept = rows if whole_rows else rows.keep(layout.used)
-    return RowReader(kept, layout, folder, require_claims), count
+    others = rows.keep([name for name in rows.columns if name not in layout.used])
+    return RowReader(kept, layout, folder, require_claims, others), count
 
 
 def _refuse_text_only(problems: Sequence[RowProblem], count: int, source: str) -> None:

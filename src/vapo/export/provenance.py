@@ -53,10 +53,10 @@ def write_training(origin: Origin) -> str:
     if not origin.settings:
         return NOT_RECORDED
     recipe = yaml.safe_dump(list_recipe(origin.settings), sort_keys=False, allow_unicode=True, width=100)
-    parts = [
-        "By `vapo train --config run.yaml`. What is not named here has vapo's usual value.",
-        fence(f"# run.yaml\n{recipe}", "yaml"),
-    ]
+    usual = "What is not named here has vapo's usual value."
+    parts = [f"By `vapo train --config run.yaml`. {usual}", fence(f"# run.yaml\n{recipe}", "yaml")]
+    if origin.settings.get("made_by"):
+        parts = [f"By `{origin.settings['made_by']}` in Python, with these options. {usual}", fence(recipe, "yaml")]
     if origin.settings.get("reward_funcs"):
         parts.append(f"Rewards: {escape(', '.join(origin.settings['reward_funcs']))}.")
     if origin.steps is not None:

@@ -18,7 +18,8 @@ from vapo.data.samples import Samples
 from vapo.data.untyped import import_untyped
 from vapo.errors import DataError
 from vapo.training.cached_rows import reads_the_same_twice
-from vapo.training.rows import TRL_IMAGE_COLUMNS, USERS_FOLDER, USERS_IMAGES, SampleReader, SampleRows
+from vapo.training.rows import TRL_IMAGE_COLUMNS, USERS_FOLDER, USERS_IMAGES, SampleReader
+from vapo.training.sample_rows import SampleRows, list_references, list_samples
 
 kinds, compute = import_untyped("pyarrow.types"), import_untyped("pyarrow.compute")
 
@@ -75,18 +76,20 @@ def _refuse(name: str, problems: Sequence[RowProblem]) -> None:
 
 
 def _find_refused(sizes: SizeCheck, dataset: Dataset) -> list[RowProblem]:
+    column = next((name for name in TRL_IMAGE_COLUMNS if name in dataset.column_names), None)
+    if column is None:
+        return []
     transform = dataset.format["format_kwargs"].get("transform")
-    if isinstance(transform, SampleRows):
-        numbers = list(dataset.with_format(None)["number"])
+    if isinstance(transform, SampleRows) and column in list_references(dataset):
+        numbers = list_samples(dataset, column)
         if isinstance(transform.samples, Samples):
             refused = transform.samples.find_refused(sizes)
             return [refused[number] for number in numbers if number in refused]
         sizes_of = ([image.size for image in transform.samples[number].images] for number in numbers)
         reasons = enumerate(map(sizes.refuse, sizes_of))
         return [RowProblem(place, f"row {place}", why) for place, why in reasons if why]
-    column = next((name for name in TRL_IMAGE_COLUMNS if name in dataset.column_names), None)
-    if column is None:
-        return []
+    if isinstance(transform, SampleRows):
+        dataset = dataset.with_format(None)  # images of the user's own, in the place of those of samples
     rows = DatasetRows(dataset.select_columns([column]), "the data set", USERS_FOLDER)
     reader = RowReader(rows, match_columns(DEFAULT_COLUMNS, (column,), asks=False), None, False)
     looked_at = check_images(reader, USERS_IMAGES, range(len(dataset)), sizes=sizes, decode=False)
@@ -103,22 +106,28 @@ def _find_problems(reader: SampleReader, dataset: Any, name: str) -> list[RowPro
     if first is None:
         raise DataError(f"{name} is empty; it needs at least one row")
     columns = list(first)
+    transform = dataset.format["format_kwargs"].get("transform") if isinstance(dataset, Dataset) else None
+    references = list_references(dataset) if isinstance(dataset, Dataset) else []
+    if references and not isinstance(transform, SampleRows):
+        raise DataError(
+            f"{name} no longer has the transform of make_training_rows, which fills in {', '.join(references)}; "
+            "change formats and join data sets before make_training_rows, or use .map() in place of a transform"
+        )
     reader.check_columns(columns)
     if not readable:
         return _check_rows(reader, [first])
-    transform = dataset.format["format_kwargs"].get("transform")
-    if isinstance(transform, SampleRows):
-        return _check_samples(reader, transform.samples, list(dataset.with_format(None)["number"]))
-    return _check_rows(reader, _read_without_images(dataset, reader.choose_columns(columns)), all_there=True)
+    chosen = reader.choose_columns(columns)
+    samples = transform.samples if isinstance(transform, SampleRows) else None
+    if isinstance(samples, Samples) and set(chosen) <= set(references):  # as load_samples checked them
+        return _check_samples(reader, samples, dataset)
+    return _check_rows(reader, read_without_images(dataset, chosen), all_there=True)
 
 
-def _check_samples(reader: SampleReader, samples: Sequence[Any], numbers: Sequence[int]) -> list[RowProblem]:
-    if not isinstance(samples, Samples):  # then images are open already
-        transform = SampleRows(samples)
-        made = (transform({"number": [number]}) for number in numbers)
-        rows = ({name: values[0] for name, values in row.items()} for row in made)
-        return _check_rows(reader, rows, all_there=True)
+def _check_samples(reader: SampleReader, samples: Samples, dataset: Dataset) -> list[RowProblem]:
     unclaimed = samples.find_unclaimed() if reader.requires_claims else {}
+    if not unclaimed:
+        return []
+    numbers = list_samples(dataset, "claims")
     problems = [unclaimed[number] for number in numbers if number in unclaimed]
     return [] if reader.allows_unclaimed_rows and len(problems) < len(numbers) else problems
 
@@ -139,9 +148,12 @@ def _check_rows(
     return problems
 
 
-def _read_without_images(dataset: Dataset, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield rows with some of their columns, and with marks in place of images."""
-    images = next((name for name in TRL_IMAGE_COLUMNS if name in columns), None)
+def read_without_images(dataset: Dataset, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield rows with some of their columns; something stands for each image, which is not opened."""
+    references, transform = list_references(dataset), dataset.format["format_kwargs"].get("transform")
+    if isinstance(transform, SampleRows):
+        dataset = dataset.with_transform(transform.without_opening())
+    images = next((name for name in TRL_IMAGE_COLUMNS if name in columns and name not in references), None)
     texts = [name for name in columns if name != images]
     if not texts:
         return

@@ -13,7 +13,6 @@ from vapo.data.claim_columns import read_claims
 from vapo.data.columns import DEFAULT_COLUMNS, find_answer, match_columns
 from vapo.data.image_files import Folder, is_url, take_value
 from vapo.data.images import PILLOW_MAX_PIXELS, ImagePolicy, is_shown, open_image
-from vapo.data.prompts import build_messages
 from vapo.data.refused_sizes import SizeCheck
 from vapo.data.row_reader import read_images
 from vapo.errors import DataError
@@ -25,33 +24,6 @@ TRL_IMAGE_COLUMNS = ("images", "image")
 USERS_IMAGES = ImagePolicy(max_pixels=PILLOW_MAX_PIXELS)
 USERS_FOLDER = Folder(Path(), Path("/"))
 """Paths in a user's own data set lead wherever he lets them, as in `datasets`."""
-
-
-class SampleRows:
-    """The transform that turns numbers of samples into rows; a class, so that workers that load data can be sent it.
-
-    Args:
-        samples: what to train on.
-        system_prompt: put before every question; None for none.
-    """
-
-    def __init__(self, samples: Sequence[Sample], system_prompt: str | None = None) -> None:
-        self.samples = samples
-        self._system_prompt = system_prompt
-
-    def __call__(self, batch: Mapping[str, list[int]]) -> dict[str, list[Any]]:
-        """Return the rows of the samples in the column `number`."""
-        chosen = [self.samples[number] for number in batch["number"]]
-        return {
-            "prompt": [build_messages(sample, self._system_prompt) for sample in chosen],
-            "images": [list(sample.images) for sample in chosen],
-            "answer": [sample.answer for sample in chosen],
-            "claims": [[{"text": c.text, "is_true": c.is_true} for c in sample.claims] for sample in chosen],
-            "id": [sample.id for sample in chosen],
-        }
-
-    def __deepcopy__(self, memo: object) -> SampleRows:
-        return self  # `datasets` copies a transform with every change of format; samples do not change
 
 
 class SampleReader:

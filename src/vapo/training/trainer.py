@@ -49,6 +49,7 @@ from vapo.training.reward_columns import RewardColumns, adopt_think_format
 from vapo.training.rewards import accuracy_reward, format_reward
 from vapo.training.rollout_batch import RolloutBatch, RolloutCount, RolloutPosition, find_progress
 from vapo.training.rows import SampleReader, keep_text_plain, open_images
+from vapo.training.run_record import keep_record
 from vapo.training.saves import LoadsCheckpoints, SavesBetweenRollouts
 from vapo.training.sharding import name_layers_to_shard, reference_sharded_like_policy
 from vapo.training.token_credit import TokenCredit
@@ -152,6 +153,7 @@ class VAPOTrainer(LoadsCheckpoints):
             super().__init__(**options)
         self.add_callback(SavesBetweenRollouts(args))
         self.add_callback(RolloutCount(self))
+        keep_record(self)
         if not isinstance(self.processing_class, ProcessorMixin):
             raise ModelError(
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
@@ -358,7 +360,7 @@ class VAPOTrainer(LoadsCheckpoints):
         self._probe_seconds += time.perf_counter() - started
         if self.prober is not None:
             self._log_of_perception.add(scored, tables=self.log_completions)
-        self._columns.put_bonuses(rewards_NF, [own.reward.bonus for own in scored])
+        self._columns.put_bonuses(rewards_NF, scored)
         self._batch.rewards_NF = rewards_NF
         return rewards_NF
 
