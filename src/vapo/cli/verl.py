@@ -77,6 +77,9 @@ def add_check(group: Commands) -> None:
 
 
 def config(options: argparse.Namespace) -> int:
+    from vapo.training.option_names import check_changes
+
+    check_changes(options.recipe, options.set)  # importing what follows takes long
     from vapo.lab.shipped import resolve_model
     from vapo.verl.derived import Machines
     from vapo.verl.planning import plan_recipe, save_files
