@@ -69,6 +69,8 @@ def test_a_run_that_goes_on_keeps_its_metrics(make_trainer, tmp_path, caplog):
     trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
     steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert list(dict.fromkeys(steps)) == [1, 2, 3]
+    card = (tmp_path / "README.md").read_text()
+    assert "None" not in card and "`vapo export`" in card and "base_model" not in card
     trainer.save_model()
     assert find_origin(tmp_path).folder == tmp_path
 

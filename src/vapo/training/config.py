@@ -71,6 +71,13 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         "Fills the options left at None: 'paper' as published, 'released' with the arithmetic of the "
         "authors' code (its bugs fixed), 'recommended' with what did better than the paper's setting in the lab.",
     )
+    reward_funcs: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Reward functions, each as package.module:function or file.py:function, or accuracy_reward or "
+            "format_reward; default: these two."
+        },
+    )
     gate_reward: str | None = field(
         default=None,
         metadata={"help": "Name of the reward function that opens the gate; default: the first one."},

@@ -11,6 +11,7 @@ from vapo.core.math_equality import MAX_CHARACTERS
 from vapo.data.columns import ANSWER_COLUMNS, find_answer
 from vapo.data.texts import read_text
 from vapo.errors import DataError
+from vapo.own_code import load_function
 
 NO_ANSWERS = (
     "the built-in accuracy reward has no answers to grade by: there is no column "
@@ -120,3 +121,14 @@ def message_text(message: Mapping[str, Any]) -> str:
     if isinstance(content, str):
         return content
     return "\n".join(part["text"] for part in content if part.get("type") == "text")
+
+
+def load_rewards(names: Sequence[str]) -> list[Callable[..., Any]]:
+    """Return reward functions by name: the built-in ones, and others by the file or module that they are in.
+
+    Raises:
+        ConfigError: there is no such function.
+    """
+    built_in = {reward.__name__: reward for reward in (accuracy_reward, format_reward)}
+    example = "my_rewards:iou"
+    return [built_in.get(one) or load_function(one, what="reward function", example=example) for one in names]

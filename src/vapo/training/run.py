@@ -45,7 +45,8 @@ def train(
     Args:
         options: of the run.
         callbacks: of transformers, beside the one that keeps the metrics.
-        reward_funcs: see `VAPOTrainer`; their names are among the run's settings.
+        reward_funcs: see `VAPOTrainer`, in place of those that the options name; their names are among the run's
+            settings.
 
     Raises:
         ConfigError: an option is out of range, or the folder holds a run with other settings.

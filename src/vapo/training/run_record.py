@@ -87,7 +87,7 @@ def _describe_run(trainer: Any) -> dict[str, Any]:
         "use_peft": getattr(model, "peft_config", None) is not None,
         "load_in_4bit": bool(getattr(model, "is_loaded_in_4bit", False)),
         "load_in_8bit": bool(getattr(model, "is_loaded_in_8bit", False)),
-        "reward_funcs": rewards,
+        "reward_funcs": trainer.args.reward_funcs or rewards,
         "made_by": MADE_BY,
     }
 

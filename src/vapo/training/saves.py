@@ -8,10 +8,10 @@ from typing import Any
 
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl
 from transformers.trainer_utils import SaveStrategy
-from trl import GRPOTrainer
 
 from vapo.errors import ConfigError, suggest_nearest
 from vapo.run_folder import RunFolder
+from vapo.training.draft_card import WritesDraftCard
 from vapo.training.sharding import optimizer_without_idle_weights
 
 
@@ -59,7 +59,7 @@ class SavesBetweenRollouts(TrainerCallback):
         return control
 
 
-class LoadsCheckpoints(GRPOTrainer):
+class LoadsCheckpoints(WritesDraftCard):
     """Goes on from checkpoints as they were saved, and chooses the best by what is measured."""
 
     model: Any

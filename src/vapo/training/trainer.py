@@ -38,15 +38,17 @@ from vapo.probing.transformers_prober import TransformersProber
 from vapo.training.batches import groups_kept_together
 from vapo.training.cached_rows import cache_rows
 from vapo.training.checks import check_arguments, check_needs, find_idle_bonus
+from vapo.training.completion_table import PrintsCompletions
 from vapo.training.config import VAPOConfig
 from vapo.training.data_checks import check_data, check_sizes
 from vapo.training.dynamic_sampling import GradedRows, InformativeRollouts, add_up_rewards, grade_by_accuracy
 from vapo.training.group_credit import GroupCredit
+from vapo.training.idle_run import IdleRunWarning
 from vapo.training.other_images import OtherImages
 from vapo.training.own_claims import OwnClaims
 from vapo.training.packing import BatchScores, TreePacking
 from vapo.training.reward_columns import RewardColumns, adopt_think_format
-from vapo.training.rewards import accuracy_reward, format_reward
+from vapo.training.rewards import accuracy_reward, format_reward, load_rewards
 from vapo.training.rollout_batch import RolloutBatch, RolloutCount, RolloutPosition, find_progress
 from vapo.training.rows import SampleReader, keep_text_plain, open_images
 from vapo.training.run_record import keep_record
@@ -66,23 +68,22 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class VAPOTrainer(LoadsCheckpoints):
+class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
     """`trl.GRPOTrainer` with Vision-Anchored Policy Optimization.
 
     Args:
         model: as in TRL; it must be a vision-language model.
-        reward_funcs: as in TRL. None grades `\\boxed{}` answers against the column `answer`, and the format. With
-            functions of your own, the one named by `args.gate_reward` (default: the first) must return the accuracy
-            in [0, 1], unless the gate plays no part; the perception reward is added to theirs. A completion that
-            none of them scores (None) earns no perception reward either.
+        reward_funcs: as in TRL. None takes `args.reward_funcs`, or else grades `\\boxed{}` answers against the column
+            `answer`, and the format. With functions of your own, the one named by `args.gate_reward` (default: the
+            first) must return the accuracy in [0, 1], unless the gate plays no part. The perception reward is added
+            to theirs; a completion that none of them scores (None) earns none.
         args: a `VAPOConfig`.
         train_dataset: as in TRL, with a column `claims` that lists `{text, is_true}` (or the published
             `claim_1`, `label_1`, ...).
         algorithm: one of your own in place of the one that `args` describes, derived from
             `vapo.algorithms.algorithm.Algorithm`. TRL adds up the reward functions by their weights, and to that the
             `bonus` of the algorithm's reward.
-        positional: what `trl.GRPOTrainer` takes behind the processing class, in its order.
-        kwargs: the same by name.
+        positional, kwargs: what `trl.GRPOTrainer` takes behind the processing class, in its order or by name.
 
     Raises:
         ConfigError: an option cannot be had together with probes.
@@ -135,10 +136,11 @@ class VAPOTrainer(LoadsCheckpoints):
             )
         needs = self.algorithm.needs
         check_needs(args, options, needs)
-        idle = find_idle_bonus(args, self.algorithm)
-        if idle is not None:
+        if idle := find_idle_bonus(args, self.algorithm):
             logging.getLogger(__name__).warning(idle)
         options["args"] = args = copy.copy(args)  # the caller may use it again
+        if reward_funcs is None and args.reward_funcs:
+            reward_funcs = options["reward_funcs"] = load_rewards(args.reward_funcs)
         if reward_funcs is None and not owns_data:
             options["reward_funcs"] = [accuracy_reward, format_reward]
             built_in: Any = [args.accuracy_weight, args.format_weight]
@@ -151,8 +153,8 @@ class VAPOTrainer(LoadsCheckpoints):
         options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
         with reference_sharded_like_policy():
             super().__init__(**options)
-        self.add_callback(SavesBetweenRollouts(args))
-        self.add_callback(RolloutCount(self))
+        for callback in (SavesBetweenRollouts(args), RolloutCount(self), IdleRunWarning()):
+            self.add_callback(callback)
         keep_record(self)
         if not isinstance(self.processing_class, ProcessorMixin):
             raise ModelError(
@@ -187,9 +189,8 @@ class VAPOTrainer(LoadsCheckpoints):
         self._packing = self._make_packing() if args.packing != "off" else None
         self.prober: Prober | None = self._make_prober() if needs.claims else None
         self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if needs.claims else None
-        self._own_claims: OwnClaims | None = None
-        if needs.claims and args.own_claims_steps:
-            self._own_claims = OwnClaims(self, collective=self._forward_is_collective())
+        writes_claims = needs.claims and args.own_claims_steps
+        self._own_claims = OwnClaims(self, collective=self._forward_is_collective()) if writes_claims else None
         self._sample_reader = sample_reader
         self._last_scores: BatchScores | None = None  # of the last scoring pass
         self._probe_seconds = 0.0
