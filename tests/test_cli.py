@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from dataclasses import fields
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from peft import LoraConfig, get_peft_model
+from PIL import Image
 
 import vapo
 from vapo.claims.exchange.rows import ClaimRow, import_rows
@@ -109,6 +111,11 @@ def test_cli_holds_no_logic():
         (["claims", "make", "--data", "d", "--out", "c", "--checkpoint", "lab"], "--checkpoint is called --model now"),
         (["export", "lab", "shared"], "the following arguments are required: --out"),
         (["verl", "convert", "lab", "rows.parquet"], "the following arguments are required: --out"),
+        (
+            ["claims", "make", "--data", "d", "--imagefolder", "i", "--out", "c"],
+            "vapo claims make: unrecognized arguments: --imagefolder i; the nearest is '--image-folder'; see "
+            "`vapo claims make --help`",
+        ),
     ],
 )
 def test_misuse_is_one_sentence(words, message, capsys):
@@ -118,10 +125,58 @@ def test_misuse_is_one_sentence(words, message, capsys):
     assert stopped.value.code == 2 and message in shown and len(shown.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--data", "lab", "--image-folder", ".", "--lerning_rate", "1"],
+        ["train", "--config", "FILE"],
+        ["plan", "FILE", "--gpus", "8x80"],
+        ["plan", "qwen2_5_vl_7b", "--gpus", "8x80", "--set", "lerning-rate=1"],
+        ["verl", "config", "qwen2_5_vl_7b", "--set", "lerning_rate=1"],
+        ["evaluate", "someones/model", "--data", "FILE.parquet"],
+        ["diagnose", "someones/model", "--data", "FILE.parquet"],
+    ],
+    ids=" ".join,
+)
+def test_a_typo_is_told_before_torch_is_imported(words, tmp_path):
+    (tmp_path / "run.yaml").write_text("lerning_rate: 1\n")
+    words = [word.replace("FILE", str(tmp_path / "run.yaml")) for word in words]
+    code = (
+        f"import sys; from vapo.cli import main; assert main({words!r}) == 1;"
+        "print([m for m in ('torch', 'transformers', 'trl', 'datasets') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n" and ("learning_rate" in done.stderr or "there is no file" in done.stderr)
+
+
 def test_options_of_data_are_those_of_a_run():
     options = build_parser().parse_args(["data", "inspect", "lab"])
     meant = {field.name: field.default for field in fields(DataOptions) if field.name in ROWS}
-    assert {name: getattr(options, name) for name in meant} == meant | {"data": "lab"}
+    assert {name: getattr(options, name) for name in meant} == meant | {"data": "lab", "split": None}
+
+
+@pytest.mark.parametrize("command", [["data", "inspect", "d"], ["claims", "make", "--data", "d", "--out", "c"]])
+def test_options_are_spelled_with_dashes_or_underscores(command):
+    words = ["--id_column", "uid", "--question-column=q_1", "--answer_column=a-1"]
+    options = build_parser().parse_args([*command, *words])
+    assert (options.id_column, options.question_column, options.answer_column) == ("uid", "q_1", "a-1")
+
+
+def test_commands_that_read_rows_take_names_of_columns_and_the_only_split(tmp_path, capsys):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    row = {"image": "a.png", "frage": "What?", "antwort": "3", "uid": "first", "claims": []}
+    row["claims"] = [{"text": f"It is {k}.", "is_true": k > 0} for k in range(2)]
+    data = tmp_path / "test.jsonl"
+    data.write_text(json.dumps(row) + "\n")
+    columns = ["--question-column", "frage", "--answer-column", "antwort", "--id-column", "uid"]
+    assert main(["data", "inspect", str(data), *columns]) == 0
+    store = str(tmp_path / "claims.db")
+    assert main(["claims", "import", str(tmp_path), *columns, "--out", store]) == 0
+    out = str(tmp_path / "rows.parquet")
+    assert main(["data", "attach", store, str(data), *columns, "--out", out]) == 0
+    assert "1 rows with 2 claims" in capsys.readouterr().out
+    assert main(["claims", "import", str(data), "--id-column", "id2", "--out", store]) == 1
+    assert "there is no column 'id2'" in capsys.readouterr().err
 
 
 def test_refusals_have_no_traceback(tmp_path, capsys):

@@ -147,4 +147,3 @@ def summarise_runs(rows: Path, steps: Path) -> dict[str, dict[int, Run]]:
         run = {**summarise_run(responses), SECONDS: sum(seconds.get((arm, seed), []))}
         results.setdefault(arm, {})[seed] = run
     return results
-

@@ -1,4 +1,4 @@
-"""Eq. 5, its gates, and the two presets."""
+"""Eq. 5, its gates, and the presets."""
 
 import math
 from dataclasses import FrozenInstanceError

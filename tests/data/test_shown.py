@@ -43,6 +43,14 @@ def test_a_folder_of_images_is_a_data_set(photos: Path):
         load_shown(photos, limit=0)
 
 
+def test_columns_that_were_named_must_be_there(photos: Path, tmp_path: Path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"image": "photos/b.png", "frage": "?", "name": "b"}) + "\n")
+    assert load_shown(tmp_path / "rows.jsonl", columns=Columns(question="frage", id="name"))[0].name == "b"
+    for source in (tmp_path / "rows.jsonl", photos):
+        with pytest.raises(DataError, match=r"there is no column .fragen..*--question-column"):
+            load_shown(source, columns=Columns(question="fragen"))
+
+
 def test_a_stamp_changes_with_the_file_and_not_otherwise(photos: Path):
     first = [row.stamp for row in load_shown(photos)]
     assert first == [row.stamp for row in load_shown(photos)] and len(set(first)) == 2 and "" not in first

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from datasets import Dataset, DatasetDict, IterableDataset, NamedSplit
 
-from vapo.data.sources import open_rows
+from vapo.data.sources import choose_split, open_rows
 from vapo.errors import DataError
 
 ROWS = [{"n": 1}, {"n": 2}, {"n": 3}]
@@ -47,7 +47,7 @@ def test_every_kind_of_source_gives_the_same_rows(kind: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", [*KINDS, "jsonl folder"])
 def test_a_split_that_is_not_there_lists_those_that_are(kind: str, tmp_path: Path) -> None:
-    names = "train, test" if "splits" in kind else "train"
+    names = "train, test" if "splits" in kind else "train; it is taken where no split is named"
     with pytest.raises(DataError, match=f"has no split 'validation'; it has {names}$"):
         open_rows(write(kind, tmp_path), "validation")
 
@@ -65,6 +65,30 @@ def test_no_split_means_the_only_one(tmp_path: Path) -> None:
     assert len(open_rows(Dataset.from_list(ROWS, split=NamedSplit("test")), None)) == 3
     with pytest.raises(DataError, match="has the splits train, test; choose one"):
         open_rows(write("dict of splits", tmp_path), None)
+
+
+@pytest.mark.parametrize("kind", ["saved", "parquet", "parquet folder", "jsonl", "jsonl folder"])
+@pytest.mark.parametrize("preferred", ["train", "heldout"])
+def test_the_only_split_is_taken_whatever_it_is_called(kind: str, preferred: str, tmp_path: Path) -> None:
+    source = str(write(kind, tmp_path))
+    assert len(open_rows(source, choose_split(source, preferred))) == 3
+
+
+def test_of_several_splits_the_preferred_one_is_taken_or_they_are_listed(tmp_path: Path) -> None:
+    saved = str(write("saved splits", tmp_path))
+    for name in ("valid", "test"):
+        (tmp_path / f"{name}.jsonl").write_text('{"n": 1}\n')
+    for source in (saved, str(tmp_path)):
+        assert choose_split(source, "test") == "test"
+        with pytest.raises(DataError, match=r"has the splits .*, .*; choose one with split"):
+            choose_split(source, "heldout")
+
+
+def test_bare_images_have_no_split(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    assert choose_split(str(tmp_path), "train") is None
+    with pytest.raises(DataError, match="there is no file or folder"):
+        choose_split(str(tmp_path / "nothing"), "train")
 
 
 def test_paths_start_from_the_file_and_end_at_the_folder(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def _make_model(number: int, count: int, repeats: int, rng: np.random.Generator)
     return ModelFindings(
         name=NAMES[number] if number < 2 else f"checkpoint-{number}",
         conclusion=(
-            "From 60 % of the response on, this model answers claims no better than without the image."
+            "From 60 % of the response on, the image helps this model with claims by less than 10 points, if at all."
             if forgets
             else "This model keeps looking: at the end of the response it judges 85 % of claims right, 53 % blind.",
             f"{31 if forgets else 12} % of its errors were right at an earlier cut.",
@@ -106,9 +106,14 @@ def _make_model(number: int, count: int, repeats: int, rng: np.random.Generator)
         num_tokens=Estimate(61.25 * repeats, 55.0 * repeats, 70.5 * repeats, count),
         early=points([(d, _share(value, count)) for d, value in zip(DEPTHS, curve, strict=True)]),
         recovery=Recovery(
-            points([(d, _share(0.05 + 0.2 * d * (1 - d), max(errors, 1))) for d in DEPTHS[:-1]]),
-            _share(0.31 if forgets else 0.12, max(errors, 1)),
-            _share(0.55, max(errors, 1)),
+            cut=0.5,
+            avoided=_share(0.1, max(errors, 1)),
+            lost=_share(0.08, max(count - errors, 1)),
+            change=_estimate(-0.02, 0.06, count),
+            by_cut=points([(d, _share(0.05 + 0.2 * d * (1 - d), max(errors, 1))) for d in DEPTHS[:-1]]),
+            lost_by_cut=points([(d, _share(0.8 - 0.7 * d, max(count - errors, 1))) for d in DEPTHS[:-1]]),
+            anywhere=_share(0.31 if forgets else 0.12, max(errors, 1)),
+            lost_anywhere=_share(0.55, max(count - errors, 1)),
         ),
         perception={v: points([(d, _share(perception(v, d), count)) for d in DEPTHS[::2]]) for v in views},
         p_label={v: points([(d, _share(perception(v, d) - 0.05, count)) for d in DEPTHS[::2]]) for v in views},

@@ -42,7 +42,10 @@ def test_numbers_are_those_worked_by_hand(questions):
     ]
     assert model.recovery is not None and model.recovery.anywhere.value == 0.5
     assert [point.estimate.value for point in model.recovery.by_cut] == [0, 0, 0.5, 0]
-    assert model.recovery.last_depth_known is not None and model.recovery.last_depth_known.value == 0.5
+    assert [point.estimate.value for point in model.recovery.lost_by_cut] == [1, 1, 1, 1]
+    assert model.recovery.cut == 0.5 and model.recovery.avoided.value == 0.5
+    assert model.recovery.lost.value == model.recovery.lost_anywhere.value == 1
+    assert model.recovery.change.value == -0.25
     assert model.perception is not None and model.p_label is not None
     assert {view: [p.estimate.value for p in points] for view, points in model.perception.items()} == {
         "image": [1, 1, 1],

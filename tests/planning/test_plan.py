@@ -123,6 +123,26 @@ def test_work_is_counted_by_hand():
     assert count_steps(PAPER, num_rows=36000, epochs=2) == 2 * (36000 // 384) * 3
 
 
+def run_plan(tmp_path, capsys, *words: str) -> tuple[int, str, str]:
+    small = "model_name_or_path: lab\ndata: lab\nuse_cpu: true\nnum_generations: 8\nper_device_train_batch_size: 8\n"
+    (tmp_path / "run.yaml").write_text(f"{small}output_dir: {tmp_path}\nupdate_batch_size: 16\n")
+    status = main(["plan", str(tmp_path / "run.yaml"), "--gpus", "1x80", *words])
+    return status, *capsys.readouterr()
+
+
+def test_prompts_and_rows_of_local_data_are_measured(tmp_path, capsys):
+    status, shown, _ = run_plan(tmp_path, capsys, "--set", "limit=30")
+    assert status == 0 and "data: 30 rows; the longest of 30 prompts, evenly spread over them, has 4" in shown
+    assert "a prompt of 4" in shown and "tokens, 16 of them images'" in shown and "updates in all" in shown
+    _, shown, _ = run_plan(tmp_path, capsys, "--prompt-tokens", "60", "--image-tokens", "16")
+    assert "data: 2000 rows\n" in shown and "a prompt of 60 tokens" in shown
+
+
+def test_a_run_without_an_update_does_not_fit(tmp_path, capsys):
+    status, _, said = run_plan(tmp_path, capsys, "--set", "limit=1")
+    assert status == 1 and "1 rows do not fill a rollout of" in said
+
+
 def test_rows_that_are_not_packed_repeat_their_prompt():
     assert replace(PAPER, packed=False).pass_tokens == 5 * (4096 + 2048)
 
@@ -192,7 +212,7 @@ class TestCommand:
         assert message in capsys.readouterr().err
 
     def test_prompts_of_unknown_length_are_asked_for(self, tmp_path, capsys):
-        (tmp_path / "run.yaml").write_text("model_name_or_path: lab\ndata: lab\n")
+        (tmp_path / "run.yaml").write_text("model_name_or_path: lab\ndata: owner/name\n")
         assert main(["plan", str(tmp_path / "run.yaml"), "--gpus", "1x24"]) == 1
         assert "say it with --prompt-tokens" in capsys.readouterr().err
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vapo.cli.data_options import IMAGES, add_data_options
+from vapo.cli.data_options import IMAGES, add_data_options, read_columns, read_split
 from vapo.cli.parser import RAW, Commands, Parser, Renamed
 from vapo.cli.progress import show_counts
 
@@ -134,14 +134,14 @@ def _open_checkpoint(options: argparse.Namespace) -> VisionModel | None:
 
 
 def _load_rows(options: argparse.Namespace) -> ShownRows:
-    from vapo.data.columns import Columns
     from vapo.data.shown import load_shown
     from vapo.lab.shipped import resolve_data
 
+    source = resolve_data(options.data)
     return load_shown(
-        resolve_data(options.data),
-        split=options.split,
-        columns=Columns(images=options.images_column),
+        source,
+        split=read_split(options, source),
+        columns=read_columns(options),
         image_folder=options.image_folder,
         allow_urls=options.allow_urls,
         limit=options.limit,

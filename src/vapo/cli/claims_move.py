@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vapo.cli.data_options import IMAGES, add_data_options
+from vapo.cli.data_options import ROWS, add_data_options, read_columns, read_split
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
 
@@ -20,7 +20,7 @@ def add_import(group: Commands) -> None:
         "         vapo claims import claims.csv --image-folder photos --out claims.db",
         formatter_class=RAW,
     )
-    add_data_options(parser, split="train", positional=True, names=(*IMAGES, "claims_column", "on_bad_row"))
+    add_data_options(parser, split="train", positional=True, names=ROWS)
     add = parser.add_argument
     add("--out", type=Path, required=True, help="the store, made if it is not there")
     add("--maker", metavar="NAME", help="who made the claims (default: the file's name)")
@@ -52,13 +52,13 @@ def import_claims(options: argparse.Namespace) -> int:
     from vapo.claims.exchange.rows import import_rows, prepare_rows
     from vapo.claims.store.store import Store
     from vapo.data.claimed import ClaimedRows
-    from vapo.data.columns import Columns
     from vapo.lab.shipped import resolve_data
 
+    source = resolve_data(options.data)
     rows = ClaimedRows(
-        resolve_data(options.data),
-        split=options.split,
-        columns=Columns(images=options.images_column, claims=options.claims_column),
+        source,
+        split=read_split(options, source),
+        columns=read_columns(options),
         image_folder=options.image_folder,
         allow_urls=options.allow_urls,
         limit=options.limit,

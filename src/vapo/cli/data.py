@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from vapo.cli.data_grade import add_grade
-from vapo.cli.data_options import add_data_options, open_reader, read_columns
+from vapo.cli.data_options import add_data_options, open_reader, read_columns, read_split
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
 
@@ -43,7 +43,7 @@ def add_deduplicate(group: Commands) -> None:
     add_data_options(parser, split="train", positional=True)
     add = parser.add_argument_group("evaluation data").add_argument
     add("--against", required=True, metavar="DATA", help="data set, named likewise")
-    add("--against-split", default="test", metavar="SPLIT", help="(default: test)")
+    add("--against-split", metavar="SPLIT", help="(default: the only one, or test)")
     add("--against-images-column", default="images", metavar="NAME", help="(default: images)")
     add("--against-image-folder", type=Path, metavar="FOLDER", help="folder that its image paths are relative to")
     parser.add_argument("--max-distance", type=int, default=20, help="bits of 255 that may differ (default: 20)")
@@ -80,9 +80,10 @@ def inspect(options: argparse.Namespace) -> int:
 
         processor = load_processor(resolve_model(options.processor))
         escape = make_escaper(processor)
+    source = resolve_data(options.data)
     inspection = inspect_samples(
-        resolve_data(options.data),
-        split=options.split,
+        source,
+        split=read_split(options, source),
         columns=read_columns(options),
         require_claims=options.require_claims,
         image_folder=options.image_folder,
@@ -104,15 +105,17 @@ def deduplicate(options: argparse.Namespace) -> int:
     from vapo.data.images import ImagePolicy
     from vapo.data.row_files import check_parquet_name, write_rows
     from vapo.data.samples import prepare_reader
+    from vapo.data.sources import choose_split
     from vapo.lab.shipped import resolve_data
 
     if options.out:
         check_parquet_name(options.out)
     policy = ImagePolicy(options.allow_urls)
     reader, count = open_reader(options, whole_rows=True)
+    against = resolve_data(options.against)
     other, _ = prepare_reader(
-        resolve_data(options.against),
-        split=options.against_split,
+        against,
+        split=options.against_split or choose_split(against, "test"),
         columns=Columns(images=options.against_images_column),
         image_folder=options.against_image_folder,
     )

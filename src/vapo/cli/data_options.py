@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from vapo.data.row_reader import RowReader
     from vapo.data.samples import Samples
 
-IMAGES = ("data", "split", "images_column", "image_folder", "allow_urls", "limit")
-"""What a command asks for that looks at images alone."""
+IMAGES = (
+    "data", "split", "question_column", "answer_column", "images_column", "id_column", "image_folder", "allow_urls",
+    "limit",
+)  # fmt: skip
+"""What a command asks for that looks at images alone, where questions and answers may be missing."""
 
-ROWS = (*IMAGES, "question_column", "answer_column", "claims_column", "on_bad_row")
+ROWS = (*IMAGES, "claims_column", "on_bad_row")
 """What a command asks for that reads whole rows."""
 
 
@@ -35,8 +38,9 @@ def add_data_options(
         elif option.name == "data":
             words |= {"required": not needed, "help": f"{words['help']}; needed {needed}" if needed else words["help"]}
         elif option.name == "split":
-            words |= {"default": split, "help": f"split of it (default: {split})"}
+            words |= {"default": None, "help": f"split of it (default: the only one, or {split})"}
         parser.add_argument(spelling, **words)
+    parser.set_defaults(preferred_split=split)
 
 
 def describe_option(option: Any, hint: Any) -> dict[str, Any]:
@@ -50,19 +54,26 @@ def describe_option(option: Any, hint: Any) -> dict[str, Any]:
     return {"type": kind, "choices": choices, "default": option.default, "help": shown}
 
 
-def load_questions(options: argparse.Namespace, source: str, processor: Any = None) -> Samples:
+def read_split(options: argparse.Namespace, source: str) -> str | None:
+    """Return the split to read: the one named, or the one that the command prefers."""
+    from vapo.data.sources import choose_split
+
+    return options.split if options.split is not None else choose_split(source, options.preferred_split)
+
+
+def load_questions(options: argparse.Namespace, source: str, processors: Sequence[Any] = ()) -> Samples:
     from vapo.data.samples import load_samples
 
     return load_samples(
         source,
-        split=options.split,
+        split=read_split(options, source),
         columns=read_columns(options),
         on_bad_row=options.on_bad_row,
         image_folder=options.image_folder,
         allow_urls=options.allow_urls,
         limit=options.limit,
         progress=show_progress("checking images"),
-        processor=processor,
+        processors=processors,
     )
 
 
@@ -70,9 +81,10 @@ def open_reader(options: argparse.Namespace, *, whole_rows: bool) -> tuple[RowRe
     from vapo.data.samples import prepare_reader
     from vapo.lab.shipped import resolve_data
 
+    source = resolve_data(options.data)
     return prepare_reader(
-        resolve_data(options.data),
-        split=options.split,
+        source,
+        split=read_split(options, source),
         columns=read_columns(options),
         image_folder=options.image_folder,
         limit=options.limit,
@@ -81,11 +93,12 @@ def open_reader(options: argparse.Namespace, *, whole_rows: bool) -> tuple[RowRe
 
 
 def read_columns(options: argparse.Namespace) -> Columns:
-    from vapo.data.columns import Columns
+    from vapo.data.columns import DEFAULT_COLUMNS, Columns
 
     return Columns(
         question=options.question_column,
         answer=options.answer_column,
         images=options.images_column,
-        claims=options.claims_column,
+        claims=vars(options).get("claims_column", DEFAULT_COLUMNS.claims),
+        id=options.id_column,
     )

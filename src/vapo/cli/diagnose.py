@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from vapo.cli.data_options import add_data_options, load_questions
+from vapo.cli.data_options import add_data_options, load_questions, read_split
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
 
@@ -18,7 +19,7 @@ def add_diagnose(commands: Commands) -> None:
         "depth, attention on the image, remedies, causes of errors, sensitivity to the image. Writes a page that "
         "opens offline, tables, and all numbers with intervals. The same command goes on where it was stopped.",
         epilog="example: vapo diagnose lab --limit 12 --out report\n"
-        "         vapo diagnose runs/checkpoint-100 runs/checkpoint-200 --data my.parquet --split test --out report",
+        "         vapo diagnose runs/checkpoint-100 runs/checkpoint-200 --data my.parquet --out report",
         formatter_class=RAW,
     )
     parser.add_argument(
@@ -62,13 +63,16 @@ def add_diagnose(commands: Commands) -> None:
 
 
 def diagnose(options: argparse.Namespace) -> int:
+    from vapo.lab.shipped import resolve_data, resolve_model
+
+    if options.data is not None:  # that there is no such split is said before importing what takes long
+        options.split = read_split(options, resolve_data(options.data))
     from vapo.diagnosis.diagnose import REPORT
     from vapo.diagnosis.diagnose import diagnose as run_diagnosis
     from vapo.diagnosis.figures import import_matplotlib, write_figures
     from vapo.diagnosis.opened_models import choose_data, open_judge, open_models
     from vapo.diagnosis.settings import choose_protocols, make_settings
     from vapo.lab.judge import find_truth
-    from vapo.lab.shipped import resolve_data, resolve_model
     from vapo.models.policy.checkpoint import find_parts, load_processor
 
     if options.figures:
@@ -103,11 +107,13 @@ def diagnose(options: argparse.Namespace) -> int:
     data = choose_data(options.data, options.models)
     judge = open_judge(options.judge, options.judge_url, options.judge_prices)
     source = resolve_data(data)
-    processor = None
+    processors: list[Any] = []
     if options.base_url is None:  # a server keeps its processor to itself
-        parts = find_parts(resolve_model(options.models[0]))
-        processor = load_processor(parts.processor, options.trust_remote_code)
-    samples = load_questions(options, source, processor)
+        named = dict.fromkeys(find_parts(resolve_model(name)).processor for name in options.models)
+        processors = [load_processor(source_of_one, options.trust_remote_code) for source_of_one in named]
+    split = read_split(options, source)
+    samples = load_questions(options, source, processors)
+    asked = data if split is None or Path(source).is_file() else f"{data}, {split}"
     diagnosis = run_diagnosis(
         models,
         samples,
@@ -115,9 +121,9 @@ def diagnose(options: argparse.Namespace) -> int:
         protocols=protocols,
         settings=settings,
         judge=judge,
-        truth=find_truth(source, options.split),
+        truth=find_truth(source, split),
         batch_size=options.batch_size,
-        data=f"{data}, {options.split}, {len(samples)} questions",
+        data=f"{asked}, {len(samples)} questions",
         model_settings=models.settings,
         on_notice=print,
         on_progress=show_progress,

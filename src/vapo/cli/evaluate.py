@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vapo.cli.data_options import add_data_options, load_questions
+from vapo.cli.data_options import add_data_options, load_questions, read_split
 from vapo.cli.evaluate_suite import add_suite_options, evaluate_suite
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
+
+LAB = "lab"
 
 
 def add_evaluate(commands: Commands) -> None:
@@ -45,19 +47,21 @@ def add_evaluate(commands: Commands) -> None:
 def evaluate(options: argparse.Namespace) -> int:
     if options.suite is not None:
         return evaluate_suite(options)
-    from vapo.diagnosis.opened_models import LAB
-    from vapo.diagnosis.report import format_evaluation
     from vapo.errors import ConfigError
-    from vapo.evaluation.evaluate import evaluate as measure
     from vapo.lab.shipped import resolve_data, resolve_model
-    from vapo.models.policy.checkpoint import find_parts, load_policy, load_processor
-    from vapo.run_folder import choose_system_prompt
 
     if options.data is None and options.model != LAB:
         raise ConfigError("say what to ask: your own data with --data, or published benchmarks with --suite paper")
+    source = resolve_data(options.data or LAB)
+    options.split = read_split(options, source)  # that there is none is said before importing what takes long
+    from vapo.diagnosis.report import format_evaluation
+    from vapo.evaluation.evaluate import evaluate as measure
+    from vapo.models.policy.checkpoint import find_parts, load_policy, load_processor
+    from vapo.run_folder import choose_system_prompt
+
     model = resolve_model(options.model)
     processor = load_processor(find_parts(model).processor, options.trust_remote_code)
-    samples = load_questions(options, resolve_data(options.data or LAB), processor)
+    samples = load_questions(options, source, [processor])
     policy = load_policy(
         model,
         device=options.device,

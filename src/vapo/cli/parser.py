@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeAlias
+
+from vapo.errors import suggest_nearest
 
 RAW = argparse.RawDescriptionHelpFormatter
 
@@ -22,14 +24,36 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] (it has overloads)
         self, args: Any = None, namespace: Any = None
     ) -> Any:
-        """Parse words as argparse does, unless the first of them names a command that is elsewhere now."""
-        for name in list(args or ())[:1]:
+        """Parse words as argparse does, with options spelled with dashes or underscores; refuse what is unknown.
+
+        The first word may not be a command that is elsewhere now. An unknown option is refused here, by the command
+        that it was given to, and not by the parser of all commands.
+        """
+        words = list(args or ())
+        for name in words[:1]:
             if name in self.moved:
                 self.error(f"{name} is elsewhere now: run `{self.moved[name]}` in a checkout of the repository")
-        return super().parse_known_args(args, namespace)
+        known = self._option_string_actions
+        parsed, unknown = super().parse_known_args([_spell(word, known) for word in words], namespace)
+        if unknown:
+            nearest = suggest_nearest(_split_value(unknown[0])[0], [name for name in known if name.startswith("--")])
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{nearest}")
+        return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def _split_value(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    return name, equals + value
+
+
+def _spell(word: str, known: Container[str]) -> str:
+    """Return an option as it is declared: `--image_folder=x` is `--image-folder=x`."""
+    name, value = _split_value(word)
+    dashed = name.replace("_", "-")
+    return dashed + value if name.startswith("--") and name not in known and dashed in known else word
 
 
 class Renamed(argparse.Action):

@@ -52,6 +52,9 @@ def print_help() -> None:
 
 
 def train(arguments: Sequence[str]) -> int:
+    from vapo.training.option_names import check_words
+
+    check_words(arguments)  # importing what follows takes long
     from vapo.lab.shipped import resolve_data, resolve_model
     from vapo.training.launch import launch, wants_launch
     from vapo.training.options import read_options

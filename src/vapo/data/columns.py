@@ -18,6 +18,9 @@ IMAGE_COLUMNS = ("images", "image", "file_names", "file_name")
 ANSWER_COLUMNS = ("answer", "solution")
 """Where answers are looked for likewise; TRL's own accuracy reward reads `solution`."""
 
+NO_COLUMN = "there is no column"
+"""How the problem of a column that was named and is missing begins."""
+
 NO_IMAGES = "there is no image to look at"
 """How the problem of a data set without a column of images begins."""
 
@@ -87,14 +90,17 @@ def match_columns(
         columns: the wanted names.
         available: the names that are there.
         require_claims: whether a data set without claims is a problem.
-        asks: whether one without questions or answers is.
+        asks: whether one without questions or answers is, if their columns were not named.
 
     Returns:
         The layout. Nothing is raised: what is missing stands in `Layout.problems`, all of it.
     """
     problems: list[str] = []
-    question = _match_text(columns.question, "question", available, problems) if asks else None
-    answer = _match_answer(columns.answer, available, problems) if asks else None
+    question = answer = None
+    if asks or columns.question != DEFAULT_COLUMNS.question:
+        question = _match_text(columns.question, "question", available, problems)
+    if asks or columns.answer != DEFAULT_COLUMNS.answer:
+        answer = _match_answer(columns.answer, available, problems)
     images = _match_images(columns.images, available, problems)
     name = columns.id
     if name is not None and name not in available:
@@ -163,7 +169,7 @@ def _number_columns(prefix: str, available: Sequence[str]) -> dict[int, str]:
 
 def _describe_missing(wanted: str, role: str, available: Sequence[str]) -> str:
     return (
-        f"there is no column {wanted!r}{suggest_nearest(wanted, available)}; the columns are "
+        f"{NO_COLUMN} {wanted!r}{suggest_nearest(wanted, available)}; the columns are "
         f"{_list_names(available)}. Name the right one with --{role}-column, or Columns({role}=...) in Python"
     )
 

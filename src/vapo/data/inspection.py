@@ -15,8 +15,10 @@ from vapo.data.checks import Progress, RowProblem, check_images, check_texts
 from vapo.data.columns import DEFAULT_COLUMNS, Columns
 from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
 from vapo.data.prompts import build_messages
+from vapo.data.refused_sizes import SizeCheck
 from vapo.data.row_reader import RowReader, UnopenedSample
 from vapo.data.samples import prepare_reader
+from vapo.errors import DataError
 from vapo.types import Sample
 
 AnswerKind = Literal["number", "multiple choice", "text"]
@@ -42,7 +44,8 @@ class Inspection:
     `widths` and `heights` are in pixels, upright; `question_characters` in characters; `prompt_tokens` counts the
     rendered prompt with its images under a processor, over `prompts_measured` rows. `wrapped_answers` counts those
     that stood in a box or a tag, or behind "Answer:"; `unreadable_answers` are those that no rule of grading
-    understands. `true_claims` of `claims` are true. `rows_of_one_truth` have claims that are all true or all false.
+    understands. `true_claims` of `claims` are true. `rows_of_one_truth` say where rows stand whose
+    claims are all true or all false.
     `claims_per_row` and `images_per_row` count rows by their number of claims and images.
     """
 
@@ -55,7 +58,7 @@ class Inspection:
     images_per_row: dict[int, int]
     claims: int
     true_claims: int
-    rows_of_one_truth: int
+    rows_of_one_truth: tuple[str, ...]
     claims_per_row: dict[int, int]
     answer_kinds: dict[str, int]
     wrapped_answers: int
@@ -64,6 +67,23 @@ class Inspection:
     prompt_tokens: Spread | None
     prompts_measured: int
     problems: tuple[RowProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPrompts:
+    """The longest of some prompts.
+
+    Attributes:
+        rows: of the data set.
+        measured: prompts that were rendered.
+        tokens: of the longest of these, those of its images included.
+        image_tokens: of these, those of images.
+    """
+
+    rows: int
+    measured: int
+    tokens: int
+    image_tokens: int
 
 
 def inspect_samples(
@@ -116,7 +136,8 @@ def inspect_samples(
         else:
             facts[index] = _note_facts(outcome)
     sizes: list[tuple[int, int]] = []
-    for index, outcome in check_images(reader, policy, list(facts), progress, processor):
+    refused_sizes = SizeCheck(processor) if processor is not None else None
+    for index, outcome in check_images(reader, policy, list(facts), progress, refused_sizes):
         if isinstance(outcome, RowProblem):
             problems.append(outcome)
             del facts[index]
@@ -130,7 +151,7 @@ def inspect_samples(
     tokens: list[int] = []
     if processor is not None:
         for index in _pick_evenly(list(facts), max_prompts):
-            tokens.append(_count_tokens(reader, policy, index, processor, system_prompt, escape))
+            tokens.append(len(_render_ids(reader, policy, index, processor, system_prompt, escape)))
     return Inspection(
         source=name,
         rows=count,
@@ -141,7 +162,11 @@ def inspect_samples(
         images_per_row=_count([fact.images for fact in good]),
         claims=sum(fact.claims for fact in good),
         true_claims=sum(fact.true_claims for fact in good),
-        rows_of_one_truth=sum(fact.claims > 0 and fact.true_claims in (0, fact.claims) for fact in good),
+        rows_of_one_truth=tuple(
+            reader.rows.locate(index)
+            for index, fact in facts.items()
+            if fact.claims and fact.true_claims in (0, fact.claims)
+        ),
         claims_per_row=_count([fact.claims for fact in good]),
         answer_kinds=dict(Counter(fact.answer_kind for fact in good).most_common()),
         wrapped_answers=sum(fact.is_wrapped for fact in good),
@@ -151,6 +176,42 @@ def inspect_samples(
         prompts_measured=len(tokens),
         problems=(*general, *problems),
     )
+
+
+def measure_prompts(
+    source: object,
+    processor: Any,
+    *,
+    image_token_id: int,
+    split: str | None = "train",
+    columns: Columns = DEFAULT_COLUMNS,
+    image_folder: str | Path | None = None,
+    allow_urls: bool = False,
+    limit: int | None = None,
+    system_prompt: str | None = None,
+    escape: Callable[[str], str] | None = None,
+    max_prompts: int = 200,
+) -> MeasuredPrompts:
+    """Render some prompts of a data set, evenly spread over its rows, and count their tokens.
+
+    Args:
+        source, split, columns, image_folder, allow_urls, limit: as for `load_samples`.
+        processor: a `transformers` processor.
+        image_token_id: of the tokens that stand for an image.
+        system_prompt, escape: as for `build_messages`.
+        max_prompts: how many to render at most.
+
+    Raises:
+        DataError: the source cannot be opened, columns are missing, or a row that is rendered cannot be used.
+    """
+    policy = ImagePolicy(allow_urls)
+    reader, count = prepare_reader(source, split=split, columns=columns, image_folder=image_folder, limit=limit)
+    if reader.layout.problems or count == 0:
+        raise DataError(f"{reader.rows.source}: {'; '.join(reader.layout.problems) or 'it is empty'}")
+    rows = _pick_evenly(range(count), max_prompts)
+    prompts = [_render_ids(reader, policy, row, processor, system_prompt, escape) for row in rows]
+    longest = max(prompts, key=len)
+    return MeasuredPrompts(count, len(prompts), len(longest), sum(token == image_token_id for token in longest))
 
 
 def classify_answer(answer: str) -> AnswerKind:
@@ -191,20 +252,20 @@ def _note_facts(unopened: UnopenedSample) -> _Facts:
     )
 
 
-def _count_tokens(
+def _render_ids(
     reader: RowReader,
     policy: ImagePolicy,
     index: int,
     processor: Any,
     system_prompt: str | None,
     escape: Callable[[str], str] | None,
-) -> int:
+) -> list[int]:
     unopened, folder = reader.read(index), reader.find_folder(index)
     images = tuple(open_image(image, folder, policy) for image in unopened.images)
     sample = Sample(unopened.id, images, unopened.question, unopened.answer)
     messages = build_messages(sample, system_prompt, escape)
     text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    return len(processor(images=[list(images)], text=[text])["input_ids"][0])
+    return list(processor(images=[list(images)], text=[text])["input_ids"][0])
 
 
 def _pick_evenly(indices: Sequence[int], most: int) -> list[int]:

@@ -11,6 +11,7 @@ from vapo.data.checks import Progress, RowProblem, check_images, check_texts, li
 from vapo.data.columns import DEFAULT_COLUMNS, Columns, match_columns
 from vapo.data.image_files import Folder
 from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
+from vapo.data.refused_sizes import SizeCheck, is_usual
 from vapo.data.row_reader import RowReader, UnopenedSample
 from vapo.data.sources import open_rows
 from vapo.errors import ConfigError, DataError
@@ -30,6 +31,7 @@ class Samples(Sequence[Sample]):
         policy: which images may be opened.
         row_numbers: the rows that are samples.
         claim_counts: true and false claims of each of these rows, and of others maybe.
+        odd_sizes: (width, height) in pixels of the images of rows that have unusual ones.
         skipped: the rows that are none.
         loaded_with: the options of a run file that load the same; empty where there are none.
     """
@@ -40,6 +42,7 @@ class Samples(Sequence[Sample]):
         policy: ImagePolicy,
         row_numbers: Sequence[int],
         claim_counts: Mapping[int, tuple[int, int]],
+        odd_sizes: Mapping[int, Sequence[tuple[int, int]]],
         skipped: tuple[RowProblem, ...] = (),
         loaded_with: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
@@ -50,6 +53,7 @@ class Samples(Sequence[Sample]):
         self._policy = policy
         self._row_numbers = row_numbers
         self._claim_counts = claim_counts
+        self._odd_sizes = odd_sizes
 
     def __len__(self) -> int:
         return len(self._row_numbers)
@@ -103,6 +107,12 @@ class Samples(Sequence[Sample]):
         reason = "there are no claims; load_samples(..., require_claims=True, on_bad_row='skip') leaves the row out"
         return {place: RowProblem(row, self._reader.rows.locate(row), reason) for place, row in rows.items()}
 
+    def find_refused(self, sizes: SizeCheck) -> dict[int, RowProblem]:
+        """Return the samples with an image of a size that is refused, by their place; no image is opened."""
+        refused = {place: sizes.refuse(self._odd_sizes.get(row, ())) for place, row in enumerate(self._row_numbers)}
+        rows = {place: (self._row_numbers[place], why) for place, why in refused.items() if why}
+        return {place: RowProblem(row, self._reader.rows.locate(row), why) for place, (row, why) in rows.items()}
+
     def leave_out(self, reasons: Mapping[int, str]) -> Samples:
         """Return the samples but some of them, whose rows are added to `skipped`.
 
@@ -115,7 +125,8 @@ class Samples(Sequence[Sample]):
         return self._keep(kept, (*self.skipped, *problems))
 
     def _keep(self, rows: Sequence[int], skipped: tuple[RowProblem, ...]) -> Samples:
-        return Samples(self._reader, self._policy, rows, self._claim_counts, skipped, self.loaded_with)
+        found = (self._claim_counts, self._odd_sizes)
+        return Samples(self._reader, self._policy, rows, *found, skipped, self.loaded_with)
 
     def _load(self, row: int) -> Sample:
         unopened = self._read(row)
@@ -148,7 +159,7 @@ def load_samples(
     max_pixels: int = MAX_PIXELS,
     limit: int | None = None,
     progress: Progress | None = None,
-    processor: Any = None,
+    processors: Sequence[Any] = (),
 ) -> Samples:
     """Load a data set and check every row of it.
 
@@ -163,8 +174,8 @@ def load_samples(
         max_pixels: the largest image, width x height.
         limit: how many rows to look at, from the first; None for all.
         progress: called with (rows checked, rows in all) while images are checked.
-        processor: a `transformers` processor; a row with an image of a size that it refuses is a bad row. None leaves
-            that to the run.
+        processors: `transformers` processors of the models that are to see the images; a row with an image of a size
+            that one of them refuses is a bad row. Without any, that is left to the run.
 
     Returns:
         The samples, at least one.
@@ -201,9 +212,12 @@ def load_samples(
         raise DataError(f"{rows.source}, {list_problems(problems)}; {_REMEDY}")
 
     usable: list[int] = []
-    for index, outcome in check_images(reader, policy, readable, progress, processor):
+    odd_sizes: dict[int, list[tuple[int, int]]] = {}
+    for index, outcome in check_images(reader, policy, readable, progress, SizeCheck(*processors)):
         if not isinstance(outcome, RowProblem):
             usable.append(index)
+            if not all(map(is_usual, outcome)):
+                odd_sizes[index] = outcome
         elif on_bad_row == "error":
             raise DataError(f"{rows.source}, {outcome}; {_REMEDY}")
         else:
@@ -216,7 +230,7 @@ def load_samples(
         named = {f"{role}_column": getattr(columns, role) for role in ("question", "answer", "images", "claims", "id")}
         folder = None if image_folder is None else str(image_folder)
         loaded_with = {"data": str(source), "split": split, **named, "image_folder": folder}
-    return Samples(reader, policy, usable, claim_counts, tuple(problems), loaded_with)
+    return Samples(reader, policy, usable, claim_counts, odd_sizes, tuple(problems), loaded_with)
 
 
 def prepare_reader(

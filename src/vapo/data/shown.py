@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from PIL.Image import Image
 
-from vapo.data.columns import DEFAULT_COLUMNS, NO_IMAGES, Columns, Layout, match_columns
+from vapo.data.columns import DEFAULT_COLUMNS, NO_COLUMN, NO_IMAGES, Columns, Layout, match_columns
 from vapo.data.image_files import Folder, find_image, is_url, take_value
 from vapo.data.image_folders import ImageFolderRows, holds_bare_images
 from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
@@ -117,22 +117,27 @@ def load_shown(
     path = Path(source).expanduser()
     if holds_bare_images(path):
         rows = ImageFolderRows(path)
-        layout = match_columns(columns, rows.columns)
+        layout = match_columns(columns, rows.columns, asks=False)
+        _refuse_missing(rows, layout)
         if limit is not None and limit < 1:
             raise ConfigError(f"limit is {limit}; it must be at least 1, or None for all images")
         count = len(rows) if limit is None else min(limit, len(rows))
         return ShownRows(RowReader(rows, layout, None, False), policy, count, rows.source)
     reader, count = prepare_reader(
-        source, split=split, columns=columns, image_folder=image_folder, limit=limit, whole_rows=True
+        source, split=split, columns=columns, image_folder=image_folder, limit=limit, whole_rows=True, asks=False
     )
     if not count:
         raise DataError(f"{reader.rows.source} is empty: it has no rows")
-    if reader.layout.images is None:
-        missing = next(problem for problem in reader.layout.problems if problem.startswith(NO_IMAGES))
-        raise DataError(f"{reader.rows.source}: {missing}")
+    _refuse_missing(reader.rows, reader.layout)
     _refuse_repeated_ids(reader.rows, reader.layout, count)
     named = reader.rows.source if split in (None, "train") else f"{reader.rows.source}, {split}"
     return ShownRows(reader, policy, count, named)
+
+
+def _refuse_missing(rows: Rows, layout: Layout) -> None:
+    missing = [problem for problem in layout.problems if problem.startswith((NO_IMAGES, NO_COLUMN))]
+    if missing:
+        raise DataError(f"{rows.source}: {'; '.join(missing)}")
 
 
 def stamp_images(images: Sequence[object], folder: Folder | None) -> str:

@@ -12,6 +12,7 @@ from vapo.data.claim_lines import ClaimLines, holds_claim_lines
 from vapo.data.csv_rows import CsvRows
 from vapo.data.folders import find_parts
 from vapo.data.image_files import Folder
+from vapo.data.image_folders import holds_bare_images
 from vapo.data.json_lines import JsonLinesRows
 from vapo.data.rows import DatasetRows, ListRows, Rows
 from vapo.data.untyped import import_untyped
@@ -175,8 +176,7 @@ def _find_mixed_types(files: Sequence[Path], parquet: Any) -> str | None:
 
 
 def _open_hub(name: str, split: str | None) -> Rows:
-    if not _HUB_NAME.fullmatch(name) or name.endswith((".parquet", ".jsonl", ".json", ".csv", ".tsv")):
-        raise DataError(f"there is no file or folder {name}; check the path (a name on the hub reads OWNER/NAME)")
+    _check_hub_name(name)
     datasets, constants = import_untyped("datasets"), import_untyped("huggingface_hub.constants")
     try:
         names: list[str] = datasets.get_dataset_split_names(name)
@@ -185,12 +185,43 @@ def _open_hub(name: str, split: str | None) -> Rows:
     except DataError:
         raise
     except Exception as error:  # network, permission and format errors have no common base
-        raise DataError(
-            f"there is no file or folder {name}, and as a data set on the Hugging Face hub it cannot be loaded: "
-            f"{_say(error)}"
-        ) from error
+        raise DataError(_say_not_loaded(name, error)) from error
     cache = Path(constants.HF_HUB_CACHE) / f"datasets--{name.replace('/', '--')}"
     return DatasetRows(dataset, name, Folder(cache, cache))
+
+
+def choose_split(source: str, preferred: str) -> str | None:
+    """Return the split to read of a data set where none was named: the only one there is, else the preferred one.
+
+    Args:
+        source: a name, a folder or a file, see `open_rows`.
+        preferred: taken where there are several and it is one of them.
+
+    Returns:
+        None for a data set whose only split has no name.
+
+    Raises:
+        DataError: there are several, and the preferred one is none of them; or there is no such data.
+    """
+    names = _list_splits(source)
+    if len(names) < 2:
+        return names[0] if names else None
+    return preferred if preferred in names else _choose_split(dict.fromkeys(names, None), None, source)
+
+
+def _list_splits(source: str) -> list[str]:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        if (path / "dataset_dict.json").is_file():
+            return [part.name for part in _list_saved_parts(path) if part != path]
+        return [] if (path / "state.json").is_file() or holds_bare_images(path) else list(find_parts(path))
+    if path.exists():
+        return ["train"]
+    _check_hub_name(source)
+    try:
+        return list(import_untyped("datasets").get_dataset_split_names(source))
+    except Exception as error:  # network, permission and format errors have no common base
+        raise DataError(_say_not_loaded(source, error)) from error
 
 
 def list_files(source: str, split: str | None) -> list[Path]:
@@ -226,8 +257,21 @@ def _choose_split(parts: Mapping[str, Part], split: str | None, source: str) -> 
         raise DataError(f"{source} has the splits {names}; choose one with split (--split)")
     chosen = split if split is not None else next(iter(parts), "train")
     if chosen not in parts:
-        raise DataError(f"{source} has no split {chosen!r}; it has {names}")
+        remedy = "; it is taken where no split is named" if len(parts) == 1 else ""
+        raise DataError(f"{source} has no split {chosen!r}; it has {names}{remedy}")
     return parts[chosen]
+
+
+def _check_hub_name(name: str) -> None:
+    if not _HUB_NAME.fullmatch(name) or name.endswith((".parquet", ".jsonl", ".json", ".csv", ".tsv")):
+        raise DataError(f"there is no file or folder {name}; check the path (a name on the hub reads OWNER/NAME)")
+
+
+def _say_not_loaded(name: str, error: Exception) -> str:
+    return (
+        f"there is no file or folder {name}, and as a data set on the Hugging Face hub it cannot be loaded: "
+        f"{_say(error)}"
+    )
 
 
 def _say(error: Exception) -> str:

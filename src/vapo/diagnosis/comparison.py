@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vapo.diagnosis.estimate_words import write_depth
 from vapo.diagnosis.estimates import estimate_difference
 from vapo.diagnosis.findings import ModelFindings, PairedDifference, QuestionFindings
 from vapo.diagnosis.image_sensitivity import dependent_share
 from vapo.diagnosis.question_measures import Measure, attention_in, claims_right, early_right, image_gain
-from vapo.diagnosis.recovery import is_recoverable
+from vapo.diagnosis.recovery import find_fixed_cut
 
 
 def compare_models(models: Sequence[ModelFindings], *, seed: int) -> tuple[PairedDifference, ...]:
@@ -43,6 +44,10 @@ def compare_models(models: Sequence[ModelFindings], *, seed: int) -> tuple[Paire
 def _list_measures(model: ModelFindings) -> dict[str, Measure]:
     last = model.perception["image"][-1].at if model.perception and "image" in model.perception else 1.0
     threshold = model.dependence_threshold
+    cut = find_fixed_cut(model.questions)
+    stopped: dict[str, Measure] = {}
+    if cut:  # at 0 it is the answer without reasoning
+        stopped[f"right answers, stopped at {write_depth(cut)}"] = lambda q: early_right(q, cut)
 
     def depends(question: QuestionFindings) -> float | None:
         own = question.sensitivity
@@ -54,7 +59,7 @@ def _list_measures(model: ModelFindings) -> dict[str, Measure]:
     return {
         "right answers": lambda q: float(q.right) if q.token_texts else None,
         "right answers without reasoning": lambda q: early_right(q, 0.0),
-        "recoverable errors, of all questions": lambda q: float(is_recoverable(q)) if q.early is not None else None,
+        **stopped,
         "claims judged right before the response": lambda q: claims_right(q, "image", 0.0),
         "claims judged right along the response": lambda q: claims_right(q, "image"),
         "claims judged right at the end": lambda q: claims_right(q, "image", last),

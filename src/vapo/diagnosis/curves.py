@@ -131,10 +131,19 @@ def list_curves(diagnosis: Diagnosis) -> tuple[Curve, ...]:
         ),
         curve(
             "recovery",
-            "Errors that were right at a cut",
-            "Of the questions that are wrong in the end, how many were answered rightly at each earlier cut.",
+            "Errors avoided and right answers lost at a cut",
+            "Of the errors, how many are right if stopped there; of the right answers, how many are wrong there.",
             early,
-            "share of the errors",
-            of(lambda model: model.recovery and model.recovery.by_cut),
+            "share that turns",
+            [
+                Line(number, variant, points)
+                for number, model in enumerate(diagnosis.models)
+                if model.recovery
+                for variant, points in (
+                    ("errors, right there", model.recovery.by_cut),
+                    ("right answers, wrong there", model.recovery.lost_by_cut),
+                )
+                if points
+            ],
         ),
     )

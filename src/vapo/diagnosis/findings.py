@@ -133,17 +133,27 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Errors that an earlier stop would have avoided, as shares of the errors.
+    """Errors that an earlier stop avoids, and right answers that it loses.
 
     Attributes:
-        by_cut: right at this cut alone, over depth.
-        anywhere: right at one cut or more.
-        last_depth_known: mean depth of the last cut at which a recoverable error was still right.
+        cut: the fixed depth that `avoided`, `lost` and `change` are about, the one nearest to the middle.
+        avoided: share of the errors that are right at this cut.
+        lost: share of the right answers that are wrong at this cut; None if there are none.
+        change: accuracy at this cut less accuracy at the end, paired by question.
+        by_cut: share of the errors that are right at each cut, over depth.
+        lost_by_cut: share of the right answers that are wrong at each cut; empty if there are none.
+        anywhere: share of the errors that are right at one cut or more, which rises with the number of cuts.
+        lost_anywhere: the mirror of it, share of the right answers that are wrong at one cut or more.
     """
 
+    cut: float
+    avoided: Estimate
+    lost: Estimate | None
+    change: Estimate
     by_cut: tuple[Point, ...]
+    lost_by_cut: tuple[Point, ...]
     anywhere: Estimate
-    last_depth_known: Estimate | None
+    lost_anywhere: Estimate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +168,7 @@ class RemedyEffect:
 
 @dataclass(frozen=True, slots=True)
 class CategoryShare:
-    """A kind of error: share of all errors, and of those that an earlier stop would have avoided."""
+    """A kind of error: its share of all errors, and how many of it are right at the fixed cut of `Recovery`."""
 
     category: Category
     share: Estimate

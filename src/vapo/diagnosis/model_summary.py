@@ -23,8 +23,15 @@ from vapo.diagnosis.findings import (
     RemedyEffect,
 )
 from vapo.diagnosis.image_sensitivity import dependent_share
-from vapo.diagnosis.question_measures import claims_right, false_claims_right, p_label, true_claims_right, yes_rate
-from vapo.diagnosis.recovery import is_recoverable, summarise_recovery
+from vapo.diagnosis.question_measures import (
+    claims_right,
+    early_right,
+    false_claims_right,
+    p_label,
+    true_claims_right,
+    yes_rate,
+)
+from vapo.diagnosis.recovery import find_fixed_cut, summarise_recovery
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.errors import ModelError
 from vapo.models.diagnosed_model import View
@@ -193,21 +200,28 @@ def _compare_remedies(questions: Sequence[QuestionFindings], seed: int) -> tuple
 
 
 def _count_categories(questions: Sequence[QuestionFindings]) -> tuple[CategoryShare, ...] | None:
-    """Share out the errors whose cause is known; of each kind, how many an earlier stop would have avoided."""
+    """Share out the errors whose cause is known; of each kind, how many are right at the fixed cut."""
     errors = [question for question in questions if question.cause is not None and question.cause.category is not None]
     if not errors:
         return None
+    stop = find_fixed_cut(questions)
     shares: list[CategoryShare] = []
     for category in CATEGORIES:
         own = [question for question in errors if question.cause and question.cause.category == category]
-        cut = [question for question in own if question.early is not None]
+        stopped = [
+            (right == 1, question.image)
+            for question in own
+            if stop is not None and (right := early_right(question, stop)) is not None
+        ]
         shares.append(
             CategoryShare(
                 category=category,
                 share=estimate_rate(
                     [q.cause is not None and q.cause.category == category for q in errors], [q.image for q in errors]
                 ),
-                recoverable=estimate_rate([is_recoverable(q) for q in cut], [q.image for q in cut]) if cut else None,
+                recoverable=estimate_rate([right for right, _ in stopped], [image for _, image in stopped])
+                if stopped
+                else None,
             )
         )
     return tuple(shares)

@@ -1,18 +1,24 @@
-"""Recoverable errors: wrong at full length, right at an earlier cut.
+"""Recoverable errors: wrong at full length, right at an earlier cut; and right answers that were wrong there.
 
-Source: arXiv 2509.25848, Section 3.1 and Appendix B.16.
+An answer that varies by chance is right at one of many cuts, and wrong at another. So errors that a stop avoids are
+counted at one fixed cut, beside the right answers that the same stop loses.
+
+Source: arXiv 2509.25848, Section 3.1 and Appendix B.16, which counts errors that are right at any cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vapo.diagnosis.estimates import estimate_mean, estimate_rate
+from vapo.diagnosis.estimates import Estimate, estimate_difference, estimate_rate
 from vapo.diagnosis.findings import Point, QuestionFindings, Recovery
+from vapo.diagnosis.question_measures import early_right
+
+MIDDLE = 0.5
 
 
 def is_recoverable(question: QuestionFindings) -> bool:
-    """Whether an earlier stop would have avoided this question's error."""
+    """Whether this question's answer is wrong, and was right at an earlier cut."""
     return not question.right and find_last_right(question) is not None
 
 
@@ -21,31 +27,54 @@ def find_last_right(question: QuestionFindings) -> float | None:
     return max((cut.depth for cut in question.early or () if cut.right and cut.depth < 1), default=None)
 
 
+def find_fixed_cut(questions: Sequence[QuestionFindings]) -> float | None:
+    """Return the depth of the cut before the end that is nearest to the middle; None if there was no such cut."""
+    depths = {cut.depth for question in questions for cut in question.early or () if cut.depth < 1}
+    return min(depths, key=lambda depth: (abs(depth - MIDDLE), depth), default=None)
+
+
 def summarise_recovery(questions: Sequence[QuestionFindings], *, seed: int) -> Recovery | None:
-    """Sum up the errors among questions.
+    """Sum up what stopping earlier does to answers.
 
     Args:
-        questions: those whose responses were cut; others do not count.
+        questions: those whose responses were cut before their end; others do not count.
         seed: of the resampling.
 
     Returns:
-        None if no response that was cut has a wrong answer.
+        None if no response that was cut at the fixed depth has a wrong answer.
     """
-    errors = [question for question in questions if question.early is not None and not question.right]
-    if not errors:
+    cut = find_fixed_cut(questions)
+    stopped = [q for q in questions if cut is not None and early_right(q, cut) is not None]
+    errors, rights = ([q for q in stopped if q.right is right] for right in (False, True))
+    if cut is None or not errors:
         return None
-    by_depth: dict[float, list[tuple[bool, str]]] = {}
-    for question in errors:
-        for cut in question.early or ():
-            if cut.depth < 1:
-                by_depth.setdefault(cut.depth, []).append((cut.right, question.image))
-    known = [(depth, question.image) for question in errors if (depth := find_last_right(question)) is not None]
-    last, images = [depth for depth, _ in known], [image for _, image in known]
     return Recovery(
-        by_cut=tuple(
-            Point(depth, estimate_rate([right for right, _ in own], [image for _, image in own]))
-            for depth, own in sorted(by_depth.items())
+        cut=cut,
+        avoided=_share_turned(errors, cut),
+        lost=_share_turned(rights, cut) if rights else None,
+        change=estimate_difference(
+            [(early_right(q, cut) or 0.0) - q.right for q in stopped],
+            seed=seed,
+            name="stopped less finished",
+            images=[q.image for q in stopped],
+            most=1.0,
         ),
-        anywhere=estimate_rate([is_recoverable(q) for q in errors], [q.image for q in errors]),
-        last_depth_known=estimate_mean(last, seed=seed, name="last depth known", images=images) if last else None,
+        by_cut=_draw_turned(errors),
+        lost_by_cut=_draw_turned(rights),
+        anywhere=_share_turned(errors),
+        lost_anywhere=_share_turned(rights) if rights else None,
     )
+
+
+def _share_turned(questions: Sequence[QuestionFindings], depth: float | None = None) -> Estimate:
+    """Return how many answers are not at an earlier depth, or (None) at any, what they are at the end."""
+    turned = [
+        any(cut.right != q.right for cut in q.early or () if cut.depth < 1 and depth in (None, cut.depth))
+        for q in questions
+    ]
+    return estimate_rate(turned, [q.image for q in questions])
+
+
+def _draw_turned(questions: Sequence[QuestionFindings]) -> tuple[Point, ...]:
+    depths = sorted({cut.depth for question in questions for cut in question.early or () if cut.depth < 1})
+    return tuple(Point(depth, _share_turned(questions, depth)) for depth in depths)

@@ -100,13 +100,25 @@ class RowLog(Generic[R]):
         whole = content.rfind(b"\n") + 1
         if whole < len(content):  # the last line was being written when the run was stopped
             os.truncate(self._path, whole)
-        rows: list[R] = []
-        for number, line in enumerate(content[:whole].decode("utf-8", "replace").split("\n")[:-1], start=1):
-            try:
-                rows.append(self._row_type.from_json(json.loads(line)))
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{self._path}, line {number} is no finished row; delete the line") from error
-        return rows
+        return read_rows(self._folder, self._row_type)
+
+
+def read_rows(folder: Path, row_type: type[R]) -> list[R]:
+    """Return the rows that are finished in a folder, in the order they were written.
+
+    Raises:
+        DataError: there are none, or a finished line cannot be read.
+    """
+    path = folder / _ROWS
+    if not path.is_file():
+        raise DataError(f"{folder} has no {_ROWS}; give the folder that rows were written to")
+    rows: list[R] = []
+    for number, line in enumerate(path.read_bytes().decode("utf-8", "replace").split("\n")[:-1], start=1):
+        try:
+            rows.append(row_type.from_json(json.loads(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}, line {number} is no finished row; delete the line") from error
+    return rows
 
 
 def make_folder(folder: Path) -> None:

@@ -133,6 +133,7 @@ def list_estimates(model: ModelFindings) -> Iterator[tuple[str, float | None, Es
     curves = {
         "early": model.early,
         "recovery_by_cut": model.recovery.by_cut if model.recovery else None,
+        "lost_by_cut": model.recovery.lost_by_cut if model.recovery else None,
         **{f"perception_{view}": points for view, points in (model.perception or {}).items()},
         **{f"p_label_{view}": points for view, points in (model.p_label or {}).items()},
         **{f"yes_rate_{view}": points for view, points in (model.yes_rate or {}).items()},
@@ -145,9 +146,12 @@ def list_estimates(model: ModelFindings) -> Iterator[tuple[str, float | None, Es
     for name, points in curves.items():
         for point in points or ():
             yield name, point.at, point.estimate
+    if (found := model.recovery) is not None:
+        at_cut = {"recoverable": found.avoided, "lost": found.lost, "stopped_gain": found.change}
+        yield from ((name, found.cut, one) for name, one in at_cut.items() if one is not None)
     single: dict[str, Estimate | None] = {
-        "recoverable": model.recovery.anywhere if model.recovery else None,
-        "last_depth_known": model.recovery.last_depth_known if model.recovery else None,
+        "recoverable_anywhere": found.anywhere if found else None,
+        "lost_anywhere": found.lost_anywhere if found else None,
         "dependent_share": model.dependent_share,
         "judge_agreement": model.judge_agreement,
     }

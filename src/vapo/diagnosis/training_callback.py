@@ -121,7 +121,9 @@ def list_metrics(model: ModelFindings) -> dict[str, float]:
     if model.early:
         found["direct_accuracy"] = model.early[0].estimate.value
     if model.recovery is not None:
-        found["recoverable_errors"] = model.recovery.anywhere.value
+        found["errors_right_halfway"] = model.recovery.avoided.value
+        if model.recovery.lost is not None:
+            found["right_answers_wrong_halfway"] = model.recovery.lost.value
     for view, points in (model.perception or {}).items():
         found[f"claims_before_{view}"] = points[0].estimate.value
         found[f"claims_at_end_{view}"] = points[-1].estimate.value

@@ -105,7 +105,9 @@ def prepare(
         check_vllm_is_here()
     if origin.run is None:
         on_notice(f"{origin.folder} has no record of a vapo run beside it: its card will say so of data and recipe")
-    questions = samples if samples is not None else find_questions(origin, options.num_questions, on_notice)
+    questions = samples
+    if questions is None:
+        questions = find_questions(origin, options.num_questions, processor, on_notice)
     return Preparation(
         origin=origin,
         parts=parts,

@@ -74,7 +74,8 @@ def plan_run(
         given: names of options that the run sets itself; others are what they are on the machine of the plan.
 
     Raises:
-        ConfigError: something is missing, or the run's batches cannot be divided among the GPUs.
+        ConfigError: something is missing, the run's batches cannot be divided among the GPUs, or its rows do not fill
+            a rollout.
         ModelError: there is no such model.
     """
     shape = shape_run(options, gpus, prompt_tokens, image_tokens, given)
@@ -82,6 +83,12 @@ def plan_run(
     steps = training.max_steps if training.max_steps > 0 else None
     if steps is None and num_rows is not None:
         steps = count_steps(shape, num_rows, training.num_train_epochs)
+        if steps == 0:
+            raise ConfigError(
+                f"{num_rows} rows do not fill a rollout of {shape.rollout // shape.group} prompts "
+                "(generation_batch_size / num_generations), so the run would make no update; lower "
+                "generation_batch_size, or use more rows"
+            )
     return model_shape, plan_shape(model_shape, shape, gpus, steps)
 
 

@@ -7,20 +7,17 @@ from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-import yaml
 from trl import ModelConfig, TrlParser, get_peft_config
 
-from vapo.algorithms.options import describe_unknown
 from vapo.data.options import DataOptions
 from vapo.errors import ConfigError
 from vapo.training.config import VAPOConfig
 from vapo.training.declared_options import DeclaredOption
 from vapo.training.launch import LaunchOptions
+from vapo.training.option_names import check_names, find_run_file, read_run_file, separate_config
 from vapo.training.option_values import OptionValues
-from vapo.training.recipes import open_recipe
 from vapo.training.run_file import check_run_file
 
 
@@ -106,18 +103,14 @@ def read_options(arguments: Sequence[str], prog: str = "vapo train") -> GivenOpt
     classes: Any = (DataOptions, VAPOConfig, ModelConfig, LaunchOptions)
     parser = TrlParser(classes, prog=prog, exit_on_error=False)
     known = sorted({action.dest for action in parser._actions} - {"help"})
-    arguments = [word for a in arguments for word in (a.split("=", 1) if a.startswith("--config=") else [a])]
-    _check_names(arguments, known)
+    arguments = separate_config(arguments)
+    check_names(arguments, known)
     values = OptionValues(parser, classes)
     if "--config" not in arguments:
         return GivenOptions(parser, values.split_lists(arguments), {}, "")
-    place = arguments.index("--config") + 1
-    if place >= len(arguments):
-        raise ConfigError("--config needs the path of a YAML file, or the name of a recipe")
-    path = Path(arguments[place])
-    if not path.exists() and not path.suffix and len(path.parts) == 1:
-        path = open_recipe(str(path)).path
-    config, text = _read_file(path, known)
+    place, path = arguments.index("--config") + 1, find_run_file(arguments)
+    config, text = read_run_file(path, known)
+    check_run_file(path, config)
     os.environ.update({str(name): str(value) for name, value in (config.pop("env", None) or {}).items()})
     rest = [*arguments[: place - 1], *arguments[place + 1 :]]
     return GivenOptions(parser, values.split_lists(rest), values.convert(config, path), text)
@@ -140,29 +133,3 @@ def _parse(parser: Any, arguments: Sequence[str], config: Mapping[str, Any], *, 
         return parser.parse_args_into_dataclasses(args=list(arguments), return_remaining_strings=rest)
     except (ArgumentError, ArithmeticError, ImportError, OSError, RuntimeError, ValueError, TypeError) as error:
         raise ConfigError(f"{parser.prog}: {error}") from error
-
-
-def _read_file(path: Path, known: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """Return what a run file holds, with the names of its options checked, and its text."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        config: Any = yaml.safe_load(text)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
-        raise ConfigError(f"{path} is not YAML: {error}") from error
-    if not isinstance(config, dict):
-        raise ConfigError(f"{path} must hold options as 'name: value' lines")
-    for name in config:
-        if name != "env" and name not in known:
-            raise ConfigError(f"{path}: unknown option {name!r}{describe_unknown(str(name), known)}")
-    check_run_file(path, config)
-    return config, text
-
-
-def _check_names(arguments: Sequence[str], known: Sequence[str]) -> None:
-    for argument in arguments:
-        name = argument[2:].split("=")[0].replace("-", "_")
-        negated = name.removeprefix("no_")
-        if argument.startswith("--") and name not in ("config", "help", *known) and negated not in known:
-            raise ConfigError(f"unknown option {argument!r}{describe_unknown(name, known)}")

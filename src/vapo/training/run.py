@@ -140,7 +140,7 @@ def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samp
         allow_urls=data.allow_urls,
         max_pixels=data.max_pixels,
         limit=data.limit,
-        processor=processor,
+        processors=[processor],
     )
     if data.max_prompt_tokens is not None:
         samples = leave_out_long_prompts(samples, processor, data.max_prompt_tokens, system_prompt=data.system_prompt)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vapo.errors import ConfigError
 from vapo.training.checks import find_idle_bonus
 from vapo.training.options import RunOptions
 from vapo.verl.parts import FILTERS
@@ -85,8 +83,7 @@ class Derived:
 def derive(options: RunOptions, machines: Machines) -> list[Derived]:
     """Return verl's configuration of a run, without the files it reads.
 
-    Raises:
-        ConfigError: verl has no counterpart for an option, or the batches cannot be spread over the machines.
+    What has no counterpart is None here, and told by `vapo.verl.obstacles`.
     """
     return [
         *_derive_batches(options, machines),
@@ -102,16 +99,6 @@ def _derive_batches(options: RunOptions, machines: Machines) -> list[Derived]:
     training: Any = options.training
     group, rollout, update = training.num_generations, training.generation_batch_size, find_update_batch(training)
     micro = training.per_device_train_batch_size
-    if update % machines.gpus or (update // machines.gpus) % micro:
-        raise ConfigError(
-            f"an update of {update} completions cannot be spread over {machines.gpus} GPUs in steps of {micro}: "
-            f"update_batch_size must be a multiple of GPUs x per_device_train_batch_size ({machines.gpus * micro})"
-        )
-    if rollout % update or update % group:
-        raise ConfigError(
-            f"generation_batch_size={rollout}, update_batch_size={update} and num_generations={group} must each be a "
-            "multiple of the next, because verl counts prompts"
-        )
     each = "log_prob_micro_batch_size_per_gpu"
     own = ("per_device_train_batch_size",)
     return [
@@ -133,8 +120,6 @@ def find_update_batch(training: Any) -> int:
 
 def _derive_rollouts(options: RunOptions, machines: Machines) -> list[Derived]:
     training: Any = options.training
-    if training.mask_truncated_completions:
-        raise ConfigError("mask_truncated_completions has no counterpart on verl; leave it at False")
     rollout = "actor_rollout_ref.rollout"
     prompt, completion = options.data.max_prompt_tokens or 4096, training.max_completion_length
     return [
@@ -161,16 +146,6 @@ _MEMORY, _PARALLEL = "vllm_gpu_memory_utilization", "vllm_tensor_parallel_size"
 
 def _derive_loss(options: RunOptions) -> list[Derived]:
     training: Any = options.training
-    if training.loss_type not in LOSSES:
-        raise ConfigError(
-            f"loss_type={training.loss_type!r} has no counterpart on verl; use one of {', '.join(LOSSES)}"
-        )
-    if training.importance_sampling_level != "token":
-        raise ConfigError("importance_sampling_level has no counterpart on verl; leave it at 'token'")
-    if training.scale_rewards not in ("group", "none"):
-        raise ConfigError(
-            f"scale_rewards={training.scale_rewards!r} has no counterpart on verl; use 'group' or 'none'"
-        )
     actor = "actor_rollout_ref.actor"
     high = training.epsilon if training.epsilon_high is None else training.epsilon_high
     filters = training.dynamic_sampling != "none"
@@ -186,23 +161,23 @@ def _derive_loss(options: RunOptions) -> list[Derived]:
         Derived(f"{actor}.clip_ratio", training.epsilon, ("epsilon",)),
         Derived(f"{actor}.clip_ratio_low", training.epsilon, ("epsilon",)),
         Derived(f"{actor}.clip_ratio_high", high, ("epsilon_high",)),
-        Derived(f"{actor}.loss_agg_mode", LOSSES[training.loss_type], ("loss_type",)),
+        Derived(f"{actor}.loss_agg_mode", LOSSES.get(training.loss_type), ("loss_type",)),
         Derived(f"{actor}.entropy_coeff", 0, (), "none"),
     ]
 
 
+def find_schedule(training: Any) -> str:
+    """Return the name of the schedule of the learning rate."""
+    return str(getattr(training.lr_scheduler_type, "value", training.lr_scheduler_type))
+
+
 def _derive_optimizer(options: RunOptions) -> list[Derived]:
     training: Any = options.training
-    schedule = str(getattr(training.lr_scheduler_type, "value", training.lr_scheduler_type))
-    if schedule not in SCHEDULES:
-        raise ConfigError(
-            f"lr_scheduler_type={schedule!r} has no counterpart on verl; use one of {', '.join(SCHEDULES)}"
-        )
     actor = "actor_rollout_ref.actor"
     share = 0 < training.warmup_steps < 1
     return [
         Derived(f"{actor}.optim.lr", training.learning_rate, ("learning_rate",)),
-        Derived(f"{actor}.optim.lr_scheduler_type", SCHEDULES[schedule], ("lr_scheduler_type",)),
+        Derived(f"{actor}.optim.lr_scheduler_type", SCHEDULES.get(find_schedule(training)), ("lr_scheduler_type",)),
         Derived(f"{actor}.optim.lr_warmup_steps", -1 if share else int(training.warmup_steps), ("warmup_steps",)),
         Derived(f"{actor}.optim.lr_warmup_steps_ratio", training.warmup_steps if share else 0.0, ("warmup_steps",)),
         Derived(f"{actor}.optim.weight_decay", training.weight_decay, ("weight_decay",)),
@@ -216,11 +191,6 @@ def _derive_optimizer(options: RunOptions) -> list[Derived]:
 
 def _derive_model(options: RunOptions) -> list[Derived]:
     training, model = options.training, options.model
-    for name in ("load_in_4bit", "load_in_8bit"):
-        if getattr(model, name):
-            raise ConfigError(f"{name} has no counterpart on verl, which trains 16-bit weights; leave it out")
-    if model.model_revision not in (None, "main"):
-        raise ConfigError("verl loads no revision of a model; download it and give its folder as model_name_or_path")
     half = str(model.dtype) in ("bfloat16", "torch.bfloat16")
     derived = [
         Derived("actor_rollout_ref.model.path", options.model_name, ("model_name_or_path", "model_revision")),
@@ -247,7 +217,7 @@ _CKPT = "gradient_checkpointing"
 
 def _derive_course(options: RunOptions, machines: Machines) -> list[Derived]:
     training: Any = options.training
-    updates = int(training.generation_batch_size) // find_update_batch(training)
+    updates = max(int(training.generation_batch_size) // find_update_batch(training), 1)
     evaluates = options.data.eval_split is not None and str(training.eval_strategy) != "no"
     every = int(training.eval_steps or training.logging_steps) if evaluates else -updates
     names = training.report_to if isinstance(training.report_to, list) else [training.report_to]
@@ -276,28 +246,12 @@ def derive_settings(options: RunOptions) -> LoopSettings:
     """Return the agent loop's settings of a run.
 
     Raises:
-        ConfigError: the policy is to write its claims itself, rows without any are to be trained on, or the algorithm
-            needs what verl cannot give.
+        ConfigError: the algorithm needs what verl cannot give.
     """
     training: Any = options.training
-    if training.own_claims_steps:
-        raise ConfigError("own_claims_steps cannot be had on verl; use claims in the data (`vapo claims make`)")
-    if training.rows_without_claims != "error":
-        raise ConfigError("rows_without_claims='grpo' cannot be had on verl; leave these rows out of the data")
     names = [name for name in LoopSettings.__dataclass_fields__ if getattr(training, name, None) is not None]
     settings = LoopSettings(**{name: getattr(training, name) for name in names})
     idle = find_idle_bonus(training, settings.make_algorithm())
     if idle is not None:
         logging.getLogger(__name__).warning(idle)
     return settings
-
-
-def check_known(given: Collection[str], derived: Collection[Derived]) -> None:
-    """Raise ConfigError if an option that was given would be lost on the way to verl."""
-    known = OF_TRL | OF_DATA | set(LoopSettings.__dataclass_fields__) | {o for one in derived for o in one.options}
-    lost = sorted(set(given) - known)
-    if lost:
-        raise ConfigError(
-            f"no counterpart on verl is known for {', '.join(lost)}, so the run would be another one; leave out what "
-            "it can do without, and set verl's own options in the file that `vapo verl config` writes"
-        )

@@ -12,8 +12,10 @@ from typing import Any
 
 import yaml
 
+from vapo.errors import ConfigError
 from vapo.training.options import RunOptions
-from vapo.verl.derived import Derived, Machines, check_known, derive, derive_settings
+from vapo.verl.derived import Derived, Machines, derive, derive_settings
+from vapo.verl.obstacles import list_obstacles
 from vapo.verl.parts import FILTERS
 from vapo.verl.settings import AGENT_NAME, TARGET, LoopSettings
 
@@ -59,11 +61,13 @@ def plan_run(
         sources: what the recipe says of where each of its values comes from.
 
     Raises:
-        ConfigError: an option has no counterpart on verl, or the batches do not fit the machines.
+        ConfigError: options have no counterpart on verl, or the batches do not fit the machines; all of it is told.
     """
     place = folder.absolute()
     derived = derive(options, machines)
-    check_known(given, derived)
+    obstacles = list(list_obstacles(options, machines, given, derived))
+    if obstacles:
+        raise ConfigError("\n  ".join(["this run cannot go to verl as it is:", *obstacles]))
     validates = options.data.eval_split is not None
     derived += [
         Derived("data.train_files", str(place / TRAIN_DATA)),
@@ -151,14 +155,18 @@ def write_convert_command(options: RunOptions, split: str, out: Path) -> str:
         "--answer-column": (data.answer_column, "answer"),
         "--images-column": (data.images_column, "images"),
         "--claims-column": (data.claims_column, "claims"),
+        "--id-column": (data.id_column, "id"),
         "--image-folder": (data.image_folder, None),
         "--on-bad-row": (data.on_bad_row, "error"),
         "--limit": (data.limit, None),
         "--system-prompt": (data.system_prompt, None),
+        "--processor": (options.model_name, None),
     }
     for flag, (value, default) in named.items():
         if value != default:
             words += [flag, str(value)]
+    if options.training.trust_remote_code:
+        words.append("--trust-remote-code")
     return shlex.join([*words, "--allow-urls"] if data.allow_urls else words)
 
 

@@ -50,7 +50,7 @@ def test_two_runs_in_one_folder_are_refused(tmp_path):
 
 
 def test_what_is_no_answer_is_named(tmp_path):
-    with pytest.raises(DataError, match="holds no answers of a suite"):
+    with pytest.raises(DataError, match="holds no finished evaluation"):
         read_answers(tmp_path)
     (tmp_path / "answers.jsonl").write_text('{"benchmark": "mmstar"}\n')
     with pytest.raises(DataError, match="line 1: this is no answer of a suite"):

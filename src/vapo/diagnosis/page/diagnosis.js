@@ -9,10 +9,11 @@
   function conclusion(model, k) {
     const facts = [
       ["right answers", model.accuracy, percent, ""],
-      ["avoidable errors", model.recoverable, percent, "wrong at the end, right when stopped earlier"],
+      model.recovery && [`errors right at ${percent(model.recovery.cut)}`, model.recovery.avoided, percent, "if the response is stopped there"],
+      model.recovery && [`right answers wrong at ${percent(model.recovery.cut)}`, model.recovery.lost, percent, "if the response is stopped there"],
       ["tokens that need the image", model.dependent_share, percent, `their distribution moves by more than ${number(model.dependence_threshold)} nats when the image is masked`],
       ["tokens per response", model.num_tokens, (value) => number(value), ""],
-    ].filter(([, estimate]) => estimate);
+    ].filter((fact) => fact && fact[1]);
     const items = model.conclusion.map((sentence) => make("li", {}, emphasised(sentence)));
     const shown = models.length > 1 ? 1 : 3; // the four curves belong on the first screen
     return make("article.conclusion-card", { style: { "--own": vapo.styleOfModel(k).color } },

@@ -22,7 +22,7 @@
       absent && make("p.faint", {}, absent)));
   }
 
-  // A bar in two parts: errors that an earlier stop would have avoided (hatched), and those that remain.
+  // A bar in two parts: errors that are right at the fixed cut (hatched), and those that remain.
   function categoryBar(share, recoverable, model) {
     const width = 150, all = width * share[0], saved = recoverable ? all * recoverable[0] : 0;
     const { color } = styleOfModel(model);
@@ -31,11 +31,17 @@
       makeSvg("rect.saved", { x: all - saved + 0.5, y: 3.5, width: Math.max(0, saved - 1), height: 9, style: { stroke: color } }));
   }
 
+  // Where the fixed cut is, as words; models of one diagnosis share it.
+  function fixedCut(models) {
+    const found = models.find((model) => model.recovery);
+    return found ? `stopped at ${percent(found.recovery.cut)}` : "stopped earlier";
+  }
+
   function categoriesCard({ rows, absent }, models) {
-    const meaning = "Of all errors, and what is left of each kind when those are taken away that an earlier stop would have avoided (read without its weights).";
-    if (!rows.length) return card("Kinds of error, before and after recovery", meaning, make("p.absent", {}, absent));
-    return wide(card("Kinds of error, before and after recovery", meaning,
-      tableOfModels("Kinds of error", models, ["kind", "model", "of the errors", "", "avoidable of these", "left after recovery"], byKind(rows, "category").map((row) => [
+    const meaning = `Of all errors, and how many of each kind are right if ${fixedCut(models)}. Chance does that, too: see how many right answers the same stop loses.`;
+    if (!rows.length) return card("Kinds of error", meaning, make("p.absent", {}, absent));
+    return wide(card("Kinds of error", meaning,
+      tableOfModels("Kinds of error", models, ["kind", "model", "of the errors", "", `right if ${fixedCut(models)}`, "left"], byKind(rows, "category").map((row) => [
         row.category, modelName(models, row.model), estimateText(row.share, percent), categoryBar(row.share, row.recoverable, row.model),
         estimateText(row.recoverable, percent), row.recoverable ? percent(row.share[0] * (1 - row.recoverable[0])) : percent(row.share[0])])),
       absent && make("p.faint", {}, absent)));
@@ -80,10 +86,13 @@
 
   function modelsCard(models) {
     const share = (get) => models.map((model) => estimateText(get(model), (value) => percent(value, 1)));
+    const recovery = (key) => share((model) => model.recovery && model.recovery[key]);
     const rows = [
       ["right answers", ...share((model) => model.accuracy)],
-      ["errors that an earlier stop avoids", ...share((model) => model.recoverable)],
-      ["where it last knew, in those", ...share((model) => model.last_depth_known)],
+      [`errors that are right if ${fixedCut(models)}`, ...recovery("avoided")],
+      [`right answers that are wrong if ${fixedCut(models)}`, ...recovery("lost")],
+      ["errors that are right at any cut (more cuts, more chances)", ...recovery("anywhere")],
+      ["right answers that are wrong at any cut", ...recovery("lost_anywhere")],
       [`tokens that depend on the image (over ${number(models[0].dependence_threshold)} nats)`, ...share((model) => model.dependent_share)],
       ["tokens per response", ...models.map((model) => estimateText(model.num_tokens, number))],
     ];

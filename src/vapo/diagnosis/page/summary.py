@@ -41,8 +41,15 @@ def _describe_model(model: ModelFindings) -> dict[str, Any]:
         "conclusion": list(model.conclusion),
         "accuracy": list_estimate(model.accuracy),
         "num_tokens": list_estimate(model.num_tokens),
-        "recoverable": list_estimate(recovery and recovery.anywhere),
-        "last_depth_known": list_estimate(recovery and recovery.last_depth_known),
+        "recovery": recovery
+        and {
+            "cut": shorten(recovery.cut),
+            "avoided": list_estimate(recovery.avoided),
+            "lost": list_estimate(recovery.lost),
+            "change": list_estimate(recovery.change),
+            "anywhere": list_estimate(recovery.anywhere),
+            "lost_anywhere": list_estimate(recovery.lost_anywhere),
+        },
         "dependent_share": list_estimate(model.dependent_share),
         "dependence_threshold": shorten(model.dependence_threshold),
     }

@@ -94,8 +94,10 @@ def read_answers(folder: Path) -> list[Answer]:
     found = _read_lines(own, _read_own) if own.is_file() else _read_log(folder)
     if not found:
         raise DataError(
-            f"{folder} holds no answers of a suite: neither {ANSWERS}, which `vapo evaluate --suite` writes, nor "
-            f"{_LOGGED}, which `python -m lmms_eval --tasks vapo_paper --log_samples` writes"
+            f"{folder} holds no finished evaluation: neither evaluation.json, which `vapo evaluate --data` writes at "
+            f"its end, nor {ANSWERS}, which `vapo evaluate --suite` writes, nor {_LOGGED}, which "
+            "`python -m lmms_eval --tasks vapo_paper --log_samples` writes. To compare diagnoses, give both models to "
+            "one `vapo diagnose`"
         )
     seen: set[tuple[str, int]] = set()
     for answer in found:
