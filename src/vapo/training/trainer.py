@@ -100,7 +100,6 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
 
     _batch: RolloutBatch | None = None  # that is being generated, scored and rewarded
     micro_steps_before: int = 0  # that a run made before it was resumed
-
     _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
     _name = "VAPO"
     _paper = {  # noqa: RUF012
@@ -134,8 +133,7 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
             raise ConfigError(
                 f"algorithm is a {type(self.algorithm).__name__}; derive it from vapo.algorithms.algorithm.Algorithm"
             )
-        needs = self.algorithm.needs
-        check_needs(args, options, needs)
+        check_needs(args, options, needs := self.algorithm.needs)
         if idle := find_idle_bonus(args, self.algorithm):
             logging.getLogger(__name__).warning(idle)
         options["args"] = args = copy.copy(args)  # the caller may use it again
@@ -257,9 +255,9 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
 
     def _scores_old_policy(self) -> bool:
         """Return whether TRL computes the old policy's log-probabilities, and before any others."""
-        generate_every = self.args.steps_per_generation * self.num_iterations
-        misaligned = self.args.gradient_accumulation_steps % generate_every != 0
-        return misaligned or (self.use_vllm and self.vllm_importance_sampling_correction)
+        corrects = self.use_vllm and self.vllm_importance_sampling_correction
+        every = self.args.steps_per_generation * self.num_iterations
+        return corrects or self.args.gradient_accumulation_steps % every != 0
 
     def _may_ask_along(self) -> bool:
         """Return whether probes asked in TRL's scoring pass are those that would be asked on their own."""
@@ -324,9 +322,8 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
     def read_row(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return a row as it is rolled out: its images opened, and no special tokens in its prompt's user text."""
         row = open_images(row, self._sizes)
-        if "prompt" not in row:  # an environment of TRL's brings it later
-            return row
-        return {**row, "prompt": keep_text_plain(row["prompt"], self._escape)}
+        # An environment of TRL's brings its prompt later.
+        return {**row, "prompt": keep_text_plain(row["prompt"], self._escape)} if "prompt" in row else row
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Return TRL's loss and the algorithm's, over kept completions alone where dynamic sampling dropped some."""
@@ -370,8 +367,8 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss = super().training_step(*args, **kwargs)
         if self.prober is not None and self._step % self.current_gradient_accumulation_steps == 0:
-            step_seconds = self._metrics["train"]["step_time"][-1]
-            self._metrics["train"]["perception/probe_time_share"].append(self._probe_seconds / step_seconds)
+            metrics = self._metrics["train"]
+            metrics["perception/probe_time_share"].append(self._probe_seconds / metrics["step_time"][-1])
             self._probe_seconds = 0.0
         return loss
 
@@ -400,5 +397,4 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         return bool(self.is_fsdp_enabled or (self.is_deepspeed_enabled and self._dist.is_zero3))
 
     def _most_batches(self, own: int) -> int:
-        everyone: Any = gather(torch.tensor([own], device=self.accelerator.device))
-        return int(everyone.max())
+        return int(gather(torch.tensor([own], device=self.accelerator.device)).max())  # pyright: ignore
