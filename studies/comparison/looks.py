@@ -44,7 +44,7 @@ def sort_late(runs: Runs) -> dict[str, dict[str, Part]]:
         for way, goes in WAYS.items():
             own = [[row.right for row in rows if goes(row)] for rows in late]
             shares = [len(right) / len(rows) for right, rows in zip(own, late, strict=True)]
-            found[arm][way] = Part(summarise(shares), summarise([np.mean(right) for right in own if right]))
+            found[arm][way] = Part(summarise(shares), summarise([float(np.mean(right)) for right in own if right]))
     return found
 
 
