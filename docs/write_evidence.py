@@ -30,8 +30,9 @@ from studies.mechanism.run import Found
 DOCS = Path(__file__).parent
 PAGES = (DOCS / "evidence.md", DOCS / "mechanism.md")
 ROWS = DOCS / "evidence"
-PREDICTED, FRESH = "late-0", "late-0-fresh"
-"""Comparisons at a share of late questions of 0: of the five seeds that were planned, and of ten more."""
+PREDICTED, FRESH, SHORT = "late-0", "late-0-fresh", "late-0-short"
+"""Comparisons at a share of late questions of 0: of the five seeds that were planned, of ten more, and of ten that
+were stopped after 40 steps."""
 
 EARLIER_LAB = (
     GRPO,
@@ -83,9 +84,9 @@ def draw_figures() -> list[Path]:
 TABLES: dict[str, Callable[[], str]] = {
     "fresh": lambda: compare_late(FRESH),
     "predicted": lambda: compare_late(PREDICTED),
-    "late-1": lambda: compare_late("late-1"),
-    "late-0.25": lambda: compare_late("late-0.25"),
+    "short": lambda: compare_late(SHORT),
     "late": lambda: write_late(sort_late(read_rows(FRESH)), [START, *list_compared(FRESH)]),
+    "late-short": lambda: write_late(sort_late(read_rows(SHORT)), [START, *list_compared(SHORT)]),
     "luck": lambda: write_luck(pay_luck(read_rows(PREDICTED)), [START, *list_compared(PREDICTED)]),
     "advantage": lambda: write_steps(ROWS / f"{PREDICTED}-steps.parquet", list_compared(PREDICTED)),
     "earlier-lab": lambda: write_comparison(

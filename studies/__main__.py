@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,6 +130,7 @@ def _add_options(parser: argparse.ArgumentParser, *, seeds: int) -> None:
     )
     parser.add_argument("--seeds", type=int, default=seeds, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--first-seed", type=int, default=0, metavar="SEED", help="(default: %(default)s)")
+    parser.add_argument("--steps", type=int, metavar="N", help="of training (default: those of the size)")
     parser.add_argument(
         "--late-share",
         type=float,
@@ -232,12 +234,13 @@ def _run(options: argparse.Namespace, name: str, arms: Sequence[Arm]) -> Compare
     from studies.comparison.run import choose_jobs, prepare_lab, run_arms
     from studies.comparison.scale import SCALES
 
+    scale = SCALES[options.size]
     return run_arms(
         options.out,
         name,
         arms,
         range(options.first_seed, options.first_seed + options.seeds),
-        SCALES[options.size],
+        scale if options.steps is None else replace(scale, steps=options.steps),
         prepare_lab(options.out, options.size, options.lab),
         late_share=options.late_share,
         jobs=choose_jobs() if options.jobs is None else options.jobs,

@@ -139,6 +139,7 @@ def test_nothing_to_do_is_refused(lab, tmp_path):
     for nothing in ({"seeds": ()}, {"jobs": 0}):
         with pytest.raises(ConfigError, match="at least one of each"):
             compare(tmp_path / "out", lab, [GRPO], **nothing)
+    assert main(["compare", "--steps", "0", "--lab", lab.data, "--out", str(tmp_path / "out")]) == 1
     assert not os.listdir(tmp_path)
 
 
