@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -43,6 +44,22 @@ def test_a_path_that_leaves_the_folder_is_refused(folder: Folder, path: str) -> 
 def test_what_is_no_file_is_refused(folder: Folder, path: str) -> None:
     with pytest.raises(DataError, match="is not a file in"):
         find_image(path, folder)
+
+
+def test_where_a_missing_image_is_near_by_its_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, elsewhere = tmp_path / "sets" / "data", tmp_path / "elsewhere"
+    for place in (data / "img", elsewhere / "photos"):
+        place.mkdir(parents=True)
+    (data / "img" / "a.png").write_bytes(b"")
+    (tmp_path / "b.png").write_bytes(b"")
+    (elsewhere / "photos" / "c.png").write_bytes(b"")
+    monkeypatch.chdir(elsewhere)
+    for path, start in (("a.png", data / "img"), ("b.png", tmp_path), ("photos/c.png", Path())):
+        with pytest.raises(DataError, match=re.escape(f"but one in {start.resolve()}: name that folder")) as refused:
+            find_image(path, Folder(data, data))
+        assert str(refused.value).endswith(f"(--image-folder {start})")
+    with pytest.raises(DataError, match="if its path starts elsewhere, name that folder"):
+        find_image("d.png", Folder(data, data))
 
 
 @pytest.mark.parametrize("path", ["a\0b.png", "a" * 5000])

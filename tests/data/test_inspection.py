@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,23 @@ def test_every_problem_is_found(make_row: MakeRow) -> None:
     assert "4 problems" in table
     assert "row 4: label 'MAYBE' is neither CORRECT nor WRONG" in table
     assert format_inspection(found, max_problems=1).count("  row ") == 1
+
+
+def test_problems_of_a_kind_are_one_and_say_what_to_do(make_row: MakeRow, tmp_path: Path) -> None:
+    rows = [make_row(images=[f"photos/{k}.png"] if k != 7 else []) for k in range(120)]
+    for row in rows:
+        row["claims"] = []
+    (tmp_path / "data").mkdir()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "0.png").write_bytes(b"")
+    (tmp_path / "data" / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = format_inspection(inspect_samples(tmp_path / "data")).splitlines()
+    kinds = lines[lines.index("120 problems") + 1 :]
+    assert len(kinds) < 8
+    assert kinds[0].endswith(f"(--image-folder {tmp_path})") and "row 0 " in kinds[0]
+    assert any("and 117 like it, in rows 2-6, 8-119" in line for line in kinds)
+    with pytest.raises(DataError, match=r"row 0 .*; row 1 .* \(and 117 more like it\); row 7 .*image"):
+        load_samples(tmp_path / "data", on_bad_row="skip")
 
 
 def test_missing_columns_do_not_stop_the_search(make_row: MakeRow) -> None:

@@ -150,8 +150,8 @@ PRESETS: Final = MappingProxyType(
             loss="dapo",
             group_filter="reward",
         ),
-        # The paper's run with perception in a part of the advantage of its own, and with less noise in it: what raised
-        # late answers in the lab, docs/evidence.md.
+        # The paper's run with perception in a part of the advantage of its own, and with less noise in it: what led
+        # GRPO in late answers in the lab, docs/evidence.md.
         "recommended": Preset(
             accuracy_weight=1.0,
             format_weight=1.0,
@@ -172,4 +172,4 @@ PRESETS: Final = MappingProxyType(
         ),
     }
 )
-"""Two readings of the method, and what was measured to serve better, by name."""
+"""Two readings of the method, and what led GRPO in the lab, by name."""

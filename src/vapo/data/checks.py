@@ -8,6 +8,7 @@ is one image per core.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -114,12 +115,27 @@ def map_rows(
                 progress(start + len(chunk), len(indices))
 
 
+def group_problems(problems: Sequence[RowProblem]) -> list[list[RowProblem]]:
+    """Return problems by kind, the first kind first; reasons of a kind differ in numbers and quotations alone."""
+    kinds: dict[str, list[RowProblem]] = {}
+    for problem in problems:
+        kinds.setdefault(_QUOTED.sub("", problem.reason), []).append(problem)
+    return list(kinds.values())
+
+
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d+")
+
+
 def list_problems(problems: Sequence[RowProblem], shown: int = 5) -> str:
-    """Put problems into one message, the first few in full.
+    """Put problems into one message: the first few in full, of more the first of each kind.
 
     Args:
         problems: at least one problem.
         shown: how many to spell out.
     """
-    lines = "; ".join(str(problem) for problem in problems[:shown])
-    return f"{lines}; and {len(problems) - shown} more like these" if len(problems) > shown else lines
+    if len(problems) <= shown:
+        return "; ".join(map(str, problems))
+    kinds = group_problems(problems)
+    lines = [f"{own[0]}{f' (and {len(own) - 1} more like it)' if len(own) > 1 else ''}" for own in kinds[:shown]]
+    rest = sum(map(len, kinds[shown:]))
+    return "; ".join([*lines, *([f"and {rest} more of other kinds"] if rest else [])])

@@ -21,6 +21,7 @@ from vapo.errors import DataError
 MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024
 DOWNLOAD_TIMEOUT_S = 30.0
 _SHOWN = 200  # characters of a path in a message
+_LOOKED_THROUGH = 20  # folders beside the data, for a missing image
 _BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
 _URL_SAFE = str.maketrans("-_", "+/")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -95,8 +96,20 @@ def find_image(path: str, folder: Folder | None) -> Path:
             "folder that holds the images with image_folder"
         )
     if not is_file:
-        raise DataError(f"image {shorten(path)} is not a file in {folder.base}")
+        raise DataError(f"image {shorten(path)} is not a file in {folder.base}{_suggest_folder(path, folder)}")
     return found
+
+
+def _suggest_folder(path: str, folder: Folder) -> str:
+    """Return the end of a message on a missing image: the folder that its path starts from, if it is one near by."""
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        return ""
+    here = Path()
+    below = sorted(one for one in folder.base.iterdir() if one.is_dir()) if folder.base.is_dir() else []
+    for start in (here, *folder.base.parents[:2], *below[:_LOOKED_THROUGH]):
+        if (start / path).is_file():
+            return f", but one in {start.resolve()}: name that folder with image_folder (--image-folder {start})"
+    return "; if its path starts elsewhere, name that folder with image_folder (--image-folder)"
 
 
 def is_url(path: str) -> bool:

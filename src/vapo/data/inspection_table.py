@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from vapo.core.text_tables import list_facts
+from vapo.data.checks import group_problems
 from vapo.data.inspection import Inspection, Spread
 
 
@@ -14,15 +15,24 @@ def format_inspection(inspection: Inspection, max_problems: int | None = None) -
 
     Args:
         inspection: what was found.
-        max_problems: how many problems to spell out; None for all of them.
+        max_problems: how many kinds of problems to spell out; None for all of them.
     """
     lines = list_facts(_list_facts(inspection))
     problems = inspection.problems
     if problems:
         lines += ["", f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"]
-        lines += [f"  {problem}" for problem in problems[:max_problems]]
-        if max_problems is not None and len(problems) > max_problems:
-            lines.append(f"  and {len(problems) - max_problems} more")
+        kinds = group_problems(problems)
+        for own in kinds[:max_problems]:
+            lines.append(f"  {own[0]}")
+            if len(own) > 1:
+                lines += textwrap.wrap(
+                    f"and {len(own) - 1} like it, in rows {_write_ranges([one.row or 0 for one in own[1:]])}",
+                    100,
+                    initial_indent="    ",
+                    subsequent_indent="    ",
+                )
+        if max_problems is not None and len(kinds) > max_problems:
+            lines.append(f"  and {sum(map(len, kinds[max_problems:]))} more")
         if any(problem.row is not None for problem in problems):
             lines.append("Fix the rows, or leave them out with --on-bad-row skip.")
     else:
@@ -54,6 +64,17 @@ def _list_facts(inspection: Inspection) -> list[tuple[str, str]]:
         over = f"over {inspection.prompts_measured} prompts"
         facts.append(("prompt length", f"{_write_spread(inspection.prompt_tokens)} tokens, {over}"))
     return facts
+
+
+def _write_ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers as `3-7, 9`."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number <= ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
 
 
 def _list_answer_facts(inspection: Inspection) -> list[tuple[str, str]]:

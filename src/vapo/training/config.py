@@ -69,7 +69,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     preset: Literal["paper", "released", "recommended"] | None = option(
         None,
         "Fills the options left at None: 'paper' as published, 'released' with the arithmetic of the "
-        "authors' code (its bugs fixed), 'recommended' with what did better than the paper's setting in the lab.",
+        "authors' code (its bugs fixed), 'recommended' with what led GRPO in the lab, docs/evidence.md.",
     )
     reward_funcs: list[str] | None = field(
         default=None,

@@ -11,6 +11,7 @@ import pytest
 from claims.making.painted_rows import PaintedRow
 
 from vapo.claims.filters.rules import FilterSettings
+from vapo.claims.making.counts import format_counts
 from vapo.claims.making.programs import load_program, make_claims_by_program
 from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.claims import read_claims
@@ -57,11 +58,40 @@ def test_a_programs_claims_go_through_the_filters_into_the_store(store: Store):
     )
     assert counts.by_status == {"full": 3} and seen == [1, 2, 3] and counts.exit_code == 0
     kept = read_claims(store, 1)
-    assert [claim.claim.text for claim in kept] == [
-        f"The {n} is {w} pixels wide." for n in ("cup", "bowl") for w in (8, 9)
-    ]
+    allowed = {f"The {n} is {w} pixels wide." for n in ("cup", "bowl", "jug") for w in (8, 9)}
+    assert {claim.claim.text for claim in kept} <= allowed and sum(claim.claim.is_true for claim in kept) == 2
     assert {claim.maker for claim in kept} == {"boxes"} and {claim.request for claim in kept} == {None}
     assert counts.rejected == {"hedge": 6, "surplus": 6}
+
+
+def test_claims_are_drawn_at_random_and_their_kinds_in_turn(store: Store, tmp_path: Path):
+    def program(row: dict[str, Any], images: Any) -> Iterator[Claim]:
+        for number in range(40):
+            for is_true in (True, False):
+                yield Claim(f"The sign of shop {number} reads {'open' if is_true else 'closed'}.", is_true)
+        for number in range(3):
+            for is_true in (True, False):
+                yield Claim(f"Tree {number} is {'left' if is_true else 'right'} of the river.", is_true)
+
+    make(store, rows(count=20), program, per_image=8)
+    kept = [read_claims(store, number) for number in range(1, 21)]
+    for own in kept:
+        assert sorted((one.kind, one.claim.is_true) for one in own) == sorted(
+            [("inscription", True), ("inscription", False), ("place", True), ("place", False)] * 2
+        )
+    shops = [int(one.claim.text.split()[4]) for own in kept for one in own if one.kind == "inscription"]
+    assert len(set(shops)) > 20 and 14 < sum(shops) / len(shops) < 25  # the first ones alone would be 0 and 1
+    with Store(tmp_path / "again.db", create=True) as again:
+        make(again, rows(count=20), program, per_image=8)
+        assert [[one.claim for one in read_claims(again, n)] for n in range(1, 21)] == [
+            [one.claim for one in own] for own in kept
+        ]
+
+
+def test_what_a_program_did_is_said_without_tries_and_tokens(store: Store):
+    text = format_counts(make(store, rows("cup")))
+    assert "3 of 3 rows have fewer claims than --per-image: the program returned no more that could be kept" in text
+    assert "6 claims kept, 0 rejected" in text and "tries" not in text and "tokens" not in text
 
 
 def test_it_is_asked_once_about_each_image(store: Store):

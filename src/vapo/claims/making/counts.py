@@ -12,8 +12,8 @@ from vapo.api.responses import Response
 from vapo.claims.store.claims import NewClaim
 
 RowStatus = Literal["full", "short", "unanswered", "unreadable", "untouched"]
-"""full: it has its claims. short: the tries are used up before. unanswered: the model gave no answer. unreadable: its
-images cannot be opened. untouched: the run ended before."""
+"""full: it has its claims. short: the tries are used up before, or a program has no more. unanswered: the model gave
+no answer. unreadable: its images cannot be opened. untouched: the run ended before."""
 ROW_STATUSES: tuple[RowStatus, ...] = get_args(RowStatus)
 
 INTERRUPTED = "it was interrupted"
@@ -28,6 +28,7 @@ class RunCounts:
 
     Attributes:
         total: rows, if it is known how many there are.
+        by_program: whether a program makes the claims, which is asked once and has neither tries nor tokens.
         by_status: rows by what became of them.
         requests: answers that were received.
         kept: claims that were kept.
@@ -38,6 +39,7 @@ class RunCounts:
     """
 
     total: int | None = None
+    by_program: bool = False
     by_status: Counter[RowStatus] = field(default_factory=Counter["RowStatus"])
     requests: int = 0
     kept: int = 0
@@ -95,6 +97,9 @@ _WORDS: Mapping[RowStatus, str] = {
 }
 
 
+_SHORT_OF_PROGRAM = "have fewer claims than --per-image: the program returned no more that could be kept"
+
+
 def format_counts(counts: RunCounts) -> str:
     """Write what a run did as lines of text."""
     return "\n".join(_describe(counts))
@@ -102,11 +107,12 @@ def format_counts(counts: RunCounts) -> str:
 
 def describe_progress(counts: RunCounts) -> str:
     """Say in a few words what a run has taken so far, and what went wrong."""
-    parts = [f"{counts.usd:.2f} usd" if counts.usd else f"{counts.tokens / 1000:.0f}k tokens"]
+    taken = f"{counts.usd:.2f} usd" if counts.usd else f"{counts.tokens / 1000:.0f}k tokens"
+    parts = [f"{counts.kept} claims" if counts.by_program else taken]
     parts += [
         f"{counts.by_status[status]} {status}"
         for status in ("short", "unanswered", "unreadable")
-        if counts.by_status[status]
+        if counts.by_status[status] and not (counts.by_program and status == "short")
     ]
     return ", ".join(parts)
 
@@ -115,6 +121,8 @@ def _describe(counts: RunCounts) -> Iterator[str]:
     if counts.ended:
         yield f"{counts.ended}; the same command goes on from here"
     for status, words in _WORDS.items():
+        if status == "short" and counts.by_program:
+            words = _SHORT_OF_PROGRAM
         if counts.by_status[status] or status == "full":
             yield f"{counts.by_status[status]} of {sum(counts.by_status.values())} rows {words}"
             yield from (f"  {why}" for why in counts.why.get(status, ()))
@@ -122,6 +130,7 @@ def _describe(counts: RunCounts) -> Iterator[str]:
             if counts.why.get(status) and more:
                 yield f"  and {more} more"
     cost = f", {counts.usd:.4f} US dollars" if counts.usd else ""
-    yield f"{counts.requests} answers, {counts.tokens} tokens{cost}, {counts.seconds:.0f} s"
+    if not counts.by_program:
+        yield f"{counts.requests} answers, {counts.tokens} tokens{cost}, {counts.seconds:.0f} s"
     reasons = ", ".join(f"{reason} {number}" for reason, number in counts.rejected.most_common())
     yield f"{counts.kept} claims kept, {counts.rejected.total()} rejected{f': {reasons}' if reasons else ''}"

@@ -1,15 +1,20 @@
 """Claims from a program of the user's own, which knows what an image shows: scene graphs, boxes of read text, tables.
 
 A program is a function of a row and its images that returns claims. What it returns goes through the same filters
-as a model's claims and into the same store, as many true claims as false ones.
+as a model's claims and into the same store, as many true claims as false ones. Of more than are needed, claims are
+drawn at random, kinds in turn, because a program often lists one kind of claims after the other.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import numpy as np
+
 from vapo.claims.filters.claim_filter import filter_claims
+from vapo.claims.filters.kinds import find_kind
 from vapo.claims.making.counts import RunCounts
 from vapo.claims.making.image_set_state import Outcome, read_state
 from vapo.claims.making.row_loader import Row
@@ -20,6 +25,8 @@ from vapo.claims.store.store import Store
 from vapo.errors import DataError
 from vapo.own_code import load_function
 from vapo.types import Claim
+
+_DRAWS = 8  # keeps these generators apart from others with the same seed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -68,7 +75,7 @@ def make_claims_by_program(
     Raises:
         DataError: the program fails at a row, or returns something else than claims.
     """
-    counts = RunCounts(total=len(rows) if isinstance(rows, Sized) else None)
+    counts = RunCounts(total=len(rows) if isinstance(rows, Sized) else None, by_program=True)
     reader = iter(rows)
     while True:
         try:
@@ -117,10 +124,23 @@ def _ask(
         outcome = _find_outcome(store, image_set, name, settings)
         if outcome is not None:  # another row shows the same
             return outcome
-        filtered = filter_claims(claims, read_state(store, image_set).make_pool(settings.per_image), settings.filters)
+        drawn = _draw(claims, np.random.default_rng([_DRAWS, settings.seed, *(int(i.name, 16) for i in images)]))
+        filtered = filter_claims(drawn, read_state(store, image_set).make_pool(settings.per_image), settings.filters)
         add_claims(store, image_set, name, filtered)
     counts.count_claims(filtered)
     return _find_outcome(store, image_set, name, settings) or Outcome("short", "the program returned no claims")
+
+
+def _draw(claims: Sequence[Claim], rng: np.random.Generator) -> list[Claim]:
+    """Return claims in random order, in which the kinds of true claims take turns, and those of false ones."""
+    shuffled = [claims[place] for place in rng.permutation(len(claims))]
+    seen: Counter[tuple[bool, str]] = Counter()
+    turns: list[int] = []
+    for claim in shuffled:
+        kind = (claim.is_true, find_kind(claim.text))
+        turns.append(seen[kind])
+        seen[kind] += 1
+    return [shuffled[place] for place in sorted(range(len(shuffled)), key=turns.__getitem__)]
 
 
 def _run(program: Program, row: WholeRow, opened: Sequence[Image]) -> list[Claim]:
