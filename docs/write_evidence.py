@@ -2,7 +2,7 @@
 
     python docs/write_evidence.py
 
-The rows are what `python -m studies compare`, `ablate` and `mechanism` left behind.
+The rows are what `python -m studies compare` and `mechanism` left behind.
 """
 
 from __future__ import annotations
@@ -15,20 +15,31 @@ from tempfile import TemporaryDirectory
 
 from filled_tables import fill_tables
 
-from studies.comparison.arms import ABLATIONS, COMPARED
+from studies.comparison.arms import COMPARED, GRPO, START, VAPO, Arm
 from studies.comparison.figures import draw_comparison
-from studies.comparison.looks import sort_by_looks
-from studies.comparison.results import Run
+from studies.comparison.looks import pay_luck, sort_late
+from studies.comparison.measuring import ResponseRow
+from studies.comparison.results import ACCURACY, LAST_QUARTER, READINGS, Run
 from studies.comparison.rows import read_responses
 from studies.comparison.run import summarise_runs
-from studies.comparison.tables import write_ablations, write_comparison, write_looks, write_noise
-from studies.comparison.variance import Spread
+from studies.comparison.tables import MAIN, write_comparison, write_late, write_luck, write_steps
 from studies.mechanism import tables as mechanism
+from studies.mechanism.noise_job import read_noise
 from studies.mechanism.run import Found
 
 DOCS = Path(__file__).parent
 PAGES = (DOCS / "evidence.md", DOCS / "mechanism.md")
 ROWS = DOCS / "evidence"
+PREDICTED, FRESH, SHORT = "late-0", "late-0-fresh", "late-0-short"
+"""Comparisons at a share of late questions of 0: of the five seeds that were planned, of ten more, and of ten that
+were stopped after 40 steps."""
+
+EARLIER_LAB = (
+    GRPO,
+    VAPO,
+    Arm("vapo-group", "VAPO, anchors and claims shared by the group"),
+    Arm("vapo-soft", "VAPO, soft verdicts"),
+)
 
 
 def fill_page(text: str) -> str:
@@ -41,10 +52,20 @@ def read_results(name: str) -> dict[str, dict[int, Run]]:
     return summarise_runs(ROWS / f"{name}.parquet", ROWS / f"{name}-steps.parquet")
 
 
-def read_noise() -> dict[tuple[str, str], Spread]:
-    """Return where the perception reward varies at the start."""
-    found = json.loads((ROWS / "compare.json").read_text(encoding="utf-8"))["noise"]
-    return {(way.split()[0], way.split()[1]): Spread(**spread) for way, spread in found.items()}
+def read_rows(name: str) -> dict[tuple[str, int], list[ResponseRow]]:
+    """Return every response of a comparison."""
+    return read_responses(ROWS / f"{name}.parquet")
+
+
+def list_compared(name: str) -> list[Arm]:
+    """Return the arms of a comparison, GRPO first."""
+    names = {arm for arm, _ in read_rows(name)}
+    return [arm for arm in COMPARED if arm.name in names]
+
+
+def compare_late(name: str) -> str:
+    """Return the table of a comparison in today's lab."""
+    return write_comparison(read_results(name), list_compared(name), MAIN)
 
 
 def read_mechanism() -> Found:
@@ -55,20 +76,28 @@ def read_mechanism() -> Found:
 def draw_figures() -> list[Path]:
     """Draw the comparison's curves and keep those for the page."""
     with TemporaryDirectory() as folder:
-        files = draw_comparison(read_results("compare"), ROWS / "compare-steps.parquet", COMPARED, Path(folder))
+        results, steps = read_results(PREDICTED), ROWS / f"{PREDICTED}-steps.parquet"
+        files = draw_comparison(results, steps, list_compared(PREDICTED), Path(folder))
         return [Path(shutil.copy(file, ROWS / file.name)) for file in files if file.suffix == ".svg"]
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "compare": lambda: write_comparison(read_results("compare"), COMPARED),
-    "looks": lambda: write_looks(sort_by_looks(read_responses(ROWS / "compare.parquet")), COMPARED),
-    "noise": lambda: write_noise(read_noise()),
+    "fresh": lambda: compare_late(FRESH),
+    "predicted": lambda: compare_late(PREDICTED),
+    "short": lambda: compare_late(SHORT),
+    "late": lambda: write_late(sort_late(read_rows(FRESH)), [START, *list_compared(FRESH)]),
+    "late-short": lambda: write_late(sort_late(read_rows(SHORT)), [START, *list_compared(SHORT)]),
+    "luck": lambda: write_luck(pay_luck(read_rows(PREDICTED)), [START, *list_compared(PREDICTED)]),
+    "advantage": lambda: write_steps(ROWS / f"{PREDICTED}-steps.parquet", list_compared(PREDICTED)),
+    "earlier-lab": lambda: write_comparison(
+        read_results("earlier-lab"), EARLIER_LAB, (ACCURACY, LAST_QUARTER, READINGS)
+    ),
     "groups": lambda: mechanism.write_groups(read_mechanism()),
     "settings": lambda: mechanism.write_settings(read_mechanism()),
     "draws": lambda: mechanism.write_draws(read_mechanism()),
+    "noise": lambda: mechanism.write_noise(read_noise(ROWS / "noise.json")),
     "directions": lambda: mechanism.write_directions(read_mechanism()),
     "runs": lambda: mechanism.write_runs(read_mechanism()),
-    "ablate": lambda: write_ablations(read_results("ablate"), ABLATIONS),
 }
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,21 +60,15 @@ def _add_comparisons(commands: Commands) -> None:
     compare = commands.add_parser(
         "compare",
         help="train the lab's model in several ways with several seeds, and say with intervals what differs",
-        description="Train the lab's model with GRPO and with three ways of VAPO from the same checkpoint, with the "
-        "same seeds and as many rollouts; measure answers, and claims along the responses, on held-out images; print "
-        "the numbers and their differences from GRPO with 95 %% intervals over seeds. Every measured response and "
+        description="Train the lab's model with GRPO and with several ways of VAPO from the same checkpoint, with the "
+        "same seeds and as many rollouts; measure answers to early and late questions, and claims along responses, "
+        "on held-out images, before training and after; print "
+        "the numbers and their differences from GRPO with 95 % intervals over seeds. Every measured response and "
         "every training step is kept. The same command goes on where it was stopped.",
-        epilog="example: python -m studies compare --seeds 5",
+        epilog="example: python -m studies compare --late-share 0 --seeds 5",
         formatter_class=RAW,
     )
     _add_options(compare, seeds=5)
-    compare.add_argument(
-        "--late-share",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="of questions in training that need the image late; measured are always both kinds (default: 0)",
-    )
     compare.add_argument(
         "--only", nargs="+", choices=[arm.name for arm in COMPARED], help="train these beside GRPO (default: all)"
     )
@@ -107,7 +102,7 @@ def _add_mechanism(commands: Commands) -> None:
         help="measure how much of the gradient perception gets, under which settings, and how much of it is luck",
         description="Sample groups of responses of the lab's starting model, take the exact gradient of each, draw "
         "probes again and again, and print what share of the squared gradient the perception reward gets under every "
-        "setting that decides it, with 95 %% intervals over seeds. Ten minutes a seed on a CPU core. The same command "
+        "setting that decides it, with 95 % intervals over seeds. Ten minutes a seed on a CPU core. The same command "
         "goes on where it was stopped.",
         epilog="example: python -m studies mechanism --seeds 5",
         formatter_class=RAW,
@@ -135,6 +130,14 @@ def _add_options(parser: argparse.ArgumentParser, *, seeds: int) -> None:
     )
     parser.add_argument("--seeds", type=int, default=seeds, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--first-seed", type=int, default=0, metavar="SEED", help="(default: %(default)s)")
+    parser.add_argument("--steps", type=int, metavar="N", help="of training (default: those of the size)")
+    parser.add_argument(
+        "--late-share",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of questions in training that need the image late; measured are always both kinds (default: 0)",
+    )
     parser.add_argument(
         "--size",
         choices=("small", "large"),
@@ -181,7 +184,7 @@ def run_compare(options: argparse.Namespace) -> int:
         import_matplotlib()  # that it is missing is said now, not when all is trained
     first, *others = COMPARED
     arms = [first, *(arm for arm in others if options.only is None or arm.name in options.only)]
-    compared = _run(options, "compare", arms, options.late_share)
+    compared = _run(options, "compare", arms)
     print(write_comparison(compared.results, arms))
     print(f"\nevery response: {compared.rows}\nevery step:  {compared.steps}")
     if options.figures:
@@ -204,6 +207,7 @@ def run_ablate(options: argparse.Namespace) -> int:
 def run_mechanism(options: argparse.Namespace) -> int:
     from studies.comparison.run import choose_jobs, prepare_lab
     from studies.mechanism import run, tables
+    from studies.mechanism.noise_job import read_noise
     from vapo.lab.demo.recipe import MAX_COMPLETION_TOKENS
 
     lab = prepare_lab(options.out, "small", options.lab)
@@ -220,22 +224,25 @@ def run_mechanism(options: argparse.Namespace) -> int:
     writers = [tables.write_groups, tables.write_settings, tables.write_draws, tables.write_directions]
     for write in (*writers, *([tables.write_runs] if options.trained_seeds > 0 else [])):
         print(f"{write(found)}\n")
-    print(f"every number: {options.out / 'mechanism.json'}")
+    noise = options.out / "noise" / "noise.json"
+    print(f"The perception reward, variances x 1000:\n\n{tables.write_noise(read_noise(noise))}\n")
+    print(f"every number: {options.out / 'mechanism.json'} and {noise}")
     return 0
 
 
-def _run(options: argparse.Namespace, name: str, arms: Sequence[Arm], late_share: float | None = None) -> Compared:
+def _run(options: argparse.Namespace, name: str, arms: Sequence[Arm]) -> Compared:
     from studies.comparison.run import choose_jobs, prepare_lab, run_arms
     from studies.comparison.scale import SCALES
 
+    scale = SCALES[options.size]
     return run_arms(
         options.out,
         name,
         arms,
         range(options.first_seed, options.first_seed + options.seeds),
-        SCALES[options.size],
+        scale if options.steps is None else replace(scale, steps=options.steps),
         prepare_lab(options.out, options.size, options.lab),
-        late_share=late_share,
+        late_share=options.late_share,
         jobs=choose_jobs() if options.jobs is None else options.jobs,
         on_progress=show_progress,
     )

@@ -15,6 +15,7 @@ FLOORS = {
     "versions": 0,
     "api": 1,
     "core": 1,
+    "own_code": 1,
     "algorithms": 2,
     "data": 2,
     "run_folder": 2,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vapo.core.tree import Tree as Tree
     from vapo.core.tree import Twig as Twig
     from vapo.core.tree import lay_out as lay_out
+    from vapo.data.columns import Columns as Columns
     from vapo.data.samples import load_samples as load_samples
     from vapo.diagnosis.diagnose import diagnose as diagnose
     from vapo.diagnosis.settings import DiagnosisSettings as DiagnosisSettings
@@ -57,6 +58,7 @@ _MODULES = {
     "vapo.core.perception": ("perception_reward",),
     "vapo.core.rewards": ("compose_reward",),
     "vapo.core.tree": ("Tree", "Twig", "lay_out"),
+    "vapo.data.columns": ("Columns",),
     "vapo.data.samples": ("load_samples",),
     "vapo.diagnosis.diagnose": ("diagnose",),
     "vapo.diagnosis.settings": ("DiagnosisSettings",),

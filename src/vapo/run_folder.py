@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import weakref
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +23,7 @@ from vapo.atomic_files import write_atomically
 from vapo.errors import ConfigError, DataError
 
 SETTINGS, VERSIONS, METRICS, POLICY_SAVED = "settings.json", "versions.json", "metrics.jsonl", "finished"
-DATA, OWN_CLAIMS, LOCK = "data.json", "claims", ".lock"
+DATA, OWN_CLAIMS, LOCK, EXPORT = "data.json", "claims", ".lock", "vapo_export.json"
 PACKAGES = ("vapo", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "math-verify", "tokenizers")
 
 
@@ -60,6 +61,35 @@ class RunFolder:
             for store in (self.path / OWN_CLAIMS).glob("step-*.db*"):
                 store.unlink()
         write_atomically(self.path / VERSIONS, json.dumps(list_versions(), indent=2) + "\n")
+
+    def begin_anew(self, settings: Mapping[str, Any], data: Mapping[str, Any], step: int) -> list[str]:
+        """Record a run that begins, or goes on, and return the settings that differ from those of a run before it.
+
+        Args:
+            settings: plain values, as for `open`.
+            data: by split, as for `record_data`.
+            step: the one that it goes on from; later metrics are removed.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        had_steps = self.has_steps
+        before = read_record(self.path / SETTINGS)
+        (self.path / SETTINGS).unlink(missing_ok=True)
+        (self.path / POLICY_SAVED).unlink(missing_ok=True)
+        adopt_settings(self.path / SETTINGS, settings, what="a run", remedy="", binding=False)
+        write_atomically(self.path / VERSIONS, json.dumps(list_versions(), indent=2) + "\n")
+        write_atomically(self.path / DATA, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        self._remove_metrics_after(step if step > 0 else -1)
+        now = read_record(self.path / SETTINGS)
+        return [name for name in sorted(before | now) if before.get(name) != now.get(name)] if had_steps else []
+
+    def record_saved(self, folder: Path) -> None:
+        """Record in a folder that it holds a finished policy of this run, with what the run records of itself."""
+        if folder.absolute() != self.path.absolute():
+            for name in (SETTINGS, VERSIONS, DATA, METRICS):
+                if (self.path / name).is_file():
+                    shutil.copy(self.path / name, folder / name)
+        if (folder / SETTINGS).is_file():
+            RunFolder(folder).mark_finished()
 
     def record_data(self, describe: Callable[[], Mapping[str, Any]]) -> None:
         """Record where a new run's data came from: by split, what `describe` returns; an old run keeps its record."""
@@ -105,6 +135,9 @@ class RunFolder:
             number = folder.name.removeprefix("checkpoint-")
             if number.isdigit() and int(number) > last_step:
                 shutil.rmtree(folder)
+        self._remove_metrics_after(last_step)
+
+    def _remove_metrics_after(self, last_step: int) -> None:
         file = self.path / METRICS
         if file.exists():
             kept = [line for line in file.read_text(encoding="utf-8").splitlines() if _step_of(line) <= last_step]
@@ -169,20 +202,44 @@ class MetricsFile(TrainerCallback):
                 file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
 
 
-def choose_system_prompt(given: str | None, policy: str | Path) -> str | None:
+def choose_system_prompt(
+    given: str | None, policy: str | Path, otherwise: str = "without a system message"
+) -> str | None:
     """Return the system message with which a policy is asked: as it was trained, unless another is given.
+
+    Where nothing tells how it was trained, that is said on standard error.
 
     Args:
         given: a text, which wins; an empty one stands for no system message. None leaves the choice to the run.
-        policy: a run's folder, one of its checkpoints, or anything else, which says nothing about its training.
+        policy: a run's folder, one of its checkpoints, an export, or anything else, which says nothing about its
+            training.
+        otherwise: how it is asked where nothing tells, in words.
     """
     if given is not None:
         return given or None
-    run = find_run(policy)
-    prompt = None if run is None else read_record(run / SETTINGS).get("system_prompt")
-    if not isinstance(prompt, str | None):
-        raise DataError(f"{run}: its system_prompt is no text; give another one with --system-prompt")
+    prompt, is_recorded = find_system_prompt(policy)
+    if not is_recorded and (Path(policy).is_dir() or "/" in str(policy)):
+        print(
+            f"vapo: no system message is recorded for {policy}, so it is asked {otherwise}; give the one it was "
+            "trained with by --system-prompt TEXT",
+            file=sys.stderr,
+        )
     return prompt
+
+
+def find_system_prompt(policy: str | Path) -> tuple[str | None, bool]:
+    """Return the system message that a policy was trained with, and whether that is recorded.
+
+    Raises:
+        DataError: the record is damaged.
+    """
+    run = find_run(policy)
+    folder = Path(policy) if run is None else run
+    record = read_record(folder / (EXPORT if run is None else SETTINGS))
+    prompt = record.get("system_prompt")
+    if not isinstance(prompt, str | None):
+        raise DataError(f"{folder}: its system_prompt is no text; give another one with --system-prompt")
+    return prompt, "system_prompt" in record
 
 
 def read_record(file: Path) -> dict[str, Any]:

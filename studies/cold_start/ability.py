@@ -13,7 +13,7 @@ from vapo.core.grading import grade_sample
 from vapo.core.perception import depth_quarter
 from vapo.diagnosis.direct_probes import probe_directly
 from vapo.lab.claims import claim_kind, make_claims
-from vapo.lab.judge import judge_readings
+from vapo.lab.judge import count_looks, judge_readings
 from vapo.lab.questions import EARLY, KINDS, LATE, ask
 from vapo.lab.world import GRIDS, Grid, Split, draw_scene, photograph
 from vapo.models.policy.checkpoint import Policy
@@ -22,7 +22,7 @@ from vapo.probing.transformers_prober import TransformersProber
 from vapo.types import Rollout, Sample
 
 from .model import LabModel, LabProcessor
-from .responses import LOOKS_THAT_LAST, count_looks, has_guessed
+from .responses import LOOKS_THAT_LAST, has_guessed
 
 MAX_COMPLETION_TOKENS = 176
 _COMPLETIONS = 3  # of a question: few of them are careful

@@ -80,11 +80,6 @@ def write_exercise(question: Question) -> str:
     return f"<think>{question.work}</think>\\boxed{{{question.answer}}}"
 
 
-def count_looks(response: str) -> int:
-    """Return how often a response looks again."""
-    return response.count("Again ")
-
-
 def has_guessed(response: str) -> bool:
     """Return whether a response guesses in place of working out."""
     return " I say " in response

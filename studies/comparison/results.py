@@ -11,17 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from studies.cold_start.responses import LOOKS_THAT_LAST
 from vapo.core.intervals import t_interval
 from vapo.core.perception import NUM_QUARTERS, share_right
+from vapo.lab.judge import count_looks
+from vapo.lab.questions import EARLY, LATE
 
 from .measuring import ResponseRow
 
 QUARTERS = tuple(f"claims right, quarter {quarter}" for quarter in range(1, NUM_QUARTERS + 1))
 LAST_QUARTER = QUARTERS[-1]
-ACCURACY, PERCEPTION, BLIND = "answers right", "claims right", "claims right, image hidden"
+ACCURACY, EARLY_RIGHT, LATE_RIGHT = "answers right", "early answers right", "late answers right"
+PERCEPTION, BLIND = "claims right", "claims right, image hidden"
+LOOKING = "responses that look at least twice"
 TOKENS, READINGS = "tokens in a response", "cells read in a response"
 SECONDS = "training, s"
-MEASURES = (ACCURACY, PERCEPTION, *QUARTERS, BLIND, TOKENS, READINGS, SECONDS)
+MEASURES = (ACCURACY, EARLY_RIGHT, LATE_RIGHT, PERCEPTION, *QUARTERS, BLIND, LOOKING, TOKENS, READINGS, SECONDS)
 """What is measured of a run: shares in [0, 1], then counts, then what its steps took on this machine."""
 
 Run = Mapping[str, float]
@@ -51,11 +56,14 @@ def summarise_run(responses: Sequence[ResponseRow]) -> dict[str, float]:
     judged = [(probe.depth, probe.is_right) for probe in probes]
     numbers = {
         ACCURACY: _mean([response.right for response in responses]),
+        EARLY_RIGHT: _mean([response.right for response in responses if response.kind in EARLY]),
+        LATE_RIGHT: _mean([response.right for response in responses if response.kind in LATE]),
         PERCEPTION: _or_nan(share_right(judged)),
     }
     for quarter, name in enumerate(QUARTERS, start=1):
         numbers[name] = _or_nan(share_right(judged, quarter))
     numbers[BLIND] = _or_nan(share_right((probe.depth, probe.is_right_blind) for probe in probes))
+    numbers[LOOKING] = _mean([count_looks(response.completion) >= LOOKS_THAT_LAST for response in responses])
     numbers[TOKENS] = _mean([response.num_tokens for response in responses])
     numbers[READINGS] = _mean([response.num_readings for response in responses])
     return numbers

@@ -28,6 +28,7 @@ def read_responses(path: Path) -> dict[tuple[str, int], list[ResponseRow]]:
     for values in pyarrow.parquet.read_table(path).to_pylist():
         key = (values.pop("arm"), values.pop("seed"))
         probes = tuple(ProbeRow(**probe) for probe in values.pop("probes"))
+        values = {"kind": "", **values}  # rows of before the lab had kinds hold none
         runs.setdefault(key, []).append(ResponseRow(**values, probes=probes))
     return runs
 

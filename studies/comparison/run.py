@@ -99,12 +99,13 @@ def run_arms(
         on_progress: told each stage of each run.
 
     Raises:
-        ConfigError: there are no seeds or no jobs, `late_share` is outside [0, 1], or `out` holds a comparison of
+        ConfigError: there are no seeds, jobs or steps, `late_share` is outside [0, 1], or `out` holds a comparison of
             another scale, lab or share.
         VapoError: a run failed.
     """
-    if len(seeds) == 0 or jobs < 1:
-        raise ConfigError(f"there are {len(seeds)} seeds and {jobs} jobs at a time; give at least one of each")
+    if len(seeds) == 0 or jobs < 1 or scale.steps < 1:
+        given = f"{len(seeds)} seeds, {jobs} jobs at a time and {scale.steps} steps"
+        raise ConfigError(f"there are {given}; give at least one of each")
     make_folder(out)
     settings = {"scale": asdict(scale), "lab": asdict(lab), "late_share": late_share}
     adopt_settings(

@@ -33,8 +33,10 @@ class Scale:
 
 _COMMON: Mapping[str, str | int | float] = {
     **TRAINING,
-    "closed_gate_probe_share": 0.0,
-}  # wrong answers' probes change nothing
+    "closed_gate_probe_share": 0.0,  # wrong answers' probes change nothing
+    "log_completions": "true",  # answers by kind of question and step are counted from these tables
+    "num_completions_to_print": 0,
+}
 
 SCALES: Mapping[Size, Scale] = {
     "small": Scale(

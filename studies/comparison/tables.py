@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from .arms import VAPO, Ablation, Arm
-from .looks import Looking
-from .results import ACCURACY, LAST_QUARTER, MEASURES, READINGS, SECONDS, TOKENS, Interval, Run, average, compare
-from .variance import Spread
+import numpy as np
+
+from .arms import START, VAPO, Ablation, Arm
+from .looks import Part
+from .results import (
+    ACCURACY,
+    EARLY_RIGHT,
+    LAST_QUARTER,
+    LATE_RIGHT,
+    LOOKING,
+    MEASURES,
+    READINGS,
+    SECONDS,
+    TOKENS,
+    Interval,
+    Run,
+    average,
+    compare,
+)
+from .steps import read_steps
+
+MAIN = (EARLY_RIGHT, LATE_RIGHT, LAST_QUARTER, LOOKING, TOKENS, SECONDS)
+"""Measures that decide."""
 
 Results = Mapping[str, Mapping[int, Run]]
 """By arm, by seed."""
@@ -15,17 +36,19 @@ Results = Mapping[str, Mapping[int, Run]]
 _COUNTS = (TOKENS, READINGS, SECONDS)
 
 
-def write_comparison(results: Results, arms: Sequence[Arm]) -> str:
-    """Return two tables: every measure of every arm, and its difference from the first arm, paired by seed."""
-    titles = [arm.title for arm in arms]
+def write_comparison(results: Results, arms: Sequence[Arm], measures: Sequence[str] = MEASURES) -> str:
+    """Return two tables with a row for each arm: measures, the starting model's first, and their differences from the
+    first arm, paired by seed."""
     first, *others = arms
-    lines = [_row(["", *titles]), _rule(len(arms))]
-    for measure in MEASURES:
-        lines.append(_row([measure, *(_describe(average(results[arm.name], measure), measure) for arm in arms)]))
-    lines += ["", _row([f"difference from {first.title}", *titles[1:]]), _rule(len(others))]
-    for measure in MEASURES:
-        differences = (compare(results[arm.name], results[first.name], measure) for arm in others)
-        lines.append(_row([measure, *(_describe(each, measure, sign=True) for each in differences)]))
+    lines = [_row(["", *measures]), _rule(len(measures))]
+    for arm in [*([START] if START.name in results else []), *arms]:
+        runs = results[arm.name]
+        lines.append(_row([arm.title, *(_describe(average(runs, measure), measure) for measure in measures)]))
+    lines += ["", _row([f"less {first.title}", *measures]), _rule(len(measures))]
+    for arm in others:
+        differences = [compare(results[arm.name], results[first.name], measure) for measure in measures]
+        cells = [_describe(each, name, sign=True) for each, name in zip(differences, measures, strict=True)]
+        lines.append(_row([arm.title, *cells]))
     return "\n".join(lines)
 
 
@@ -57,34 +80,42 @@ def _write_ablation(results: Results, ablation: Ablation) -> str:
     return "\n".join([*lines, "", f"The paper's figures: {ablation.source}."])
 
 
-def write_noise(noise: Mapping[tuple[str, str], Spread]) -> str:
-    """Return a table of where the perception reward varies, by how draws are shared and probes judged.
-
-    Variances are in units of 0.001, with 95 % intervals over questions; what is shared or soft is set against
-    independent draws and hard verdicts.
-    """
-    usual = noise["independent", "hard"]
-    head = ["draws, verdicts", "signal within groups", "noise", "share of the signal", "signal to noise", "x usual"]
-    lines = [_row([*head, "within groups, of responses' own"]), _rule(len(head))]
-    for (sharing, verdict), spread in noise.items():
-        cells = [f"{sharing}, {verdict}", _with_bounds(1000 * spread.signal, spread.signal_bounds, 1000)]
-        cells += [_with_bounds(1000 * spread.noise, spread.noise_bounds, 1000), f"{spread.signal_share:.0%}"]
-        cells += [_with_bounds(spread.signal / spread.noise, spread.ratio_bounds)]
-        cells += [f"{spread.signal / spread.noise / (usual.signal / usual.noise):.2f}", f"{spread.share_within:.0%}"]
-        lines.append(_row(cells))
+def write_late(parts: Mapping[str, Mapping[str, Part]], arms: Sequence[Arm]) -> str:
+    """Return a table of how responses to late questions go: the share that goes each way, and right answers there."""
+    ways = list(parts[arms[0].name])
+    heads = [head for way in ways for head in (way, "right there")]
+    lines = [_row(["late responses with", *heads]), _rule(len(heads))]
+    for arm in arms:
+        own = [parts[arm.name][way] for way in ways]
+        cells = [_describe(each, "") for part in own for each in (part.share, part.right)]
+        lines.append(_row([arm.title, *cells]))
     return "\n".join(lines)
 
 
-def _with_bounds(value: float, bounds: tuple[float, float] | None, scale: float = 1.0) -> str:
-    return f"{value:.2f}" if bounds is None else f"{value:.2f} [{scale * bounds[0]:.2f}, {scale * bounds[1]:.2f}]"
+def write_luck(rewards: Mapping[str, tuple[Interval, Interval]], arms: Sequence[Arm]) -> str:
+    """Return a table of what right yes-or-no answers to late questions earn by luck, and behind looks."""
+    lines = [_row(["perception reward, x 100", "by luck", "behind looks"]), _rule(2)]
+    lines += [_row([arm.title, *(_describe(each, "") for each in rewards[arm.name])]) for arm in arms]
+    return "\n".join(lines)
 
 
-def write_looks(looks: Mapping[str, Sequence[Looking]], arms: Sequence[Arm]) -> str:
-    """Return a table of how often responses look again, and how many late claims are judged right by that."""
-    counts = range(len(looks[arms[0].name]))
-    lines = [_row(["looks in a response", *map(str, counts)]), _rule(len(counts))]
+def write_steps(steps: Path, arms: Sequence[Arm], parts: int = 3) -> str:
+    """Return a table of what the advantage came from: shares of its square, and groups where it is 0, by part of the
+    training, as means over seeds."""
+    columns = {
+        "perception_share": "perception",
+        "all_right_share": "groups all right",
+        "all_wrong_share": "groups all wrong",
+        "groups_equal": "groups without advantage",
+    }
+    lines = [_row(["in each third of the training", *columns.values()]), _rule(len(columns))]
     for arm in arms:
-        cells = [f"{each.share:.0%} of responses, {each.seen:.1%} of {each.num_claims}" for each in looks[arm.name]]
+        cells: list[str] = []
+        for column in columns:
+            runs = [values for (name, _), values in read_steps(steps, column).items() if name == arm.name]
+            table = np.array([[np.nan if value is None else value for value in values] for values in runs])
+            pieces = np.array_split(table, parts, axis=1)
+            cells.append(", ".join("" if np.isnan(p).all() else f"{100 * np.nanmean(p):.1f}" for p in pieces))
         lines.append(_row([arm.title, *cells]))
     return "\n".join(lines)
 
@@ -100,6 +131,8 @@ def judge_agreement(ours: Interval, theirs: float | None) -> str:
 
 def _describe(interval: Interval, measure: str, *, sign: bool = False) -> str:
     scale, form = 1.0 if measure in _COUNTS else 100.0, "+.1f" if sign else ".1f"
+    if math.isnan(interval.mean):
+        return ""
     text = f"{scale * interval.mean:{form}}"
     if interval.low is None or interval.high is None:
         return text

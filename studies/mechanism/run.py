@@ -17,6 +17,7 @@ from vapo.models.policy.checkpoint import load_policy
 from vapo.run_folder import SETTINGS, adopt_settings
 
 from .measuring import Measured, measure
+from .noise_job import NoiseJob
 from .shares import Numbers, count_all
 from .training import ARMS, ShortRun, count_steps
 
@@ -38,7 +39,8 @@ def run_mechanism(
     """Measure each seed, and keep it in `out`; stopped and called again, it goes on where it was.
 
     Args:
-        out: folder; `mechanism.json` in it holds every number, `seed-N.npz` and `runs/` what it was counted from.
+        out: folder; `mechanism.json` in it holds every number of the seeds, `seed-N.npz` and `runs/` what it was
+            counted from, `noise/noise.json` the spread of the perception reward.
         seeds: of questions, responses and probes.
         trained_seeds: with how many of them to train, too; see `training`.
         jobs: runs at a time.
@@ -80,7 +82,8 @@ def run_mechanism(
         for seed in seeds[:trained_seeds]
         for number, arm in enumerate(ARMS)
     ]
-    run_side_by_side([run for run in runs if not run.found.exists()], on_progress, jobs)
+    noise = NoiseJob(checkpoint, data, max_completion_tokens, str(out / "noise"))
+    run_side_by_side([job for job in (*runs, noise) if not job.found.exists()], on_progress, jobs)
     for run in runs:
         found[str(run.seed)].setdefault("runs", {})[run.arm] = count_steps(run)
     write_atomically(out / "mechanism.json", json.dumps(found, indent=1) + "\n")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from studies.comparison.results import Interval, summarise
 
 from .run import Found
 from .shares import ADVANTAGE, GRADIENT
 from .training import FIRST, LAST, SHARE
+from .variance import Spread
 
 TITLES = {"all_right": "all right", "mixed": "mixed", "all_wrong": "all wrong"}
 
@@ -40,18 +41,44 @@ def write_runs(found: Found) -> str:
     return _write(trained, "runs", "options", (FIRST, LAST, SHARE), percent=(0, 1, 2))
 
 
+def write_noise(noise: Mapping[tuple[str, str], Spread]) -> str:
+    """Return a table of where the perception reward varies, by how draws are shared and probes judged.
+
+    Variances are in units of 0.001, with 95 % intervals over questions; what is shared or soft is set against
+    independent draws and hard verdicts.
+    """
+    usual = noise["independent", "hard"]
+    head = ["draws, verdicts", "signal within groups", "noise", "share of the signal", "signal to noise", "x usual"]
+    lines = [_line([*head, "within groups, of responses' own"]), "|" + "---|" * (len(head) + 1)]
+    for (sharing, verdict), spread in noise.items():
+        cells = [f"{sharing}, {verdict}", _with_bounds(1000 * spread.signal, spread.signal_bounds, 1000)]
+        cells += [_with_bounds(1000 * spread.noise, spread.noise_bounds, 1000), f"{spread.signal_share:.0%}"]
+        cells += [_with_bounds(spread.signal / spread.noise, spread.ratio_bounds)]
+        cells += [f"{spread.signal / spread.noise / (usual.signal / usual.noise):.2f}", f"{spread.share_within:.0%}"]
+        lines.append(_line(cells))
+    return "\n".join(lines)
+
+
+def _with_bounds(value: float, bounds: tuple[float, float] | None, scale: float = 1.0) -> str:
+    return f"{value:.2f}" if bounds is None else f"{value:.2f} [{scale * bounds[0]:.2f}, {scale * bounds[1]:.2f}]"
+
+
 def _write(
     found: Found, table: str, head: str, columns: Sequence[str], percent: Sequence[int] = (), digits: int = 3
 ) -> str:
     first = next(iter(found.values()))[table]
-    lines = ["| " + " | ".join([head, *columns]) + " |", "|" + "---|" * (len(columns) + 1)]
+    lines = [_line([head, *columns]), "|" + "---|" * (len(columns) + 1)]
     for row in first:
         cells = [TITLES.get(row, f"`{row}`" if ":" in row else row)]
         for number, column in enumerate(columns):
             over_seeds = summarise([numbers[table][row][column] for numbers in found.values()])
             cells.append(_show(over_seeds, percent=number in percent, digits=digits))
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(_line(cells))
     return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _show(interval: Interval, *, percent: bool, digits: int) -> str:

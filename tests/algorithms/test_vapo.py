@@ -10,6 +10,7 @@ from scipy import stats
 
 from vapo.algorithms.grpo import GRPO
 from vapo.algorithms.vapo import VAPO, draw_claims
+from vapo.errors import ConfigError
 from vapo.types import Anchor, Claim, Probe, Reward, Rollout, Sample, Verdict
 
 POOL = tuple(Claim(f"claim {number}", number % 2 == 0) for number in range(20))
@@ -256,3 +257,24 @@ def test_grpo_grades_alone():
     algorithm = GRPO(accuracy_weight=0.8, format_weight=0.1)
     assert not algorithm.needs.claims and algorithm.probes(make_rollout(), np.random.default_rng(0)) == ()
     assert algorithm.reward(1.0, 1.0, (), 0.0).total == pytest.approx(0.9)
+
+
+class TestGateThreshold:
+    def test_it_is_one_in_reward_advantage_and_what_is_asked(self):
+        algorithm = VAPO(gate_threshold=0.6, perception_credit="advantage", perception_weight=1.0)
+        assert [algorithm.uses_verdicts(accuracy, 0.5) for accuracy in (0.59, 0.6)] == [False, True]
+        group = [Reward(accuracy, 0.0, seen, 0.0, accuracy) for accuracy, seen in ((0.5, 0.9), (0.6, 0.2), (0.9, 0.8))]
+        shut, low, high = algorithm.added_advantages(group, 0.5)
+        assert shut == 0 and low < 0 < high
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"gate_threshold": 0.0}, "must be above 0"),
+            ({"gate_threshold": 1.5}, "at most 1"),
+            ({"gate_threshold": 0.5, "accuracy_gate": "none"}, "says nothing where accuracy_gate='none'"),
+        ],
+    )
+    def test_what_cannot_be_meant(self, options, message):
+        with pytest.raises(ConfigError, match=message):
+            VAPO(**options)

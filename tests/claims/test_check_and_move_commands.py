@@ -198,3 +198,12 @@ def test_the_key_is_in_nothing_that_is_written(store, capsys, monkeypatch):
     assert len(written) > 6
     assert not [path for path in written if b"sk-this" in path.read_bytes()]
     assert "sk-this" not in out + err + again + refused
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "hub-folder"])
+def test_an_export_is_replaced_only_when_asked(store, capsys, form):
+    command = ("claims", "export", "claims.db", "--to", form, "--out", "out")
+    assert run(capsys, *command)[0] == 0
+    status, _, err = run(capsys, *command)
+    assert status == 1 and "out is there already; name another place, or replace it with --overwrite" in err
+    assert run(capsys, *command, "--overwrite")[0] == 0

@@ -125,6 +125,8 @@ def test_squared_shares():
         {"all_right": 2 / 25, "mixed": 18 / 25, "all_wrong": 5 / 25}
     )
     assert squared_shares([0, 0], [1, 0], 2) is None
+    graded = squared_shares([1, -1, 3, -3], [0.6, 0.9, 0.6, 0.5], 2, 0.6)
+    assert graded == pytest.approx({"all_right": 0.1, "mixed": 0.9, "all_wrong": 0.0})
 
 
 def test_input_is_left_alone():

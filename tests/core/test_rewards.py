@@ -1,4 +1,4 @@
-"""Eq. 5, its gates, and the two presets."""
+"""Eq. 5, its gates, and the presets."""
 
 import math
 from dataclasses import FrozenInstanceError
@@ -33,6 +33,17 @@ def test_gates(gate, openness, wrong, right):
 
 def test_a_partly_right_answer_is_not_right():
     assert compose_reward(0.99, 0.0, 1.0).total == 0.99
+
+
+def test_what_counts_as_right_is_a_threshold():
+    bonus = lambda accuracy, **gate: compose_reward(accuracy, 0.0, 1.0, **gate).bonus  # noqa: E731
+    assert [bonus(accuracy, gate_threshold=0.5) for accuracy in (0.49, 0.5, 1.0)] == [0.0, 0.1, 0.1]
+    assert bonus(0.4, gate="graded", gate_threshold=0.5) == pytest.approx(0.04)
+    assert bonus(0.5, gate="graded", gate_threshold=0.5) == 0.1
+    assert bonus(0.4, gate="relaxed", relaxed=0.3, gate_threshold=0.5) == pytest.approx(0.03)
+    for threshold in (0.0, 1.1, math.nan):
+        with pytest.raises(ValueError, match="gate_threshold is"):
+            bonus(1.0, gate_threshold=threshold)
 
 
 def test_nothing_probed_and_no_weight_change_nothing():
@@ -80,7 +91,7 @@ def test_presets():
         ({"relaxed": 2}, "relaxed is 2"),
         ({"perception_weight": -0.1}, "perception_weight is -0.1"),
         ({"accuracy_weight": math.inf}, "accuracy_weight is inf"),
-        ({"gate": "open"}, "gate 'open' is unknown; choose one of strict, relaxed, none"),
+        ({"gate": "open"}, "gate 'open' is unknown; choose one of strict, relaxed, graded, none"),
     ],
 )
 def test_refusals(arguments, message):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 
 from vapo.data.image_files import Folder
 from vapo.data.images import (
@@ -21,6 +21,8 @@ from vapo.data.images import (
     is_stored_as_shown,
     measure_image,
     open_image,
+    read_image,
+    read_size,
 )
 from vapo.errors import ConfigError, DataError
 
@@ -176,11 +178,54 @@ def test_cmyk_keeps_its_colour() -> None:
     assert pixel[0] > 240 > 15 > max(pixel[1:])
 
 
-def test_floating_point_pixels_are_refused() -> None:
-    content = encode(Image.new("F", (4, 4), 0.5), "TIFF")
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ((0.0, 0.2, 0.6, 1.0), (0, 51, 153, 255)),  # from black to white
+        ((0.2, 0.4, 0.4, 0.6), (51, 102, 102, 153)),  # is not stretched
+        ((0.0, 2.0, 5.0, 10.0), (0, 51, 128, 255)),  # a depth in metres
+        ((0.0, 51.0, 204.0, 255.0), (0, 51, 204, 255)),
+        ((-1.0, -0.2, 0.6, 1.0), (0, 102, 204, 255)),
+        ((-3.0, -3.0, -3.0, -3.0), (0, 0, 0, 0)),
+        ((1e-30, 3e38, 0.0, 0.0), (0, 255, 0, 0)),
+    ],
+)
+def test_floating_point_grey_is_scaled_by_its_real_range(stored: tuple[float, ...], shown: tuple[int, ...]) -> None:
+    image = Image.fromarray(np.array(stored, np.float32).reshape(2, 2))
+    content = encode(image, "TIFF")
+    assert measure_image(content, None, POLICY) == (2, 2)
+    kept = Image.open(io.BytesIO(read_image(image, None, POLICY)))
+    for opened in (open_bytes(content), open_image(image, None, POLICY), kept):
+        assert opened.mode == "RGB" and tuple(np.asarray(opened)[:, :, 0].flat) == shown
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
+def test_pixels_that_are_no_numbers_are_refused(odd: float) -> None:
+    content = encode(Image.new("F", (4, 4), odd), "TIFF")
     for look in (open_image, measure_image):
-        with pytest.raises(DataError, match="floating-point pixels"):
+        with pytest.raises(DataError, match="pixels that are NaN or infinite"):
             look(content, None, POLICY)
+
+
+def test_a_size_is_read_without_decoding(photo: Image.Image, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    content = encode(photo, "JPEG")
+    (tmp_path / "a.jpg").write_bytes(content)
+    folder = Folder(tmp_path, tmp_path)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("an image was decoded"))
+    for value in (content[:700], {"bytes": content, "path": None}, "a.jpg", photo):
+        assert read_size(value, folder, POLICY) == photo.size
+    assert read_size("https://example.org/a.png", folder, POLICY) is None
+    assert read_size([[1, 2], [3, 4]], folder, POLICY) is None
+    for value in (None, b"not an image", "b.jpg"):
+        with pytest.raises(DataError, match="image"):
+            read_size(value, folder, POLICY)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "LAB", "HSV", "F"])
+def test_an_image_of_any_mode_is_kept_as_a_file(mode: str) -> None:
+    image = Image.new(mode, (4, 4))
+    kept = Image.open(io.BytesIO(read_image(image, None, POLICY)))
+    assert kept.tobytes() == open_image(image, None, POLICY).tobytes()
 
 
 def test_the_first_frame_of_an_animation_is_taken(photo: Image.Image) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from vapo.data.inspection import Spread, classify_answer, inspect_samples
 from vapo.data.inspection_table import format_inspection
+from vapo.data.refused_sizes import SizeCheck
 from vapo.data.samples import load_samples
 from vapo.errors import DataError
 
@@ -151,10 +152,39 @@ def test_images_that_the_processor_refuses_are_named_by_row(make_row: MakeRow) -
         f"row 2: {said.format('10 x 2280')}",
     ]
     assert found.prompts_measured == 2
-    assert list(load_samples(rows, processor=CharacterProcessor(), on_bad_row="skip").row_numbers) == [0, 3]
+    assert list(load_samples(rows, processors=[CharacterProcessor()], on_bad_row="skip").row_numbers) == [0, 3]
     with pytest.raises(DataError, match=r"row 1: an image is 2280 x 10 pixels, .*; fix the row or pass"):
-        load_samples(rows, processor=CharacterProcessor())
+        load_samples(rows, processors=[CharacterProcessor()])
     assert len(load_samples(rows)) == 4
+
+
+class SquareProcessor:
+    """Refuses images that are not square, of those whose size is unusual."""
+
+    @staticmethod
+    def image_processor(images: list[Image.Image], return_tensors: str) -> None:
+        if images[0].width != images[0].height:
+            raise ValueError("not square")
+
+
+def test_every_processor_is_asked_which_sizes_it_refuses(make_row: MakeRow) -> None:
+    rows = [make_row(images=Image.new("RGB", size)) for size in ((96, 64), (160, 10), (10, 10), (2280, 10))]
+    kept = load_samples(rows, processors=[CharacterProcessor(), SquareProcessor()], on_bad_row="skip")
+    assert list(kept.row_numbers) == [0, 2]
+    assert [str(problem)[:40] for problem in kept.skipped] == [
+        "row 1: an image is 160 x 10 pixels, whic",
+        "row 3: an image is 2280 x 10 pixels, whi",
+    ]
+    assert ["not square" in str(problem) for problem in kept.skipped] == [True, False]
+
+
+def test_samples_tell_later_which_of_them_a_processor_refuses(make_row: MakeRow) -> None:
+    sizes = [(96, 64), (160, 10), (10, 10), (2280, 10)]
+    samples = load_samples([make_row(images=Image.new("RGB", size)) for size in sizes])
+    found = samples.find_refused(SizeCheck(SquareProcessor()))
+    assert {place: problem.row for place, problem in found.items()} == {1: 1, 3: 3}
+    assert list(samples[2:].find_refused(SizeCheck(CharacterProcessor()))) == [1]
+    assert samples[1:2].leave_out({0: "it is one"}).find_refused(SizeCheck(SquareProcessor())) == {}
 
 
 def test_the_table_is_readable(make_row: MakeRow) -> None:
@@ -174,10 +204,12 @@ def test_the_table_is_readable(make_row: MakeRow) -> None:
     ]
 
 
-def test_rows_whose_claims_have_one_truth_are_counted(make_row: MakeRow) -> None:
+def test_rows_whose_claims_have_one_truth_are_named(make_row: MakeRow) -> None:
     true, false = ({"text": f"It is {truth}.", "is_true": truth} for truth in (True, False))
     rows = [make_row(claims=claims) for claims in ([true, true], [false], [true, false], [])]
     found = inspect_samples(rows)
-    assert found.rows_of_one_truth == 2
-    assert "in 2 rows, where the same answer to every claim is right" in format_inspection(found)
+    assert found.rows_of_one_truth == ("row 0", "row 1")
+    assert "in 2 rows, where the same answer to every claim is right: row 0, row 1\n" in format_inspection(found)
+    many = format_inspection(inspect_samples([make_row(claims=[true])] * 7))
+    assert "is right: row 0, row 1, row 2, row 3, row 4 and 2 more\n" in many
     assert "claims of one truth" not in format_inspection(inspect_samples([make_row()]))

@@ -6,9 +6,11 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from vapo.cli import main
 from vapo.lab.shipped import shipped_checkpoint
+from vapo.models.policy import checkpoint
 
 FEW = ["--step", "50", "--num-depths", "2", "--claims-per-depth", "2", "--remedy-cuts", "1"]
 
@@ -48,6 +50,30 @@ def test_the_lab_is_diagnosed(tmp_path, capsys):
     before = (tmp_path / "report" / "diagnosis.json").read_bytes()
     assert main(words) == 0
     assert (tmp_path / "report" / "diagnosis.json").read_bytes() == before
+
+
+def test_every_models_processor_says_which_images_it_refuses(tmp_path, capsys, nothing_is_loaded, monkeypatch):
+    class NarrowRefused:
+        @staticmethod
+        def image_processor(images, **_):
+            raise ValueError(f"too narrow: {images[0].width}")
+
+    narrow = tmp_path / "narrow"
+    shutil.copytree(shipped_checkpoint(), narrow)
+    load = checkpoint.load_processor
+    monkeypatch.setattr(
+        checkpoint,
+        "load_processor",
+        lambda source, *options: NarrowRefused() if source == str(narrow) else load(source, *options),
+    )
+    for name, size in (("a.png", (64, 64)), ("b.png", (3, 64))):
+        Image.new("RGB", size).save(tmp_path / name)
+    rows = [{"problem": "What?", "answer": "1", "images": name} for name in ("a.png", "b.png")]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["diagnose", "lab", str(narrow), "--data", str(tmp_path / "data.jsonl"), "--split", "train"]
+    assert main([*words, "--out", str(tmp_path / "report")]) == 1
+    said = capsys.readouterr().err
+    assert "line 2): an image is 3 x 64 pixels, which the model's processor refuses (too narrow: 3)" in said
 
 
 def test_a_runs_model_is_asked_as_it_was_trained(tmp_path):

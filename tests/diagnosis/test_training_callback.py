@@ -13,7 +13,6 @@ from training.training_world import even_letters, make_config, make_rows
 
 from vapo import DiagnosisCallback, DiagnosisSettings, VAPOTrainer
 from vapo.errors import ConfigError
-from vapo.run_folder import MetricsFile
 
 SMALL = DiagnosisSettings(
     step=50, max_completion_tokens=8, max_answer_tokens=4, num_depths=2, claims_per_depth=1, views=("image", "blank")
@@ -36,8 +35,6 @@ def train(folder: Path, steps: int = 2, **diagnosis: Any) -> tuple[VAPOTrainer, 
     if diagnosis:
         callback = DiagnosisCallback(trainer, [make_sample("a"), make_sample("b")], settings=SMALL, **diagnosis)
         trainer.add_callback(callback)
-    folder.mkdir(parents=True, exist_ok=True)
-    trainer.add_callback(MetricsFile(folder))
     trainer.train()
     return trainer, callback
 

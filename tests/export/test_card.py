@@ -67,7 +67,7 @@ def test_a_run_is_told(origin):
     assert "| rows | 7 |" in sections["Data"] and "| claims | 5, of which 3 are true |" in sections["Data"]
     assert "SHA-256 ab12" in sections["Data"]
     recipe = yaml.safe_load(sections["How it was trained"].partition("```yaml\n")[2].partition("```")[0])
-    assert recipe["learning_rate"] == 3e-6 and recipe["data"] == "charts.parquet"
+    assert recipe["learning_rate"] == 3e-6 and recipe["data"] == "/path/to/charts.parquet"
     assert "0.1 at step 1, 0.2 at step 2" in sections["How it was trained"]  # what was logged after it is not its own
     assert "| vapo | 0.1.0 |" in sections["How it was trained"]
     assert "512 of 512 greedy tokens of 8 questions are the same" in sections["Checked when it was exported"]
@@ -107,6 +107,14 @@ def test_measurements_keep_their_intervals():
     assert "last quarter less before | -40.0 points \\[-50.0, -30.0\\]" in section
     assert section.count("Measured on these weights.") == 1
     assert "Its file calls the model first; whether it had these weights is not known." in section
+
+
+def test_an_evaluation_on_what_it_was_trained_on_says_so(origin):
+    told = "**The model was trained on this data set** (split train)"
+    for data, said in (("/elsewhere/charts.parquet", True), ("other.parquet", False)):
+        evaluation = replace(make_evaluation(), data=data)
+        card = write_card(replace(BARE, origin=origin, evaluations=((evaluation, True),)))
+        assert (told in find_sections(card)["What was measured"]) == said
 
 
 def test_a_diagnosis_is_told_and_shown(tmp_path):

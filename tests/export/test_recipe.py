@@ -40,5 +40,6 @@ def test_places_and_accounts_stay_private(tmp_path):
     run = make_run(tmp_path / "run", model_name_or_path="/home/me/models/Tiny-VL", **private)
     (run / "finished").touch()
     recipe = list_recipe(find_origin(run).settings)
-    assert recipe["model_name_or_path"] == "Tiny-VL" and recipe["data"] == "charts.parquet"
+    assert recipe["model_name_or_path"] == "/path/to/Tiny-VL"
+    assert recipe["data"] == "/path/to/charts.parquet"
     assert "/home" not in str(recipe) and not set(private) & set(recipe)

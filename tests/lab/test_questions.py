@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from vapo.lab.questions import KINDS, LATE, LINES, answer_from, ask, ask_claim
+from vapo.lab.questions import KINDS, LATE, LINES, answer_from, ask, ask_claim, is_late
 from vapo.lab.world import GRIDS, draw_scene
 from vapo.types import Claim
 
@@ -48,6 +48,7 @@ def test_answers_are_right_and_work_reads_true(kind):
         assert question.answer == answer(question.text, grid.digits)
         for name, digit in re.findall(r"([A-F][U-Z])(\d)", question.work):
             assert shown(name, grid.digits) == int(digit)
+        assert is_late(question.text) == (kind in LATE)
         if kind in LATE:
             assert not re.search(r"\d", question.work), "the digit is read last"
             assert re.findall(r"[A-F][U-Z]", question.work)[-1] == question.cell

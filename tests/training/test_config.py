@@ -39,10 +39,18 @@ def test_a_preset_fills_what_was_left_open_and_nothing_else(tmp_path, name):
     assert isinstance(algorithm, VAPO)
     assert (algorithm.accuracy_gate, algorithm.rescale_perception) == (preset.gate, preset.rescale_perception)
     assert (algorithm.accuracy_weight, algorithm.format_weight) == (preset.accuracy_weight, preset.format_weight)
-    # Both readings agree on these two, so their defaults can be plain numbers.
-    assert (algorithm.perception_weight, algorithm.late_emphasis) == (preset.perception_weight, preset.late_emphasis)
-    own = make(tmp_path, preset=name, beta=0.5, accuracy_weight=0.3, dynamic_sampling="none")
-    assert (own.beta, own.accuracy_weight, own.dynamic_sampling) == (0.5, 0.3, "none")
+    for option in (
+        "perception_weight",
+        "perception_credit",
+        "num_anchors",
+        "anchor_sharing",
+        "verdict",
+        "claim_draws",
+    ):
+        assert getattr(algorithm, option) == getattr(preset, option), option
+    assert algorithm.late_emphasis == preset.late_emphasis, "the default is that of all presets"
+    own = make(tmp_path, preset=name, beta=0.5, accuracy_weight=0.3, dynamic_sampling="none", num_anchors=3)
+    assert (own.beta, own.accuracy_weight, own.dynamic_sampling, own.num_anchors) == (0.5, 0.3, "none", 3)
 
 
 @pytest.mark.parametrize("options", [{"use_cpu": True}, {"use_cpu": True, "fp16": True}, {"bf16": True}])

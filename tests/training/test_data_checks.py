@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import PIL.Image
+import PIL.ImageFile
 import pytest
 from datasets import Dataset, Features, Image, List, Value
 from training.training_world import CLAIMS, make_images, make_rows
 
 from vapo import load_samples, make_training_rows
+from vapo.data.refused_sizes import SizeCheck
 from vapo.errors import DataError
-from vapo.training.data_checks import check_data
+from vapo.training.data_checks import check_data, check_sizes
 from vapo.training.rows import SampleReader
 from vapo.types import Claim, Sample
 
@@ -166,3 +168,77 @@ def test_the_first_row_of_what_cannot_be_read_twice(monkeypatch):
         check_data(CLAIMED, change(late))
     with pytest.raises(DataError, match="eval_dataset is empty"):
         check_data(FREE, make_data(), make_data().select([]))
+
+
+class LongImagesRefused:
+    """Refuses images of a ratio above 20."""
+
+    @staticmethod
+    def image_processor(images: list[Any], return_tensors: str) -> None:
+        if max(images[0].size) > 20 * min(images[0].size):
+            raise ValueError("too long")
+
+
+LONG, TALL = PIL.Image.new("RGB", (2280, 10)), PIL.Image.new("RGB", (10, 2280))
+SAID = "an image is {} pixels, which the model's processor refuses .too long.; crop the image, or pad it"
+
+
+@pytest.fixture
+def sizes():
+    return SizeCheck(LongImagesRefused())
+
+
+@pytest.fixture
+def images_open_again(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", lambda self: pytest.fail("an image was decoded"))
+
+
+def test_images_of_refused_sizes_are_named_by_row(sizes, images_open_again):
+    data = make_data({"images": [IMAGE, LONG]}, {}, {"images": [TALL]})
+    with pytest.raises(
+        DataError, match=f"train_dataset, row 1: {SAID.format('2280 x 10')}; row 3: {SAID.format('10 x 2280')}; fix"
+    ):
+        check_sizes(sizes, data)
+    with pytest.raises(DataError, match=r"eval_dataset\['hard'\], row 0: an image is 10 x 2280"):
+        check_sizes(sizes, data.select([0, 2]), {"easy": data.select([0]), "hard": data.select([3, 0])})
+    check_sizes(sizes, data.select([0, 2]), None)
+    check_sizes(sizes, make_data().remove_columns("images"))
+    check_sizes(sizes, make_data({"images": None}, {"images": []}))
+
+
+@pytest.mark.parametrize("kind", [Image(), Image(decode=False), Value("binary"), Value("string")])
+def test_sizes_are_read_from_files_however_a_column_holds_them(kind, sizes, images_open_again, tmp_path):
+    good, long = tmp_path / "good.png", tmp_path / "long.png"
+    PIL.Image.new("RGB", (64, 64)).save(good)
+    LONG.save(long)
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"not an image")
+    files = [good, long, bad]
+    held = [file.read_bytes() for file in files] if kind == Value("binary") else [str(file) for file in files]
+    if kind == Value("string"):
+        held[0] = "https://example.org/a.png"  # left to TRL
+    data = Dataset.from_dict({"image": held}, features=Features({"image": kind}))
+    with pytest.raises(DataError, match=r"row 1: an image is 2280 x 10 .*; row 2: image .*is not an image"):
+        check_sizes(sizes, data)
+    check_sizes(sizes, data.select([0]))
+
+
+def test_sizes_of_samples_are_known(sizes, monkeypatch):
+    monkeypatch.undo()
+    rows = [{"problem": "q", "answer": "1", "images": [image]} for image in (IMAGE, LONG, IMAGE, TALL)]
+    loaded = load_samples(rows)
+    for samples in (loaded, list(loaded)):
+        data = make_training_rows(samples)
+        with pytest.raises(DataError, match=r"train_dataset, row 1: an image is 2280 x 10.*; row 3: an image is 10 x"):
+            check_sizes(sizes, data)
+        check_sizes(sizes, data.select([2, 0]))
+    with pytest.raises(DataError, match="row 0: an image is 10 x 2280"):
+        check_sizes(sizes, make_training_rows(list(loaded)).select([3, 0]))
+
+
+def test_sizes_of_what_cannot_be_read_twice_are_left_to_the_run(sizes, monkeypatch):
+    monkeypatch.undo()
+    data = make_data({"images": [LONG]})
+    for change in (lambda data: data.to_iterable_dataset(), lambda data: data.with_transform(dict), list):
+        check_sizes(sizes, change(data))

@@ -104,7 +104,7 @@ def test_text_does_not_turn_into_images(run):
     image = make_rows(1)[0]["images"][0]
 
     def special_ids(question: str) -> list[int]:
-        row = trainer.with_plain_text({"prompt": [{"role": "user", "content": question}]})
+        row = trainer.read_row({"prompt": [{"role": "user", "content": question}]})
         sample = Sample("attack", (image,), row["prompt"][0]["content"], "1")
         ids = encode_prompt(trainer.processing_class, sample)["input_ids"][0].tolist()
         return [i for i in ids if i in tokenizer.added_tokens_decoder]

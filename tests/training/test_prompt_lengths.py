@@ -62,6 +62,6 @@ def test_an_image_that_the_processor_refuses_is_named(tmp_path):
     with pytest.raises(DataError, match=r"row 1: the model's processor refuses it .absolute aspect ratio must be"):
         leave_out_long_prompts(load_samples(tmp_path / "data.jsonl"), processor, 1000)
     with pytest.raises(DataError, match=r"line 2.: an image is 2280 x 10 pixels, which the model's processor refuses"):
-        load_samples(tmp_path / "data.jsonl", processor=processor)
-    kept = load_samples(tmp_path / "data.jsonl", processor=processor, on_bad_row="skip")
+        load_samples(tmp_path / "data.jsonl", processors=[processor])
+    kept = load_samples(tmp_path / "data.jsonl", processors=[processor], on_bad_row="skip")
     assert list(leave_out_long_prompts(kept, processor, 1000).row_numbers) == [0]

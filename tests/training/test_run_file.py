@@ -22,6 +22,7 @@ from vapo.run_folder import choose_system_prompt
 from vapo.training import run_file
 from vapo.training.options import parse_run, read_options
 from vapo.training.planned_run import parse_planned_run
+from vapo.training.rewards import accuracy_reward, load_rewards
 from vapo.training.run import describe
 from vapo.training.run_file import HARMLESS_VARIABLES, check_run_file
 
@@ -269,3 +270,27 @@ def test_a_run_file_is_read_once(tmp_path, monkeypatch):
     assert read.count(file) == 2  # once for each of the two
     assert parsed.given == {"model_name_or_path", "data", "output_dir", "num_anchors", "use_cpu", "max_steps"}
     assert parsed.changed == {"max_steps"} and parsed.text == file.read_text()
+
+
+def test_reward_functions_are_named_by_module_or_file_of_this_folder(tmp_path, monkeypatch, capfd):
+    (tmp_path / "my_own_rewards.py").write_text("def iou(completions, **_):\n    return [0.5] * len(completions)\n")
+    monkeypatch.chdir(tmp_path)
+    text = "model_name_or_path: m\ndata: d\noutput_dir: o\nuse_cpu: true\n"
+    (tmp_path / "run.yaml").write_text(f"{text}reward_funcs: [accuracy_reward, my_own_rewards:iou]\n")
+    names = parse_run(["--config", "run.yaml"]).training.reward_funcs
+    assert names == ["accuracy_reward", "my_own_rewards:iou"]
+    first, second = load_rewards(names)
+    assert first is accuracy_reward and second(["a"]) == [0.5]
+    assert "rewards by 'my_own_rewards:iou', whose code runs" in capfd.readouterr().err
+    given = parse_run(["--config", "run.yaml", "--reward_funcs", "my_own_rewards.py:iou"]).training.reward_funcs
+    assert given is not None and load_rewards(given)[0](["a", "b"]) == [0.5, 0.5]
+    (tmp_path / "run.yaml").write_text(f"{text}reward_funcs: ../elsewhere.py:iou\n")
+    with pytest.raises(ConfigError, match="a file elsewhere, whose code would run"):
+        parse_run(["--config", "run.yaml"])
+    for name, message in {
+        "iou": "name it as my_rewards:iou",
+        "gone:iou": "No module",
+        "json:iou": "no function",
+    }.items():
+        with pytest.raises(ConfigError, match=message):
+            load_rewards([name])

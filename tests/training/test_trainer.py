@@ -70,6 +70,22 @@ class TestEqualsGRPO:
         theirs = self.train_stock(checkpoint, reward_funcs, make_config(tmp_path, **options), tmp_path / "stock")
         assert_same_parameters(parameters_of(ours), theirs)
 
+    def test_transparent_images_are_trained_on_as_on_white(self, make_trainer):
+        def put_on(background: PIL.Image.Image) -> Dataset:
+            rows = list(make_rows())
+            for row in rows:
+                clear = row["images"][0].convert("RGBA")
+                clear.putalpha(PIL.Image.linear_gradient("L").resize(clear.size))
+                row["images"] = [PIL.Image.alpha_composite(background.resize(clear.size), clear)]
+            return Dataset.from_list(rows)
+
+        trained = []
+        for data in (put_on(PIL.Image.new("RGBA", (1, 1))), put_on(PIL.Image.new("RGBA", (1, 1), "white"))):
+            trainer = make_trainer(rows=data, max_steps=1)
+            trainer.train()
+            trained.append(parameters_of(trainer))
+        assert_same_parameters(*trained)
+
     def test_perception_weight_makes_a_difference(self, make_trainer):
         trained = []
         for weight in (0.0, 0.5):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from datasets import Dataset
+from PIL import Image
 from tiny_models import build_tiny
 from training.training_world import (
     PerfectPerceiver,
@@ -11,7 +13,7 @@ from training.training_world import (
 )
 from trl import GRPOConfig
 
-from vapo import VAPOTrainer
+from vapo import VAPOTrainer, load_samples, make_training_rows
 from vapo.errors import ConfigError, DataError, ModelError
 
 
@@ -28,6 +30,20 @@ class TestBadInput:
         rows = make_rows(claims=[])
         with pytest.raises(DataError, match=r"train_dataset, row 0: the row has no claims \(and 5 more like it\)"):
             make_trainer(rows=rows)
+
+    @pytest.mark.torchvision
+    @pytest.mark.parametrize("kind", ["a data set", "samples", "a transform"])
+    def test_an_image_that_the_processor_refuses(self, make_trainer, checkpoints, kind):
+        rows = list(make_rows(4))
+        rows[2]["images"] = [Image.new("RGB", (2280, 10))]
+        data = Dataset.from_list(rows)
+        if kind == "samples":
+            data = make_training_rows(load_samples([{**row, "problem": "What?"} for row in rows]))
+        elif kind == "a transform":
+            data = data.with_transform(dict)  # reads anew each time
+        where = "row row-2" if kind == "a transform" else "train_dataset, row 2"
+        with pytest.raises(DataError, match=f"{where}: an image is 2280 x 10 pixels, which the model's processor ref"):
+            make_trainer(rows=data, model=checkpoints("qwen2_5_vl"), algorithm="grpo").train()
 
     def test_published_columns_are_read_as_they_are(self, make_trainer):
         rows = (

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from training.training_world import (
+    CLAIMS,
     PerfectPerceiver,
     even_letters,
     length_reward,
+    make_images,
     make_rows,
     metrics_of,
 )
 
+from vapo import load_samples, make_training_rows
 from vapo.algorithms.vapo import VAPO
 from vapo.core.advantages import group_advantages
 from vapo.errors import DataError
@@ -156,3 +159,39 @@ class TestAnswers:
         with pytest.raises(DataError, match=r"no column 'answer' or 'solution'.*pass reward_funcs of your own"):
             make_trainer(rows=rows, reward_funcs=reward_funcs)
         make_trainer(rows=rows)
+
+
+def test_a_reward_of_ones_own_reads_a_column_of_ones_own(make_trainer):
+    rows = [
+        {"problem": "?", "answer": "1", "image": image, "claims": CLAIMS, "boxes": [[number, 2]]}
+        for number, image in enumerate(make_images(6))
+    ]
+    seen = []
+
+    def iou(completions, boxes, **_):
+        seen.extend(boxes)
+        return [0.0] * len(completions)
+
+    make_trainer(make_training_rows(load_samples(rows)), reward_funcs=iou, max_steps=1).train()
+    assert seen and all(box in [[[number, 2]] for number in range(6)] for box in seen)
+
+
+def graded(completions, completion_ids, **_):
+    """Grade by length, from 0.7 to 0.9; no answer is wholly right."""
+    return [0.7 + 0.01 * min(len(ids), 20) for ids in completion_ids]
+
+
+def test_a_graded_reward_opens_the_gate_at_its_threshold(make_trainer, caplog):
+    trainer = make_trainer(reward_funcs=graded, max_steps=1, gate_threshold=0.75)
+    trainer.train()
+    (gate,), (right,) = metrics_of(trainer, "perception/gate_open"), metrics_of(trainer, "rewards/graded/mean")
+    assert 0 < gate <= 1 and right < 0.95
+    assert metrics_of(trainer, "advantage/all_wrong_share") == [0.0]
+    assert "trains plain GRPO" not in caplog.text
+
+
+@pytest.mark.parametrize(("gate", "warned"), [("strict", True), ("graded", False), ("none", False)])
+def test_a_graded_reward_that_never_opens_the_gate_is_told_once(make_trainer, caplog, monkeypatch, gate, warned):
+    monkeypatch.setattr("vapo.training.reward_columns.ANSWERS_BEFORE_WARNING", 8)
+    make_trainer(reward_funcs=graded, max_steps=3, accuracy_gate=gate).train()
+    assert caplog.text.count("the reward function 'graded' opens the accuracy gate at gate_threshold=1.0") == warned

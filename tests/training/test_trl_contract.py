@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from trl import GRPOTrainer
+from trl.trainer import grpo_trainer
 
 PRIVATE_METHODS = {
     "_generate": ["self", "prompts"],
@@ -63,3 +64,9 @@ def test_trl_attributes_we_lean_on_exist(make_trainer):
         assert hasattr(trainer, name), name
     assert isinstance(trainer._dist.is_zero3, bool)
     assert Path(inspect.getfile(GRPOTrainer)).name == "grpo_trainer.py"
+
+
+def test_trl_prints_completions_by_a_function_that_can_be_stood_in_for():
+    names = ["prompts", "completions", "rewards", "advantages", "step", "num_samples", "extra"]
+    assert list(inspect.signature(grpo_trainer.print_prompt_completions_sample).parameters) == names
+    assert "print_prompt_completions_sample(" in inspect.getsource(inspect.unwrap(GRPOTrainer.log))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from vapo.cli import main
 from vapo.data.samples import load_samples
+from vapo.models.policy import checkpoint
 
 CLAIMS = [{"text": "there is a cat", "is_true": True}, {"text": "the sky is green", "is_true": False}]
 
@@ -78,6 +79,29 @@ def test_bad_input_is_one_sentence_and_leaves_no_file(options, row, message, tmp
     assert main(["verl", "convert", str(write_data(tmp_path, **row)), "--out", str(out), *options]) == 1
     shown = capsys.readouterr().err
     assert message in shown and "Traceback" not in shown and not out.exists()
+
+
+def test_shapes_are_checked_where_a_processor_is_named(tmp_path, capsys, monkeypatch):
+    class NarrowRefused:
+        @staticmethod
+        def image_processor(images, **_):
+            if images[0].width < 8:
+                raise ValueError("too narrow")
+
+    loaded = []
+    monkeypatch.setattr(checkpoint, "load_processor", lambda *options: loaded.append(options) or NarrowRefused())
+    narrow = {"images": ["narrow.png"]}
+    Image.new("RGB", (3, 64)).save(tmp_path / "narrow.png")
+    convert(tmp_path, **narrow)
+    assert (
+        "no shape of an image was checked: name the model that is trained with --processor" in capsys.readouterr().out
+    )
+    convert(tmp_path, "--processor", "some/model", "--trust-remote-code")
+    assert "--processor" not in capsys.readouterr().out and loaded == [("some/model", True)]
+    out = tmp_path / "none.parquet"
+    words = ["verl", "convert", str(write_data(tmp_path, **narrow)), "--out", str(out), "--processor", "some/model"]
+    assert main(words) == 1 and not out.exists()
+    assert "an image is 3 x 64 pixels, which the model's processor refuses (too narrow)" in capsys.readouterr().err
 
 
 def test_the_files_name_is_looked_at_before_the_data(tmp_path, capsys):

@@ -55,6 +55,11 @@ def test_the_released_codes_run(tmp_path):
     assert (loop["accuracy_weight"], loop["format_weight"], loop["rescale_perception"]) == (0.8, 0.1, True)
 
 
+def test_the_recommended_run_is_refused_by_name(tmp_path):
+    with pytest.raises(ConfigError, match="perception_credit"):
+        plan(tmp_path, "preset=recommended", "num_anchors=8", "perception_weight=0.5")
+
+
 def test_values_say_what_they_are_made_of(tmp_path):
     text = plan(tmp_path)[2].files["verl.yaml"]
     assert "train_batch_size: 384  # generation_batch_size (paper: rollout batch of 384 prompts x 5)" in text
@@ -81,6 +86,7 @@ def test_updates_become_rollouts_and_a_split_is_validated_on(tmp_path):
     assert (trainer["total_training_steps"], trainer["test_freq"], trainer["val_before_train"]) == (30, 10, True)
     assert verl["data"]["val_files"] == str(tmp_path / "validation.parquet")
     assert sum(command.endswith("--validation") for command in run.commands) == 1
+    assert sum(f"--processor {verl['actor_rollout_ref']['model']['path']}" in command for command in run.commands) == 2
 
 
 def test_adapters(tmp_path):

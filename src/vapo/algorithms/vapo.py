@@ -12,6 +12,7 @@ from vapo.core.advantages import perception_advantages
 from vapo.core.anchors import Placement, place_anchors, snap_anchors
 from vapo.core.perception import perception_reward
 from vapo.core.rewards import Gate, compose_reward, gate_weight, relaxed_gate_weight
+from vapo.errors import ConfigError
 from vapo.types import Claim, Probe, Reward, Rollout, Verdict
 
 if TYPE_CHECKING:
@@ -56,10 +57,27 @@ class VAPO(Algorithm):
     accuracy_gate: Gate = option(
         "strict",
         "Whom the perception reward reaches: right answers only (strict), wrong ones less and less as training goes "
-        "on (relaxed), all (none).",
+        "on (relaxed) or as far as they are right (graded), all (none).",
+    )
+    gate_threshold: float = option(
+        1.0,
+        "The least accuracy of a right answer, above 0, where a reward function of one's own grades answers in "
+        "between.",
+        at_least=0,
+        at_most=1,
     )
     # Here for preset "released" alone: the paper's reward is not rescaled.
     rescale_perception: bool = option(False, "Use max((x - 0.5) / 0.5, 0) for x, as the published code does.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gate_threshold == 0:
+            raise ConfigError("gate_threshold must be above 0; accuracy_gate='none' lets all answers through")
+        if self.accuracy_gate == "none" and self.gate_threshold != 1:
+            raise ConfigError(
+                f"gate_threshold={self.gate_threshold} says nothing where accuracy_gate='none' lets all answers "
+                "through; leave one of the two out"
+            )
 
     @property
     def needs(self) -> Needs:
@@ -94,9 +112,7 @@ class VAPO(Algorithm):
 
     def uses_verdicts(self, accuracy: float, progress: float) -> bool:
         """Return whether the gate is open, and perception is worth anything at all."""
-        return (
-            self.perception_weight > 0 and gate_weight(self.accuracy_gate, accuracy, relaxed_gate_weight(progress)) > 0
-        )
+        return self.perception_weight > 0 and self._weigh_gate(accuracy, progress) > 0
 
     def reward(self, accuracy: float, format: float, verdicts: Sequence[Verdict], progress: float) -> Reward:
         """Return w_acc * accuracy + w_fmt * format + gamma * gate * R_perc (Eq 4 and 5).
@@ -116,15 +132,18 @@ class VAPO(Algorithm):
             accuracy_weight=self.accuracy_weight,
             format_weight=self.format_weight,
             gate=self.accuracy_gate,
+            gate_threshold=self.gate_threshold,
             relaxed=relaxed_gate_weight(progress),
         )
 
     def added_advantages(self, group: Sequence[Reward], progress: float) -> Sequence[float]:
         """Return perception_weight times the normalised perception rewards of those whom the gate lets through."""
-        relaxed = relaxed_gate_weight(progress)
-        gates = [gate_weight(self.accuracy_gate, one.accuracy, relaxed) for one in group]
+        gates = [self._weigh_gate(one.accuracy, progress) for one in group]
         weight = self.perception_weight if self.perception_credit == "advantage" else 0.0
         return (weight * perception_advantages([one.perception for one in group], gates)).tolist()
+
+    def _weigh_gate(self, accuracy: float, progress: float) -> float:
+        return gate_weight(self.accuracy_gate, accuracy, relaxed_gate_weight(progress), self.gate_threshold)
 
 
 def draw_claims(pool: Sequence[Claim], count: int, rng: Generator, *, balanced: bool = True) -> list[Claim]:

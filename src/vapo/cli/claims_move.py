@@ -44,6 +44,7 @@ def add_export(group: Commands) -> None:
     add("--to", required=True, choices=("parquet", "jsonl", "hub-folder"), help="form")
     add("--out", type=Path, required=True, help="file or folder to write")
     add("--as-made", action="store_true", help="ignore what reviewers say")
+    add("--overwrite", action="store_true", help="replace the file, or an export that the folder holds")
     parser.set_defaults(command=export)
 
 
@@ -75,10 +76,13 @@ def import_claims(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
-    from vapo.claims.exchange.export import export_claims
+    from vapo.claims.exchange.export import CARD, export_claims
     from vapo.claims.store.store import Store
+    from vapo.errors import ConfigError
     from vapo.versions import OWN
 
+    if not options.overwrite and (options.out.is_file() or (options.out / CARD).is_file()):
+        raise ConfigError(f"{options.out} is there already; name another place, or replace it with --overwrite")
     with Store(options.store) as store:
         exported = export_claims(store, options.to, options.out, OWN, repaired=not options.as_made)
     print(f"{exported} are in {options.out}")

@@ -61,7 +61,7 @@ def read_split(options: argparse.Namespace, source: str) -> str | None:
     return options.split if options.split is not None else choose_split(source, options.preferred_split)
 
 
-def load_questions(options: argparse.Namespace, source: str, processor: Any = None) -> Samples:
+def load_questions(options: argparse.Namespace, source: str, processors: Sequence[Any] = ()) -> Samples:
     from vapo.data.samples import load_samples
 
     return load_samples(
@@ -73,7 +73,7 @@ def load_questions(options: argparse.Namespace, source: str, processor: Any = No
         allow_urls=options.allow_urls,
         limit=options.limit,
         progress=show_progress("checking images"),
-        processor=processor,
+        processors=processors,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from vapo.cli.data_options import add_data_options, load_questions, read_split
 from vapo.cli.parser import RAW, Commands
@@ -106,12 +107,12 @@ def diagnose(options: argparse.Namespace) -> int:
     data = choose_data(options.data, options.models)
     judge = open_judge(options.judge, options.judge_url, options.judge_prices)
     source = resolve_data(data)
-    processor = None
+    processors: list[Any] = []
     if options.base_url is None:  # a server keeps its processor to itself
-        parts = find_parts(resolve_model(options.models[0]))
-        processor = load_processor(parts.processor, options.trust_remote_code)
+        named = dict.fromkeys(find_parts(resolve_model(name)).processor for name in options.models)
+        processors = [load_processor(source_of_one, options.trust_remote_code) for source_of_one in named]
     split = read_split(options, source)
-    samples = load_questions(options, source, processor)
+    samples = load_questions(options, source, processors)
     asked = data if split is None or Path(source).is_file() else f"{data}, {split}"
     diagnosis = run_diagnosis(
         models,

@@ -61,7 +61,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
     model = resolve_model(options.model)
     processor = load_processor(find_parts(model).processor, options.trust_remote_code)
-    samples = load_questions(options, source, processor)
+    samples = load_questions(options, source, [processor])
     policy = load_policy(
         model,
         device=options.device,

@@ -58,11 +58,16 @@ def export(options: argparse.Namespace) -> int:
     from vapo.export.export import export as write
     from vapo.export.preparation import ExportOptions
     from vapo.lab.shipped import resolve_data, resolve_model
+    from vapo.models.policy.checkpoint import find_parts, load_processor
 
     url = options.check_vllm if options.check_vllm not in (None, _START) else None
     if url is None:
         check_place(options.out)
-    samples = load_questions(options, resolve_data(options.data)) if options.data is not None else None
+    checkpoint = resolve_model(options.model)
+    samples = None
+    if options.data is not None:
+        processor = load_processor(find_parts(checkpoint, options.base).processor, options.trust_remote_code)
+        samples = load_questions(options, resolve_data(options.data), [processor])
     chosen = ExportOptions(
         base=options.base,
         dtype=options.dtype,
@@ -78,7 +83,6 @@ def export(options: argparse.Namespace) -> int:
         private=options.private,
         trust_remote_code=options.trust_remote_code,
     )
-    checkpoint = resolve_model(options.model)
     if url is None:
         print(write(checkpoint, options.out, samples, chosen))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from vapo.cli.data_options import add_data_options, load_questions, open_reader
 from vapo.cli.parser import RAW, Commands
@@ -56,6 +57,8 @@ def add_convert(group: Commands) -> None:
     parser.add_argument("--out", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--system-prompt", help="text put before every question")
     parser.add_argument("--validation", action="store_true", help="rows to validate on, which are not probed")
+    parser.add_argument("--processor", metavar="MODEL", help="refuse images of shapes that its processor refuses")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the processor")
     parser.set_defaults(command=convert)
 
 
@@ -92,11 +95,16 @@ def config(options: argparse.Namespace) -> int:
 def convert(options: argparse.Namespace) -> int:
     from vapo.data.images import ImagePolicy
     from vapo.data.row_files import check_parquet_name
-    from vapo.lab.shipped import resolve_data
+    from vapo.lab.shipped import resolve_data, resolve_model
     from vapo.verl.convert import convert as write
 
     check_parquet_name(options.out)
-    samples = load_questions(options, resolve_data(options.data))
+    processors: list[Any] = []
+    if options.processor:
+        from vapo.models.policy.checkpoint import load_processor
+
+        processors = [load_processor(resolve_model(options.processor), options.trust_remote_code)]
+    samples = load_questions(options, resolve_data(options.data), processors)
     reader, _ = open_reader(options, whole_rows=False)
     count = write(
         samples,
@@ -111,6 +119,8 @@ def convert(options: argparse.Namespace) -> int:
     print(f"{count} rows are in {options.out}")
     for problem in samples.skipped:
         print(f"left out: {problem}")
+    if not processors:
+        print("no shape of an image was checked: name the model that is trained with --processor")
     return 0
 
 

@@ -142,25 +142,29 @@ def informative_groups(values_by_group: Sequence[Sequence[float]]) -> tuple[int,
 Outcome = Literal["all_right", "mixed", "all_wrong"]
 
 
-def group_outcome(accuracies: Sequence[float]) -> Outcome:
-    """Return how the answers of a group came out; right is an accuracy of 1, and NaN counts as wrong."""
-    right = sum(accuracy == 1 for accuracy in accuracies)
+def group_outcome(accuracies: Sequence[float], threshold: float = 1.0) -> Outcome:
+    """Return how the answers of a group came out; right is an accuracy of `threshold` or more, NaN counts as wrong."""
+    right = sum(accuracy >= threshold for accuracy in accuracies)
     return "all_wrong" if right == 0 else "all_right" if right == len(accuracies) else "mixed"
 
 
-def squared_shares(advantages: ArrayLike, accuracies: Sequence[float], group_size: int) -> dict[Outcome, float] | None:
+def squared_shares(
+    advantages: ArrayLike, accuracies: Sequence[float], group_size: int, threshold: float = 1.0
+) -> dict[Outcome, float] | None:
     """Return how much of the squared advantage comes from groups of each outcome; None if all advantages are 0.
 
     Args:
         advantages: shape (groups * group_size,).
-        accuracies: as many; see `group_outcome`.
+        accuracies: as many.
         group_size: completions per group.
+        threshold: the least accuracy of a right answer.
     """
     squares = (np.asarray(advantages, dtype=np.float64) ** 2).reshape(-1, group_size).sum(axis=1)
     if not squares.sum() > 0:
         return None
     outcomes = [
-        group_outcome(accuracies[first : first + group_size]) for first in range(0, len(accuracies), group_size)
+        group_outcome(accuracies[first : first + group_size], threshold)
+        for first in range(0, len(accuracies), group_size)
     ]
     return {
         outcome: float(sum(square for square, own in zip(squares, outcomes, strict=True) if own == outcome))

@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from vapo.data.images import ImagePolicy, measure_image
+from vapo.data.images import ImagePolicy, measure_image, read_size
 from vapo.data.refused_sizes import SizeCheck
 from vapo.data.row_reader import NoImageError, RowReader, UnopenedSample, read_images
 from vapo.errors import DataError
@@ -68,7 +68,9 @@ def check_images(
     policy: ImagePolicy,
     indices: Sequence[int],
     progress: Progress | None = None,
-    processor: Any = None,
+    sizes: SizeCheck | None = None,
+    *,
+    decode: bool = True,
 ) -> Iterator[tuple[int, list[tuple[int, int]] | RowProblem]]:
     """Decode the images of rows once, and keep nothing but their sizes.
 
@@ -77,7 +79,8 @@ def check_images(
         policy: which images may be opened.
         indices: the rows to check.
         progress: told how far the work is.
-        processor: of the model that is to see the images; sizes that it refuses are problems. None leaves that out.
+        sizes: images of sizes that it refuses are problems. None leaves that out.
+        decode: whether images are decoded; else only the beginning of their files is read, and nothing from the web.
 
     Yields:
         The row's number with the (width, height) of its images in pixels, or with what is wrong with one of them.
@@ -86,15 +89,15 @@ def check_images(
     def measure(index: int) -> list[tuple[int, int]] | RowProblem:
         try:
             images, folder = read_images(reader.rows.read(index), reader.layout), reader.find_folder(index)
-            return [measure_image(image, folder, policy) for image in images]
+            if decode:
+                return [measure_image(image, folder, policy) for image in images]
+            stated = (read_size(image, folder, policy) for image in images)
+            return [size for size in stated if size is not None]
         except DataError as error:
             return RowProblem(index, reader.rows.locate(index), str(error))
 
-    sizes = SizeCheck(processor) if processor is not None else None
     for index, outcome in map_rows(measure, indices, progress):
-        refused = None
-        if sizes is not None and not isinstance(outcome, RowProblem):
-            refused = next((why for size in outcome if (why := sizes.refuse(size))), None)
+        refused = sizes.refuse(outcome) if sizes is not None and not isinstance(outcome, RowProblem) else None
         yield index, RowProblem(index, reader.rows.locate(index), refused) if refused else outcome
 
 

@@ -20,7 +20,7 @@ _BYTES = 256 * 2**20
 _BYTES_PER_PIXEL = 36  # an honest JPEG 2000 with four channels takes 27, and 4 to be turned upright
 _SECONDS = 120  # of the processor
 _TOO_LARGE = 3
-_PNG_MODES = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
+PNG_MODES = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
 
 _one_at_a_time = threading.Lock()  # so that eight threads do not take eight times the memory
 
@@ -86,7 +86,7 @@ def _decode(max_pixels: int) -> int:
             _limit(_BYTES + _BYTES_PER_PIXEL * image.width * image.height)
             image.load()
             upright = ImageOps.exif_transpose(image)
-            kept = upright if upright.mode in _PNG_MODES else upright.convert("RGB")
+            kept = upright if upright.mode in PNG_MODES else upright.convert("RGB")
             kept.save(sys.stdout.buffer, "PNG", compress_level=0)
     except MemoryError:
         return 1

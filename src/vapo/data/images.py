@@ -11,6 +11,7 @@ import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps, TiffImagePlugin
 
@@ -18,6 +19,9 @@ from vapo.data import confined_decoding
 from vapo.data.image_files import Folder, download_image, find_image, is_url, take_value
 from vapo.data.options import MAX_PIXELS
 from vapo.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PILLOW_MAX_PIXELS = 2 * 89_478_485
 """Above this, Pillow itself refuses to open an image."""
@@ -49,7 +53,8 @@ def open_image(value: object, folder: Folder | None, policy: ImagePolicy) -> Ima
     """Open an image, decode it, turn it upright as its EXIF orientation says, and convert it to RGB.
 
     What is transparent becomes white. Grey of more than 8 bits is scaled by the range that it uses: of 8, 12 or 16
-    bits, or of as many as its greatest value has; where it has values below 0, the least of them becomes black. Of an
+    bits, or of as many as its greatest value has; where it has values below 0, the least of them becomes black.
+    Floating-point grey from 0 to 1 is black to white; where it has greater values, the greatest becomes white. Of an
     animation, the first frame is taken.
 
     Args:
@@ -82,8 +87,9 @@ def read_image(value: object, folder: Folder | None, policy: ImagePolicy) -> byt
         DataError: it is null, not where it may be, larger than 1 GiB, or cannot be read.
     """
     if isinstance(value, Image.Image):
+        image = value if value.mode in confined_decoding.PNG_MODES else open_image(value, folder, policy)
         stream = io.BytesIO()
-        value.save(stream, "PNG")
+        image.save(stream, "PNG")
         return stream.getvalue()
     return _read(_locate(value, folder, policy))
 
@@ -107,13 +113,39 @@ def measure_image(value: object, folder: Folder | None, policy: ImagePolicy) -> 
     image = _open_lazily(value, folder, policy)
     with nullcontext() if image is value else image:
         width, height = image.size
-        if image.mode == "F":
-            raise DataError(_FLOATS)
         sideways = _read_orientation(image) in _SIDEWAYS
         if image is not value:  # `draft` changes the image itself, and this one may be the caller's
             image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
         _load(image)
+        if image.mode == "F":
+            _scale_floats(image)
     return (height, width) if sideways else (width, height)
+
+
+def is_shown(image: Image.Image) -> bool:
+    """Return whether an image is as `open_image` shows it: in RGB, opaque and upright."""
+    return image.mode == "RGB" and "transparency" not in image.info and _read_orientation(image) in (None, 0, 1)
+
+
+def read_size(value: object, folder: Folder | None, policy: ImagePolicy) -> tuple[int, int] | None:
+    """Tell the size of an image as its file states it, not turned upright, without decoding it.
+
+    Args:
+        value, folder, policy: as for `open_image`.
+
+    Returns:
+        (width, height) in pixels; None of a web address, and of what is no file, such as an array.
+
+    Raises:
+        DataError: it is null, too large, not an image, or not where it may be.
+    """
+    held = take_value(value)
+    is_address = isinstance(held, str) and is_url(held)
+    if is_address or not isinstance(held, Image.Image | bytes | str | Path | None):
+        return None
+    image = _open_lazily(held, folder, policy)
+    with nullcontext() if image is value else image:
+        return image.size
 
 
 def is_stored_as_shown(content: bytes, shown: Image.Image, policy: ImagePolicy) -> bool:
@@ -132,9 +164,6 @@ def is_stored_as_shown(content: bytes, shown: Image.Image, policy: ImagePolicy) 
     with _open_lazily(content, None, policy) as image:
         _load(image)
         return image.size == shown.size and image.convert("RGB").tobytes() == shown.tobytes()
-
-
-_FLOATS = "image has floating-point pixels (mode F), whose range is anybody's guess; save it as 8-bit RGB"
 
 
 def _open_lazily(value: object, folder: Folder | None, policy: ImagePolicy) -> Image.Image:
@@ -247,7 +276,7 @@ def _read_orientation(image: Image.Image) -> int | None:
 
 def _convert(image: Image.Image) -> Image.Image:
     if image.mode == "F":
-        raise DataError(_FLOATS)
+        return Image.fromarray(_scale_floats(image)).convert("RGB")
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _convert_deep(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
@@ -264,6 +293,16 @@ def _convert_deep(image: Image.Image) -> Image.Image:
     needed = int(grey.max()).bit_length()
     bits = next((depth for depth in _DEPTHS if depth >= needed), needed)
     return Image.fromarray((grey >> bits - 8).astype(np.uint8)).convert("RGB")
+
+
+def _scale_floats(image: Image.Image) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    grey = np.asarray(image).astype(np.float64)
+    if not np.isfinite(grey).all():
+        raise DataError("image has pixels that are NaN or infinite; save it without them")
+    grey -= min(0.0, float(grey.min()))
+    return np.round(grey * (255 / max(1.0, float(grey.max())))).astype(np.uint8)
 
 
 def _say(error: Exception) -> str:

@@ -15,6 +15,7 @@ from vapo.data.checks import Progress, RowProblem, check_images, check_texts
 from vapo.data.columns import DEFAULT_COLUMNS, Columns
 from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
 from vapo.data.prompts import build_messages
+from vapo.data.refused_sizes import SizeCheck
 from vapo.data.row_reader import RowReader, UnopenedSample
 from vapo.data.samples import prepare_reader
 from vapo.errors import DataError
@@ -43,7 +44,8 @@ class Inspection:
     `widths` and `heights` are in pixels, upright; `question_characters` in characters; `prompt_tokens` counts the
     rendered prompt with its images under a processor, over `prompts_measured` rows. `wrapped_answers` counts those
     that stood in a box or a tag, or behind "Answer:"; `unreadable_answers` are those that no rule of grading
-    understands. `true_claims` of `claims` are true. `rows_of_one_truth` have claims that are all true or all false.
+    understands. `true_claims` of `claims` are true. `rows_of_one_truth` say where rows stand whose
+    claims are all true or all false.
     `claims_per_row` and `images_per_row` count rows by their number of claims and images.
     """
 
@@ -56,7 +58,7 @@ class Inspection:
     images_per_row: dict[int, int]
     claims: int
     true_claims: int
-    rows_of_one_truth: int
+    rows_of_one_truth: tuple[str, ...]
     claims_per_row: dict[int, int]
     answer_kinds: dict[str, int]
     wrapped_answers: int
@@ -134,7 +136,8 @@ def inspect_samples(
         else:
             facts[index] = _note_facts(outcome)
     sizes: list[tuple[int, int]] = []
-    for index, outcome in check_images(reader, policy, list(facts), progress, processor):
+    refused_sizes = SizeCheck(processor) if processor is not None else None
+    for index, outcome in check_images(reader, policy, list(facts), progress, refused_sizes):
         if isinstance(outcome, RowProblem):
             problems.append(outcome)
             del facts[index]
@@ -159,7 +162,11 @@ def inspect_samples(
         images_per_row=_count([fact.images for fact in good]),
         claims=sum(fact.claims for fact in good),
         true_claims=sum(fact.true_claims for fact in good),
-        rows_of_one_truth=sum(fact.claims > 0 and fact.true_claims in (0, fact.claims) for fact in good),
+        rows_of_one_truth=tuple(
+            reader.rows.locate(index)
+            for index, fact in facts.items()
+            if fact.claims and fact.true_claims in (0, fact.claims)
+        ),
         claims_per_row=_count([fact.claims for fact in good]),
         answer_kinds=dict(Counter(fact.answer_kind for fact in good).most_common()),
         wrapped_answers=sum(fact.is_wrapped for fact in good),

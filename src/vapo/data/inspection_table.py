@@ -55,9 +55,11 @@ def _list_facts(inspection: Inspection) -> list[tuple[str, str]]:
         ("claims", _write_claims(inspection)),
         ("claims per row", _write_counts(inspection.claims_per_row, "row")),
     ]
-    if inspection.rows_of_one_truth:
-        rows = f"{inspection.rows_of_one_truth} row{'s' if inspection.rows_of_one_truth > 1 else ''}"
-        facts.append(("claims of one truth", f"in {rows}, where the same answer to every claim is right"))
+    rows = inspection.rows_of_one_truth
+    if rows:
+        count = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"
+        shown = ", ".join(rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+        facts.append(("claims of one truth", f"in {count}, where the same answer to every claim is right: {shown}"))
     if inspection.prompt_tokens is not None:
         over = f"over {inspection.prompts_measured} prompts"
         facts.append(("prompt length", f"{_write_spread(inspection.prompt_tokens)} tokens, {over}"))

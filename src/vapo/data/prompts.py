@@ -8,16 +8,19 @@ fill in the images, in order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vapo.errors import DataError
 from vapo.types import Sample
+
+if TYPE_CHECKING:
+    from vapo.data.row_reader import UnopenedSample
 
 PLACE = "<image>"
 
 
 def build_messages(
-    sample: Sample,
+    sample: Sample | UnopenedSample,
     system_prompt: str | None = None,
     escape: Callable[[str], str] | None = None,
 ) -> list[dict[str, Any]]:

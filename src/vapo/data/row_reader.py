@@ -38,13 +38,14 @@ class RowReader:
     """Reads the rows of one source.
 
     `folder` overrides where image paths lead; None leaves that to the source.
-    `require_claims` makes an empty pool of claims an error.
+    `require_claims` makes an empty pool of claims an error. `others` holds the columns that a sample is not made of.
     """
 
     rows: Rows
     layout: Layout
     folder: Folder | None
     require_claims: bool
+    others: Rows | None = None
 
     def read(self, index: int) -> UnopenedSample:
         """Read row `index`; the message of what is raised does not say which row it was.
@@ -68,6 +69,16 @@ class RowReader:
         if written and not answer.strip():
             raise DataError(f"{self.layout.answer} is empty but for what it is wrapped in")
         return UnopenedSample(name, images, question, answer, claims, is_wrapped=answer != written)
+
+    @property
+    def other_columns(self) -> tuple[str, ...]:
+        """The columns that a sample is not made of, by name."""
+        return () if self.others is None else tuple(n for n in self.others.columns if n not in self.layout.used)
+
+    def read_others(self, index: int) -> Mapping[str, Any]:
+        """Read the columns of row `index` that a sample is not made of; images among them stay encoded."""
+        row: Mapping[str, Any] = {} if self.others is None else self.others.read(index)
+        return {name: row.get(name) for name in self.other_columns}
 
     def find_folder(self, index: int) -> Folder | None:
         """Where the image paths of row `index` lead."""

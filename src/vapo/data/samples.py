@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, overload
 
 from vapo.data.checks import Progress, RowProblem, check_images, check_texts, list_problems
 from vapo.data.columns import DEFAULT_COLUMNS, Columns, match_columns
 from vapo.data.image_files import Folder
 from vapo.data.images import MAX_PIXELS, ImagePolicy, open_image
-from vapo.data.row_reader import RowReader
+from vapo.data.refused_sizes import SizeCheck, is_usual
+from vapo.data.row_reader import RowReader, UnopenedSample
 from vapo.data.sources import open_rows
 from vapo.errors import ConfigError, DataError
 from vapo.types import Sample
@@ -29,7 +31,9 @@ class Samples(Sequence[Sample]):
         policy: which images may be opened.
         row_numbers: the rows that are samples.
         claim_counts: true and false claims of each of these rows, and of others maybe.
+        odd_sizes: (width, height) in pixels of the images of rows that have unusual ones.
         skipped: the rows that are none.
+        loaded_with: the options of a run file that load the same; empty where there are none.
     """
 
     def __init__(
@@ -38,14 +42,18 @@ class Samples(Sequence[Sample]):
         policy: ImagePolicy,
         row_numbers: Sequence[int],
         claim_counts: Mapping[int, tuple[int, int]],
+        odd_sizes: Mapping[int, Sequence[tuple[int, int]]],
         skipped: tuple[RowProblem, ...] = (),
+        loaded_with: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.source = reader.rows.source
+        self.loaded_with = dict(loaded_with)
         self.skipped = skipped
         self._reader = reader
         self._policy = policy
         self._row_numbers = row_numbers
         self._claim_counts = claim_counts
+        self._odd_sizes = odd_sizes
 
     def __len__(self) -> int:
         return len(self._row_numbers)
@@ -56,11 +64,28 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, index: slice) -> Samples: ...
     def __getitem__(self, index: int | slice) -> Sample | Samples:
         if isinstance(index, slice):
-            return Samples(self._reader, self._policy, self._row_numbers[index], self._claim_counts, self.skipped)
+            return self._keep(self._row_numbers[index], self.skipped)
         return self._load(self._row_numbers[index])
 
     def __iter__(self) -> Iterator[Sample]:
         return map(self._load, self._row_numbers)
+
+    def read_unopened(self, index: int) -> UnopenedSample:
+        """Return a sample whose images are left as the row holds them."""
+        return self._read(self._row_numbers[index])
+
+    @property
+    def other_columns(self) -> tuple[str, ...]:
+        """The data's columns that no sample is made of."""
+        return self._reader.other_columns
+
+    def read_others(self, index: int) -> Mapping[str, Any]:
+        """Return the values of `other_columns` in the row of a sample, as the data hold them."""
+        row = self._row_numbers[index]
+        try:
+            return self._reader.read_others(row)
+        except DataError as error:
+            raise self._locate(row, error) from error
 
     def __repr__(self) -> str:
         return f"Samples({self.source!r}, {len(self)} samples, {len(self.skipped)} rows skipped)"
@@ -82,6 +107,12 @@ class Samples(Sequence[Sample]):
         reason = "there are no claims; load_samples(..., require_claims=True, on_bad_row='skip') leaves the row out"
         return {place: RowProblem(row, self._reader.rows.locate(row), reason) for place, row in rows.items()}
 
+    def find_refused(self, sizes: SizeCheck) -> dict[int, RowProblem]:
+        """Return the samples with an image of a size that is refused, by their place; no image is opened."""
+        refused = {place: sizes.refuse(self._odd_sizes.get(row, ())) for place, row in enumerate(self._row_numbers)}
+        rows = {place: (self._row_numbers[place], why) for place, why in refused.items() if why}
+        return {place: RowProblem(row, self._reader.rows.locate(row), why) for place, (row, why) in rows.items()}
+
     def leave_out(self, reasons: Mapping[int, str]) -> Samples:
         """Return the samples but some of them, whose rows are added to `skipped`.
 
@@ -91,16 +122,29 @@ class Samples(Sequence[Sample]):
         rows = {self._row_numbers[place]: reason for place, reason in reasons.items()}
         problems = [RowProblem(row, self._reader.rows.locate(row), reason) for row, reason in rows.items()]
         kept = [row for row in self._row_numbers if row not in rows]
-        return Samples(self._reader, self._policy, kept, self._claim_counts, (*self.skipped, *problems))
+        return self._keep(kept, (*self.skipped, *problems))
+
+    def _keep(self, rows: Sequence[int], skipped: tuple[RowProblem, ...]) -> Samples:
+        found = (self._claim_counts, self._odd_sizes)
+        return Samples(self._reader, self._policy, rows, *found, skipped, self.loaded_with)
 
     def _load(self, row: int) -> Sample:
+        unopened = self._read(row)
+        folder = self._reader.find_folder(row)
         try:
-            unopened = self._reader.read(row)
-            folder = self._reader.find_folder(row)
             images = tuple(open_image(image, folder, self._policy) for image in unopened.images)
         except DataError as error:
-            raise DataError(f"{self.source}, {self._reader.rows.locate(row)}: {error}") from error
+            raise self._locate(row, error) from error
         return Sample(unopened.id, images, unopened.question, unopened.answer, unopened.claims)
+
+    def _read(self, row: int) -> UnopenedSample:
+        try:
+            return self._reader.read(row)
+        except DataError as error:
+            raise self._locate(row, error) from error
+
+    def _locate(self, row: int, error: DataError) -> DataError:
+        return DataError(f"{self.source}, {self._reader.rows.locate(row)}: {error}")
 
 
 def load_samples(
@@ -115,7 +159,7 @@ def load_samples(
     max_pixels: int = MAX_PIXELS,
     limit: int | None = None,
     progress: Progress | None = None,
-    processor: Any = None,
+    processors: Sequence[Any] = (),
 ) -> Samples:
     """Load a data set and check every row of it.
 
@@ -130,8 +174,8 @@ def load_samples(
         max_pixels: the largest image, width x height.
         limit: how many rows to look at, from the first; None for all.
         progress: called with (rows checked, rows in all) while images are checked.
-        processor: a `transformers` processor; a row with an image of a size that it refuses is a bad row. None leaves
-            that to the run.
+        processors: `transformers` processors of the models that are to see the images; a row with an image of a size
+            that one of them refuses is a bad row. Without any, that is left to the run.
 
     Returns:
         The samples, at least one.
@@ -168,9 +212,12 @@ def load_samples(
         raise DataError(f"{rows.source}, {list_problems(problems)}; {_REMEDY}")
 
     usable: list[int] = []
-    for index, outcome in check_images(reader, policy, readable, progress, processor):
+    odd_sizes: dict[int, list[tuple[int, int]]] = {}
+    for index, outcome in check_images(reader, policy, readable, progress, SizeCheck(*processors)):
         if not isinstance(outcome, RowProblem):
             usable.append(index)
+            if not all(map(is_usual, outcome)):
+                odd_sizes[index] = outcome
         elif on_bad_row == "error":
             raise DataError(f"{rows.source}, {outcome}; {_REMEDY}")
         else:
@@ -178,7 +225,12 @@ def load_samples(
     problems.sort(key=lambda problem: problem.row or 0)
     if not usable:
         raise DataError(f"{rows.source}: no row can be used; {list_problems(problems)}")
-    return Samples(reader, policy, usable, claim_counts, tuple(problems))
+    loaded_with: dict[str, Any] = {}
+    if isinstance(source, str | Path):
+        named = {f"{role}_column": getattr(columns, role) for role in ("question", "answer", "images", "claims", "id")}
+        folder = None if image_folder is None else str(image_folder)
+        loaded_with = {"data": str(source), "split": split, **named, "image_folder": folder}
+    return Samples(reader, policy, usable, claim_counts, odd_sizes, tuple(problems), loaded_with)
 
 
 def prepare_reader(
@@ -218,7 +270,8 @@ def prepare_reader(
     layout = match_columns(columns, rows.columns, require_claims, asks)
     count = len(rows) if limit is None else min(limit, len(rows))
     kept = rows if whole_rows else rows.keep(layout.used)
-    return RowReader(kept, layout, folder, require_claims), count
+    others = rows.keep([name for name in rows.columns if name not in layout.used])
+    return RowReader(kept, layout, folder, require_claims, others), count
 
 
 def _refuse_text_only(problems: Sequence[RowProblem], count: int, source: str) -> None:

@@ -63,7 +63,7 @@ def write_card(contents: CardContents) -> str:
         "Data": write_data(contents.origin),
         "Claims": write_claims(contents.claims),
         "How it was trained": write_training(contents.origin),
-        "What was measured": write_evaluations(contents.evaluations),
+        "What was measured": write_evaluations(contents.evaluations, contents.origin),
         "What it sees along its responses": write_diagnosis(contents.diagnosis),
         "Checked when it was exported": write_checks(contents.agreements),
         "Licence": _write_licence(contents.base),

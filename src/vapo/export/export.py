@@ -29,10 +29,11 @@ from vapo.export.weights import explaining_full_disk, merge_adapter, open_plainl
 from vapo.models.first_device import find_first_device
 from vapo.models.policy.answers import Answer, answer_greedily, score_response
 from vapo.models.policy.checkpoint import Policy, load_policy
+from vapo.run_folder import EXPORT
 from vapo.types import Sample
 from vapo.versions import OWN
 
-CARD, RECORD = "README.md", "vapo_export.json"
+CARD, RECORD = "README.md", EXPORT
 
 _WRITE_MORE_BITS = (
     "nothing was kept. Write more bits with --dtype float32; if that is no better, it cannot be merged exactly"
@@ -220,6 +221,8 @@ def _write_beside(folder: Path, contents: CardContents) -> None:
         "merged": contents.merged,
         "agreements": list(map(to_plain, contents.agreements)),
     }
+    if "system_prompt" in contents.origin.settings:
+        record["system_prompt"] = contents.origin.settings["system_prompt"]
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     (folder / CARD).write_text(write_card(contents), encoding="utf-8")
 

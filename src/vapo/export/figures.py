@@ -11,7 +11,8 @@ from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.report import list_shares
 from vapo.diagnosis.summary import Evaluation
 from vapo.export.measured import FoundDiagnosis
-from vapo.export.provenance import NOT_RECORDED, name_place
+from vapo.export.origin import Origin
+from vapo.export.provenance import NOT_RECORDED, find_trained_split, name_place
 
 FIGURES = "figures"
 """Folder of the export that holds the curves of a diagnosis."""
@@ -19,9 +20,9 @@ FIGURES = "figures"
 _INTERVALS = "Brackets hold 95 % intervals over questions."
 
 
-def write_evaluations(evaluations: Sequence[tuple[Evaluation, bool]]) -> str:
-    """Return what `vapo evaluate` measured, and whether each is known to be of these weights."""
-    return "\n\n".join(_write_evaluation(*one) for one in evaluations) or NOT_RECORDED
+def write_evaluations(evaluations: Sequence[tuple[Evaluation, bool]], origin: Origin) -> str:
+    """Return what `vapo evaluate` measured, and whether each is known to be of these weights, or of their data."""
+    return "\n\n".join(_write_evaluation(*one, origin) for one in evaluations) or NOT_RECORDED
 
 
 def write_diagnosis(diagnosis: FoundDiagnosis | None) -> str:
@@ -38,7 +39,7 @@ def write_diagnosis(diagnosis: FoundDiagnosis | None) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _write_evaluation(evaluation: Evaluation, same_weights: bool) -> str:
+def _write_evaluation(evaluation: Evaluation, same_weights: bool, origin: Origin) -> str:
     rows = [(name, _say(share)) for name, share in list_shares(evaluation)]
     length = evaluation.num_tokens
     bounds = f" [{length.low:.1f}, {length.high:.1f}]" if length.low is not None and length.high is not None else ""
@@ -55,6 +56,12 @@ def _write_evaluation(evaluation: Evaluation, same_weights: bool) -> str:
     whose = f"Its file calls the model {name}; whether it had these weights is not known."
     asked = f"{evaluation.accuracy.num_questions} questions of {escape(name_place(evaluation.data))}"
     source = f"By `vapo evaluate`, on {asked}. {'Measured on these weights.' if same_weights else whose} {_INTERVALS}"
+    split = find_trained_split(origin, evaluation.data)
+    if split is not None:
+        source += (
+            f" **The model was trained on this data set** (split {escape(split)}). Which rows of it were asked here "
+            "is not recorded: if they are training rows, the figures say nothing of other questions."
+        )
     return f"{source}\n\n{write_table(('', ''), rows)}"
 
 

@@ -18,7 +18,7 @@ from vapo.export.origin import Origin, find_origin
 from vapo.export.questions import find_questions
 from vapo.export.weights import check_room, choose_dtypes
 from vapo.models.policy.checkpoint import CheckpointParts, find_parts, load_processor, read_config
-from vapo.run_folder import choose_system_prompt
+from vapo.run_folder import find_system_prompt
 from vapo.serving.vllm_process import check_vllm_is_here
 from vapo.types import Sample
 
@@ -105,7 +105,9 @@ def prepare(
         check_vllm_is_here()
     if origin.run is None:
         on_notice(f"{origin.folder} has no record of a vapo run beside it: its card will say so of data and recipe")
-    questions = samples if samples is not None else find_questions(origin, options.num_questions, on_notice)
+    questions = samples
+    if questions is None:
+        questions = find_questions(origin, options.num_questions, processor, on_notice)
     return Preparation(
         origin=origin,
         parts=parts,
@@ -115,7 +117,7 @@ def prepare(
         dtype=dtype,
         context=getattr(config.get_text_config(), "max_position_embeddings", None),
         samples=questions,
-        system_prompt=choose_system_prompt(None, origin.folder),
+        system_prompt=find_system_prompt(origin.folder)[0],
         evaluations=tuple(map(read_evaluation, options.evaluations)),
         diagnosis=None if options.diagnosis is None else read_diagnosis(options.diagnosis),
         claims=None if options.claims is None else _read_claims(options.claims),

@@ -13,7 +13,7 @@ from vapo.claims.exchange.card import write_making, write_quality
 from vapo.claims.exchange.markdown import escape, fence, write_table
 from vapo.claims.quality.quality import Quality
 from vapo.export.origin import Origin
-from vapo.export.recipe import list_recipe
+from vapo.export.recipe import ELSEWHERE, list_recipe
 
 NOT_RECORDED = "Not recorded."
 
@@ -40,6 +40,13 @@ def write_data(origin: Origin) -> str:
     return f"{escape(name)}, split {escape(str(split))}; what was in it is not recorded."
 
 
+def find_trained_split(origin: Origin, data: str) -> str | None:
+    """Return which split of a data set a run trained on; None if it was another data set, or that is not recorded."""
+    records = origin.data or {str(origin.settings.get("split")): {"source": origin.settings.get("data")}}
+    names = {split: record.get("source") for split, record in records.items() if isinstance(record, Mapping)}
+    return next((split for split, name in names.items() if name and name_place(str(name)) == name_place(data)), None)
+
+
 def write_claims(claims: tuple[Contents, Quality] | None) -> str:
     """Return how the claims were made that a model was trained on, and how good they are."""
     if claims is None:
@@ -53,14 +60,16 @@ def write_training(origin: Origin) -> str:
     if not origin.settings:
         return NOT_RECORDED
     recipe = yaml.safe_dump(list_recipe(origin.settings), sort_keys=False, allow_unicode=True, width=100)
-    parts = [
-        "By `vapo train --config run.yaml`. What is not named here has vapo's usual value.",
-        fence(f"# run.yaml\n{recipe}", "yaml"),
-    ]
+    usual = "What is not named here has vapo's usual value."
+    parts = [f"By `vapo train --config run.yaml`. {usual}", fence(f"# run.yaml\n{recipe}", "yaml")]
+    if origin.settings.get("made_by"):
+        parts = [f"By `{origin.settings['made_by']}` in Python, with these options. {usual}", fence(recipe, "yaml")]
     if origin.settings.get("reward_funcs"):
         parts.append(f"Rewards: {escape(', '.join(origin.settings['reward_funcs']))}.")
     if origin.steps is not None:
         parts.append(f"Steps made: {origin.steps[0]} of {origin.steps[1]}.")
+    if ELSEWHERE in recipe:
+        parts.append(f"What begins with `{ELSEWHERE}` lay on the machine that trained: put your own place there.")
     logged = list(_list_logged(origin))
     if logged:
         parts.append("As the run logged it: means over a batch of training rows, without intervals.")

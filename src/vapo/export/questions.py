@@ -15,12 +15,13 @@ from vapo.export.origin import Origin
 from vapo.types import Sample
 
 
-def find_questions(origin: Origin, count: int, on_notice: Callable[[str], None]) -> Sequence[Sample]:
+def find_questions(origin: Origin, count: int, processor: Any, on_notice: Callable[[str], None]) -> Sequence[Sample]:
     """Return the first questions of a run's own data, or drawn images where that is not at hand.
 
     Args:
         origin: the checkpoint's run.
         count: how many.
+        processor: the checkpoint's; rows with images of sizes that it refuses are left out, as in the run.
         on_notice: told what stands in for the data.
     """
     settings = origin.settings
@@ -35,6 +36,7 @@ def find_questions(origin: Origin, count: int, on_notice: Callable[[str], None])
             image_folder=settings.get("image_folder"),
             on_bad_row="skip",
             limit=count,
+            processors=[processor],
         )
     except DataError as error:
         on_notice(f"drawn images stand in for the run's data ({error}); name questions with --data")

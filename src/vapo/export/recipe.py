@@ -32,6 +32,9 @@ MAIN = (
 )
 """Always told, in this order."""
 
+ELSEWHERE = "/path/to/"
+"""Stands for the folders of the machine that trained."""
+
 _OF_THE_MACHINE = frozenset(
     (
         "image_folder",
@@ -65,7 +68,7 @@ _OF_THE_MACHINE = frozenset(
 def list_recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run's main settings and all that were chosen, as a run file can hold them.
 
-    Paths are told by their last part, servers and accounts not at all.
+    Of paths stands the last part alone, behind `ELSEWHERE`; servers and accounts are not told.
 
     Args:
         settings: as the run recorded them.
@@ -90,4 +93,5 @@ def list_recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name(value: Any) -> Any:
-    return PurePath(value).name if isinstance(value, str) and PurePath(value).is_absolute() else value
+    is_place = isinstance(value, str) and PurePath(value).is_absolute()
+    return ELSEWHERE + PurePath(value).name if is_place else value

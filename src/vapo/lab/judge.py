@@ -54,6 +54,11 @@ def judge_response(response: str, grid: Grid) -> Cause:
     return "logical" if all(readings) else "perception"
 
 
+def count_looks(response: str) -> int:
+    """Return how often a response reads all cells once more."""
+    return response.count("Again ")
+
+
 def judge_readings(response: str, grid: Grid) -> list[bool]:
     """Return whether each reading that a response states is so, in order."""
     truth = {name: str(digit) for name, digit in grid.by_name.items()}

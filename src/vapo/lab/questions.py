@@ -32,6 +32,7 @@ LINES = ("largest", "smallest")
 digits is asked for."""
 
 _OVER = 4
+_LATE_BEGINS = "Start at "
 _PLAUSIBLE = {"largest": tuple("3456789"), "smallest": tuple("0123456")}
 _MOVES = {"right": (0, 1), "left": (0, -1), "down": (1, 0), "up": (-1, 0)}
 _BACK = {"right": "left", "left": "right", "up": "down", "down": "up"}
@@ -63,6 +64,11 @@ def answer_from(kind: str, digit: int) -> str:
     if kind == "path":
         return str(digit)
     return "yes" if digit > _OVER else "no"
+
+
+def is_late(text: str) -> bool:
+    """Return whether a question of the data set is of a late kind."""
+    return text.startswith(_LATE_BEGINS)
 
 
 def ask_claim(claim: Claim) -> tuple[str, str]:
@@ -128,7 +134,7 @@ def _ask_path(rng: np.random.Generator, grid: Grid, kind: str) -> Question:
     (_, start), *walk = _draw_walk(rng, grid, 2)
     cell = walk[-1][1]
     asked_of_it, end = ("Which digit is there?", ".") if kind == "path" else (f"Is it larger than {_OVER}?", "?")
-    text = f"Start at {start}, {', '.join(f'go {move}' for move, _ in walk)}. {asked_of_it}"
+    text = f"{_LATE_BEGINS}{start}, {', '.join(f'go {move}' for move, _ in walk)}. {asked_of_it}"
     work = f"Start {start}, {', '.join(f'{move} {name}' for move, name in walk)}{end}"
     return Question(kind, text, answer_from(kind, grid.by_name[cell]), work, tuple(grid.names), cell)
 

@@ -10,12 +10,16 @@ from pathlib import Path
 from vapo.errors import ModelError
 
 from .dataset import write_dataset
+from .questions import EARLY, KINDS
 from .world import Split
 
 SHIPPED_SEED = 0
 """Seed of the data set that the word `lab` stands for."""
 
 SHIPPED_ROWS: dict[Split, int] = {"train": 2000, "heldout": 500}
+
+DATA: dict[str, tuple[str, ...]] = {"lab": KINDS, "lab-early": EARLY}
+"""Words for data sets, and the kinds of question to train on; what is held out has all kinds."""
 
 _SOURCES = ("cell_names", "world", "questions", "claims", "dataset")
 
@@ -30,16 +34,17 @@ def shipped_writer() -> Path:
     return _find_checkpoint("writer")
 
 
-def shipped_data(split: Split) -> Path:
-    """Return the parquet file of a split, made on first use in the user's cache (about 15 s for "train").
+def shipped_data(split: Split, name: str = "lab") -> Path:
+    """Return the parquet file of a split of one of `DATA`, made on first use in the user's cache (about 15 s a set).
 
     The folder's name is a digest of the lab's sources and the seed: a new version never reads old data.
     Set XDG_CACHE_HOME to keep it elsewhere.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = cache / "vapo" / f"lab-{digest_sources()}" / f"{split}.parquet"
+    path = cache / "vapo" / f"{name}-{digest_sources()}" / f"{split}.parquet"
     if not path.is_file():
-        write_dataset(path, split, seed=SHIPPED_SEED, rows=SHIPPED_ROWS[split])
+        kinds = DATA[name] if split == "train" else KINDS
+        write_dataset(path, split, seed=SHIPPED_SEED, rows=SHIPPED_ROWS[split], kinds=kinds)
     return path
 
 
@@ -58,10 +63,10 @@ def resolve_model(name: str) -> str:
 
 
 def resolve_data(name: str) -> str:
-    """Return the folder of the shipped splits for the word `lab`, and any other name as it is."""
-    if name != "lab":
+    """Return the folder of the splits for a word of `DATA`, and any other name as it is."""
+    if name not in DATA:
         return name
-    splits = [shipped_data(split) for split in SHIPPED_ROWS]
+    splits = [shipped_data(split, name) for split in SHIPPED_ROWS]
     return str(splits[0].parent)
 
 

@@ -12,6 +12,9 @@ from vapo.core.perception import depth_quarter
 from vapo.probing.perception_scorer import ScoredRollout
 from vapo.types import Verdict
 
+ANCHORS = "anchors"
+"""The column of the sample tables that holds verdicts, see `describe_verdicts`."""
+
 
 class PerceptionLog:
     """Report verdicts through TRL's metrics and completion tables.
@@ -63,7 +66,7 @@ class PerceptionLog:
             self._log_metric("perception/split_half_correlation", agreement)
         if tables:
             self._log_extra("num_tokens", [len(own.rollout.completion_ids) for own in scored])
-            self._log_extra("anchors", [describe_verdicts(own.verdicts) for own in scored])
+            self._log_extra(ANCHORS, [describe_verdicts(own.verdicts) for own in scored])
 
     def _correlate_halves(self, scored: Sequence[ScoredRollout]) -> float | None:
         """Return how far two halves of the probes agree on which responses of a prompt see best."""

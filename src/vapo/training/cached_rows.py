@@ -7,12 +7,14 @@ that trains on the rollout. A `datasets.Dataset` opens the images each time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import wraps
 from typing import Any
 
 from datasets import Dataset
 from PIL.Image import Image
 
-from vapo.training.rows import SampleRows
+from vapo.errors import DataError
+from vapo.training.sample_rows import SampleRows, list_references
 from vapo.types import Sample
 
 
@@ -23,13 +25,15 @@ def make_training_rows(
 ) -> Dataset:
     """Return a `datasets.Dataset` with the columns prompt, images, answer, claims and id, decoded row by row.
 
+    Behind them come the other columns of what `load_samples` loaded, as the data hold them. Rows can be mapped,
+    filtered, selected, split, shuffled and given further columns. `.filter()` and `.map()` open the images of a row
+    unless `input_columns` names columns without them.
+
     Args:
         samples: what to train on, for example `load_samples(...)`.
         system_prompt: put before every question.
     """
-    # A transform, not a map: nothing is decoded before its turn and nothing is written to a cache.
-    numbers = Dataset.from_dict({"number": list(range(len(samples)))})
-    return CachedRows.of(numbers.with_transform(SampleRows(samples, system_prompt)))
+    return CachedRows.of(SampleRows(samples, system_prompt).make_dataset())
 
 
 class CachedRows(Dataset):
@@ -60,6 +64,29 @@ class CachedRows(Dataset):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": {}}
+
+
+def _refusing(name: str) -> Any:
+    method = getattr(Dataset, name)
+
+    @wraps(method)
+    def call(self: Dataset, *args: Any, **options: Any) -> Any:
+        if list_references(self):
+            raise DataError(
+                f".{name}() cannot be had of make_training_rows, whose values are read when a row is asked for; do it "
+                "with the data before load_samples, or use .map(), .filter(), .select(), .shuffle()"
+            )
+        return method(self, *args, **options)
+
+    return call
+
+
+_OF_WHOLE_COLUMNS = (
+    *("class_encode_column", "flatten", "sort", "unique", "save_to_disk", "push_to_hub", "to_iterable_dataset"),
+    *("to_csv", "to_dict", "to_json", "to_list", "to_pandas", "to_parquet", "to_polars", "to_sql"),
+)
+for _name in _OF_WHOLE_COLUMNS:
+    setattr(CachedRows, _name, _refusing(_name))
 
 
 def cache_rows(data: Any) -> Any:

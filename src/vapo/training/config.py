@@ -27,7 +27,18 @@ from vapo.core.rewards import PRESETS
 from vapo.errors import ConfigError
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
 
-REWARDS_OF_PRESETS = ("accuracy_gate", "rescale_perception", "accuracy_weight", "format_weight", "claim_draws")
+REWARDS_OF_PRESETS = (
+    "accuracy_gate",
+    "rescale_perception",
+    "accuracy_weight",
+    "format_weight",
+    "claim_draws",
+    "perception_weight",
+    "perception_credit",
+    "num_anchors",
+    "anchor_sharing",
+    "verdict",
+)
 _VAPOOptions: Any = make_options_class("_VAPOOptions", VAPO, unset=REWARDS_OF_PRESETS)
 
 
@@ -55,10 +66,17 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         default=None,
         metadata={"help": "Options of a method of your own, by name; as JSON on a command line."},
     )
-    preset: Literal["paper", "released"] | None = option(
+    preset: Literal["paper", "released", "recommended"] | None = option(
         None,
         "Fills the options left at None: 'paper' as published, 'released' with the arithmetic of the "
-        "authors' code (its bugs fixed).",
+        "authors' code (its bugs fixed), 'recommended' with what led GRPO in the lab, docs/evidence.md.",
+    )
+    reward_funcs: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Reward functions, each as package.module:function or file.py:function, or accuracy_reward or "
+            "format_reward; default: these two."
+        },
     )
     gate_reward: str | None = field(
         default=None,
@@ -215,6 +233,11 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
             "rescale_perception": preset.rescale_perception,
             "accuracy_weight": preset.accuracy_weight,
             "format_weight": preset.format_weight,
+            "perception_weight": preset.perception_weight,
+            "perception_credit": preset.perception_credit,
+            "num_anchors": preset.num_anchors,
+            "anchor_sharing": preset.anchor_sharing,
+            "verdict": preset.verdict,
         }
         if self.preset is None:
             values |= {name: GRPOConfig.__dataclass_fields__[name].default for name in TRL_FIELDS_OF_PRESETS}

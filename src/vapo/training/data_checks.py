@@ -1,4 +1,4 @@
-"""Rows that a run cannot be trained on, found before its first step and without opening an image."""
+"""Rows that a run cannot be trained on, found before its first step and without decoding an image."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from typing import Any, cast
 
 from datasets import Dataset
 
-from vapo.data.checks import RowProblem, list_problems
+from vapo.data.checks import RowProblem, check_images, list_problems
+from vapo.data.columns import DEFAULT_COLUMNS, match_columns
+from vapo.data.refused_sizes import SizeCheck
+from vapo.data.row_reader import RowReader
+from vapo.data.rows import DatasetRows
 from vapo.data.samples import Samples
 from vapo.data.untyped import import_untyped
 from vapo.errors import DataError
 from vapo.training.cached_rows import reads_the_same_twice
-from vapo.training.rows import TRL_IMAGE_COLUMNS, SampleReader, SampleRows
+from vapo.training.rows import TRL_IMAGE_COLUMNS, USERS_FOLDER, USERS_IMAGES, SampleReader
+from vapo.training.sample_rows import SampleRows, list_references, list_samples
 
 kinds, compute = import_untyped("pyarrow.types"), import_untyped("pyarrow.compute")
 
@@ -33,18 +38,62 @@ def check_data(reader: SampleReader, train_dataset: Any, eval_dataset: Any = Non
     Raises:
         DataError: a data set is empty, a column is missing, or rows cannot be used. The message names the first ones.
     """
+    for name, dataset in _name_data(train_dataset, eval_dataset):
+        _refuse(name, _find_problems(reader, dataset, name))
+
+
+def check_sizes(sizes: SizeCheck, train_dataset: Any, eval_dataset: Any = None) -> None:
+    """Refuse rows with images of sizes that the model's processor refuses, or that are no images.
+
+    A stream, and rows that a transform of the user's own makes, are passed over; see `open_images`.
+
+    Args:
+        sizes: asks the processor.
+        train_dataset, eval_dataset: as the trainer takes them; None is passed over.
+
+    Raises:
+        DataError: there are such rows. The message names the first ones.
+    """
+    for name, dataset in _name_data(train_dataset, eval_dataset):
+        if isinstance(dataset, Dataset) and reads_the_same_twice(dataset):
+            _refuse(name, _find_refused(sizes, dataset))
+
+
+def _name_data(train_dataset: Any, eval_dataset: Any) -> Iterator[tuple[str, Any]]:
     named = {"train_dataset": train_dataset}
     if isinstance(eval_dataset, dict):
         named |= {f"eval_dataset[{name!r}]": dataset for name, dataset in eval_dataset.items()}
     else:
         named["eval_dataset"] = eval_dataset
-    for name, dataset in named.items():
-        if dataset is not None:
-            problems = _find_problems(reader, dataset, name)
-            if problems:
-                raise DataError(
-                    f"{name}, {list_problems(problems)}; fix the rows or leave them out, for example with .filter()"
-                )
+    return ((name, dataset) for name, dataset in named.items() if dataset is not None)
+
+
+def _refuse(name: str, problems: Sequence[RowProblem]) -> None:
+    if problems:
+        raise DataError(
+            f"{name}, {list_problems(problems)}; fix the rows or leave them out, for example with .filter()"
+        )
+
+
+def _find_refused(sizes: SizeCheck, dataset: Dataset) -> list[RowProblem]:
+    column = next((name for name in TRL_IMAGE_COLUMNS if name in dataset.column_names), None)
+    if column is None:
+        return []
+    transform = dataset.format["format_kwargs"].get("transform")
+    if isinstance(transform, SampleRows) and column in list_references(dataset):
+        numbers = list_samples(dataset, column)
+        if isinstance(transform.samples, Samples):
+            refused = transform.samples.find_refused(sizes)
+            return [refused[number] for number in numbers if number in refused]
+        sizes_of = ([image.size for image in transform.samples[number].images] for number in numbers)
+        reasons = enumerate(map(sizes.refuse, sizes_of))
+        return [RowProblem(place, f"row {place}", why) for place, why in reasons if why]
+    if isinstance(transform, SampleRows):
+        dataset = dataset.with_format(None)  # images of the user's own, in the place of those of samples
+    rows = DatasetRows(dataset.select_columns([column]), "the data set", USERS_FOLDER)
+    reader = RowReader(rows, match_columns(DEFAULT_COLUMNS, (column,), asks=False), None, False)
+    looked_at = check_images(reader, USERS_IMAGES, range(len(dataset)), sizes=sizes, decode=False)
+    return [outcome for _, outcome in looked_at if isinstance(outcome, RowProblem)]
 
 
 def _find_problems(reader: SampleReader, dataset: Any, name: str) -> list[RowProblem]:
@@ -57,22 +106,28 @@ def _find_problems(reader: SampleReader, dataset: Any, name: str) -> list[RowPro
     if first is None:
         raise DataError(f"{name} is empty; it needs at least one row")
     columns = list(first)
+    transform = dataset.format["format_kwargs"].get("transform") if isinstance(dataset, Dataset) else None
+    references = list_references(dataset) if isinstance(dataset, Dataset) else []
+    if references and not isinstance(transform, SampleRows):
+        raise DataError(
+            f"{name} no longer has the transform of make_training_rows, which fills in {', '.join(references)}; "
+            "change formats and join data sets before make_training_rows, or use .map() in place of a transform"
+        )
     reader.check_columns(columns)
     if not readable:
         return _check_rows(reader, [first])
-    transform = dataset.format["format_kwargs"].get("transform")
-    if isinstance(transform, SampleRows):
-        return _check_samples(reader, transform.samples, list(dataset.with_format(None)["number"]))
-    return _check_rows(reader, _read_without_images(dataset, reader.choose_columns(columns)), all_there=True)
+    chosen = reader.choose_columns(columns)
+    samples = transform.samples if isinstance(transform, SampleRows) else None
+    if isinstance(samples, Samples) and set(chosen) <= set(references):  # as load_samples checked them
+        return _check_samples(reader, samples, dataset)
+    return _check_rows(reader, read_without_images(dataset, chosen), all_there=True)
 
 
-def _check_samples(reader: SampleReader, samples: Sequence[Any], numbers: Sequence[int]) -> list[RowProblem]:
-    if not isinstance(samples, Samples):  # then images are open already
-        transform = SampleRows(samples)
-        made = (transform({"number": [number]}) for number in numbers)
-        rows = ({name: values[0] for name, values in row.items()} for row in made)
-        return _check_rows(reader, rows, all_there=True)
+def _check_samples(reader: SampleReader, samples: Samples, dataset: Dataset) -> list[RowProblem]:
     unclaimed = samples.find_unclaimed() if reader.requires_claims else {}
+    if not unclaimed:
+        return []
+    numbers = list_samples(dataset, "claims")
     problems = [unclaimed[number] for number in numbers if number in unclaimed]
     return [] if reader.allows_unclaimed_rows and len(problems) < len(numbers) else problems
 
@@ -93,9 +148,12 @@ def _check_rows(
     return problems
 
 
-def _read_without_images(dataset: Dataset, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield rows with some of their columns, and with marks in place of images."""
-    images = next((name for name in TRL_IMAGE_COLUMNS if name in columns), None)
+def read_without_images(dataset: Dataset, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield rows with some of their columns; something stands for each image, which is not opened."""
+    references, transform = list_references(dataset), dataset.format["format_kwargs"].get("transform")
+    if isinstance(transform, SampleRows):
+        dataset = dataset.with_transform(transform.without_opening())
+    images = next((name for name in TRL_IMAGE_COLUMNS if name in columns and name not in references), None)
     texts = [name for name in columns if name != images]
     if not texts:
         return

@@ -89,7 +89,7 @@ class GroupCredit:
         kept = np.ones(len(after))
         if batch.kept is not None:
             kept = _gather(torch.tensor(batch.kept, device=batch.rewards_NF.device))
-        shares = squared_shares(after * kept, accuracies, batch.place.group_size)
+        shares = squared_shares(after * kept, accuracies, batch.place.group_size, self._trainer.args.gate_threshold)
         if shares is None:
             return
         metrics = self._trainer._metrics["train" if batch.place.training else "eval"]

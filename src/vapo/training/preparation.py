@@ -16,6 +16,7 @@ from vapo.errors import ConfigError, ModelError, suggest_nearest
 from vapo.models.image_features import name_language_layers
 from vapo.models.policy.checkpoint import load_processor
 from vapo.training.options import RunOptions
+from vapo.training.rewards import load_rewards
 
 NEEDED_PACKAGES = (
     ("use_peft", "peft", "peft"),
@@ -31,7 +32,7 @@ def prepare_run(options: RunOptions) -> None:
     """Refuse what a run would stop at, choose the layers of adapters, and tell TRL how to load the weights.
 
     Raises:
-        ConfigError: a package or a split that the options need is not there.
+        ConfigError: a package, a split or a reward function that the options need is not there.
         ModelError: there is no such model, or its tokenizer cannot end a completion.
     """
     model, training = options.model, options.training
@@ -39,6 +40,7 @@ def prepare_run(options: RunOptions) -> None:
         if getattr(model, option) and find_spec(package) is None:
             raise ConfigError(f"{option} needs {package}, which is not installed: pip install 'vapo[{extra}]'")
     _check_reports(training.report_to)
+    load_rewards(training.reward_funcs or ())
     if training.eval_strategy != "no" and options.data.eval_split is None:
         raise ConfigError(
             f"eval_strategy={str(getattr(training.eval_strategy, 'value', training.eval_strategy))!r} needs data to "

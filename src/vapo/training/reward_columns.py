@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,11 @@ from trl import GRPOTrainer
 from vapo.core.grading import ends_in_open_thinking
 from vapo.errors import ConfigError
 from vapo.models.think_tags import check_think_tags
+from vapo.probing.perception_scorer import ScoredRollout
 from vapo.training.rewards import format_reward, opened_format_reward
+
+ANSWERS_BEFORE_WARNING = 64
+"""Answers after which a reward that has opened no gate is warned of."""
 
 
 class RewardColumns:
@@ -41,6 +46,9 @@ class RewardColumns:
             raise ConfigError(f"gate_reward={gate!r} is none of the reward functions ({', '.join(names)})")
         self.gate = names.index(gate) if gate is not None else 0
         self._gate_name = names[self.gate] if names else ""
+        self._threshold: float = trainer.args.gate_threshold  # pyright: ignore[reportAttributeAccessIssue]
+        self._gate_matters = False
+        self._below: list[float] | None = []  # accuracies, until one opens the gate or a warning says that none does
         self.bonus: int | None = None
         if bonus_weight is not None:
             self.bonus = len(names)
@@ -52,16 +60,37 @@ class RewardColumns:
 
     def read_accuracies(self, rewards_BF: torch.Tensor, *, required: bool) -> list[float]:
         """Return the accuracy of each row; see `read_accuracy`."""
+        self._gate_matters = required
         return [read_accuracy(own, self._gate_name, required=required) for own in rewards_BF[:, self.gate].tolist()]
 
-    def put_bonuses(self, rewards_NF: torch.Tensor, bonuses: Sequence[float]) -> None:
+    def put_bonuses(self, rewards_NF: torch.Tensor, scored: Sequence[ScoredRollout]) -> None:
         """Put this process's bonuses and those of all others into the table of all rows, if it has a column for them.
 
         Where no function of the user's scored a completion, TRL leaves it out of its group.
         """
+        self._watch_gate(scored)
         if self.bonus is not None:
-            bonuses_N: Any = gather(torch.tensor(bonuses, device=rewards_NF.device))
+            bonuses_N: Any = gather(torch.tensor([one.reward.bonus for one in scored], device=rewards_NF.device))
             rewards_NF[:, self.bonus] = bonuses_N.masked_fill(rewards_NF.isnan().all(dim=1), torch.nan)
+
+    def _watch_gate(self, scored: Sequence[ScoredRollout]) -> None:
+        """Warn once where a reward that grades answers in between never opens the gate."""
+        if not self._gate_matters or self._below is None:
+            return
+        self._below += [one.reward.accuracy for one in scored]
+        if any(one.gate_open for one in scored):
+            self._below = None
+        elif len(self._below) >= ANSWERS_BEFORE_WARNING and 0 < max(self._below) < self._threshold:
+            logging.getLogger(__name__).warning(
+                "the reward function %r opens the accuracy gate at gate_threshold=%s, and the best of %d answers got "
+                "%.4g: none earns a perception reward, so the run trains plain GRPO. Lower gate_threshold to what a "
+                "right answer gets, or set accuracy_gate='graded'",
+                self._gate_name,
+                self._threshold,
+                len(self._below),
+                max(self._below),
+            )
+            self._below = None
 
 
 def read_accuracy(accuracy: float, name: str, *, required: bool) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 from vapo.core.answers.choices import read_options
 from vapo.core.grading import compare_with_reference, extract_answer, grade_format, take_reference
@@ -11,6 +11,7 @@ from vapo.core.math_equality import MAX_CHARACTERS
 from vapo.data.columns import ANSWER_COLUMNS, find_answer
 from vapo.data.texts import read_text
 from vapo.errors import DataError
+from vapo.own_code import load_function
 
 NO_ANSWERS = (
     "the built-in accuracy reward has no answers to grade by: there is no column "
@@ -22,7 +23,7 @@ NO_ANSWERS = (
 def accuracy_reward(
     completions: Sequence[Any],
     answer: Sequence[str | float] | None = None,
-    options: Sequence[Sequence[str] | None] | None = None,
+    options: Sequence[object] | None = None,
     log_metric: Callable[[str, float], None] | None = None,
     **columns: Any,
 ) -> list[float]:
@@ -31,8 +32,8 @@ def accuracy_reward(
     Args:
         completions: as TRL hands them over.
         answer: the reference answers; None takes them from the column that the rows have in its place.
-        options: the texts behind A, B, ... of each row, where the rows have such a column; None looks for them in the
-            prompts.
+        options: the texts behind A, B, ... of each row, where the rows have such a column. They are looked for in the
+            prompt where it is None, or no list of texts.
         log_metric: takes a name and a value: of each answer in a box, whether no rule could read it
             (`unreadable_answers`).
         columns: the other columns of the rows.
@@ -45,18 +46,26 @@ def accuracy_reward(
         raise DataError(NO_ANSWERS)
     answers = columns[name] if answer is None else answer
     references = [read_reference(reference, name) for reference in answers]
-    if options is None:
-        options = [read_options(last_user_text(prompt)) for prompt in columns.get("prompts", [""] * len(references))]
+    prompts = columns.get("prompts", [""] * len(references))
+    given = [None] * len(references) if options is None else options
+    choices = [
+        _read_texts(own) or read_options(last_user_text(prompt)) for own, prompt in zip(given, prompts, strict=True)
+    ]
     boxed = [extract_answer(completion_text(completion)) for completion in completions]
     compared = [
         None if box is None else compare_with_reference(box, reference, choice)
-        for box, reference, choice in zip(boxed, references, options, strict=True)
+        for box, reference, choice in zip(boxed, references, choices, strict=True)
     ]
     if log_metric is not None:
         for comparison in compared:
             if comparison is not None:
                 log_metric("unreadable_answers", float(not comparison.answer_read))
     return [0.0 if comparison is None else float(comparison.equal) for comparison in compared]
+
+
+def _read_texts(value: object) -> list[str]:
+    texts = cast("Sequence[object]", value) if isinstance(value, list | tuple) else ()
+    return [text for text in texts if isinstance(text, str)] if all(isinstance(t, str) for t in texts) else []
 
 
 def read_reference(value: object, column: str) -> str:
@@ -103,7 +112,23 @@ def last_user_text(prompt: Any) -> str:
     """Return the text of a prompt, or of its last message by the user."""
     if isinstance(prompt, str):
         return prompt
-    content = next((message["content"] for message in reversed(prompt) if message["role"] == "user"), "")
+    return next((message_text(message) for message in reversed(prompt) if message["role"] == "user"), "")
+
+
+def message_text(message: Mapping[str, Any]) -> str:
+    """Return the text of a message, or of its parts, each on a line."""
+    content = message["content"]
     if isinstance(content, str):
         return content
     return "\n".join(part["text"] for part in content if part.get("type") == "text")
+
+
+def load_rewards(names: Sequence[str]) -> list[Callable[..., Any]]:
+    """Return reward functions by name: the built-in ones, and others by the file or module that they are in.
+
+    Raises:
+        ConfigError: there is no such function.
+    """
+    built_in = {reward.__name__: reward for reward in (accuracy_reward, format_reward)}
+    example = "my_rewards:iou"
+    return [built_in.get(one) or load_function(one, what="reward function", example=example) for one in names]

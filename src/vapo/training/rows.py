@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
+
+from PIL.Image import Image
 
 from vapo.data.claim_columns import read_claims
 from vapo.data.columns import DEFAULT_COLUMNS, find_answer, match_columns
-from vapo.data.prompts import build_messages
+from vapo.data.image_files import Folder, is_url, take_value
+from vapo.data.images import PILLOW_MAX_PIXELS, ImagePolicy, is_shown, open_image
+from vapo.data.refused_sizes import SizeCheck
 from vapo.data.row_reader import read_images
 from vapo.errors import DataError
 from vapo.training.rewards import NO_ANSWERS, last_user_text, read_reference
@@ -16,33 +21,9 @@ from vapo.types import Claim, Sample
 
 TRL_IMAGE_COLUMNS = ("images", "image")
 """Where TRL looks for images, in this order."""
-
-
-class SampleRows:
-    """The transform that turns numbers of samples into rows; a class, so that workers that load data can be sent it.
-
-    Args:
-        samples: what to train on.
-        system_prompt: put before every question; None for none.
-    """
-
-    def __init__(self, samples: Sequence[Sample], system_prompt: str | None = None) -> None:
-        self.samples = samples
-        self._system_prompt = system_prompt
-
-    def __call__(self, batch: Mapping[str, list[int]]) -> dict[str, list[Any]]:
-        """Return the rows of the samples in the column `number`."""
-        chosen = [self.samples[number] for number in batch["number"]]
-        return {
-            "prompt": [build_messages(sample, self._system_prompt) for sample in chosen],
-            "images": [list(sample.images) for sample in chosen],
-            "answer": [sample.answer for sample in chosen],
-            "claims": [[{"text": c.text, "is_true": c.is_true} for c in sample.claims] for sample in chosen],
-            "id": [sample.id for sample in chosen],
-        }
-
-    def __deepcopy__(self, memo: object) -> SampleRows:
-        return self  # `datasets` copies a transform with every change of format; samples do not change
+USERS_IMAGES = ImagePolicy(max_pixels=PILLOW_MAX_PIXELS)
+USERS_FOLDER = Folder(Path(), Path("/"))
+"""Paths in a user's own data set lead wherever he lets them, as in `datasets`."""
 
 
 class SampleReader:
@@ -133,6 +114,38 @@ def list_images(row: Mapping[str, Any]) -> list[Any]:
     """Return the images of a row, from its column `images` or `image`."""
     images = row["images"] if "images" in row else [row.get("image")]
     return [image for image in images or () if image is not None]
+
+
+def open_images(row: dict[str, Any], sizes: SizeCheck) -> dict[str, Any]:
+    """Return a row with its images opened as those of every data set are; arrays and web addresses are left to TRL.
+
+    Args:
+        row: as TRL has it.
+        sizes: says which the model's processor refuses.
+
+    Raises:
+        DataError: an image cannot be opened, or has a size that is refused; the message names the row by its `id`.
+    """
+    try:
+        images = [_open(image) for image in list_images(row)]
+        refused = sizes.refuse(image.size for image in images if isinstance(image, Image))
+        if refused is not None:
+            raise DataError(refused)
+    except DataError as error:
+        where = f"row {row['id']}" if "id" in row else "a row"
+        raise DataError(f"{where}: {error}; or leave the row out") from error
+    if not images:
+        return row
+    return {**row, **({"images": images} if "images" in row else {"image": images[0]})}
+
+
+def _open(image: Any) -> Any:
+    held = take_value(image)
+    if isinstance(held, Image):
+        is_ready = is_shown(held)
+    else:
+        is_ready = is_url(held) if isinstance(held, str) else not isinstance(held, bytes | Path)
+    return image if is_ready else open_image(held, USERS_FOLDER, USERS_IMAGES)
 
 
 def keep_text_plain(prompt: Any, escape: Callable[[str], str]) -> Any:

@@ -21,16 +21,11 @@ from vapo.training.checks import check_arguments
 from vapo.training.options import RunOptions
 from vapo.training.preparation import Beginning, explaining_out_of_memory, prepare_run, setting_up
 from vapo.training.prompt_lengths import leave_out_long_prompts
+from vapo.training.run_record import describe_training
 from vapo.training.sharded_checkpoint import check_sharded_checkpoint
 from vapo.training.sharding import check_same_sharding
 from vapo.training.trainer import VAPOTrainer
 from vapo.training.vllm_rollouts import check_vllm
-
-# Where a run is written, reported or executed does not change what it computes.
-NOT_SETTINGS = ("output_dir", "run_name", "report_to", "logging_dir", "disable_tqdm", "hub_token", "local_rank")
-
-# Derived from update_batch_size and the number of processes, which may change while a run is interrupted.
-SHARES_OF_PROCESSES = ("gradient_accumulation_steps", "steps_per_generation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +45,8 @@ def train(
     Args:
         options: of the run.
         callbacks: of transformers, beside the one that keeps the metrics.
-        reward_funcs: see `VAPOTrainer`; their names are among the run's settings.
+        reward_funcs: see `VAPOTrainer`, in place of those that the options name; their names are among the run's
+            settings.
 
     Raises:
         ConfigError: an option is out of range, or the folder holds a run with other settings.
@@ -144,7 +140,7 @@ def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samp
         allow_urls=data.allow_urls,
         max_pixels=data.max_pixels,
         limit=data.limit,
-        processor=processor,
+        processors=[processor],
     )
     if data.max_prompt_tokens is not None:
         samples = leave_out_long_prompts(samples, processor, data.max_prompt_tokens, system_prompt=data.system_prompt)
@@ -157,11 +153,9 @@ def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samp
 
 def describe(options: RunOptions) -> dict[str, Any]:
     """Return all settings that a run's result depends on."""
-    left_out = NOT_SETTINGS if options.training.update_batch_size is None else NOT_SETTINGS + SHARES_OF_PROCESSES
-    training = {name: value for name, value in options.training.to_dict().items() if name not in left_out}
     return {
         **asdict(options.data),
-        **training,
+        **describe_training(options.training),
         **asdict(options.model),
         "model_name_or_path": options.model_name,
         "data": options.source,

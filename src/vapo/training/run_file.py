@@ -77,6 +77,15 @@ def check_run_file(path: Path, config: Mapping[str, Any]) -> None:
     _check_environment(path, config.get("env"))
     if ":" in str(config.get("algorithm", "")):
         _describe(f"{path} trains by {config['algorithm']!r}, a class of an installed package, whose code runs")
+    rewards = config.get("reward_funcs") or []
+    for name in [rewards] if isinstance(rewards, str) else rewards:
+        if re.search(r"[/\\]", str(name)):
+            raise ConfigError(
+                f"{path} says reward_funcs: {name!r}, a file elsewhere, whose code would run; name a module, or a "
+                "file of the current folder, or say it on the command line (--reward_funcs)"
+            )
+        if ":" in str(name):
+            _describe(f"{path} rewards by {name!r}, whose code runs")
     outward = {name: redact_settings(config[name], name) for name in LEADS_ELSEWHERE if _leads_elsewhere(config, name)}
     if outward:
         _describe(f"{path} leads elsewhere: {', '.join(f'{name}: {value!r}' for name, value in outward.items())}")

@@ -8,9 +8,10 @@ from typing import Any
 
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl
 from transformers.trainer_utils import SaveStrategy
-from trl import GRPOTrainer
 
 from vapo.errors import ConfigError, suggest_nearest
+from vapo.run_folder import RunFolder
+from vapo.training.draft_card import WritesDraftCard
 from vapo.training.sharding import optimizer_without_idle_weights
 
 
@@ -58,10 +59,16 @@ class SavesBetweenRollouts(TrainerCallback):
         return control
 
 
-class LoadsCheckpoints(GRPOTrainer):
+class LoadsCheckpoints(WritesDraftCard):
     """Goes on from checkpoints as they were saved, and chooses the best by what is measured."""
 
     model: Any
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        super().save_model(output_dir, _internal_call)
+        if self.is_world_process_zero() and not (_internal_call or self.is_in_train):
+            run = str(self.args.output_dir)
+            RunFolder(run).record_saved(Path(output_dir or run))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         model = model if model is not None else self.model

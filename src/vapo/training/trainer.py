@@ -20,6 +20,7 @@ from transformers import ProcessorMixin
 from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
+from vapo.data.refused_sizes import SizeCheck
 from vapo.errors import ConfigError, ModelError
 from vapo.models.image_features import (
     features_like_embeddings,
@@ -37,17 +38,20 @@ from vapo.probing.transformers_prober import TransformersProber
 from vapo.training.batches import groups_kept_together
 from vapo.training.cached_rows import cache_rows
 from vapo.training.checks import check_arguments, check_needs, find_idle_bonus
+from vapo.training.completion_table import PrintsCompletions
 from vapo.training.config import VAPOConfig
-from vapo.training.data_checks import check_data
+from vapo.training.data_checks import check_data, check_sizes
 from vapo.training.dynamic_sampling import GradedRows, InformativeRollouts, add_up_rewards, grade_by_accuracy
 from vapo.training.group_credit import GroupCredit
+from vapo.training.idle_run import IdleRunWarning
 from vapo.training.other_images import OtherImages
 from vapo.training.own_claims import OwnClaims
 from vapo.training.packing import BatchScores, TreePacking
 from vapo.training.reward_columns import RewardColumns, adopt_think_format
-from vapo.training.rewards import accuracy_reward, format_reward
+from vapo.training.rewards import accuracy_reward, format_reward, load_rewards
 from vapo.training.rollout_batch import RolloutBatch, RolloutCount, RolloutPosition, find_progress
-from vapo.training.rows import SampleReader, keep_text_plain
+from vapo.training.rows import SampleReader, keep_text_plain, open_images
+from vapo.training.run_record import keep_record
 from vapo.training.saves import LoadsCheckpoints, SavesBetweenRollouts
 from vapo.training.sharding import name_layers_to_shard, reference_sharded_like_policy
 from vapo.training.token_credit import TokenCredit
@@ -64,23 +68,22 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class VAPOTrainer(LoadsCheckpoints):
+class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
     """`trl.GRPOTrainer` with Vision-Anchored Policy Optimization.
 
     Args:
         model: as in TRL; it must be a vision-language model.
-        reward_funcs: as in TRL. None grades `\\boxed{}` answers against the column `answer`, and the format. With
-            functions of your own, the one named by `args.gate_reward` (default: the first) must return the accuracy
-            in [0, 1], unless the gate plays no part; the perception reward is added to theirs. A completion that
-            none of them scores (None) earns no perception reward either.
+        reward_funcs: as in TRL. None takes `args.reward_funcs`, or else grades `\\boxed{}` answers against the column
+            `answer`, and the format. With functions of your own, the one named by `args.gate_reward` (default: the
+            first) must return the accuracy in [0, 1], unless the gate plays no part. The perception reward is added
+            to theirs; a completion that none of them scores (None) earns none.
         args: a `VAPOConfig`.
         train_dataset: as in TRL, with a column `claims` that lists `{text, is_true}` (or the published
             `claim_1`, `label_1`, ...).
         algorithm: one of your own in place of the one that `args` describes, derived from
             `vapo.algorithms.algorithm.Algorithm`. TRL adds up the reward functions by their weights, and to that the
             `bonus` of the algorithm's reward.
-        positional: what `trl.GRPOTrainer` takes behind the processing class, in its order.
-        kwargs: the same by name.
+        positional, kwargs: what `trl.GRPOTrainer` takes behind the processing class, in its order or by name.
 
     Raises:
         ConfigError: an option cannot be had together with probes.
@@ -97,7 +100,6 @@ class VAPOTrainer(LoadsCheckpoints):
 
     _batch: RolloutBatch | None = None  # that is being generated, scored and rewarded
     micro_steps_before: int = 0  # that a run made before it was resumed
-
     _tag_names = ["trl", "grpo", "vapo"]  # noqa: RUF012 (as TRL declares them)
     _name = "VAPO"
     _paper = {  # noqa: RUF012
@@ -131,12 +133,12 @@ class VAPOTrainer(LoadsCheckpoints):
             raise ConfigError(
                 f"algorithm is a {type(self.algorithm).__name__}; derive it from vapo.algorithms.algorithm.Algorithm"
             )
-        needs = self.algorithm.needs
-        check_needs(args, options, needs)
-        idle = find_idle_bonus(args, self.algorithm)
-        if idle is not None:
+        check_needs(args, options, needs := self.algorithm.needs)
+        if idle := find_idle_bonus(args, self.algorithm):
             logging.getLogger(__name__).warning(idle)
         options["args"] = args = copy.copy(args)  # the caller may use it again
+        if reward_funcs is None and args.reward_funcs:
+            reward_funcs = options["reward_funcs"] = load_rewards(args.reward_funcs)
         if reward_funcs is None and not owns_data:
             options["reward_funcs"] = [accuracy_reward, format_reward]
             built_in: Any = [args.accuracy_weight, args.format_weight]
@@ -149,13 +151,16 @@ class VAPOTrainer(LoadsCheckpoints):
         options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
         with reference_sharded_like_policy():
             super().__init__(**options)
-        self.add_callback(SavesBetweenRollouts(args))
-        self.add_callback(RolloutCount(self))
+        for callback in (SavesBetweenRollouts(args), RolloutCount(self), IdleRunWarning()):
+            self.add_callback(callback)
+        keep_record(self)
         if not isinstance(self.processing_class, ProcessorMixin):
             raise ModelError(
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
                 "vision-language models, whose AutoProcessor handles images"
             )
+        self._sizes = SizeCheck(self.processing_class)
+        check_sizes(self._sizes, train_dataset, eval_dataset)
         if args.freeze_vision:
             freeze_vision(self.model)
         if self.is_fsdp_enabled:
@@ -177,14 +182,13 @@ class VAPOTrainer(LoadsCheckpoints):
         if args.dynamic_sampling != "none":
             by_accuracy = args.dynamic_sampling == "accuracy"
             grade = grade_by_accuracy(self, self._columns.gate) if by_accuracy else self._grade_by_reward
-            self._informative = InformativeRollouts(self, self._images, grade=grade, prepare=self.with_plain_text)
+            self._informative = InformativeRollouts(self, self._images, grade=grade, prepare=self.read_row)
         self._token_credit = TokenCredit(self, self.algorithm)
         self._packing = self._make_packing() if args.packing != "off" else None
         self.prober: Prober | None = self._make_prober() if needs.claims else None
         self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if needs.claims else None
-        self._own_claims: OwnClaims | None = None
-        if needs.claims and args.own_claims_steps:
-            self._own_claims = OwnClaims(self, collective=self._forward_is_collective())
+        writes_claims = needs.claims and args.own_claims_steps
+        self._own_claims = OwnClaims(self, collective=self._forward_is_collective()) if writes_claims else None
         self._sample_reader = sample_reader
         self._last_scores: BatchScores | None = None  # of the last scoring pass
         self._probe_seconds = 0.0
@@ -196,7 +200,7 @@ class VAPOTrainer(LoadsCheckpoints):
             return super()._generate_single_turn(*args, **kwargs)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        inputs = [self.with_plain_text(row) for row in inputs]
+        inputs = [self.read_row(row) for row in inputs]
         training = self.model.training
         refilled = self._informative.roll_out(inputs) if self._informative is not None and training else None
         inputs = inputs if refilled is None else refilled.rows
@@ -251,9 +255,9 @@ class VAPOTrainer(LoadsCheckpoints):
 
     def _scores_old_policy(self) -> bool:
         """Return whether TRL computes the old policy's log-probabilities, and before any others."""
-        generate_every = self.args.steps_per_generation * self.num_iterations
-        misaligned = self.args.gradient_accumulation_steps % generate_every != 0
-        return misaligned or (self.use_vllm and self.vllm_importance_sampling_correction)
+        corrects = self.use_vllm and self.vllm_importance_sampling_correction
+        every = self.args.steps_per_generation * self.num_iterations
+        return corrects or self.args.gradient_accumulation_steps % every != 0
 
     def _may_ask_along(self) -> bool:
         """Return whether probes asked in TRL's scoring pass are those that would be asked on their own."""
@@ -315,11 +319,11 @@ class VAPOTrainer(LoadsCheckpoints):
             self._batch.take_answers(scores.p_true)
         return scores
 
-    def with_plain_text(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the row with a prompt whose user text holds no special tokens."""
-        if "prompt" not in row:  # an environment of TRL's brings it later
-            return row
-        return {**row, "prompt": keep_text_plain(row["prompt"], self._escape)}
+    def read_row(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return a row as it is rolled out: its images opened, and no special tokens in its prompt's user text."""
+        row = open_images(row, self._sizes)
+        # An environment of TRL's brings its prompt later.
+        return {**row, "prompt": keep_text_plain(row["prompt"], self._escape)} if "prompt" in row else row
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Return TRL's loss and the algorithm's, over kept completions alone where dynamic sampling dropped some."""
@@ -354,7 +358,7 @@ class VAPOTrainer(LoadsCheckpoints):
         self._probe_seconds += time.perf_counter() - started
         if self.prober is not None:
             self._log_of_perception.add(scored, tables=self.log_completions)
-        self._columns.put_bonuses(rewards_NF, [own.reward.bonus for own in scored])
+        self._columns.put_bonuses(rewards_NF, scored)
         self._batch.rewards_NF = rewards_NF
         return rewards_NF
 
@@ -363,8 +367,8 @@ class VAPOTrainer(LoadsCheckpoints):
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss = super().training_step(*args, **kwargs)
         if self.prober is not None and self._step % self.current_gradient_accumulation_steps == 0:
-            step_seconds = self._metrics["train"]["step_time"][-1]
-            self._metrics["train"]["perception/probe_time_share"].append(self._probe_seconds / step_seconds)
+            metrics = self._metrics["train"]
+            metrics["perception/probe_time_share"].append(self._probe_seconds / metrics["step_time"][-1])
             self._probe_seconds = 0.0
         return loss
 
@@ -393,5 +397,4 @@ class VAPOTrainer(LoadsCheckpoints):
         return bool(self.is_fsdp_enabled or (self.is_deepspeed_enabled and self._dist.is_zero3))
 
     def _most_batches(self, own: int) -> int:
-        everyone: Any = gather(torch.tensor([own], device=self.accelerator.device))
-        return int(everyone.max())
+        return int(gather(torch.tensor([own], device=self.accelerator.device)).max())  # pyright: ignore

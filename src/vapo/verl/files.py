@@ -160,10 +160,13 @@ def write_convert_command(options: RunOptions, split: str, out: Path) -> str:
         "--on-bad-row": (data.on_bad_row, "error"),
         "--limit": (data.limit, None),
         "--system-prompt": (data.system_prompt, None),
+        "--processor": (options.model_name, None),
     }
     for flag, (value, default) in named.items():
         if value != default:
             words += [flag, str(value)]
+    if options.training.trust_remote_code:
+        words.append("--trust-remote-code")
     return shlex.join([*words, "--allow-urls"] if data.allow_urls else words)
 
 

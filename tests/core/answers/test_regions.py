@@ -21,6 +21,12 @@ def read(text):
         ("x \\ne 2", "(-\\infty,2)\\cup(2,\\infty)"),
         ("\\{x \\mid x > 2\\}", "(2,\\infty)"),
         ("\\mathbb{R}", "(-\\infty,\\infty)"),
+        ("\\mathbb{R}\\setminus\\{3, -1\\}", "x \\ne -1 and x \\ne 3"),
+        ("all real numbers except 2", "x \\ne 2"),
+        ("x > 3 and x \\le 5", "(3,5]"),
+        ("x > 3 and x \\ge 3", "x > 3"),
+        ("|x| \\le 1", "[-1,1]"),
+        ("|x+2| > 3", "x < -5 or x > 1"),
     ],
 )
 def test_the_same_set(one, other):
@@ -32,6 +38,11 @@ def test_the_same_set(one, other):
 )
 def test_other_sets(one, other):
     assert not is_same_region(read(one), read(other))
+
+
+@pytest.mark.parametrize("text", ["x > 3 and y < 5", "x < 3 and x > 5", "|x| < -1", "\\mathbb{R}\\setminus\\{x\\}"])
+def test_no_set_of_one_variable(text):
+    assert read(text) is None
 
 
 def test_two_numbers_in_brackets_may_be_a_point():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vapo.core.answers.sequences import Items, is_same_items, read_items, read_matrix
+from vapo.core.answers.sequences import Items, is_same_items, read_items, read_matrix, read_rows
 from vapo.core.answers.spelling import clean
 
 
@@ -56,3 +56,4 @@ def test_matrices():
     assert plain == (False, [["1", "2"], ["3", "4"]])
     assert plain == read_matrix(clean("\\left[\\begin{array}{cc}1 & 2\\\\ 3 & 4\\\\\\end{array}\\right]"))
     assert read_matrix(clean("\\begin{vmatrix}1\\end{vmatrix}")) == (True, [["1"]])
+    assert read_rows("[[1, 2], [3, 4]]") == plain and read_rows("[1, 2]") is None and read_rows("{[1, 2]}") is None

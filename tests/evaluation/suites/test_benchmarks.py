@@ -131,5 +131,5 @@ def test_images_are_shown_as_data_sets_show_them():
     assert PAPER.find("mmstar").images(clear)[0].getpixel((0, 0)) == white
     deep = {**row, "image": Image.new("I;16", (40, 40), 0xFFFF)}
     assert PAPER.find("mmstar").images(deep)[0].getpixel((0, 0)) == white
-    with pytest.raises(DataError, match=r"MMStar, row .*: image has floating-point pixels"):
-        PAPER.find("mmstar").images({**row, "image": Image.new("F", (4, 4))})
+    with pytest.raises(DataError, match=r"MMStar, row .*: image has pixels that are NaN or infinite"):
+        PAPER.find("mmstar").images({**row, "image": Image.new("F", (4, 4), float("nan"))})

@@ -13,6 +13,7 @@ CITIES = Choice(("B",), ("Paris", "Rome", "0.5"))
         (CITIES, "B", 1),
         (CITIES, "\\text{(b)}", 1),
         (CITIES, "B. Rome", 1),
+        (CITIES, "B. Paris", None),  # names two
         (CITIES, "Rome", 1),
         (CITIES, "rome", 1),
         (CITIES, "A", 0),
@@ -38,6 +39,9 @@ CITIES = Choice(("B",), ("Paris", "Rome", "0.5"))
         (Rounded(2, 0), "\\sqrt{2}", 0),
         (Rounded(2, 0), "2\\pi", 0),
         (Rounded(2, 0), "A2", None),
+        (Rounded(2, 0), "2,3", None),
+        (Rounded(2.3, 1), "2,3", 1),
+        (Rounded(2, 0), "f(2)", None),
         (Rounded(1.41, 2), "\\sqrt{2}", 1),
         (Rounded(3, 0), "3 million", 0),
         (Rounded(3, 0), "not 3", None),

@@ -34,16 +34,19 @@ def make_outcome(num_questions: int = 12, num_repeats: int = 1) -> Outcome:
 def _show_the_image_alone(model: ModelFindings) -> ModelFindings:
     """Leave out what the demo does not measure."""
     assert model.perception is not None
+    look = "Again " if model.name == "VAPO" else ""
     questions = tuple(
         replace(
             question,
+            question=f"Start at {question.question}" if number % 2 else question.question,  # every other one is late
+            token_texts=(look + question.token_texts[0], *question.token_texts[1:]),
             probed=question.probed and tuple(claim for claim in question.probed if claim.view == "image"),
             attention=None,
             sensitivity=None,
             remedied=None,
             cause=None,
         )
-        for question in model.questions
+        for number, question in enumerate(model.questions)
     )
     return replace(
         model,

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from vapo.diagnosis.estimates import Estimate
 from vapo.lab.demo.conclusion import ONE_SEED, phrase_demo
-from vapo.lab.demo.paired import ANSWERS, LATE, LENGTH, Row
+from vapo.lab.demo.paired import EARLY_ANSWERS, LATE_ANSWERS, LATE_CLAIMS, Row
 
 
 def about(value: float, half: float = 0.02, count: int = 100) -> Estimate:
@@ -14,20 +16,20 @@ def about(value: float, half: float = 0.02, count: int = 100) -> Estimate:
 def rows(late_difference: Estimate | None, late: Estimate | None = about(0.7)) -> list[Row]:
     changes = (about(-0.2), about(0.01))
     return [
-        Row(LATE, True, about(0.8), late, about(0.78), *changes, late_difference),
-        Row(ANSWERS, True, about(0.3), about(0.8), about(0.79), about(0.5), about(0.49), about(-0.01)),
-        Row(LENGTH, False, about(50), about(40), about(61), about(-10), about(11), about(21)),
+        Row(LATE_ANSWERS, True, about(0.8), late, about(0.78), *changes, late_difference),
+        Row(EARLY_ANSWERS, True, about(0.3), about(0.8), about(0.79), about(0.5), about(0.49), about(-0.01)),
+        Row(LATE_CLAIMS, True, about(0.6), about(0.7), about(0.9), about(0.1), about(0.3), about(0.2)),
     ]
 
 
 @pytest.mark.parametrize(
     ("difference", "sentence"),
     [
-        (about(0.08), "VAPO's model sees more than GRPO's: it judges 78.0 % of the claims right, GRPO's 70.0 %"),
-        (about(-0.08), "VAPO's model sees less than GRPO's"),
-        (about(0.01), "no difference in perception can be told from chance: VAPO's model judges 78.0 %"),
-        (about(0.02), "no difference in perception can be told from chance"),  # the interval ends in 0
-        (about(0.08, count=9), "9 questions are too few to tell the two models apart."),
+        (about(0.08), "answers more late questions right: 78.0 % of the late questions, GRPO's 70.0 %"),
+        (about(-0.08), "VAPO's model answers fewer late questions right"),
+        (about(0.01), "no difference can be told from chance: VAPO's model answers 78.0 %"),
+        (about(0.02), "no difference can be told from chance"),  # the interval ends in 0
+        (about(0.08, count=9), "9 late questions are too few to tell the two models apart."),
     ],
 )
 def test_the_first_sentence_follows_the_interval(difference, sentence):
@@ -38,17 +40,19 @@ def test_the_first_sentence_follows_the_interval(difference, sentence):
 
 
 def test_the_others_say_what_changed():
-    _, changes, answers, length, last = phrase_demo(rows(about(0.08)))
+    _, changes, early, claims, last = phrase_demo(rows(about(0.08)))
     assert changes == (
         "Before training it was 80.0 %: GRPO changed it by -20.0 points [-22.0, -18.0], VAPO by +1.0 points "
         "[-1.0, +3.0], which chance alone could do."
     )
-    assert "30.0 % before, 80.0 % after GRPO, 79.0 % after VAPO" in answers
-    assert "-1.0 points [-3.0, +1.0], which chance alone could do" in answers
-    assert length == "Tokens per response: 50 before, 40 after GRPO, 61 after VAPO."
+    assert "Early questions answered right: 30.0 % before, 80.0 % after GRPO, 79.0 % after VAPO" in early
+    assert "-1.0 points [-3.0, +1.0], which chance alone could do" in early
+    assert "last quarter of the response: 60.0 % before, 70.0 % after GRPO, 90.0 % after VAPO" in claims
     assert last == ONE_SEED
 
 
-def test_responses_too_short_for_claims_are_said_to_be():
-    first = phrase_demo(rows(None, late=None))[0]
-    assert "No claim was asked in the last quarter" in first
+def test_what_was_not_asked_is_said_to_be():
+    late, early, claims = rows(None, late=None)
+    said = phrase_demo([late, early, replace(claims, grpo=None, difference=None)])
+    assert said[0] == "No late question was asked: give more --questions."
+    assert said[3] == "Claims judged right in the last quarter of the response: none was asked."

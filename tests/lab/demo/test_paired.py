@@ -8,7 +8,7 @@ from lab.demo.made_outcome import make_outcome
 
 from vapo.diagnosis.findings import EarlyAnswer, ProbedClaim, QuestionFindings
 from vapo.diagnosis.question_measures import claims_right
-from vapo.lab.demo.paired import ANSWERS, LATE, LENGTH, compare
+from vapo.lab.demo.paired import EARLY_ANSWERS, LATE_ANSWERS, LATE_CLAIMS, LENGTH, compare
 from vapo.lab.demo.table import format_outcome
 
 
@@ -34,7 +34,7 @@ def rows():
 def test_measures_are_paired_by_question(rows):
     """Answers: before 1 0, GRPO 1 1, VAPO 0 1. GRPO less before: 0 and 1, so 1/2; VAPO less before: -1 and 1, so 0;
     VAPO less GRPO: -1 and 0, so -1/2. Lengths: 10 10, 12 14, 11 11; VAPO less GRPO: -1 and -3, so -2."""
-    answers, length = rows[ANSWERS], rows[LENGTH]
+    answers, length = rows[EARLY_ANSWERS], rows[LENGTH]
     assert [answers.before.value, answers.grpo.value, answers.vapo.value] == [0.5, 1.0, 0.5]
     assert [answers.grpo_change.value, answers.vapo_change.value, answers.difference.value] == [0.5, 0.0, -0.5]
     assert (length.difference.value, length.is_share, answers.is_share) == (-2.0, False, True)
@@ -42,7 +42,7 @@ def test_measures_are_paired_by_question(rows):
 
 def test_questions_without_a_measure_are_left_out_of_pairs(rows):
     """Late claims: before 1 and 1/2, GRPO 0 and 0, VAPO 1 on the first question alone."""
-    late = rows[LATE]
+    late = rows[LATE_CLAIMS]
     assert [late.before.value, late.grpo.value, late.vapo.value] == [0.75, 0.0, 1.0]
     assert (late.difference.value, late.difference.num_questions) == (1.0, 1)
     assert (late.grpo_change.value, late.grpo_change.num_questions) == (-0.75, 2)
@@ -52,17 +52,18 @@ def test_questions_without_a_measure_are_left_out_of_pairs(rows):
 
 def test_the_table_says_where_pairs_are_fewer_and_keeps_its_columns_apart(rows, tmp_path):
     lines = format_outcome(replace(make_outcome(), rows=tuple(rows.values())), tmp_path).splitlines()
-    late = next(line for line in lines if line.startswith(f"{LATE}, %"))
+    late = next(line for line in lines if line.startswith(f"{LATE_CLAIMS}, %"))
     assert late.endswith("+100.0 [+0.0, +100.0]*") and sum(line.endswith("*") for line in lines) == 1
-    assert any(line.startswith("* on the questions on which both") for line in lines) and f"{LATE}: 1" in " ".join(
-        lines
-    )
+    assert any(
+        line.startswith("* on the questions on which both") for line in lines
+    ) and f"{LATE_CLAIMS}: 1" in " ".join(lines)
     assert all("][" not in line and not re.search(r"\][-\d]", line) for line in lines)
 
 
-def test_answers_of_cut_responses_are_measured(rows):
-    assert rows["right answers, stopped at 25 %"].grpo.value == 0.0
-    assert rows["right answers, stopped at 50 %"].grpo is None  # no response was cut there
+def test_late_questions_are_told_by_their_text(rows):
+    assert rows[LATE_ANSWERS].grpo is None
+    made = {row.measure: row for row in make_outcome(12).rows}
+    assert made[LATE_ANSWERS].vapo.num_questions + made[EARLY_ANSWERS].vapo.num_questions == 12
 
 
 def test_a_quarter_holds_its_end_and_the_image_alone():

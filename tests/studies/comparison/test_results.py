@@ -3,46 +3,57 @@
 import math
 from dataclasses import replace
 
+import pyarrow
 import pytest
 
 from studies.__main__ import build_parser
-from studies.comparison.arms import ABLATIONS, COMPARED, list_arms
-from studies.comparison.looks import sort_by_looks
+from studies.comparison.arms import ABLATIONS, COMPARED, GRPO, START, list_arms
+from studies.comparison.looks import pay_luck, sort_late
 from studies.comparison.measuring import ProbeRow, ResponseRow
 from studies.comparison.results import (
     ACCURACY,
     BLIND,
+    EARLY_RIGHT,
     LAST_QUARTER,
+    LATE_RIGHT,
+    LOOKING,
+    MEASURES,
     PERCEPTION,
     QUARTERS,
     READINGS,
-    SECONDS,
     TOKENS,
     Interval,
     average,
     compare,
     summarise_run,
 )
-from studies.comparison.rows import join_runs, read_responses, write_responses
-from studies.comparison.tables import judge_agreement, write_ablations, write_comparison, write_looks
+from studies.comparison.rows import join_runs, read_responses, write_responses, write_table
+from studies.comparison.tables import (
+    judge_agreement,
+    write_ablations,
+    write_comparison,
+    write_late,
+    write_luck,
+    write_steps,
+)
 
 
-def make_response(number=0, *, right=True, probes=()):
-    return ResponseRow(str(number), "<think>AU3</think>", right, True, 10 + number, 2 * number, tuple(probes))
+def make_response(number=0, *, right=True, kind="read", probes=()):
+    return ResponseRow(str(number), kind, "<think>AU3</think>", right, True, 10 + number, 2 * number, tuple(probes))
 
 
-EARLY_RIGHT = ProbeRow(0.2, "The picture shows AU3.", True, 0.9, 0.4)
-LATE_WRONG = ProbeRow(0.9, "The picture shows AU4.", False, 0.8, 0.3)
-LATE_RIGHT = ProbeRow(1.0, "The picture shows AU4.", False, 0.1, 0.2)
+FIRST_RIGHT = ProbeRow(0.2, "The picture shows AU3.", True, 0.9, 0.4)
+LAST_WRONG = ProbeRow(0.9, "The picture shows AU4.", False, 0.8, 0.3)
+LAST_RIGHT = ProbeRow(1.0, "The picture shows AU4.", False, 0.1, 0.2)
 
 
 def test_a_run_in_numbers():
     responses = [
-        make_response(0, probes=[EARLY_RIGHT, LATE_WRONG]),
-        make_response(1, right=False, probes=[LATE_RIGHT]),
+        make_response(0, probes=[FIRST_RIGHT, LAST_WRONG]),
+        make_response(1, right=False, kind="path", probes=[LAST_RIGHT]),
     ]
     run = summarise_run(responses)
-    assert run[ACCURACY] == 0.5
+    assert run[ACCURACY] == 0.5 and run[EARLY_RIGHT] == 1.0 and run[LATE_RIGHT] == 0.0 and run[LOOKING] == 0.0
     assert run[PERCEPTION] == pytest.approx(2 / 3)
     assert run[QUARTERS[0]] == 1.0 and run[LAST_QUARTER] == 0.5
     assert math.isnan(run[QUARTERS[1]]), "nothing was asked there"
@@ -62,7 +73,7 @@ def test_differences_are_paired_by_seed():
 
 
 def test_rows_come_back_as_they_were(tmp_path):
-    responses = [make_response(0, probes=[EARLY_RIGHT, LATE_WRONG]), make_response(1, right=False)]
+    responses = [make_response(0, probes=[FIRST_RIGHT, LAST_WRONG]), make_response(1, right=False)]
     for arm in ("grpo", "vapo"):
         write_responses(tmp_path / f"{arm}.parquet", responses, arm=arm, seed=3)
     join_runs(tmp_path / "all.parquet", [tmp_path / "grpo.parquet", tmp_path / "vapo.parquet"])
@@ -74,31 +85,65 @@ def test_rows_come_back_as_they_were(tmp_path):
 
 def make_results(arms):
     values = {"grpo": 0.5, "vapo": 0.6}
-    every = (ACCURACY, PERCEPTION, *QUARTERS, BLIND, TOKENS, READINGS, SECONDS)
     return {
-        arm.name: {seed: dict.fromkeys(every, values.get(arm.name, 0.55) + 0.001 * seed * seed) for seed in range(3)}
+        arm.name: {
+            seed: dict.fromkeys(MEASURES, values.get(arm.name, 0.55) + 0.001 * seed * seed) for seed in range(3)
+        }
         for arm in arms
     }
 
 
 def test_tables_say_every_measure_of_every_arm():
-    table = write_comparison(make_results(COMPARED), COMPARED)
-    assert table.count("\n") == 2 * (2 + 10)
-    assert "| answers right | 50.2 [" in table
-    assert "| answers right | +10.0 [+10.0, +10.0] | +5.0 [+5.0, +5.0] | +5.0 [+5.0, +5.0] |" in table
+    table = write_comparison(make_results([START, *COMPARED]), COMPARED)
+    assert table.count("\n") == 2 + len(COMPARED) + 1 + 1 + 2 + len(COMPARED) - 1 - 1
+    assert "| before training | 55.2 [" in table and "| GRPO | 50.2 [" in table
+    less = table.partition("less GRPO")[2]
+    assert "| VAPO, as in the paper | +10.0 [+10.0, +10.0] |" in less and "before training" not in less
+    assert write_comparison(make_results(COMPARED), COMPARED, [ACCURACY]).count("before training") == 0
 
 
-def test_responses_are_sorted_by_their_looks():
-    def look(times, *probes):
-        return replace(make_response(probes=probes), completion="<think>" + "Again AU3, so 3. " * times)
+def late_rows():
+    """Two seeds of one arm: late answers behind looks, behind musings and without a reading, and an early one."""
 
-    runs = {("grpo", 0): [look(0, EARLY_RIGHT, LATE_WRONG), look(3, LATE_RIGHT)], ("grpo", 1): [look(5), look(0)]}
-    none, once, twice, thrice = sort_by_looks(runs)["grpo"]
-    assert (none.share, none.seen, none.num_claims) == (0.5, 0.0, 1)
-    assert (thrice.share, thrice.seen, thrice.num_claims) == (0.5, 1.0, 1)
-    assert once.share == twice.share == 0 and math.isnan(once.seen)
-    table = write_looks(sort_by_looks(runs), COMPARED[:1])
-    assert "| GRPO | 50% of responses, 0.0% of 1 |" in table
+    def respond(completion, right, kind="over", probes=(FIRST_RIGHT, LAST_RIGHT)):
+        return replace(make_response(right=right, kind=kind, probes=probes), completion=completion)
+
+    looked, mused = "Again AU3, so A U? " * 2 + "There AU3, no.", "Well so be, so A U? There AU3, no."
+    return {
+        ("grpo", 0): [
+            respond(looked, True),
+            respond(mused, True, probes=(LAST_WRONG,)),
+            respond("so 3.", False),
+            respond(looked, True, kind="read"),
+        ],
+        ("grpo", 1): [respond(looked, True), respond(looked, False)],
+    }
+
+
+def test_late_responses_are_sorted_by_the_way_they_go():
+    ways = sort_late(late_rows())["grpo"]
+    shares = {way: (part.share.mean, part.right.mean) for way, part in ways.items()}
+    assert list(shares.values()) == [
+        (pytest.approx(1 / 6), 0.0),  # one of three, and none of two
+        (pytest.approx(1 / 6), 1.0),
+        (pytest.approx((1 / 3 + 1) / 2), 0.75),
+    ]
+    assert "| GRPO | 16.7 [" in write_late({"grpo": ways}, [GRPO])
+
+
+def test_luck_is_told_from_sight_by_what_perception_pays():
+    by_luck, behind_looks = pay_luck(late_rows())["grpo"]
+    assert (by_luck.mean, behind_looks.mean) == (0.0, 1.0)
+    assert "| GRPO | 0.0 | 100.0 [" in write_luck(pay_luck(late_rows()), [GRPO])
+
+
+def test_the_sources_of_the_advantage_are_shown_by_part_of_the_training(tmp_path):
+    columns = {"perception_share": [0.1, 0.2, 0.3], "all_right_share": [0.5] * 3, "all_wrong_share": [None] * 3}
+    table = {"arm": ["grpo"] * 3, "seed": [0] * 3, **columns, "groups_equal": [0.0, 0.5, 1.0]}
+    write_table(tmp_path / "steps.parquet", pyarrow.Table.from_pydict(table))
+    assert "| GRPO | 10.0, 20.0, 30.0 | 50.0, 50.0, 50.0 | , ,  | 0.0, 50.0, 100.0 |" in write_steps(
+        tmp_path / "steps.parquet", [GRPO]
+    )
 
 
 def test_ablations_stand_beside_the_paper():

@@ -16,13 +16,14 @@ from studies.cold_start.build import ProgressLine, build_lab
 from studies.cold_start.curriculum import Mixture
 from studies.cold_start.model import ModelSize
 from studies.cold_start.plan import Course, Plan, Stage
-from studies.comparison.arms import ABLATIONS, GRPO, VAPO
-from studies.comparison.claims_as_data import CLAIMS_PER_IMAGE, add_claims
+from studies.comparison.arms import ABLATIONS, GRPO, START, VAPO
 from studies.comparison.figures import draw_comparison
 from studies.comparison.results import ACCURACY, PERCEPTION, SECONDS
 from studies.comparison.run import Lab, prepare_lab, run_arms
 from studies.comparison.scale import SCALES
+from studies.comparison.training_data import CLAIMS_PER_IMAGE, add_claims, keep_late_share
 from vapo.errors import ConfigError
+from vapo.lab.questions import EARLY, LATE
 
 SIZE = ModelSize(vision_width=16, vision_layers=1, text_width=32, text_mlp=32, text_layers=1, heads=2)
 PLAN = Plan(vision_steps=1, courses=(Course(2, 1e-3, (Stage(1.0, 1, Mixture()),)),), writing=None)
@@ -63,15 +64,17 @@ def compared(lab, tmp_path_factory):
 def test_every_response_and_every_step_is_kept(compared, lab):
     out, arms, found = compared
     rows = pyarrow.parquet.read_table(found.rows).to_pylist()
-    assert [(row["arm"], row["seed"]) for row in rows] == [(arm.name, 3) for arm in arms for _ in range(4)]
-    ids = [row["id"] for row in pyarrow.parquet.read_table(f"{lab.data}/heldout.parquet").to_pylist()]
-    assert [row["id"] for row in rows[:4]] == ids
+    assert [(row["arm"], row["seed"]) for row in rows] == [(arm.name, 3) for arm in [START, *arms] for _ in range(4)]
+    heldout = pyarrow.parquet.read_table(f"{lab.data}/heldout.parquet").to_pylist()
+    assert [(row["id"], row["kind"]) for row in rows[:4]] == [(row["id"], row["kind"]) for row in heldout]
     steps = pyarrow.parquet.read_table(found.steps).to_pylist()
     assert [(row["arm"], row["step"]) for row in steps] == [(arm.name, step) for arm in arms for step in (1, 2)]
     kept = json.loads((out / "compare.json").read_text())
-    assert kept["runs"]["grpo"]["3"][ACCURACY] == found.results["grpo"][3][ACCURACY]
+    assert kept["grpo"]["3"][ACCURACY] == found.results["grpo"][3][ACCURACY]
+    assert list(found.results["start"]) == [3] and not (out / "start" / "seed-3" / "train").exists()
     assert found.results["vapo"][3][SECONDS] == pytest.approx(sum(s["seconds"] for s in steps if s["arm"] == "vapo"))
-    assert set(found.noise) == {("independent", "hard"), ("independent", "soft"), ("group", "hard"), ("group", "soft")}
+    counted = [step["early_right"] for step in steps] + [step["late_right"] for step in steps]
+    assert any(value is not None for value in counted), "answers are counted by kind of question"
 
 
 def test_figures_are_drawn(compared, tmp_path):
@@ -112,6 +115,20 @@ def test_claims_become_questions_behind_their_row(lab, tmp_path):
         assert row["answer"] == ("yes" if truth[row["problem"].removesuffix(" Is this right?")] else "no")
 
 
+@pytest.mark.parametrize(("share", "early", "late"), [(0.0, 4, 0), (0.2, 4, 1), (0.5, 4, 4), (0.8, 1, 4), (1.0, 0, 4)])
+def test_a_share_of_the_questions_is_late(share, early, late, lab, tmp_path):
+    keep_late_share(Path(lab.data), tmp_path / "out", share)
+    kinds = [row["kind"] for row in pyarrow.parquet.read_table(tmp_path / "out" / "train.parquet").to_pylist()]
+    assert (sum(kind in EARLY for kind in kinds), sum(kind in LATE for kind in kinds)) == (early, late)
+    heldout = (tmp_path / "out" / "heldout.parquet").read_bytes()
+    assert heldout == Path(lab.data, "heldout.parquet").read_bytes()
+
+
+def test_a_share_that_is_none_is_refused(lab, tmp_path):
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        compare(tmp_path / "out", lab, [GRPO], late_share=1.5)
+
+
 def test_a_folder_of_another_comparison_is_refused(compared, lab):
     out, arms, _ = compared
     with pytest.raises(ConfigError, match="give another --out"):
@@ -122,6 +139,7 @@ def test_nothing_to_do_is_refused(lab, tmp_path):
     for nothing in ({"seeds": ()}, {"jobs": 0}):
         with pytest.raises(ConfigError, match="at least one of each"):
             compare(tmp_path / "out", lab, [GRPO], **nothing)
+    assert main(["compare", "--steps", "0", "--lab", lab.data, "--out", str(tmp_path / "out")]) == 1
     assert not os.listdir(tmp_path)
 
 

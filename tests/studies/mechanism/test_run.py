@@ -8,10 +8,11 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from studies.mechanism import run, tables
+from studies.mechanism import noise_job, run, tables, training
 from studies.mechanism.measuring import WAYS, Measured, measure
+from studies.mechanism.noise_job import NoiseJob, read_noise
 from studies.mechanism.settings import SETTINGS
-from studies.mechanism.training import ARMS, FIRST, carry_out
+from studies.mechanism.training import ARMS, FIRST
 from vapo.data.samples import load_samples
 from vapo.errors import ConfigError
 from vapo.lab.shipped import resolve_data, shipped_checkpoint
@@ -23,9 +24,12 @@ def keep_quiet(stage):
 
 
 def carry_out_here(jobs, on_progress, at_a_time):
-    """Train for one step, in this process."""
+    """Train for one step and measure noise on two questions, in this process."""
     for job in jobs:
-        carry_out(replace(job, steps=1).to_json(), lambda stage, done, total: None)
+        short = replace(job, **({"num_questions": 2} if isinstance(job, NoiseJob) else {"steps": 1}))
+        carry_out = noise_job.carry_out if isinstance(job, NoiseJob) else training.carry_out
+        job.found.parent.mkdir(parents=True, exist_ok=True)
+        carry_out(short.to_json(), lambda stage, done, total: None)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +87,10 @@ def test_seeds_are_measured_once_and_every_number_is_written(measured, tmp_path,
     assert len(table.splitlines()) == 2 + len(SETTINGS) and "`preset: paper`" in table
     for write in (tables.write_groups, tables.write_draws, tables.write_directions, tables.write_runs):
         assert write(found).startswith("| ")
+    noise = tables.write_noise(read_noise(tmp_path / "noise" / "noise.json"))
+    assert [line.split(" | ")[0] for line in noise.splitlines()[2:]] == [
+        f"| {sharing}, {verdict}" for sharing in ("independent", "group") for verdict in ("hard", "soft")
+    ]
     with pytest.raises(ConfigError, match="give another --out"):
         run.run_mechanism(tmp_path, [0], **{**given, "max_completion_tokens": 61}, on_progress=keep_quiet)
     with pytest.raises(ConfigError, match="no seeds"):

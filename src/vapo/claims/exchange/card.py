@@ -68,11 +68,12 @@ publish them.
 def write_making(contents: Contents) -> str:
     """Return who made a store's claims, who was asked, and what was rejected, as tables."""
     prompts = [(f"{model}, instruction {prompt}", number) for (model, prompt), number in contents.prompts.items()]
+    rejected = contents.rejected.items()
     return "\n\n".join(
         (
             write_table(("made by", "claims"), contents.kept.items()),
             write_table(("asked", "answers"), prompts) or "No model was asked.",
-            write_table(("rejected, and asked for anew, for", "claims"), contents.rejected.items())
+            write_table(("rejected, and asked for anew, for" if prompts else "rejected for", "claims"), rejected)
             or "No claim was rejected.",
         )
     )

@@ -7,13 +7,8 @@ drawn at random, kinds in turn, because a program often lists one kind of claims
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -27,7 +22,8 @@ from vapo.claims.making.settings import MakingSettings
 from vapo.claims.store.claims import add_claims
 from vapo.claims.store.images import add_image_set, add_row, encode_stored_image, find_row
 from vapo.claims.store.store import Store
-from vapo.errors import ConfigError, DataError
+from vapo.errors import DataError
+from vapo.own_code import load_function
 from vapo.types import Claim
 
 _DRAWS = 8  # keeps these generators apart from others with the same seed
@@ -54,17 +50,7 @@ def load_program(name: str) -> Program:
     Raises:
         ConfigError: there is no such file, module or function.
     """
-    place, colon, function = name.rpartition(":")
-    if not colon or not place or not function:
-        raise ConfigError(f"the program {name!r} cannot be found; name it as my_claims.py:my_function")
-    try:
-        module = _load_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except (ImportError, OSError, SyntaxError) as error:
-        raise ConfigError(f"the program {place} cannot be loaded: {error}") from error
-    program = getattr(module, function, None)
-    if not callable(program):
-        raise ConfigError(f"{place} has no function {function!r}")
-    return cast("Program", program)
+    return cast("Program", load_function(name, what="program", example="my_claims.py:my_function"))
 
 
 def make_claims_by_program(
@@ -167,13 +153,3 @@ def _run(program: Program, row: WholeRow, opened: Sequence[Image]) -> list[Claim
         if not isinstance(claim, Claim):
             raise DataError(f"{where}: the program returned {claim!r}; it must return vapo.Claim(text, is_true)")
     return cast("list[Claim]", claims)
-
-
-def _load_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise OSError(f"there is no file {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module

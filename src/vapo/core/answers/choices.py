@@ -10,8 +10,11 @@ _LEAD = (
     r"(?:(?:option|choice)\s*)?|(?:故?选|应选|选择|答案)?(?:选项|项|是|为|:)?\s*|it(?:'s|\s+is)\s+)"
 )
 _LETTER = r"(?:\(\s*([A-Ja-j])\s*\)|\[\s*([A-Ja-j])\s*\]|<\s*([A-Ja-j])\s*>|\\\{\s*([A-Ja-j])\s*\\\}|([A-Ja-j]))"
-_TAIL = r"\s*[.):、,;!]?(?:\s*(?:is\s+(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice))?|项|选项))?"
-_SINGLE = re.compile(_LEAD + _LETTER + _TAIL, re.IGNORECASE)
+_TAIL = (
+    r"\s*[.):、,;!]?(?:\s*(?:is\s+(?:the\s+)?(?:correct|right|best)(?:\s+(?:answer|option|choice))?|项|选项)"
+    r"|,?\s+(?:because|since)\b.*)?"
+)
+_SINGLE = re.compile(_LEAD + _LETTER + _TAIL, re.IGNORECASE | re.DOTALL)
 _WORD_AHEAD = r"(?=.*(?:[A-Za-z]{2}|[\u4e00-\u9fff]))"
 _WITH_TEXT = re.compile(
     _LEAD.replace("(?:(?:the", "(?i:(?:the", 1)

@@ -5,20 +5,20 @@ Text is not mathematics: a reference that is a choice, a word, a time or a range
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 from vapo.core.answers.choices import Letters, is_same_letters, read_letters, read_yes_or_no
 from vapo.core.answers.equations import is_function, is_name, split_sides, take_values
 from vapo.core.answers.formula import list_symbols
 from vapo.core.answers.quantity import UNCOMPUTED, is_same_quantity, read_decimal_comma, read_quantity
 from vapo.core.answers.regions import is_same_region, is_same_relation, read_region, read_relation, read_variable
-from vapo.core.answers.sequences import is_same_items, read_items, read_matrix
+from vapo.core.answers.sequences import is_same_items, read_items, read_matrix, read_rows
 from vapo.core.answers.spelling import clean, split_outside
-from vapo.core.answers.values import is_proportional, subtract, take_number
+from vapo.core.answers.values import is_proportional, subtract
 from vapo.core.answers.words import (
     is_same_time,
     is_text,
@@ -90,20 +90,15 @@ def compare_answers(
 
 
 def find_options(answer: str, options: Sequence[str] = ()) -> tuple[str, ...] | None:
-    """Return the letters of the options that an answer names by letter or text; None if it names none."""
-    found = _find_options(clean(answer), options, _Same(TIME_LIMIT_S))
-    return None if found is None else found.letters
+    """Return the letters of the options that an answer names by letter or text.
 
-
-def list_numbers(answer: str) -> list[float]:
-    """Return the number that an answer is, without its unit, and of a percentage its share; empty if it is none."""
-    text = clean(answer)
-    read = [read_quantity(text), *map(read_quantity, map(clean, take_values(text))), read_decimal_comma(text)]
-    quantity = next((one for one in read if one is not None), None)
-    number = None if quantity is None or read_span(text) else take_number(quantity.tree)
-    if number is None or quantity is None or not math.isfinite(number):
-        return []
-    return [float(number), float(number) / 100] if quantity.is_percent else [float(number)]
+    None if it names none, or a letter with the text of another option.
+    """
+    same = _Same(TIME_LIMIT_S)
+    found = _find_options(clean(answer), options, same)
+    if found is None or (found.text and _names_another(found, options, same)):
+        return None
+    return found.letters
 
 
 def find_rule(text: str) -> str | None:
@@ -149,8 +144,15 @@ def _compare_options(given: str, wanted: str, options: Sequence[str], time_limit
     right, answered = _find_options(wanted, options, same), _find_options(given, options, same)
     if right is None or answered is None:
         return None
+    if answered.text and _names_another(answered, options, same):
+        return False, "the letter and its text are of two options"
     equal = is_same_letters(answered, right)
     return equal, "" if equal else f"it is option {', '.join(answered.letters)}"
+
+
+def _names_another(letters: Letters, options: Sequence[str], same: _Same) -> bool:
+    of_text = _find_options(letters.text, options, same)
+    return of_text is not None and of_text.letters != letters.letters
 
 
 def _find_options(text: str, options: Sequence[str], same: _Same) -> Letters | None:
@@ -234,7 +236,7 @@ def _read_fraction(text: str) -> tuple[str, ...] | None:
 
 
 def _compare_matrices(given: str, wanted: str, same: _Same) -> Verdict:
-    answered, right = read_matrix(given), read_matrix(wanted)
+    answered, right = read_matrix(given) or read_rows(given), read_matrix(wanted)
     assert right is not None
     if answered is None:
         return False, "the answer is no matrix"
@@ -277,11 +279,11 @@ def _compare_items(given: str, wanted: str, same: _Same) -> Verdict:
         return bool(equal), why
     if answered is None and right.bracket == "{" and len(right.items) == 1:
         return _decide(same(given, right.items[0]), "the element differs")
+    region = read_region(given)
+    meant = None if region is None else read_region(wanted, of_brackets=True)
+    if region is not None and meant is not None:
+        return _decide(is_same_region(region, meant), "the intervals differ")
     if answered is None:
-        region = read_region(given)
-        meant = read_region(wanted, of_brackets=True)
-        if region is not None and meant is not None:
-            return _decide(is_same_region(region, meant), "the intervals differ")
         if is_text(wanted) and spell_key(given) == spell_key(wanted):
             return True, ""
         return False, "the answer is not several"
@@ -300,6 +302,8 @@ def _compare_equations(given: str, wanted: str, same: _Same) -> Verdict:
     names = right[0].replace(" ", ""), answered[0].replace(" ", "")
     if is_name(right[0]) and (names[0] == names[1] or all(is_function(name) for name in names)):
         return _decide(same(answered[-1], right[-1]), "the values differ")
+    if not any(map(is_name, (*right, *answered))) and (values := take_values(wanted)):
+        return _decide(any(same(*pair) for pair in product(take_values(given), values)), "the values differ")
     if len(answered) == len(right) == 2:
         one, other = subtract(*answered), subtract(*right)
         if one is not None and other is not None:
@@ -310,6 +314,9 @@ def _compare_equations(given: str, wanted: str, same: _Same) -> Verdict:
 def _compare_quantities(given: str, wanted: str, same: _Same) -> Verdict:
     right = read_quantity(wanted)
     assert right is not None
+    items = read_items(given)
+    if items is not None and items.bracket == "{" and len(items.items) == 1:
+        return _decide(same(items.items[0], wanted), "the element differs")
     span = read_span(given)
     if span is not None:
         is_fraction = (
@@ -320,7 +327,7 @@ def _compare_quantities(given: str, wanted: str, same: _Same) -> Verdict:
     if answered is not None:
         equal, why = is_same_quantity(answered, right)
         return bool(equal), why
-    is_name = not re.search(r"[-+*/^=<>]", wanted) and bool(list_symbols(right.tree)) and read_items(given) is None
+    is_name = not re.search(r"[-+*/^=<>]", wanted) and bool(list_symbols(right.tree)) and items is None
     if is_name and _is_same_words(given, wanted):
         return True, ""
     if _ALGEBRA.search(given):

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from vapo.core.answers.choices import read_letters
 from vapo.core.answers.formula import list_symbols
-from vapo.core.answers.quantity import read_quantity
+from vapo.core.answers.quantity import read_decimal_comma, read_quantity
 from vapo.core.answers.sequences import read_items
-from vapo.core.answers.spelling import split_outside
+from vapo.core.answers.spelling import clean, split_outside
 from vapo.core.answers.values import is_same_value, take_number
+from vapo.core.answers.words import read_span
 
 _EQUALS = re.compile(r"\s*(?:(?<![<>!=\\])=(?!=)|\\approx(?![A-Za-z]))\s*")
 _NAME = re.compile(r"(?:the\s+)?[A-Za-z|\\][A-Za-z\\ _{}'\d|()\[\],°\u4e00-\u9fff]*|[\u4e00-\u9fff]+", re.IGNORECASE)
 _NO_NAME = re.compile(r"\\(?:frac|sqrt|sin|cos|tan|log|ln)|(?<![A-Za-z])(?:not|never|no)(?![A-Za-z])")
 _FUNCTION = re.compile(r"[a-zA-Z]\s*\(\s*[a-z]\s*\)|y")
 _SAID = re.compile(
-    r"(?:the\s+|its\s+)?[A-Za-z][A-Za-z ]{0,40}?\s+(?:is|are|equals)\s+(?:equal to\s+)?(?P<value>[^A-Za-z\s].*)"
+    r"(?:the\s+|its\s+)?[A-Za-z][A-Za-z ]{0,40}?(?:\s+(?:is|are|equals)\s+(?:equal to\s+)?|(?<=[A-Za-z]{3}):\s*)"
+    r"(?P<value>[^A-Za-z\s].*)"
 )
-_DENIED = re.compile(r"(?<![A-Za-z])(?:not|than|least|most|or|never|no)(?![A-Za-z])")
+_DENIED = re.compile(r"(?<![A-Za-z])(?:not|than|least|most|or|never|no|wrong|incorrect)(?![A-Za-z])")
 
 
 def split_sides(text: str) -> list[str]:
@@ -62,6 +65,24 @@ def take_values(text: str) -> list[str]:
     # A left side with digits, as of 2x + 4 = 10, is to be solved, and says of nothing what it is.
     is_to_be_solved = not is_name(sides[0]) and (sides[-1] == "0" or re.search(r"(?<!_)\d", sides[0]))
     return [] if is_to_be_solved or _DENIED.search(sides[0]) else [sides[-1]]
+
+
+def list_numbers(answer: str, *, decimal_comma: bool = True) -> list[float]:
+    """Return the number that an answer is, without its unit, and of a percentage its share; empty if it is none.
+
+    Args:
+        answer: what was answered.
+        decimal_comma: whether 2,5 is read as two and a half; else it is two numbers.
+    """
+    text = clean(answer)
+    read = [read_quantity(text), *map(read_quantity, map(clean, take_values(text)))]
+    if decimal_comma:
+        read.append(read_decimal_comma(text))
+    quantity = next((one for one in read if one is not None), None)
+    number = None if quantity is None or read_span(text) else take_number(quantity.tree)
+    if number is None or quantity is None or not math.isfinite(number):
+        return []
+    return [float(number), float(number) / 100] if quantity.is_percent else [float(number)]
 
 
 def _take_rounded(sides: list[str]) -> list[str]:

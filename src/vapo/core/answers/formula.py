@@ -59,6 +59,7 @@ _TOKEN = re.compile(
     r"|(?P<word>[A-Za-z]+)|(?P<sign>[-+*/^_!%°()\[\]{}|']))"
 )
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|dot|bar)\s*\{(\d+)\}")
+_ENDLESS = re.compile(r"(\d*)\.(\d*?)((\d)(?=\4{2}))\4*\s*\\dots(?![A-Za-z])")
 _GREEK_NAMES = (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau phi chi psi omega "
     "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell hbar"
@@ -81,7 +82,7 @@ class _Parser:
     """Recursive descent over the tokens of one text."""
 
     def __init__(self, text: str) -> None:
-        text = _REPEATING.sub(_spell_repeating, text)
+        text = _ENDLESS.sub(_spell_repeating, _REPEATING.sub(_spell_repeating, text))
         self.tokens: list[tuple[str, str]] = []
         place = 0
         text = text.strip()
@@ -362,7 +363,8 @@ def _fold_signs(tree: Tree) -> Tree:
 
 
 def list_symbols(tree: Tree) -> frozenset[str]:
-    """Return the variables of a tree; the numbers e, i and pi are none."""
+    """Return the variables of a tree, and its functions that are only a letter; e, i and pi are numbers."""
     if tree.kind == "symbol":
         return frozenset() if tree.name in ("e", "i", "\\pi", "\\infty") else frozenset((tree.name,))
-    return frozenset(name for part in tree.parts for name in list_symbols(part))
+    own = [tree.name] if tree.kind == "unknown" else []
+    return frozenset((*own, *(name for part in tree.parts for name in list_symbols(part))))

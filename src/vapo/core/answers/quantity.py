@@ -77,6 +77,7 @@ _REMARK = re.compile(r"(.*\d\S*)\s*\(\s*([A-Za-z/^\d ]*[A-Za-z]{2}[A-Za-z/^\d ]*
 _COMPOUND = re.compile(r"(\d+(?:\.\d+)?\s*[A-Za-z\u4e00-\u9fff]+)")
 _COMPOUNDS = re.compile(rf"{_COMPOUND.pattern}(?:\s*(?:,|and)?\s*{_COMPOUND.pattern})+")
 _MINUTES = re.compile(r"(\d+)°\s*(\d+)'")
+_FEET = re.compile(r"(\d+)\s*'\s*(\d+(?:\.\d+)?)\s*(?:\"|'')")
 _SIGNED = re.compile(r"(?:negative|minus)\s+(?=[\d.\\])", re.IGNORECASE)
 _COMMA = re.compile(r"[-+]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+)")
 
@@ -97,6 +98,9 @@ def read_quantity(text: str) -> Quantity | None:
     minutes = _MINUTES.fullmatch(text)
     if minutes:
         return Quantity(number(Fraction(minutes[1]) + Fraction(minutes[2]) / 60), read_unit("°"))
+    feet = _FEET.fullmatch(text)
+    if feet:
+        return Quantity(number(Fraction(feet[1]) + Fraction(feet[2]) / 12), read_unit("ft"))
     parts = _COMPOUND.findall(text) if not percent and _COMPOUNDS.fullmatch(text) else []
     if len(parts) > 1:
         return _add_up([split_unit(part) for part in parts])

@@ -48,7 +48,10 @@ _NAME_BEFORE = re.compile(
     r"(?:[A-Z]|\\?[A-Za-z]+(?:_\{?\w+\}?)?\s*=|\([a-z](?:,\s*[a-z])+\)\s*=)\s*(?=\(|\[|\\\{|\\langle)"
 )
 _SHARED_NAME = re.compile(r"([A-Za-z](?:_\{?\w+\}?)?)\s*=\s*(?=[^=]*$)")
-_EMPTY = re.compile(r"\\emptyset|\\\{\s*\\\}|(?:the\s+)?empty\s+set|空集", re.IGNORECASE)
+_NAMED = re.compile(r"([A-Za-z]\w*)\s*=")
+_EMPTY = re.compile(
+    r"\\emptyset|\\\{\s*\\\}|(?:the\s+)?empty\s+set|(?:there\s+(?:is|are)\s+)?no\s+solutions?|空集|无解", re.IGNORECASE
+)
 
 
 def read_items(text: str) -> Items | None:
@@ -126,7 +129,13 @@ def is_same_items(answer: Items, reference: Items, same: Callable[[str, str], bo
 
 
 def _fits(answer: Items, reference: Items) -> bool:
-    """Tell whether the brackets can mean the same: of two numbers, [a, b] is an interval and (a, b) another."""
+    """Tell whether the brackets can mean the same: of two numbers, [a, b] is an interval and (a, b) another.
+
+    Several values of one name, or those between which "or" stands, are no tuple.
+    """
+    if not answer.bracket and reference.bracket in ("(", "<"):
+        names = [name[1] for name in map(_NAMED.match, answer.items) if name]
+        return len(set(names)) == len(names) if names else not answer.is_joined
     if not answer.bracket or not reference.bracket or answer.bracket == reference.bracket:
         return True
     if {answer.bracket, reference.bracket} == {"(", "<"}:
@@ -156,3 +165,12 @@ def read_matrix(text: str) -> tuple[bool, list[list[str]]] | None:
     return found[2][0] in ("v", "V") or found[1] == "|", [
         [cell.strip() for cell in row.split("&")] for row in rows if row
     ]
+
+
+def read_rows(text: str) -> tuple[bool, list[list[str]]] | None:
+    """Read a matrix that is written as a list of its rows, `[[1, 2], [3, 4]]`; None if the text is none."""
+    outer = read_items(text)
+    rows = [read_items(row) for row in outer.items] if outer is not None and outer.bracket == "[" else []
+    if not rows or any(row is None or row.bracket != "[" for row in rows):
+        return None
+    return False, [list(row.items) for row in rows if row is not None]

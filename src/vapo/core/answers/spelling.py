@@ -79,8 +79,9 @@ _WRAPPED = re.compile(
     r"operatorname\*?|f?boxed|fbox|underline|ensuremath|(?:text)?color\s*\{[^{}]*\})\s*" + _INNER
 )
 _DROPPED = re.compile(
-    r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|checkmark|limits|nolimits|bf|it|rm|hfill|"
-    r"color\s*\{[^{}]*\})(?![A-Za-z])\.?|\\(?:phantom|hspace|vspace|tag|label)\*?\{[^{}]*\}|\\!"
+    r"\\(?:left|right|middle)(?![A-Za-z])\.?|\\(?:[bB]igg?[lrm]?|(?:display|text|script|scriptscript)style|checkmark|"
+    r"limits|nolimits|bf|it|rm|sf|tt|em|hfill|tiny|small|(?:script|footnote|normal)size|large|Large|LARGE|huge|"
+    r"Huge)(?![A-Za-z])|\\(?:color|phantom|hspace|vspace|tag|label)\*?\s*\{[^{}]*\}|\\!"
 )
 _SPACES = re.compile(
     r"\\(?:qquad|quad|enspace|thinspace|;|:|>|,| )(?![A-Za-z])|~|[\u2000-\u200a\u202f\u205f\u3000\xa0]"
@@ -124,6 +125,7 @@ _LEAD = re.compile(
     r"solution)\s*(?:\s+is\b|\s+are\b|:|\s+=|=|(?=\s[\d\\(]))\s*:?|\\(?:approx|sim)(?![A-Za-z])\s*|~\s*(?=[\d.])|=\s*"
     r"|(?:about|approximately|approx\.?|roughly|around|nearly|circa)\s+(?=[-\d.\\$A-Z])|is\s+(?=[-\d.\\])"
     r"|in\s+(?=\d{4}$)|(?:最终)?答案\s*(?:是|为|:)?\s*:?|大?约为?(?=\d)"
+    r"|(?:so|thus|hence|therefore)(?:,\s*|\s+(?=[-\d.\\(]))"
     r"|(?:i\s+(?:choose|pick|select)|select|choose)\s+(?=\W?[A-Z]\W?$))",
     re.IGNORECASE,
 )
@@ -217,7 +219,7 @@ def _spell_operators(text: str) -> str:
     text = re.sub(r"(?<![<>=!])>=", "\\\\ge ", text)
     text = text.replace("!=", "\\ne ").replace("...", "\\dots ")
     text = re.sub(r"(?<![\\A-Za-z])sqrt(?![A-Za-z])", r"\\sqrt", text)
-    text = re.sub(r"(?<![\\A-Za-z])(pi|infinity|infty)(?![A-Za-z])", _spell_constant, text)
+    text = re.sub(r"(?<![\\A-Za-z])(pi|infinity|infty|inf)(?![A-Za-z])", _spell_constant, text)
     text = re.sub(r"(?<=\d)\s*[xX*]\s*(?=10\s*\^)", "\\\\times ", text)
     return re.sub(r"\+-|\+/-", "\\\\pm ", re.sub(r"(?<=[\d)}\w])\s*\*\*\s*(?=[\d({\w-])", "^", text))
 

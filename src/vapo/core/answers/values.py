@@ -126,7 +126,8 @@ def is_proportional(one: Tree, other: Tree, *, positive: bool = False) -> bool |
             return False
         return abs(ratio[-1] - ratio[0]) <= abs(ratio[0]) * context.mpf(10) ** -40
 
-    return _agree(one, other, agree)
+    agreed = _agree(one, other, agree)
+    return agreed and bool(ratio)  # two identities say nothing of each other
 
 
 _Values = tuple[tuple[Any, Any], Callable[[], tuple[Any, Any]]]

@@ -21,6 +21,7 @@ _SPELLINGS = {
     "jewellery": "jewelry", "pyjamas": "pajamas", "mould": "mold", "moustache": "mustache", "doughnut": "donut",
     "storey": "story", "sulphur": "sulfur", "maths": "math", "ok": "okay", "t-shirt": "t shirt", "tshirt": "t shirt",
     "cancelled": "canceled", "skilful": "skillful", "kilometre": "kilometer", "centimetre": "centimeter",
+    "cant": "cannot", "mt": "mount", "dr": "doctor",
 }  # fmt: skip
 _ORDINALS = dict(
     zip(

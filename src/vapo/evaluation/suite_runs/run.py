@@ -104,4 +104,4 @@ def choose_suite_prompt(given: str | None, model: str | Path) -> str | None:
         given: a text, which wins; an empty one stands for no system message. None leaves the choice to the run.
         model: a run's folder, one of its checkpoints, or anything else, which leaves the suite's prompt.
     """
-    return given if given is not None else choose_system_prompt(None, model)
+    return given if given is not None else choose_system_prompt(None, model, "with the suite's own prompt")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vapo.core.answers.choices import read_yes_or_no
-from vapo.core.answers.comparison import find_options, list_numbers
+from vapo.core.answers.comparison import find_options
+from vapo.core.answers.equations import list_numbers
 from vapo.core.answers.spelling import clean
 from vapo.core.grading import is_same_answer
 
@@ -83,9 +84,10 @@ class Rounded:
     def grade(self, answer: str) -> float | None:
         """Return 1.0 if the answer's one number rounds to the same; None if it is not one number.
 
-        Its unit is dropped. What is said in percent may be meant as a share.
+        Its unit is dropped. What is said in percent may be meant as a share. Where no decimals count, "2,3" is two
+        numbers.
         """
-        values = list_numbers(answer)
+        values = list_numbers(answer, decimal_comma=self.decimals > 0)
         if not values:
             return None
         return float(any(round(value, self.decimals) == round(self.value, self.decimals) for value in values))

@@ -63,7 +63,7 @@ class VapoChat(BaseModel):
                 "trust_remote_code. For vLLM, start a server and name it with run.py's own --base-url"
             )
         self._policy = load_policy(model, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
-        given = choose_system_prompt(system_prompt, model)
+        given = choose_system_prompt(system_prompt, model, "with the prompt of the paper's suite")
         self._system_prompt = PROMPT if given is None and system_prompt is None else given
         self._max_new_tokens = max_new_tokens
 

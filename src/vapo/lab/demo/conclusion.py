@@ -10,31 +10,38 @@ from collections.abc import Sequence
 
 from vapo.diagnosis.conclusion import FEWEST
 from vapo.diagnosis.estimate_words import format_p_value, format_percent, format_points, is_clear
-from vapo.diagnosis.estimates import Estimate
-from vapo.lab.demo.paired import ANSWERS, LATE, LENGTH, Row
+from vapo.lab.demo.paired import EARLY_ANSWERS, LATE_ANSWERS, LATE_CLAIMS, Row
 
-ONE_SEED = "This is one seed: intervals say how exactly these models were measured, not what another seed would give."
+ONE_SEED = (
+    "This is one seed. The intervals say how exactly these models were measured, on these questions; they do not say "
+    "what another seed would give."
+)
 
 
 def phrase_demo(rows: Sequence[Row]) -> tuple[str, ...]:
     """Return the sentences, the one that answers the demo's question first."""
     by_name = {row.measure: row for row in rows}
-    late, answers, length = by_name[LATE], by_name[ANSWERS], by_name[LENGTH]
-    return (_phrase_late(late), _phrase_changes(late), _phrase_answers(answers), _phrase_length(length), ONE_SEED)
+    return (
+        _phrase_late(by_name[LATE_ANSWERS]),
+        _phrase_changes(by_name[LATE_ANSWERS]),
+        _phrase_all("Early questions answered right", by_name[EARLY_ANSWERS]),
+        _phrase_all("Claims judged right in the last quarter of the response", by_name[LATE_CLAIMS]),
+        ONE_SEED,
+    )
 
 
 def _phrase_late(row: Row) -> str:
     difference = row.difference
     if row.grpo is None or row.vapo is None or difference is None:
-        return "No claim was asked in the last quarter of a response: the responses have too few logical boundaries."
+        return "No late question was asked: give more --questions."
     if difference.num_questions < FEWEST:
-        return f"{difference.num_questions} questions are too few to tell the two models apart."
-    numbers = f"judges {format_percent(row.vapo)} of the claims right, GRPO's {format_percent(row.grpo)}"
+        return f"{difference.num_questions} late questions are too few to tell the two models apart."
+    numbers = f"{format_percent(row.vapo)} of the late questions, GRPO's {format_percent(row.grpo)}"
     if not is_clear(difference):
-        said = "no difference in perception can be told from chance: VAPO's model"
+        said = f"no difference can be told from chance: VAPO's model answers {numbers}"
     else:
-        said = f"VAPO's model sees {'more' if difference.value > 0 else 'less'} than GRPO's: it"
-    return f"In the last quarter of the response {said} {numbers} ({format_points(difference)})."
+        said = f"VAPO's model answers {'more' if difference.value > 0 else 'fewer'} late questions right: {numbers}"
+    return f"Trained on early questions alone, {said} ({format_points(difference)})."
 
 
 def _phrase_changes(row: Row) -> str:
@@ -42,28 +49,16 @@ def _phrase_changes(row: Row) -> str:
         return ""
     return (
         f"Before training it was {format_percent(row.before)}: GRPO changed it by "
-        f"{_describe_change(row.grpo_change)}, VAPO by {_describe_change(row.vapo_change)}."
+        f"{format_points(row.grpo_change)}{format_p_value(row.grpo_change)}, VAPO by "
+        f"{format_points(row.vapo_change)}{format_p_value(row.vapo_change)}."
     )
 
 
-def _phrase_answers(row: Row) -> str:
-    before, grpo, vapo, difference = _all(row.before, row.grpo, row.vapo, row.difference)
+def _phrase_all(what: str, row: Row) -> str:
+    if row.before is None or row.grpo is None or row.vapo is None or row.difference is None:
+        return f"{what}: none was asked."
     return (
-        f"Right answers: {format_percent(before)} before, {format_percent(grpo)} after GRPO, {format_percent(vapo)} "
-        f"after VAPO; VAPO less GRPO is {_describe_change(difference)}."
+        f"{what}: {format_percent(row.before)} before, {format_percent(row.grpo)} after GRPO, "
+        f"{format_percent(row.vapo)} after VAPO; VAPO less GRPO is {format_points(row.difference)}"
+        f"{format_p_value(row.difference)}."
     )
-
-
-def _phrase_length(row: Row) -> str:
-    before, grpo, vapo = _all(row.before, row.grpo, row.vapo)
-    return f"Tokens per response: {before.value:.0f} before, {grpo.value:.0f} after GRPO, {vapo.value:.0f} after VAPO."
-
-
-def _describe_change(change: Estimate) -> str:
-    return f"{format_points(change)}{format_p_value(change)}"
-
-
-def _all(*estimates: Estimate | None) -> list[Estimate]:
-    known = [estimate for estimate in estimates if estimate is not None]
-    assert len(known) == len(estimates), "each model wrote a response on some question, the same for all"
-    return known

@@ -9,12 +9,14 @@ from functools import partial
 
 from vapo.core.perception import NUM_QUARTERS
 from vapo.diagnosis.estimates import Estimate, estimate_difference, estimate_mean, estimate_rate, estimate_share
-from vapo.diagnosis.findings import ModelFindings
-from vapo.diagnosis.question_measures import Measure, claims_right, early_right
+from vapo.diagnosis.findings import ModelFindings, QuestionFindings
+from vapo.diagnosis.question_measures import Measure, claims_right
+from vapo.lab.questions import is_late
 
 ANSWERS = "right answers"
+LATE_ANSWERS, EARLY_ANSWERS = f"{ANSWERS}, late questions", f"{ANSWERS}, early questions"
 CLAIMS = "claims judged right"
-LATE = f"{CLAIMS}, quarter {NUM_QUARTERS} of {NUM_QUARTERS}"
+LATE_CLAIMS = f"{CLAIMS}, quarter {NUM_QUARTERS} of {NUM_QUARTERS}"
 LENGTH = "tokens per response"
 
 
@@ -74,8 +76,8 @@ def compare(before: ModelFindings, grpo: ModelFindings, vapo: ModelFindings, *, 
 
 def _list_measures() -> dict[str, Measure]:
     return {
-        ANSWERS: lambda question: float(question.right) if question.token_texts else None,
-        **{f"{ANSWERS}, stopped at {stop} %": partial(early_right, depth=stop / 100) for stop in (25, 50, 75)},
+        LATE_ANSWERS: partial(_answered, late=True),
+        EARLY_ANSWERS: partial(_answered, late=False),
         f"{CLAIMS}, before the response": partial(claims_right, view="image", depth=0.0),
         **{
             f"{CLAIMS}, quarter {quarter} of {NUM_QUARTERS}": partial(claims_right, view="image", quarter=quarter)
@@ -83,6 +85,11 @@ def _list_measures() -> dict[str, Measure]:
         },
         LENGTH: lambda question: float(len(question.token_texts)) if question.token_texts else None,
     }
+
+
+def _answered(question: QuestionFindings, late: bool) -> float | None:
+    """Return whether a question of one of the two sorts is answered rightly."""
+    return float(question.right) if question.token_texts and is_late(question.question) == late else None
 
 
 def _estimator(name: str, seed: int) -> Callable[[Collection[tuple[float, str]]], Estimate | None]:

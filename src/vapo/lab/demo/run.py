@@ -45,7 +45,7 @@ def run_demo(
         if value < least:
             raise ConfigError(f"{name} is {value}; it must be at least {least}")
     make_folder(out)
-    checkpoint, data = resolve_model("lab"), resolve_data("lab")
+    checkpoint, data = resolve_model("lab"), resolve_data(recipe.data)
     settings = _describe(recipe, steps, seed, checkpoint, data)
     remedy = "give another --out, or delete that folder to start anew"
     adopt_settings(out / SETTINGS, settings, what="a demo", remedy=remedy)

@@ -38,7 +38,8 @@
     const right = (question, k) => Boolean(question.responses[k] && question.responses[k].right);
     const is = (grpo, vapo) => (question) => right(question, GRPO) === grpo && right(question, VAPO) === vapo;
     const seesMore = (k, other) => ({ late }) => late[k] != null && late[other] != null && late[k] > late[other];
-    return [["all", "All", () => true], ["right", "Both right", is(true, true)], ["wrong", "Both wrong", is(false, false)],
+    const looked = ({ is_late, looks }) => is_late && looks[VAPO] > looks[GRPO];
+    return [["looked", "Late question, VAPO alone looked and is right", (question) => looked(question) && is(false, true)(question)], ["all", "All", () => true], ["right", "Both right", is(true, true)], ["wrong", "Both wrong", is(false, false)],
       ["vapo", "VAPO alone right", is(false, true)], ["grpo", "GRPO alone right", is(true, false)],
       ["vapo-sees", "VAPO sees more, late", seesMore(VAPO, GRPO)], ["grpo-sees", "GRPO sees more, late", seesMore(GRPO, VAPO)]];
   }

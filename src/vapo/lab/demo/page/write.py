@@ -20,6 +20,8 @@ from vapo.diagnosis.page.summary import describe_curve, show_setting
 from vapo.diagnosis.question_measures import claims_right
 from vapo.lab.demo.outcome import Outcome
 from vapo.lab.demo.paired import Row
+from vapo.lab.judge import count_looks
+from vapo.lab.questions import is_late
 from vapo.versions import OWN
 
 _MEANINGS = {
@@ -45,6 +47,8 @@ def render_demo(outcome: Outcome, images: Mapping[str, Sequence[Image.Image]], m
     frame = Frame("vapo demo", body, (script,), style)
     questions = describe_questions(diagnosis)
     for question, *found in zip(questions, *(model.questions for model in outcome.models), strict=True):
+        question["is_late"] = is_late(found[0].question)
+        question["looks"] = [count_looks("".join(findings.token_texts)) for findings in found]
         question["late"] = [shorten(claims_right(findings, "image", quarter=NUM_QUARTERS)) for findings in found]
     return fill_page(frame, _describe(outcome, diagnosis), questions, images, max_bytes)
 

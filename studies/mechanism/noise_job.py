@@ -1,4 +1,4 @@
-"""The measurement of noise as a job beside the runs of a comparison."""
+"""The measurement of noise as a job beside short runs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class NoiseJob:
     @property
     def work(self) -> str:
         """What carries it out in a process of its own."""
-        return "studies.comparison.noise_job:carry_out"
+        return "studies.mechanism.noise_job:carry_out"
 
     @property
     def log(self) -> Path:
@@ -55,19 +55,15 @@ class NoiseJob:
         """What was measured."""
         return Path(self.folder) / "noise.json"
 
-    @property
-    def is_done(self) -> bool:
-        """Whether it has been measured."""
-        return self.found.is_file()
-
     def to_json(self) -> str:
         """Return the order as text."""
         return json.dumps(asdict(self))
 
-    def read(self) -> dict[tuple[str, str], Spread]:
-        """Return what was measured, by (sharing, verdict)."""
-        found = json.loads(self.found.read_text(encoding="utf-8"))
-        return {(entry["sharing"], entry["verdict"]): Spread(**entry["spread"]) for entry in found}
+
+def read_noise(path: Path) -> dict[tuple[str, str], Spread]:
+    """Return what was measured, by (sharing, verdict)."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {(entry["sharing"], entry["verdict"]): Spread(**entry["spread"]) for entry in found}
 
 
 def carry_out(text: str, report: Report) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from studies.comparison.variance import decompose
+from studies.mechanism.variance import decompose
 
 
 def make_rewards(rng, *, between, signal, common, own, groups=4000, completions=4, draws=6):
