@@ -36,7 +36,7 @@ def format_outcome(outcome: Outcome, folder: Path) -> str:
         if row.difference is not None and is_paired_on_fewer(row)
     ]
     if fewer:
-        note = f"{MARK} on the questions on which both have the measure, fewer than one of them has: {', '.join(fewer)}"
+        note = f"{MARK} on the questions on which both have the measure, fewer than one has: {', '.join(fewer)}"
         lines += ["", fill(note, _WIDTH)]
     lines += [
         "",
