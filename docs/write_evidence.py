@@ -68,6 +68,13 @@ def compare_late(name: str) -> str:
     return write_comparison(read_results(name), list_compared(name), MAIN)
 
 
+def read_pooled() -> dict[str, dict[int, Run]]:
+    """Return the numbers of every run without late questions of the arms that all such comparisons have, by seed."""
+    found = [read_results(name) for name in (PREDICTED, FRESH, SHORT)]
+    names = [arm.name for arm in list_compared(FRESH)]
+    return {name: {seed: run for results in found for seed, run in results[name].items()} for name in names}
+
+
 def read_mechanism() -> Found:
     """Return what share perception gets, by seed."""
     return json.loads((ROWS / "mechanism.json").read_text(encoding="utf-8"))
@@ -85,6 +92,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fresh": lambda: compare_late(FRESH),
     "predicted": lambda: compare_late(PREDICTED),
     "short": lambda: compare_late(SHORT),
+    "pooled": lambda: write_comparison(read_pooled(), list_compared(FRESH), MAIN),
     "late": lambda: write_late(sort_late(read_rows(FRESH)), [START, *list_compared(FRESH)]),
     "late-short": lambda: write_late(sort_late(read_rows(SHORT)), [START, *list_compared(SHORT)]),
     "luck": lambda: write_luck(pay_luck(read_rows(PREDICTED)), [START, *list_compared(PREDICTED)]),

@@ -27,7 +27,7 @@ from .results import (
 )
 from .steps import read_steps
 
-MAIN = (EARLY_RIGHT, LATE_RIGHT, LAST_QUARTER, LOOKING, TOKENS, SECONDS)
+MAIN = (EARLY_RIGHT, LATE_RIGHT, LAST_QUARTER, LOOKING, TOKENS)
 """Measures that decide."""
 
 Results = Mapping[str, Mapping[int, Run]]
