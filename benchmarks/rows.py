@@ -23,6 +23,7 @@ from benchmarks.report import Report
 from benchmarks.settings import Settings
 from vapo.data.samples import load_samples
 from vapo.training.cached_rows import cache_rows, make_training_rows
+from vapo.training.sample_rows import SampleRows
 
 LIBRARIES = ("datasets", "pillow", "torch", "trl")
 """What the figures depend on, besides vapo."""
@@ -74,15 +75,12 @@ def run(settings: Settings, works: Sequence[Rollouts]) -> Report:
 def make_data(count: int) -> dict[str, tuple[Dataset, Dataset]]:
     """Return a data set of each kind, as it reads rows anew and as it keeps them."""
     encoded = [_draw(number) for number in range(count)]
-    samples = make_training_rows(
-        load_samples([{"problem": f"q {n}", "answer": "1", "images": [png]} for n, png in enumerate(encoded)])
-    )
-    numbers = Dataset.from_dict({"number": list(range(count))})
+    samples = load_samples([{"problem": f"q {n}", "answer": "1", "images": [png]} for n, png in enumerate(encoded)])
     prompt = [{"role": "user", "content": "What is it?"}]
     rows = [{"prompt": prompt, "image": Image.open(io.BytesIO(png))} for png in encoded]
     images = Dataset.from_list(rows)
     return {
-        "samples": (numbers.with_transform(samples.format["format_kwargs"]["transform"]), samples),
+        "samples": (SampleRows(samples).make_dataset(), make_training_rows(samples)),
         "images": (images, cache_rows(images)),
     }
 

@@ -245,5 +245,9 @@ def test_a_program_of_the_users(photos: Path, tmp_path: Path, capsys: pytest.Cap
     out = tmp_path / "c.db"
     assert make(photos, out, "--program", f"{program}:colours", "--per-image", "2", "--max-colour", "1") == 0
     with Store(out) as store:
-        found = [[c.claim.is_true for c in read_claims(store, image_set)] for image_set in list_image_sets(store)]
-    assert found == [[True, False], [False, True]]
+        found = [
+            {c.claim.text: c.claim.is_true for c in read_claims(store, image_set)}
+            for image_set in list_image_sets(store)
+        ]
+    red, blue = "The image is red.", "The image is blue."
+    assert found == [{red: True, blue: False}, {red: False, blue: True}]

@@ -42,7 +42,7 @@ def test_what_a_plug_in_cannot_give_is_refused_by_name(monkeypatch, needs, messa
     ("given", "message"),
     [
         ({"num_anchor": 4}, "the nearest is 'num_anchors'"),
-        ({"accuracy_gate": "open"}, "accuracy_gate must be one of strict, relaxed, none"),
+        ({"accuracy_gate": "open"}, "accuracy_gate must be one of strict, relaxed, graded, none"),
         ({"closed_gate_probe_share": 2}, "closed_gate_probe_share must be at most 1"),
         ({"probe_timeout": 0}, "probe_timeout must be more than 0"),
         ({"num_anchors": -1}, "num_anchors must be at least 0"),

@@ -81,7 +81,7 @@ def export(options: argparse.Namespace) -> int:
     from vapo.errors import ConfigError
     from vapo.versions import OWN
 
-    if not options.overwrite and (options.out.is_file() or (options.out / CARD).is_file()):
+    if not options.overwrite and (options.out.is_file() or options.out.joinpath(CARD).is_file()):
         raise ConfigError(f"{options.out} is there already; name another place, or replace it with --overwrite")
     with Store(options.store) as store:
         exported = export_claims(store, options.to, options.out, OWN, repaired=not options.as_made)

@@ -82,7 +82,7 @@ def test_both_runs_get_the_same_questions_and_as_many_rollouts(finished):
     for ours, theirs in zip(*(map(pd.read_parquet, files) for files in tables), strict=True):
         assert list(map(str, ours["prompt"])) == list(map(str, theirs["prompt"]))
         assert (ours["num_tokens"] > 0).all() and all(json.loads(cell) for cell in theirs["anchors"])
-        assert "perception_bonus" not in ours and (theirs["perception_bonus"] > 0).any()
+        assert (ours["advantage"] != theirs["advantage"]).any()
 
 
 def test_progress_is_told_to_the_end(finished, reported):
