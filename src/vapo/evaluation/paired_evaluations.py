@@ -19,7 +19,7 @@ from vapo.diagnosis.summary import Evaluation
 from vapo.errors import DataError
 
 EVALUATION = "evaluation.json"
-_WIDTHS = (38, 9, 9, 9, 18, 11)
+_WIDTHS = (44, 9, 9, 9, 18, 11)
 _Measure = Callable[[QuestionRow], float | None]
 
 
