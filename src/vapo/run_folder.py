@@ -227,6 +227,11 @@ def choose_system_prompt(
     return prompt
 
 
+def record_system_prompt(folder: str | Path, prompt: str | None) -> None:
+    """Write down, beside a policy that no run made, with which system message it was trained; None for none."""
+    (Path(folder) / EXPORT).write_text(json.dumps({"system_prompt": prompt}) + "\n", encoding="utf-8")
+
+
 def find_system_prompt(policy: str | Path) -> tuple[str | None, bool]:
     """Return the system message that a policy was trained with, and whether that is recorded.
 

@@ -15,6 +15,7 @@ from vapo.atomic_files import write_atomically
 from vapo.errors import DataError
 from vapo.lab.dataset import write_dataset
 from vapo.lab.world import Split
+from vapo.run_folder import record_system_prompt
 
 from .ability import Ability, measure_ability
 from .claim_writer import build_writer
@@ -121,6 +122,7 @@ def build_lab(
     if ability is None:
         model.save_pretrained(checkpoint)
         processor.save_pretrained(checkpoint)
+        record_system_prompt(checkpoint, None)
         ability = measure_ability(model, processor, seed=seed, grids=plan.grids) if measure else None
         (checkpoint / "README.md").write_text(describe_checkpoint(seed, size, model.num_parameters(), ability))
         note["ability"] = None if ability is None else asdict(ability)

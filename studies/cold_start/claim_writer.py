@@ -17,6 +17,7 @@ from vapo.claims.store.store import Store
 from vapo.lab.claim_truth import ClaimScore, score_claims
 from vapo.lab.world import GRIDS, Scene, Split, draw_scene, photograph
 from vapo.models.policy.checkpoint import Policy
+from vapo.run_folder import record_system_prompt
 
 from .model import LabModel, LabProcessor
 from .study import Report
@@ -77,6 +78,7 @@ def build_writer(
     )
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    record_system_prompt(folder, None)
     score = measure_writing(model, processor, seed=seed, grids=grids) if measure else None
     (folder / "README.md").write_text(describe_writer(seed, score))
     if state_path is not None:

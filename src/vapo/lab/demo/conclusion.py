@@ -14,7 +14,7 @@ from vapo.lab.demo.paired import EARLY_ANSWERS, LATE_ANSWERS, LATE_CLAIMS, Row
 
 ONE_SEED = (
     "This is one seed. The intervals say how exactly these models were measured, on these questions; they do not say "
-    "what another seed would give."
+    "what another seed would give, and late answers differ much between seeds: docs/evidence.md has 25 of them."
 )
 
 
