@@ -46,7 +46,6 @@ def take_demo(folder: Path) -> list[Path]:
     files = [DOCS / "demo_page.png", DOCS / "demo_inspector.png"]
     with open_page((folder / "demo.html").as_uri()) as page:
         page.screenshot(path=files[0])
-        show_what_differs(page)
         photograph(page, "#inspector", files[1])
     return [*map(shrink, files)]
 
@@ -106,14 +105,6 @@ def show_a_lost_answer(page: Page) -> None:
     if lost.count():
         lost.click()
         page.locator(".run.right").first.click()
-
-
-def show_what_differs(page: Page) -> None:
-    """Choose a question on which VAPO's model sees more in the last quarter than GRPO's, if there is one."""
-    differs = page.locator("button[data-filter=vapo-sees]")
-    if differs.count():
-        differs.click()
-        page.locator(".spot").first.click()
 
 
 def shrink(file: Path) -> Path:

@@ -25,10 +25,10 @@ def rows(late_difference: Estimate | None, late: Estimate | None = about(0.7)) -
 @pytest.mark.parametrize(
     ("difference", "sentence"),
     [
-        (about(0.08), "answers more late questions right: 78.0 % of the late questions, GRPO's 70.0 %"),
-        (about(-0.08), "VAPO's model answers fewer late questions right"),
-        (about(0.01), "no difference can be told from chance: VAPO's model answers 78.0 %"),
-        (about(0.02), "no difference can be told from chance"),  # the interval ends in 0
+        (about(0.08), "VAPO's model answers more of those that need one: 78.0 %, GRPO's 70.0 %"),
+        (about(-0.08), "VAPO's model answers fewer of those that need one"),
+        (about(0.01), "the two models cannot be told apart on those that need one: VAPO's answers 78.0 %"),
+        (about(0.02), "cannot be told apart"),  # the interval ends in 0
         (about(0.08, count=9), "9 late questions are too few to tell the two models apart."),
     ],
 )
@@ -45,7 +45,7 @@ def test_the_others_say_what_changed():
         "Before training it was 80.0 %: GRPO changed it by -20.0 points [-22.0, -18.0], VAPO by +1.0 points "
         "[-1.0, +3.0], which chance alone could do."
     )
-    assert "Early questions answered right: 30.0 % before, 80.0 % after GRPO, 79.0 % after VAPO" in early
+    assert "(early ones) answered right: 30.0 % before, 80.0 % after GRPO, 79.0 % after VAPO" in early
     assert "-1.0 points [-3.0, +1.0], which chance alone could do" in early
     assert "last quarter of the response: 60.0 % before, 70.0 % after GRPO, 90.0 % after VAPO" in claims
     assert last == ONE_SEED

@@ -24,7 +24,7 @@ def phrase_demo(rows: Sequence[Row]) -> tuple[str, ...]:
     return (
         _phrase_late(by_name[LATE_ANSWERS]),
         _phrase_changes(by_name[LATE_ANSWERS]),
-        _phrase_all("Early questions answered right", by_name[EARLY_ANSWERS]),
+        _phrase_all("Questions that need none (early ones) answered right", by_name[EARLY_ANSWERS]),
         _phrase_all("Claims judged right in the last quarter of the response", by_name[LATE_CLAIMS]),
         ONE_SEED,
     )
@@ -36,12 +36,12 @@ def _phrase_late(row: Row) -> str:
         return "No late question was asked: give more --questions."
     if difference.num_questions < FEWEST:
         return f"{difference.num_questions} late questions are too few to tell the two models apart."
-    numbers = f"{format_percent(row.vapo)} of the late questions, GRPO's {format_percent(row.grpo)}"
+    numbers = f"{format_percent(row.vapo)}, GRPO's {format_percent(row.grpo)} ({format_points(difference)})"
     if not is_clear(difference):
-        said = f"no difference can be told from chance: VAPO's model answers {numbers}"
+        said = f"the two models cannot be told apart on those that need one: VAPO's answers {numbers}"
     else:
-        said = f"VAPO's model answers {'more' if difference.value > 0 else 'fewer'} late questions right: {numbers}"
-    return f"Trained on early questions alone, {said} ({format_points(difference)})."
+        said = f"VAPO's model answers {'more' if difference.value > 0 else 'fewer'} of those that need one: {numbers}"
+    return f"Trained on questions that need no late look, {said}."
 
 
 def _phrase_changes(row: Row) -> str:
