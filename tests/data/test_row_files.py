@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from datasets import ClassLabel, Dataset, Features, Image, List, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -46,6 +47,46 @@ def test_images_named_by_paths_are_taken_in(make_row, photo, tmp_path, monkeypat
     (folder / "images" / "one.png").unlink()
     assert load_samples(str(tmp_path / "out.parquet"))[0].images[0].tobytes() == photo.tobytes()
     assert read(str(tmp_path / "out.parquet")).rows.read(0)["images"][0]["path"] == "one.png"
+
+
+@pytest.mark.parametrize("stored", ["parquet", "disk"])
+@pytest.mark.parametrize("several", [False, True])
+def test_columns_keep_their_types(make_row, photo, tmp_path, stored, several):
+    features = Features(
+        {
+            "problem": Value("string"),
+            "answer": Value("large_string"),
+            "images": List(Image()) if several else Image(),
+            "level": Value("int32"),
+            "score": Value("float16"),
+            "kind": ClassLabel(names=["near", "far"]),
+            "boxes": List({"name": Value("string"), "corner": List(Value("int16"), length=2)}),
+            "detail": {"crop": Image(), "seen": Value("bool")},
+        }
+    )
+    row = {
+        **{"problem": "q", "answer": "1", "images": [photo, photo] if several else photo, "level": 3, "score": 0.5},
+        **{"kind": 1, "boxes": [{"name": "a", "corner": [1, 2]}], "detail": {"crop": photo, "seen": True}},
+    }
+    rows = Dataset.from_list([row, {**row, "level": None, "boxes": []}], features=features)
+    source = tmp_path / "data"
+    if stored == "parquet":
+        source = tmp_path / "data.parquet"
+        rows.to_parquet(source)
+    else:
+        rows.save_to_disk(source)
+    pool = (Claim("There is a roof.", True), Claim("It snows.", False))
+    for name, claims in (("same", None), ("claimed", lambda row: pool)):
+        write_rows(tmp_path / f"{name}.parquet", read(str(source)), [0, 1], find_claims=claims)
+        written = Dataset.from_parquet(str(tmp_path / f"{name}.parquet"))
+        assert {column: written.features[column] for column in features} == dict(features)
+        assert set(written.features) - set(features) == (set() if claims is None else {"claims"})
+        assert (
+            written.select_columns(["level", "score", "kind", "boxes"])[:]
+            == rows.select_columns(["level", "score", "kind", "boxes"])[:]
+        )
+        assert written[0]["detail"]["crop"].tobytes() == photo.tobytes()
+        assert load_samples(str(tmp_path / f"{name}.parquet"))[0].images[0].tobytes() == photo.tobytes()
 
 
 COLUMN = st.sampled_from([st.text(max_size=5), st.integers(-9, 9), st.booleans(), st.lists(st.integers(0, 9))])

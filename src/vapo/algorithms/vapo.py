@@ -44,7 +44,7 @@ class VAPO(Algorithm):
     anchor_sharing: Literal["independent", "group"] = option(
         "independent",
         "'independent' draws for each completion (the paper); 'group' asks all completions of a prompt the same "
-        "claims at boundaries of nearly the same rank, whatever anchor_placement says.",
+        "claims at boundaries of nearly the same rank, and anchor_placement has no effect.",
     )
     claim_draws: Literal["balanced", "uniform"] = option(
         "balanced",

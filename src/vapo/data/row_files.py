@@ -10,6 +10,7 @@ from vapo.atomic_files import atomic_file
 from vapo.data.image_files import take_value
 from vapo.data.images import ImagePolicy, read_image
 from vapo.data.row_reader import RowReader, read_images
+from vapo.data.rows import DatasetRows
 from vapo.data.untyped import import_untyped
 from vapo.errors import ConfigError, DataError
 from vapo.types import Claim
@@ -85,7 +86,7 @@ def _make_row(
             ]
         except DataError as error:
             raise DataError(f"{reader.rows.source}, {reader.rows.locate(index)}: {error}") from error
-        made[reader.layout.images] = images
+        made[reader.layout.images] = (images or [None])[0] if _holds_single_images(reader) else images
     if find_claims is not None and claims_column is not None:
         made[claims_column] = [{"text": claim.text, "is_true": claim.is_true} for claim in find_claims(index)]
     return made
@@ -98,13 +99,15 @@ def _name_image(image: object) -> str | None:
 
 
 def _find_schema(reader: RowReader, indices: Sequence[int], plain: Sequence[str], claims_column: str | None) -> Any:
-    """Find a type for each column that is copied; images and new claims have theirs."""
+    """Find a type for each copied column: its own, or that of its values; images and new claims have theirs."""
     arrow, datasets = import_untyped("pyarrow"), import_untyped("datasets")
-    rows = reader.rows.keep(plain) if plain else reader.rows
-    known: dict[str, Any] = {name: arrow.null() for name in plain}
-    for chunk in _chunks(indices):
+    own = {name: feature for name, feature in _list_features(reader).items() if _can_be_written(feature)}
+    untyped = [name for name in plain if name not in own]
+    rows = reader.rows.keep(untyped) if untyped else reader.rows
+    known: dict[str, Any] = {name: arrow.null() for name in untyped}
+    for chunk in _chunks(indices) if untyped else ():
         read = [rows.read(index) for index in chunk]
-        for name in plain:
+        for name in untyped:
             try:
                 found = arrow.schema([(name, arrow.infer_type([row.get(name) for row in read]))])
                 merged = arrow.unify_schemas(
@@ -115,12 +118,30 @@ def _find_schema(reader: RowReader, indices: Sequence[int], plain: Sequence[str]
             known[name] = merged.field(0).type
     # An empty column has no type; text is what may come into it later.
     fields = [(name, arrow.string() if arrow.types.is_null(kind) else kind) for name, kind in known.items()]
-    features = datasets.Features.from_arrow_schema(arrow.schema(fields))
-    if reader.layout.images is not None:
-        features[reader.layout.images] = datasets.List(datasets.Image())
+    found = datasets.Features.from_arrow_schema(arrow.schema(fields))
+    features = datasets.Features({name: own.get(name) or found[name] for name in plain})
+    images = reader.layout.images
+    if images is not None:
+        features[images] = datasets.Image() if _holds_single_images(reader) else datasets.List(datasets.Image())
     if claims_column is not None:
         features[claims_column] = datasets.List({"text": datasets.Value("string"), "is_true": datasets.Value("bool")})
     return features.arrow_schema
+
+
+def _list_features(reader: RowReader) -> Mapping[str, Any]:
+    """Return the types of columns as `datasets` has them; none of rows that have none."""
+    return reader.rows.features if isinstance(reader.rows, DatasetRows) else {}
+
+
+def _holds_single_images(reader: RowReader) -> bool:
+    return isinstance(_list_features(reader).get(reader.layout.images or ""), import_untyped("datasets").Image)
+
+
+def _can_be_written(feature: Any) -> bool:
+    """Return whether values, as they are read, can be written with a type of `datasets`."""
+    arrow, datasets = import_untyped("pyarrow"), import_untyped("datasets")
+    stored = datasets.Features({"column": feature}).arrow_schema.field(0).type
+    return not isinstance(stored, arrow.BaseExtensionType) and "Json(" not in repr(feature)
 
 
 def _make_table(rows: list[dict[str, Any]], schema: Any, reader: RowReader) -> Any:

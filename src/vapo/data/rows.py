@@ -73,9 +73,12 @@ class DatasetRows:
     path or address a row names for it.
     """
 
-    def __init__(self, dataset: Any, source: str, folder: Folder | None = None) -> None:
+    def __init__(
+        self, dataset: Any, source: str, folder: Folder | None = None, features: Mapping[str, Any] | None = None
+    ) -> None:
         self.source = source
         self.columns: tuple[str, ...] = tuple(dataset.column_names)
+        self.features: Mapping[str, Any] = dict(dataset.features) if features is None else features
         self._dataset = _leave_encoded(dataset)
         self._folder = folder
 
@@ -95,7 +98,8 @@ class DatasetRows:
         return f"row {index}"
 
     def keep(self, columns: Sequence[str]) -> DatasetRows:
-        return DatasetRows(self._dataset.select_columns(list(columns)), self.source, self._folder)
+        features = {name: self.features[name] for name in columns}
+        return DatasetRows(self._dataset.select_columns(list(columns)), self.source, self._folder, features)
 
 
 def _leave_encoded(dataset: Any) -> Any:

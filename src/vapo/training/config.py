@@ -118,7 +118,8 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         "auto",
         "Who answers probes: the policy itself (transformers), or with use_vllm the engine that made the "
         "rollouts (vllm). 'auto' asks the policy where packing lets it answer in a pass that it makes "
-        "anyway, or where the engine sleeps between rollouts, and else the engine.",
+        "anyway, or where the engine sleeps between rollouts, and else the engine. Without use_vllm there is no "
+        "engine: 'auto' is 'transformers', and 'vllm' is refused.",
     )
     probe_seed: int | None = option(
         None,
