@@ -124,6 +124,23 @@ def test_what_needs_whole_columns_is_refused_by_name(rows, name):
 @pytest.mark.parametrize(
     "change",
     [
+        lambda rows: rows.map(lambda row: {"more": 1}, input_columns=["kind"]),
+        lambda rows: rows.select([1, 0]),
+        lambda rows: rows.shuffle(seed=0),
+        lambda rows: rows.add_column("more", [0] * len(rows)),
+        lambda rows: rows.train_test_split(0.5, seed=0)["train"],
+    ],
+)
+def test_it_is_refused_of_changed_rows_as_well(rows, change, tmp_path):
+    for write in (lambda changed: changed.to_parquet(tmp_path / "x.parquet"), lambda changed: changed.sort("kind")):
+        with pytest.raises(DataError, match="cannot be had of make_training_rows"):
+            write(change(rows))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
         lambda rows: rows.with_format(None),
         lambda rows: rows.with_format("torch"),
         lambda rows: rows.with_transform(lambda batch: batch),

@@ -81,6 +81,25 @@ def _refusing(name: str) -> Any:
     return call
 
 
+def _keeping(name: str) -> Any:
+    method = getattr(Dataset, name)
+
+    @wraps(method)
+    def call(self: Dataset, *args: Any, **options: Any) -> Any:
+        return cache_rows(method(self, *args, **options))
+
+    return call
+
+
+_OF_ROWS = (
+    *("add_column", "add_item", "cast", "cast_column", "filter", "flatten_indices", "map", "remove_columns", "repeat"),
+    *("rename_column", "rename_columns", "select", "select_columns", "shard", "shuffle", "skip", "take"),
+    *("train_test_split", "with_format", "with_transform"),
+)
+"""What gives a further data set, in which the same is refused."""
+for _name in _OF_ROWS:
+    setattr(CachedRows, _name, _keeping(_name))
+
 _OF_WHOLE_COLUMNS = (
     *("class_encode_column", "flatten", "sort", "unique", "save_to_disk", "push_to_hub", "to_iterable_dataset"),
     *("to_csv", "to_dict", "to_json", "to_list", "to_pandas", "to_parquet", "to_polars", "to_sql"),
