@@ -40,15 +40,15 @@ def write_comparison(results: Results, arms: Sequence[Arm], measures: Sequence[s
     """Return two tables with a row for each arm: measures, the starting model's first, and their differences from the
     first arm, paired by seed."""
     first, *others = arms
-    lines = [_row(["", *measures]), _rule(len(measures))]
+    lines = [write_row(["", *measures]), write_rule(len(measures))]
     for arm in [*([START] if START.name in results else []), *arms]:
         runs = results[arm.name]
-        lines.append(_row([arm.title, *(_describe(average(runs, measure), measure) for measure in measures)]))
-    lines += ["", _row([f"less {first.title}", *measures]), _rule(len(measures))]
+        lines.append(write_row([arm.title, *(_describe(average(runs, measure), measure) for measure in measures)]))
+    lines += ["", write_row([f"less {first.title}", *measures]), write_rule(len(measures))]
     for arm in others:
         differences = [compare(results[arm.name], results[first.name], measure) for measure in measures]
         cells = [_describe(each, name, sign=True) for each, name in zip(differences, measures, strict=True)]
-        lines.append(_row([arm.title, *cells]))
+        lines.append(write_row([arm.title, *cells]))
     return "\n".join(lines)
 
 
@@ -64,7 +64,8 @@ def write_ablations(results: Results, ablations: Sequence[Ablation]) -> str:
 def _write_ablation(results: Results, ablation: Ablation) -> str:
     own = next(value for value, arm in ablation.arms.items() if arm == VAPO)
     head = [ablation.name, ACCURACY, f"{LAST_QUARTER}", f"{ACCURACY}, less {own}", f"{LAST_QUARTER}, less {own}"]
-    lines = [_row([*head, "paper, accuracy less " + own, "accuracy: the paper and the lab"]), _rule(len(head) + 1)]
+    head += ["paper, accuracy less " + own, "accuracy: the paper and the lab"]
+    lines = [write_row(head), write_rule(len(head) - 1)]
     for value, arm in ablation.arms.items():
         runs = results[arm.name]
         cells = [value, *(_describe(average(runs, measure), measure) for measure in (ACCURACY, LAST_QUARTER))]
@@ -76,7 +77,7 @@ def _write_ablation(results: Results, ablation: Ablation) -> str:
             theirs = ablation.paper[value] - ablation.paper[own] if {value, own} <= ablation.paper.keys() else None
             cells += [_describe(ours, ACCURACY, sign=True), _describe(late, LAST_QUARTER, sign=True)]
             cells += ["" if theirs is None else f"{theirs:+.1f}", judge_agreement(ours, theirs)]
-        lines.append(_row(cells))
+        lines.append(write_row(cells))
     return "\n".join([*lines, "", f"The paper's figures: {ablation.source}."])
 
 
@@ -84,18 +85,18 @@ def write_late(parts: Mapping[str, Mapping[str, Part]], arms: Sequence[Arm]) -> 
     """Return a table of how responses to late questions go: the share that goes each way, and right answers there."""
     ways = list(parts[arms[0].name])
     heads = [head for way in ways for head in (way, "right there")]
-    lines = [_row(["late responses with", *heads]), _rule(len(heads))]
+    lines = [write_row(["late responses with", *heads]), write_rule(len(heads))]
     for arm in arms:
         own = [parts[arm.name][way] for way in ways]
         cells = [_describe(each, "") for part in own for each in (part.share, part.right)]
-        lines.append(_row([arm.title, *cells]))
+        lines.append(write_row([arm.title, *cells]))
     return "\n".join(lines)
 
 
 def write_luck(rewards: Mapping[str, tuple[Interval, Interval]], arms: Sequence[Arm]) -> str:
     """Return a table of what right yes-or-no answers to late questions earn by luck, and behind looks."""
-    lines = [_row(["perception reward, x 100", "by luck", "behind looks"]), _rule(2)]
-    lines += [_row([arm.title, *(_describe(each, "") for each in rewards[arm.name])]) for arm in arms]
+    lines = [write_row(["perception reward, x 100", "by luck", "behind looks"]), write_rule(2)]
+    lines += [write_row([arm.title, *(_describe(each, "") for each in rewards[arm.name])]) for arm in arms]
     return "\n".join(lines)
 
 
@@ -108,7 +109,7 @@ def write_steps(steps: Path, arms: Sequence[Arm], parts: int = 3) -> str:
         "all_wrong_share": "groups all wrong",
         "groups_equal": "groups without advantage",
     }
-    lines = [_row(["in each third of the training", *columns.values()]), _rule(len(columns))]
+    lines = [write_row(["in each third of the training", *columns.values()]), write_rule(len(columns))]
     for arm in arms:
         cells: list[str] = []
         for column in columns:
@@ -116,7 +117,7 @@ def write_steps(steps: Path, arms: Sequence[Arm], parts: int = 3) -> str:
             table = np.array([[np.nan if value is None else value for value in values] for values in runs])
             pieces = np.array_split(table, parts, axis=1)
             cells.append(", ".join("" if np.isnan(p).all() else f"{100 * np.nanmean(p):.1f}" for p in pieces))
-        lines.append(_row([arm.title, *cells]))
+        lines.append(write_row([arm.title, *cells]))
     return "\n".join(lines)
 
 
@@ -139,9 +140,11 @@ def _describe(interval: Interval, measure: str, *, sign: bool = False) -> str:
     return f"{text} [{scale * interval.low:{form}}, {scale * interval.high:{form}}]"
 
 
-def _row(cells: Sequence[str]) -> str:
+def write_row(cells: Sequence[str]) -> str:
+    """Return a row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"
 
 
-def _rule(columns: int) -> str:
+def write_rule(columns: int) -> str:
+    """Return the line below the heads of a table: of a column of names, and as many others."""
     return "|---" * (columns + 1) + "|"

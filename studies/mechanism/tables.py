@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from studies.comparison.results import Interval, summarise
+from studies.comparison.tables import write_row, write_rule
 
 from .run import Found
 from .shares import ADVANTAGE, GRADIENT
@@ -49,13 +50,13 @@ def write_noise(noise: Mapping[tuple[str, str], Spread]) -> str:
     """
     usual = noise["independent", "hard"]
     head = ["draws, verdicts", "signal within groups", "noise", "share of the signal", "signal to noise", "x usual"]
-    lines = [_line([*head, "within groups, of responses' own"]), "|" + "---|" * (len(head) + 1)]
+    lines = [write_row([*head, "within groups, of responses' own"]), write_rule(len(head))]
     for (sharing, verdict), spread in noise.items():
         cells = [f"{sharing}, {verdict}", _with_bounds(1000 * spread.signal, spread.signal_bounds, 1000)]
         cells += [_with_bounds(1000 * spread.noise, spread.noise_bounds, 1000), f"{spread.signal_share:.0%}"]
         cells += [_with_bounds(spread.signal / spread.noise, spread.ratio_bounds)]
         cells += [f"{spread.signal / spread.noise / (usual.signal / usual.noise):.2f}", f"{spread.share_within:.0%}"]
-        lines.append(_line(cells))
+        lines.append(write_row(cells))
     return "\n".join(lines)
 
 
@@ -67,18 +68,14 @@ def _write(
     found: Found, table: str, head: str, columns: Sequence[str], percent: Sequence[int] = (), digits: int = 3
 ) -> str:
     first = next(iter(found.values()))[table]
-    lines = [_line([head, *columns]), "|" + "---|" * (len(columns) + 1)]
+    lines = [write_row([head, *columns]), write_rule(len(columns))]
     for row in first:
         cells = [TITLES.get(row, f"`{row}`" if ":" in row else row)]
         for number, column in enumerate(columns):
             over_seeds = summarise([numbers[table][row][column] for numbers in found.values()])
             cells.append(_show(over_seeds, percent=number in percent, digits=digits))
-        lines.append(_line(cells))
+        lines.append(write_row(cells))
     return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _show(interval: Interval, *, percent: bool, digits: int) -> str:

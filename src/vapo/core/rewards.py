@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
@@ -117,23 +117,25 @@ class Preset:
     """Groups in which this is the same for all completions are replaced (`dynamic_sampling`)."""
 
 
+# arXiv 2509.25848, Sections 4 and 5: GRPO with Eq. 4 and Eq. 5 as they are printed.
+_PAPER: Final = Preset(
+    accuracy_weight=1.0,
+    format_weight=1.0,
+    perception_weight=0.1,
+    late_emphasis=1.5,
+    rescale_perception=False,
+    gate="strict",
+    claim_draws="uniform",
+    kl_weight=1e-2,
+    clip_low=0.2,
+    clip_high=0.2,
+    loss="grpo",
+    group_filter="none",
+)
+
 PRESETS: Final = MappingProxyType(
     {
-        # arXiv 2509.25848, Sections 4 and 5: GRPO with Eq. 4 and Eq. 5 as they are printed.
-        "paper": Preset(
-            accuracy_weight=1.0,
-            format_weight=1.0,
-            perception_weight=0.1,
-            late_emphasis=1.5,
-            rescale_perception=False,
-            gate="strict",
-            claim_draws="uniform",
-            kl_weight=1e-2,
-            clip_low=0.2,
-            clip_high=0.2,
-            loss="grpo",
-            group_filter="none",
-        ),
+        "paper": _PAPER,
         # The published code at 67687cf: a DAPO-style run on mixed, rescaled rewards, its faults fixed. Its filter goes
         # by the whole reward, which keeps all-right groups alive: what perception says acts through these alone.
         "released": Preset(
@@ -152,23 +154,14 @@ PRESETS: Final = MappingProxyType(
         ),
         # The paper's run with perception in a part of the advantage of its own, and with less noise in it: what led
         # GRPO in late answers in the lab, docs/evidence.md.
-        "recommended": Preset(
-            accuracy_weight=1.0,
-            format_weight=1.0,
+        "recommended": replace(
+            _PAPER,
             perception_weight=0.5,
-            late_emphasis=1.5,
-            rescale_perception=False,
-            gate="strict",
             claim_draws="balanced",
             perception_credit="advantage",
             num_anchors=8,
             anchor_sharing="group",
             verdict="soft",
-            kl_weight=1e-2,
-            clip_low=0.2,
-            clip_high=0.2,
-            loss="grpo",
-            group_filter="none",
         ),
     }
 )
