@@ -205,10 +205,9 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         if self._own_claims is not None and training:
             inputs = self._own_claims.renew(inputs)
         looks = training and self._plain_check.keep_prompts(inputs)
-        batch = self._begin_batch(inputs)
+        batch, roll_out = self._begin_batch(inputs), self._generate
         if refilled is not None:
             batch.generated, batch.kept, batch.verdicts = refilled.generated, refilled.kept, refilled.verdicts
-        roll_out = self._generate
 
         def generate(prompts: list[Any]) -> tuple[Any, ...]:
             if batch.generated is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -44,9 +45,9 @@ class FirstLook:
         for rollout, encoded in self._choose("log-probabilities", rollouts):
             ids = rollout.completion_ids[:NUM_COMPARED]
             plain = log_probs(self._plain.read(encoded, ids), ids)
-            row = lay_row(self._policy, rollout)
+            row = lay_row(self._policy, replace(rollout, completion_ids=ids, token_texts=("",) * len(ids)))
             with inference(self._policy.model), reading_row(self._policy, row):
-                logits = self._policy.model(**row.inputs, use_cache=False).logits[0, len(rollout.prompt_ids) - 1 :]
+                logits = self._policy.model(**row.inputs, use_cache=False, logits_to_keep=len(ids) + 1).logits[0]
             self._check("log-probabilities of responses", (log_probs(logits, ids) - plain).abs())
 
     def check_greedy(self, rollouts: Sequence[Rollout], kept: Sequence[int] | None = None) -> None:
