@@ -181,7 +181,7 @@ def complete_prompts(
     rows = [distinct.index(id(prompt.images)) for prompt in prompts]
     images = [by_id[key] for key in distinct]
     # A placeholder: each row's features come from its own prompt's images, encoded once for all of its completions.
-    inputs["pixel_values"] = images[0].tensors["pixel_values"]
+    inputs |= images[0].tensors
     if "image_grid_thw" in images[0].tensors:  # positions of M-RoPE families come from the grids
         inputs["image_grid_thw"] = torch.cat([images[row].tensors["image_grid_thw"] for row in rows])
     config = GenerationConfig(
