@@ -88,6 +88,23 @@ def name_language_layers(model: Any) -> str:
     return rf".*{re.escape(place)}\..*\.({'|'.join(sorted(linear))})"
 
 
+def name_images(module: Any, shown: Sequence[ImageInputs]) -> dict[str, torch.Tensor]:
+    """Return what a model is to be called with inside `shared_image_features`, which gives each row its own images.
+
+    Args:
+        module: what `find_feature_module` returned.
+        shown: for each row with images, in order, its own.
+    """
+    if not shown:
+        return {}
+    counted = inspect.signature(module.get_rope_index).parameters if hasattr(module, "get_rope_index") else {}
+    return {
+        # Positions come from the grids of all rows, before there are features.
+        name: torch.cat([images.tensors[name] for images in shown]) if name in counted else value
+        for name, value in shown[0].tensors.items()
+    }
+
+
 @contextmanager
 def shared_image_features(
     module: Any,

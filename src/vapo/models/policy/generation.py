@@ -25,7 +25,7 @@ from transformers import (
 
 from vapo.errors import ConfigError, ModelError
 from vapo.models.first_device import find_first_device
-from vapo.models.image_features import find_feature_module, shared_image_features
+from vapo.models.image_features import find_feature_module, name_images, shared_image_features
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.inference import inference
 from vapo.models.policy.prompt_writer import Prompt, PromptWriter
@@ -180,10 +180,7 @@ def complete_prompts(
     by_id = {id(prompt.images): prompt.images.to(device) for prompt in prompts}
     rows = [distinct.index(id(prompt.images)) for prompt in prompts]
     images = [by_id[key] for key in distinct]
-    # A placeholder: each row's features come from its own prompt's images, encoded once for all of its completions.
-    inputs |= images[0].tensors
-    if "image_grid_thw" in images[0].tensors:  # positions of M-RoPE families come from the grids
-        inputs["image_grid_thw"] = torch.cat([images[row].tensors["image_grid_thw"] for row in rows])
+    inputs |= name_images(module, [images[row] for row in rows])
     config = GenerationConfig(
         max_new_tokens=max_tokens,
         do_sample=False,
