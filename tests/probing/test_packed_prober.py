@@ -103,8 +103,8 @@ class TestFirstLook:
         verdicts = [prober.score(failing_probes) for _ in range(2)]
         assert not prober.is_packed and verdicts == [ReferenceProber(*llava).score(failing_probes)] * 2
         assert said == [
-            "every probe is encoded as a row of its own: packed verdicts cannot be computed (The size of tensor a (16) "
-            "must match)"
+            "every probe is encoded as a row of its own: packed verdicts cannot be computed "
+            "(The size of tensor a (16) must match)"
         ]
 
     def test_it_stops_where_packing_is_required(self, llava, failing_probes):

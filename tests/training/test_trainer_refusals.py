@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 from datasets import Dataset
 from PIL import Image
@@ -116,3 +118,21 @@ class TestBadInput:
         Qwen2ForCausalLM(Qwen2Config(**text)).save_pretrained(tmp_path / "text")
         with pytest.raises(ModelError, match="is a tokenizer, so the model cannot see"):
             make_trainer(model=str(tmp_path / "text"), trainer_options={"processing_class": processor.tokenizer})
+
+
+class TestChatTemplate:
+    @pytest.fixture
+    def processor(self):
+        processor = deepcopy(build_tiny("llava")[1])  # tiny models share their tokenizers
+        processor.chat_template = None
+        return processor
+
+    def test_a_tokenizers_own_is_enough(self, make_trainer, processor):
+        trainer = make_trainer(trainer_options={"processing_class": processor}, max_steps=1)
+        trainer.train()
+        assert trainer.state.global_step == 1 and processor.chat_template == processor.tokenizer.chat_template
+
+    def test_none_at_all(self, make_trainer, processor):
+        processor.tokenizer.chat_template = None
+        with pytest.raises(ModelError, match="LlavaProcessor has no chat template"):
+            make_trainer(trainer_options={"processing_class": processor})

@@ -29,6 +29,7 @@ from vapo.models.image_features import (
     passing_images_per_row,
 )
 from vapo.models.plain_text import make_escaper
+from vapo.models.policy.checkpoint import adopt_chat_template
 from vapo.models.questions import ClaimQuestions
 from vapo.models.replaced_method import replaced_method
 from vapo.models.vision_tokens import correct_token_types, find_image_token_id
@@ -159,6 +160,7 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
                 f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
                 "vision-language models, whose AutoProcessor handles images"
             )
+        adopt_chat_template(self.processing_class, f"this {type(self.processing_class).__name__}")
         self._sizes = SizeCheck(self.processing_class)
         check_sizes(self._sizes, train_dataset, eval_dataset)
         if args.freeze_vision:
