@@ -136,3 +136,17 @@ class TestChatTemplate:
         processor.tokenizer.chat_template = None
         with pytest.raises(ModelError, match="LlavaProcessor has no chat template"):
             make_trainer(trainer_options={"processing_class": processor})
+
+
+class TestRowsWithoutImages:
+    def test_alone_they_are_trained_on(self, make_trainer):
+        trainer = make_trainer(rows=make_rows().remove_columns("images"), algorithm="grpo", max_steps=2)
+        trainer.train()
+        assert max(metrics_of(trainer, "grad_norm")) > 0
+
+    def test_among_rows_with_images_what_reads_anew_is_refused_by_batch(self, make_trainer, monkeypatch):
+        rows = [{**row, "images": row["images"] if number % 2 else []} for number, row in enumerate(make_rows())]
+        trainer = make_trainer(rows=Dataset.from_list(rows).with_transform(dict), algorithm="grpo", max_steps=1)
+        monkeypatch.setattr(trainer, "_generate", None)
+        with pytest.raises(DataError, match="a batch has rows with an image and rows without: .* train on one kind"):
+            trainer.train()

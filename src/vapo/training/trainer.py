@@ -51,7 +51,7 @@ from vapo.training.packing import BatchScores, TreePacking
 from vapo.training.reward_columns import RewardColumns, adopt_think_format
 from vapo.training.rewards import accuracy_reward, format_reward, load_rewards
 from vapo.training.rollout_batch import RolloutBatch, RolloutCount, RolloutPosition, find_progress
-from vapo.training.rows import SampleReader, keep_text_plain, open_images
+from vapo.training.rows import SampleReader, check_kinds, keep_text_plain, open_images
 from vapo.training.run_record import keep_record
 from vapo.training.saves import LoadsCheckpoints, SavesBetweenRollouts
 from vapo.training.sharding import name_layers_to_shard, reference_sharded_like_policy
@@ -203,6 +203,7 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = [self.read_row(row) for row in inputs]
+        check_kinds(inputs)
         training = self.model.training
         refilled = self._informative.roll_out(inputs) if self._informative is not None and training else None
         inputs = inputs if refilled is None else refilled.rows
