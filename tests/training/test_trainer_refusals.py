@@ -148,5 +148,5 @@ class TestRowsWithoutImages:
         rows = [{**row, "images": row["images"] if number % 2 else []} for number, row in enumerate(make_rows())]
         trainer = make_trainer(rows=Dataset.from_list(rows).with_transform(dict), algorithm="grpo", max_steps=1)
         monkeypatch.setattr(trainer, "_generate", None)
-        with pytest.raises(DataError, match="a batch has rows with an image and rows without: .* train on one kind"):
+        with pytest.raises(DataError, match=r"a batch has rows with an image and rows without: .* train on one kind"):
             trainer.train()
