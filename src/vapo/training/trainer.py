@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import gather
-from transformers import ProcessorMixin
 from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
@@ -29,7 +28,6 @@ from vapo.models.image_features import (
     passing_images_per_row,
 )
 from vapo.models.plain_text import make_escaper
-from vapo.models.policy.checkpoint import adopt_chat_template
 from vapo.models.questions import ClaimQuestions
 from vapo.models.replaced_method import replaced_method
 from vapo.models.vision_tokens import correct_token_types, find_image_token_id
@@ -38,7 +36,7 @@ from vapo.probing.prober import Prober
 from vapo.probing.transformers_prober import TransformersProber
 from vapo.training.batches import groups_kept_together
 from vapo.training.cached_rows import cache_rows
-from vapo.training.checks import check_arguments, check_needs, find_idle_bonus
+from vapo.training.checks import check_arguments, check_needs, check_processor, find_idle_bonus
 from vapo.training.completion_table import PrintsCompletions
 from vapo.training.config import VAPOConfig
 from vapo.training.data_checks import check_data, check_sizes
@@ -152,12 +150,7 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         for callback in (SavesBetweenRollouts(args), RolloutCount(self), IdleRunWarning()):
             self.add_callback(callback)
         keep_record(self)
-        if not isinstance(self.processing_class, ProcessorMixin):
-            raise ModelError(
-                f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
-                "vision-language models, whose AutoProcessor handles images"
-            )
-        adopt_chat_template(self.processing_class, f"this {type(self.processing_class).__name__}")
+        check_processor(self.processing_class)
         self._sizes = SizeCheck(self.processing_class)
         check_sizes(self._sizes, train_dataset, eval_dataset)
         if args.freeze_vision:
