@@ -20,7 +20,7 @@ from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
 from vapo.data.refused_sizes import SizeCheck
-from vapo.errors import ConfigError, ModelError
+from vapo.errors import ConfigError
 from vapo.models.image_features import (
     features_like_embeddings,
     find_feature_module,
@@ -28,6 +28,7 @@ from vapo.models.image_features import (
     passing_images_per_row,
 )
 from vapo.models.plain_text import make_escaper
+from vapo.models.policy.inference import explaining_failures
 from vapo.models.questions import ClaimQuestions
 from vapo.models.replaced_method import replaced_method
 from vapo.models.vision_tokens import correct_token_types, find_image_token_id
@@ -189,7 +190,8 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
     # Rollouts ---------------------------------------------------------------------------------------------------
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
-        with features_like_embeddings(find_feature_module(self.model)):
+        module = find_feature_module(self.model)
+        with features_like_embeddings(module), explaining_failures(type(module).__name__):
             return super()._generate_single_turn(*args, **kwargs)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -276,7 +278,7 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         module = find_feature_module(model)
         kwargs = correct_token_types(kwargs, input_ids, find_image_token_id(module.config))
         rows = (model, input_ids, attention_mask, logits_to_keep)
-        with features_like_embeddings(module):
+        with features_like_embeddings(module), explaining_failures(type(module).__name__):
             if self._packing is not None and self._packing.is_on:
                 scores = self._score_packed(*rows, *args, num_images=num_images, **kwargs)
                 if scores is not None:
