@@ -56,6 +56,7 @@ from vapo.training.run_record import keep_record
 from vapo.training.saves import LoadsCheckpoints, SavesBetweenRollouts
 from vapo.training.sharding import name_layers_to_shard, reference_sharded_like_policy
 from vapo.training.token_credit import TokenCredit
+from vapo.training.trl_limits import check_image_inputs, check_router_loss, counting_tiles
 from vapo.training.vllm_rollouts import (
     check_vllm,
     fix_rollouts,
@@ -152,6 +153,7 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
             self.add_callback(callback)
         keep_record(self)
         check_processor(self.processing_class)
+        check_router_loss(self, collective=self._forward_is_collective())
         self._sizes = SizeCheck(self.processing_class)
         check_sizes(self._sizes, train_dataset, eval_dataset)
         if args.freeze_vision:
@@ -189,10 +191,11 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
 
     # Rollouts ---------------------------------------------------------------------------------------------------
 
-    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+    def _generate_single_turn(self, prompt_ids: Any, images: Any, multimodal_fields: Any, *rest: Any, **more: Any):
+        check_image_inputs(self.processing_class, multimodal_fields)
         module = find_feature_module(self.model)
         with features_like_embeddings(module), explaining_failures(type(module).__name__):
-            return super()._generate_single_turn(*args, **kwargs)
+            return super()._generate_single_turn(prompt_ids, images, multimodal_fields, *rest, **more)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = [self.read_row(row) for row in inputs]
@@ -213,7 +216,7 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
             return batch.generated
 
         self._batch = batch
-        with replaced_method(self, "_generate", generate):
+        with replaced_method(self, "_generate", generate), counting_tiles(self.processing_class):
             output = super()._generate_and_score_completions(inputs)
         self._batch = None
         if looks:
