@@ -6,11 +6,11 @@ from prober_contract import encode_prompt, make_sample
 from tiny_models import FAMILIES, build_tiny, tiny_tokenizer
 
 from vapo.models.image_features import find_feature_module
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.vision_tokens import (
     correct_token_types,
     find_image_token_id,
     find_token_type_name,
-    find_vision_token_ids,
 )
 
 

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 from transformers import set_seed
 
+from tiny_models.cohere import build_aya_vision, build_cohere2_vision
+from tiny_models.deepseek import build_deepseek_vl, build_janus
 from tiny_models.gemma3 import build_gemma3
+from tiny_models.gemma4 import build_gemma4
 from tiny_models.idefics import build_idefics3, build_smolvlm
 from tiny_models.internvl import build_internvl
+from tiny_models.lfm2 import build_lfm2_vl
 from tiny_models.llava import build_llava, build_llava_onevision, build_llava_sliding
+from tiny_models.mistral import build_ministral3, build_mistral3, build_pixtral
 from tiny_models.qwen import build_qwen2_5_vl, build_qwen2_5_vl_sliding, build_qwen2_vl, build_qwen3_vl
 from tiny_models.tokens import tiny_tokenizer
 
@@ -29,6 +34,15 @@ BUILDERS: dict[str, Callable] = {
     "smolvlm": build_smolvlm,
     "internvl": build_internvl,
     "gemma3": build_gemma3,
+    "gemma4": build_gemma4,
+    "mistral3": build_mistral3,
+    "ministral3": build_ministral3,
+    "pixtral": build_pixtral,
+    "lfm2_vl": build_lfm2_vl,
+    "aya_vision": build_aya_vision,
+    "cohere2_vision": build_cohere2_vision,
+    "deepseek_vl": build_deepseek_vl,
+    "janus": build_janus,
 }
 NEEDS_TORCHVISION = tuple(family for family in BUILDERS if family not in ("llava", "llava_sliding", "gemma3"))
 FAMILIES = [

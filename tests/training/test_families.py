@@ -13,8 +13,8 @@ from training.training_world import even_letters, make_config, make_rows
 from trl import GRPOTrainer
 
 from vapo import VAPOTrainer
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.policy.checkpoint import load_policy
-from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.types import Sample
 
 
@@ -78,9 +78,10 @@ def test_every_forward_equals_one_plain_forward_per_row(run):
 
 def test_tokens_of_images_are_never_sampled(run):
     tokenizer = run.trainer.processing_class.tokenizer
-    text = {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<end_of_utterance>", "<bos>"}
+    text = {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<end_of_utterance>", tokenizer.bos_token}
     images = {i for token, i in tokenizer.get_added_vocab().items() if token not in text}
-    assert images == set(find_vision_token_ids(run.trainer.model.config, tokenizer))
+    for known_by in (tokenizer, run.trainer.processing_class):
+        assert images == set(find_vision_token_ids(run.trainer.model.config, known_by))
     assert images <= set(run.trainer.generation_config.suppress_tokens)
 
 

@@ -47,6 +47,7 @@ from vapo.training.idle_run import IdleRunWarning
 from vapo.training.other_images import OtherImages
 from vapo.training.own_claims import OwnClaims
 from vapo.training.packing import BatchScores, TreePacking
+from vapo.training.prompt_rollouts import RollsOutPrompts
 from vapo.training.reward_columns import RewardColumns, adopt_think_format
 from vapo.training.rewards import accuracy_reward, format_reward, load_rewards
 from vapo.training.rollout_batch import RolloutBatch, RolloutCount, RolloutPosition, find_progress
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
+class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
     """`trl.GRPOTrainer` with Vision-Anchored Policy Optimization.
 
     Args:
@@ -170,7 +171,7 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         normalised = args.multi_objective_aggregation == "normalize_then_sum"
         bonus_weight = (args.perception_weight if normalised else 1.0) if needs.bonus else None
         self._columns = RewardColumns(self, gate=args.gate_reward, bonus_weight=bonus_weight)
-        never_sample_vision_tokens(self, self._tokenizer)
+        never_sample_vision_tokens(self)
         if args.use_vllm:
             fix_rollouts(self.vllm_generation, self.model.config.image_token_id)
         self._group_credit = GroupCredit(self, self.algorithm, self._columns)
@@ -194,10 +195,6 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         self._probe_seconds = 0.0
 
     # Rollouts ---------------------------------------------------------------------------------------------------
-
-    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
-        with features_like_embeddings(find_feature_module(self.model)):
-            return super()._generate_single_turn(*args, **kwargs)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = [self.read_row(row) for row in inputs]

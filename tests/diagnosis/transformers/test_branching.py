@@ -16,10 +16,10 @@ from vapo.diagnosis.transformers.branching import continue_branches
 from vapo.diagnosis.transformers.response_reader import ResponseReader
 from vapo.errors import ConfigError, ModelError
 from vapo.models.images import process_images
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import complete_prompts, find_eos_token_ids, sample_completions
 from vapo.models.policy.prompt_writer import Prompt
-from vapo.models.vision_tokens import find_vision_token_ids
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -26,11 +26,12 @@ from transformers import (
 from vapo.errors import ConfigError, ModelError
 from vapo.models.first_device import find_first_device
 from vapo.models.image_features import find_feature_module, shared_image_features
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.inference import inference
 from vapo.models.policy.prompt_writer import Prompt, PromptWriter
 from vapo.models.policy.response_texts import spell_tokens
-from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, find_vision_token_ids, token_types
+from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, token_types
 from vapo.types import Rollout, Sample
 
 _COMPLETION_DRAWS = 1  # keeps these generators apart from others with the same seed
@@ -189,7 +190,7 @@ def complete_prompts(
         do_sample=False,
         eos_token_id=list(eos_ids),
         pad_token_id=pad_id,
-        suppress_tokens=list(find_vision_token_ids(model.config, tokenizer)) or None,
+        suppress_tokens=list(find_vision_token_ids(model.config, policy.processor)) or None,
     )
     generator = find_generator(model)
     processors = LogitsProcessorList([draw] if draw is not None else [])

@@ -8,9 +8,11 @@ from trl.data_utils import prepare_multimodal_messages
 
 from vapo.data.prompts import build_messages
 from vapo.errors import ModelError
+from vapo.models.image_features import find_feature_module
 from vapo.models.images import ImageInputs, apply_chat_template, take_image_inputs
 from vapo.models.plain_text import make_escaper
 from vapo.models.policy.checkpoint import Policy
+from vapo.models.prompt_tokens import check_token_inputs, list_token_inputs
 from vapo.types import Sample
 
 
@@ -33,6 +35,7 @@ class PromptWriter:
 
     def __init__(self, policy: Policy, system_prompt: str | None = None) -> None:
         self._processor = policy.processor
+        self._module = find_feature_module(policy.model)
         self._system_prompt = system_prompt
         self._escape = make_escaper(policy.processor)
         text_config = policy.model.config.get_text_config()
@@ -47,11 +50,12 @@ class PromptWriter:
 
         Raises:
             DataError: the question's `<image>` places do not fit its images.
-            ModelError: the context is too short.
+            ModelError: the context is too short, or the model asks something of each token that is not understood.
         """
         messages = build_messages(sample, self._system_prompt, self._escape)
         messages = prepare_multimodal_messages(messages, list(sample.images))
         encoded = apply_chat_template(self._processor, messages, add_generation_prompt=True)
+        check_token_inputs(encoded, self._module, self._processor)
         ids = tuple(encoded["input_ids"][0].tolist())
         if self._context_tokens is not None and len(ids) + room_for > self._context_tokens:
             raise ModelError(
@@ -59,4 +63,4 @@ class PromptWriter:
                 f"completion tokens it exceeds the model's context of {self._context_tokens}; use smaller images or "
                 "lower max_completion_tokens"
             )
-        return Prompt(sample, ids, take_image_inputs(encoded))
+        return Prompt(sample, ids, take_image_inputs(encoded, list_token_inputs(encoded, self._processor)))
