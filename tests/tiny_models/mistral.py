@@ -64,14 +64,14 @@ def build_ministral3():
         "rope_type": "yarn",
         "rope_theta": 10000.0,
         "factor": 16.0,
-        "original_max_position_embeddings": 8,
+        "original_max_position_embeddings": 16,
         "beta_fast": 32.0,
         "beta_slow": 1.0,
         "mscale": 1.0,
         "mscale_all_dim": 1.0,
         "llama_4_scaling_beta": 2.0,
     }
-    return _build_mistral3(Ministral3Config, rope_parameters=rope)
+    return _build_mistral3(Ministral3Config, rope_parameters=rope, max_position_embeddings=256, initializer_range=0.2)
 
 
 def build_pixtral():

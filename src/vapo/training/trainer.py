@@ -29,6 +29,7 @@ from vapo.models.image_features import (
     passing_images_per_row,
 )
 from vapo.models.plain_text import make_escaper
+from vapo.models.positions import positions_behind_padding
 from vapo.models.questions import ClaimQuestions
 from vapo.models.replaced_method import replaced_method
 from vapo.models.vision_tokens import correct_token_types, find_image_token_id
@@ -42,6 +43,7 @@ from vapo.training.completion_table import PrintsCompletions
 from vapo.training.config import VAPOConfig
 from vapo.training.data_checks import check_data, check_sizes
 from vapo.training.dynamic_sampling import GradedRows, InformativeRollouts, add_up_rewards, grade_by_accuracy
+from vapo.training.fused_logits import logits_fused_as_in_model
 from vapo.training.group_credit import GroupCredit
 from vapo.training.idle_run import IdleRunWarning
 from vapo.training.other_images import OtherImages
@@ -150,7 +152,7 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
         sample_reader = SampleReader(require_claims=needs.claims, require_answers=graded, allow_unclaimed_rows=mixed)
         check_data(sample_reader, train_dataset, eval_dataset)
         options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
-        with reference_sharded_like_policy():
+        with reference_sharded_like_policy(), logits_fused_as_in_model():
             super().__init__(**options)
         for callback in (SavesBetweenRollouts(args), RolloutCount(self), IdleRunWarning()):
             self.add_callback(callback)
@@ -277,7 +279,7 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
         module = find_feature_module(model)
         kwargs = correct_token_types(kwargs, input_ids, find_image_token_id(module.config))
         rows = (model, input_ids, attention_mask, logits_to_keep)
-        with features_like_embeddings(module):
+        with features_like_embeddings(module), positions_behind_padding(module):
             if self._packing is not None and self._packing.is_on:
                 scores = self._score_packed(*rows, *args, num_images=num_images, **kwargs)
                 if scores is not None:
