@@ -20,7 +20,16 @@ from tiny_models.mistral import build_ministral3, build_mistral3, build_pixtral
 from tiny_models.qwen import build_qwen2_5_vl, build_qwen2_5_vl_sliding, build_qwen2_vl, build_qwen3_vl
 from tiny_models.tokens import tiny_tokenizer
 
-__all__ = ["BUILDERS", "FAMILIES", "NEEDS_TORCHVISION", "build_tiny", "save_tiny", "tiny_tokenizer"]
+__all__ = [
+    "ATTENDING_FAMILIES",
+    "BUILDERS",
+    "FAMILIES",
+    "HYBRIDS",
+    "NEEDS_TORCHVISION",
+    "build_tiny",
+    "save_tiny",
+    "tiny_tokenizer",
+]
 
 BUILDERS: dict[str, Callable] = {
     "llava": build_llava,
@@ -48,6 +57,9 @@ NEEDS_TORCHVISION = tuple(family for family in BUILDERS if family not in ("llava
 FAMILIES = [
     pytest.param(family, marks=[pytest.mark.torchvision] if family in NEEDS_TORCHVISION else []) for family in BUILDERS
 ]
+HYBRIDS = ("lfm2_vl",)
+"""Families with layers beside attention, whose prompts cannot be packed and whose memory cannot be cut."""
+ATTENDING_FAMILIES = [family for family in FAMILIES if family.values[0] not in HYBRIDS]
 
 
 def build_tiny(family: str, seed: int = 0):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from tiny_models.tokens import text_options, tiny_tokenizer
 
 TOKENS = {
@@ -27,6 +29,7 @@ def build_gemma4():
     text = text_options(
         tokenizer,
         head_dim=8,
+        global_head_dim=8,
         sliding_window=16,
         layer_types=["sliding_attention", "full_attention"],
         hidden_size_per_layer_input=0,
@@ -61,4 +64,9 @@ def build_gemma4():
         video_processor=video_processing_gemma4.Gemma4VideoProcessor(patch_size=PATCH, max_soft_tokens=70),
         chat_template=tokenizer.chat_template,
     )
-    return Gemma4ForConditionalGeneration(config), processor
+    model = Gemma4ForConditionalGeneration(config)
+    # As made, a model adds ones to its patches and hardly sees them.
+    torch.nn.init.normal_(model.model.vision_tower.patch_embedder.position_embedding_table, std=0.02)
+    torch.nn.init.normal_(model.model.vision_tower.patch_embedder.input_proj.weight)
+    torch.nn.init.normal_(model.model.embed_vision.embedding_projection.weight)
+    return model, processor

@@ -69,9 +69,9 @@ def build_ministral3():
         "beta_slow": 1.0,
         "mscale": 1.0,
         "mscale_all_dim": 1.0,
-        "llama_4_scaling_beta": 2.0,
+        "llama_4_scaling_beta": 0.5,
     }
-    return _build_mistral3(Ministral3Config, rope_parameters=rope, max_position_embeddings=256, initializer_range=0.2)
+    return _build_mistral3(Ministral3Config, rope_parameters=rope, max_position_embeddings=256, initializer_range=0.03)
 
 
 def build_pixtral():

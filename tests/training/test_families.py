@@ -73,7 +73,8 @@ def test_every_forward_equals_one_plain_forward_per_row(run):
             expected = logits[len(prompt_ids) - 1 : -1].log_softmax(-1).gather(1, completion[:, None])[:, 0]
             torch.testing.assert_close(row_logps[: len(completion)], expected, atol=1e-5, rtol=0)
             lengths.add(len(prompt_ids))
-    assert len(run.forwards) == 3 and len(lengths) == 2  # the reference model's and two micro-steps; two prompts
+    # The reference model's, the one compared with a plain pass, and those of two micro-steps; two prompts.
+    assert len(run.forwards) == 4 and len(lengths) == 2
 
 
 def test_tokens_of_images_are_never_sampled(run):
