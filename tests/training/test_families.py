@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
-from prober_contract import encode_prompt, extend_prompt
+from prober_contract import encode_prompt, extend_prompt, make_sample
 from tiny_models import FAMILIES, build_tiny, save_tiny
 from training.training_world import even_letters, make_config, make_rows
 from trl import GRPOTrainer
+from trl.data_utils import prepare_multimodal_messages
 
 from vapo import VAPOTrainer
+from vapo.data.prompts import build_messages
 from vapo.models.media_tokens import find_vision_token_ids
-from vapo.models.policy.checkpoint import load_policy
+from vapo.models.policy.checkpoint import Policy, load_policy
+from vapo.models.policy.prompt_writer import PromptWriter
+from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
 from vapo.types import Sample
 
 
@@ -75,6 +80,21 @@ def test_every_forward_equals_one_plain_forward_per_row(run):
             lengths.add(len(prompt_ids))
     # The reference model's, the one compared with a plain pass, and those of two micro-steps; two prompts.
     assert len(run.forwards) == 4 and len(lengths) == 2
+
+
+def test_prompts_of_any_lengths_are_those_of_evaluation(run):
+    trainer = run.trainer
+    writer = PromptWriter(Policy(trainer.model, trainer.processing_class))
+    samples = [make_sample("a", (56, 42)), replace(make_sample("b", (30, 60), 3), question="What is it? " * 9)]
+    expected = [list(writer.write(sample).ids) for sample in samples]
+    conversations = [
+        prepare_multimodal_messages(build_messages(sample, None, trainer._escape), list(sample.images))
+        for sample in samples
+    ]
+    ids, _, inputs = trainer._tokenize_prompts(conversations)
+    assert ids == expected and len(ids[0]) + 40 < len(ids[1])
+    for name in set(inputs) & set(TOKEN_TYPE_INPUTS):
+        assert [len(types) for types in inputs[name]] == [len(own) for own in ids]
 
 
 def test_tokens_of_images_are_never_sampled(run):

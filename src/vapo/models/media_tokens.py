@@ -41,7 +41,7 @@ def find_vision_token_ids(config: Any, processing_class: Any) -> tuple[int, ...]
         found |= set(_walk(config.to_dict()))
         size = max(size, config.get_text_config().vocab_size)
     if tokenizer is not processing_class:
-        found |= {i for i in _find_named(tokenizer, vars(processing_class)) if i in added}
+        found |= {i for i in _find_named(tokenizer, cast("dict[str, Any]", vars(processing_class))) if i in added}
         found |= _find_written(processing_class)
     return tuple(sorted({int(i) for i in found if 0 <= i < size} - {tokenizer.eos_token_id}))
 

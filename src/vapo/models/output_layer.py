@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import PreTrainedModel
@@ -92,7 +92,7 @@ def naming_logit_change(model: torch.nn.Module) -> Generator[None]:
     """
     change = find_logit_change(model)
     # Not by assignment: configurations check types, and None is none.
-    said = vars(find_language_head(model).config.get_text_config())
+    said = cast("dict[str, Any]", vars(find_language_head(model).config.get_text_config()))
     before = dict(said)
     said.update({name: None for name in _SCALES if name in said})
     said.update({_SCALES[0]: change.scale, _CAP: change.cap})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -80,7 +80,7 @@ def positions_behind_padding(module: Any) -> Generator[None]:
 
 
 def _knows_distances_alone(config: Any) -> bool:
-    stated: Mapping[str, Any] = getattr(config, "rope_parameters", None) or {}
-    by_layer = [own for own in stated.values() if isinstance(own, Mapping)] or [stated]
+    stated: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
+    by_layer: list[dict[str, Any]] = [own for own in stated.values() if isinstance(own, dict)] or [stated]
     rotates = all(own.get("rope_type") in _ROTATIONS and _OF_ROTATION.issuperset(own) for own in by_layer)
     return rotates and not getattr(config, "attn_temperature_tuning", False)

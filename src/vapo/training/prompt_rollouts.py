@@ -14,6 +14,8 @@ from vapo.models.replaced_method import replaced_method
 class RollsOutPrompts(GRPOTrainer):
     """Takes padding out of prompts, which TRL 1.16 takes for text, and makes prompts of several lengths possible."""
 
+    model: Any
+
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         with features_like_embeddings(find_feature_module(self.model)):
             return super()._generate_single_turn(*args, **kwargs)

@@ -216,7 +216,8 @@ def generate(generator: Any, **inputs: Any) -> Any:
         generator: what `find_generator` returned.
         inputs: of `transformers.GenerationMixin.generate`.
     """
-    return GenerationMixin.generate(generator, **inputs)
+    mixin: Any = GenerationMixin
+    return mixin.generate(generator, **inputs)
 
 
 @contextmanager
