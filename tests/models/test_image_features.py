@@ -8,7 +8,7 @@ import pytest
 import torch
 from prober_contract import encode_prompt, make_sample
 from tiny_models import FAMILIES, build_tiny
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import Qwen2Config, Qwen2ForCausalLM, T5Config
 from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling, ModelOutput
 
 from vapo.errors import ModelError
@@ -246,3 +246,12 @@ class TestImagesPerRow:
         with passing_images_per_row(module, [1, 1]):
             module.get_image_features(torch.zeros(2, 1), torch.zeros(2, 2))
         assert module.seen == [None]
+
+
+@pytest.mark.parametrize("config", [{"is_encoder_decoder": True}, {"text_config": T5Config()}], ids=["own", "text"])
+def test_an_encoder_decoder_is_refused(config, monkeypatch):
+    model, _ = build_tiny("llava")
+    for name, value in config.items():
+        monkeypatch.setitem(vars(model.model.config), name, value)
+    with pytest.raises(ModelError, match="a 'llava' model reads prompts with an encoder and responses with a decoder"):
+        find_feature_module(model)

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 from transformers import set_seed
 
+from tiny_models.cohere import build_aya_vision, build_cohere2_vision
+from tiny_models.deepseek import build_deepseek_vl, build_janus
 from tiny_models.gemma3 import build_gemma3
+from tiny_models.gemma4 import build_gemma4
 from tiny_models.glm import build_glm4v, build_glm4v_moe
 from tiny_models.idefics import build_idefics2, build_idefics3, build_smolvlm
 from tiny_models.internvl import build_internvl, build_internvl_gpt_oss, build_internvl_moe, build_internvl_qwen3
+from tiny_models.lfm2 import build_lfm2_vl
 from tiny_models.llava import build_llava, build_llava_next, build_llava_onevision, build_llava_sliding
+from tiny_models.mistral import build_ministral3, build_mistral3, build_pixtral
 from tiny_models.ovis import build_ovis2
 from tiny_models.qwen import (
     build_qwen2_5_vl,
@@ -25,7 +30,16 @@ from tiny_models.qwen import (
 )
 from tiny_models.tokens import tiny_tokenizer
 
-__all__ = ["BUILDERS", "FAMILIES", "NEEDS_TORCHVISION", "build_tiny", "save_tiny", "tiny_tokenizer"]
+__all__ = [
+    "ATTENDING_FAMILIES",
+    "BUILDERS",
+    "FAMILIES",
+    "HYBRIDS",
+    "NEEDS_TORCHVISION",
+    "build_tiny",
+    "save_tiny",
+    "tiny_tokenizer",
+]
 
 BUILDERS: dict[str, Callable] = {
     "llava": build_llava,
@@ -50,11 +64,23 @@ BUILDERS: dict[str, Callable] = {
     "internvl_qwen3": build_internvl_qwen3,
     "internvl_moe": build_internvl_moe,
     "internvl_gpt_oss": build_internvl_gpt_oss,
+    "gemma4": build_gemma4,
+    "mistral3": build_mistral3,
+    "ministral3": build_ministral3,
+    "pixtral": build_pixtral,
+    "lfm2_vl": build_lfm2_vl,
+    "aya_vision": build_aya_vision,
+    "cohere2_vision": build_cohere2_vision,
+    "deepseek_vl": build_deepseek_vl,
+    "janus": build_janus,
 }
 NEEDS_TORCHVISION = tuple(family for family in BUILDERS if family not in ("llava", "llava_sliding", "gemma3"))
 FAMILIES = [
     pytest.param(family, marks=[pytest.mark.torchvision] if family in NEEDS_TORCHVISION else []) for family in BUILDERS
 ]
+HYBRIDS = ("lfm2_vl",)
+"""Families with layers beside attention, whose prompts cannot be packed and whose memory cannot be cut."""
+ATTENDING_FAMILIES = [family for family in FAMILIES if family.values[0] not in HYBRIDS]
 
 
 def build_tiny(family: str, seed: int = 0):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
-from prober_contract import encode_prompt, extend_prompt
+from prober_contract import encode_prompt, extend_prompt, make_sample
 from tiny_models import FAMILIES, build_tiny, save_tiny
 from training.training_world import even_letters, make_config, make_rows
 from trl import GRPOTrainer
+from trl.data_utils import prepare_multimodal_messages
 
 from vapo import VAPOTrainer
-from vapo.models.policy.checkpoint import load_policy
-from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.data.prompts import build_messages
+from vapo.models.media_tokens import find_vision_token_ids
+from vapo.models.policy.checkpoint import Policy, load_policy
+from vapo.models.policy.prompt_writer import PromptWriter
+from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
 from vapo.types import Sample
 
 
@@ -73,15 +78,31 @@ def test_every_forward_equals_one_plain_forward_per_row(run):
             expected = logits[len(prompt_ids) - 1 : -1].log_softmax(-1).gather(1, completion[:, None])[:, 0]
             torch.testing.assert_close(row_logps[: len(completion)], expected, atol=1e-5, rtol=0)
             lengths.add(len(prompt_ids))
-    # The reference model's, the first look's and two micro-steps; two prompts.
+    # The reference model's, the one compared with a plain pass, and those of two micro-steps; two prompts.
     assert len(run.forwards) == 4 and len(lengths) == 2
+
+
+def test_prompts_of_any_lengths_are_those_of_evaluation(run):
+    trainer = run.trainer
+    writer = PromptWriter(Policy(trainer.model, trainer.processing_class))
+    samples = [make_sample("a", (56, 42)), replace(make_sample("b", (30, 60), 3), question="What is it? " * 9)]
+    expected = [list(writer.write(sample).ids) for sample in samples]
+    conversations = [
+        prepare_multimodal_messages(build_messages(sample, None, trainer._escape), list(sample.images))
+        for sample in samples
+    ]
+    ids, _, inputs = trainer._tokenize_prompts(conversations)
+    assert ids == expected and len(ids[0]) + 40 < len(ids[1])
+    for name in set(inputs) & set(TOKEN_TYPE_INPUTS):
+        assert [len(types) for types in inputs[name]] == [len(own) for own in ids]
 
 
 def test_tokens_of_images_are_never_sampled(run):
     tokenizer = run.trainer.processing_class.tokenizer
-    text = {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<end_of_utterance>", "<bos>"}
+    text = {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<end_of_utterance>", tokenizer.bos_token}
     images = {i for token, i in tokenizer.get_added_vocab().items() if token not in text}
-    assert images == set(find_vision_token_ids(run.trainer.model.config, tokenizer))
+    for known_by in (tokenizer, run.trainer.processing_class):
+        assert images == set(find_vision_token_ids(run.trainer.model.config, known_by))
     assert images <= set(run.trainer.generation_config.suppress_tokens)
 
 

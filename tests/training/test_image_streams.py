@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from tiny_models import FAMILIES
+from tiny_models import FAMILIES, HYBRIDS
 from training.training_world import even_letters, make_config, make_rows, train
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from trl import GRPOTrainer
@@ -157,6 +157,8 @@ class TestValues:
     @PACKINGS
     @pytest.mark.parametrize("family", FAMILIES)
     def test_equal_those_of_plain_passes(self, make_trainer, family, packing):
+        if packing == "require" and family in HYBRIDS:
+            pytest.skip("its prompts cannot be packed")
         trainer = make_trainer(Everything(), family, packing=packing)
         trainer.current_gradient_accumulation_steps = 1
         output = roll_out(trainer, 0, 1)

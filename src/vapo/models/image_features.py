@@ -36,7 +36,7 @@ def find_feature_module(model: torch.nn.Module) -> Any:
     """Return the innermost module that turns images into features, below any wrapper (PEFT, DDP, FSDP).
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is none, or the model is an encoder-decoder.
     """
     modules = [module for module in model.modules() if hasattr(module, "get_image_features")]
     if not modules:
@@ -44,7 +44,18 @@ def find_feature_module(model: torch.nn.Module) -> Any:
             f"{type(model).__name__} has no get_image_features, so it is no vision-language model that can be probed; "
             "use a model class such as Qwen2_5_VLForConditionalGeneration or LlavaForConditionalGeneration"
         )
+    check_decoder_alone(modules[-1].config)
     return modules[-1]
+
+
+def check_decoder_alone(config: Any) -> None:
+    """Raise ModelError if a model's prompts and responses are read by two parts, an encoder and a decoder."""
+    if any(getattr(one, "is_encoder_decoder", False) for one in (config, getattr(config, "text_config", None))):
+        raise ModelError(
+            f"a {config.model_type!r} model reads prompts with an encoder and responses with a decoder, so a question "
+            "behind a cut would not be text that goes on; use a model with a decoder alone, such as Qwen2.5-VL, "
+            "Qwen3-VL or LLaVA"
+        )
 
 
 def freeze_vision(model: torch.nn.Module) -> int:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from transformers.modeling_rope_utils import RopeParameters
 
 from vapo.models.images import ImageInputs
+
+_ROTATIONS = {"default", "linear", "llama3", "proportional", "yarn"}
+"""Kinds of rotary positions whose attention knows distances alone; "dynamic" and "longrope" know lengths as well."""
+_OF_ROTATION = {*RopeParameters.__annotations__, "mrope_section", "mrope_interleaved"}
 
 
 def trunk_positions(
@@ -43,3 +50,37 @@ def tree_positions(trunk: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
     """
     behind = depth[trunk.shape[1] :] - trunk.shape[1] + 1
     return torch.cat([trunk, (trunk.max() + behind).expand(trunk.shape[0], -1)], dim=1)
+
+
+@contextmanager
+def positions_behind_padding(module: Any) -> Generator[None]:
+    """Count positions from a row's first token, and not from its padding, where that makes a difference to a model.
+
+    transformers counts padding in every forward pass that is given no positions, though not while it generates. To
+    attention that knows distances alone this is the same. Ministral 3 also scales queries by their positions.
+
+    Args:
+        module: what `find_feature_module` returned; passes inside the context have their padding on the left.
+    """
+    if hasattr(module, "get_rope_index") or _knows_distances_alone(module.get_decoder().config):
+        yield
+        return
+
+    def add_positions(_module: Any, args: Any, inputs: dict[str, Any]) -> Any:
+        mask = inputs.get("attention_mask")
+        if inputs.get("position_ids") is None and isinstance(mask, torch.Tensor):
+            inputs["position_ids"] = (mask.long().cumsum(-1) - 1).clamp(min=0)
+        return args, inputs
+
+    handle = module.register_forward_pre_hook(add_positions, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _knows_distances_alone(config: Any) -> bool:
+    stated: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
+    by_layer: list[dict[str, Any]] = [own for own in stated.values() if isinstance(own, dict)] or [stated]
+    rotates = all(own.get("rope_type") in _ROTATIONS and _OF_ROTATION.issuperset(own) for own in by_layer)
+    return rotates and not getattr(config, "attn_temperature_tuning", False)

@@ -13,33 +13,6 @@ import torch
 
 from vapo.errors import ModelError
 
-VISION_TOKEN_ATTRIBUTES = (
-    "image_token_id",
-    "video_token_id",
-    "vision_start_token_id",
-    "vision_end_token_id",
-    "boi_token_id",
-    "eoi_token_id",
-)
-VISION_MARKERS = (
-    "<|image_pad|>",
-    "<|video_pad|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|vision_pad|>",
-    "<image>",
-    "<video>",
-    "<fake_token_around_image>",
-    "<global-img>",
-    *(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)),
-    "<start_of_image>",
-    "<end_of_image>",
-    "<image_soft_token>",
-    "<img>",
-    "</img>",
-    "<IMG_CONTEXT>",
-)
-
 TOKEN_TYPE_INPUTS = ("mm_token_type_ids", "token_type_ids")
 
 
@@ -56,18 +29,6 @@ def find_image_token_id(config: Any) -> int:
             "prompts; use a vision-language model of transformers 5 (Qwen2.5-VL, Qwen3-VL, LLaVA, ...)"
         )
     return int(image_token_id)
-
-
-def find_vision_token_ids(config: Any, tokenizer: Any) -> tuple[int, ...]:
-    """Return every id that stands for, opens or closes an image or a video, sorted.
-
-    A policy must never sample one of them: the next forward pass would look for image features that do not exist.
-    """
-    ids = {getattr(config, name, None) for name in VISION_TOKEN_ATTRIBUTES}
-    vocabulary = tokenizer.get_added_vocab()
-    ids |= {vocabulary.get(marker) for marker in VISION_MARKERS}
-    vocabulary_size = len(tokenizer)
-    return tuple(sorted(int(i) for i in ids if i is not None and 0 <= int(i) < vocabulary_size))
 
 
 def find_token_type_name(module: Any, processor: Any) -> str | None:

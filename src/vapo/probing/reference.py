@@ -16,6 +16,7 @@ from vapo.models.first_device import find_first_device
 from vapo.models.image_features import ImageFeatures, name_images, shared_image_features
 from vapo.models.images import ImageInputs, process_images
 from vapo.models.policy.inference import explaining_failures, inference
+from vapo.models.positions import positions_behind_padding
 from vapo.models.vision_tokens import find_image_token_id, token_types
 from vapo.probing.batched_prober import BatchedProber
 from vapo.types import Probe, Rollout, Verdict
@@ -95,8 +96,12 @@ class ReferenceProber(BatchedProber):
         if self._token_type_name is not None:
             types = [token_types(row, self._image_token_id) for row in ids]
             model_inputs[self._token_type_name] = torch.tensor(types, device=device)
-        name = type(self._feature_module).__name__
-        with shared_image_features(self._feature_module, shown, inputs, cache), explaining_failures(name):
+        module = self._feature_module
+        with (
+            positions_behind_padding(module),
+            shared_image_features(module, shown, inputs, cache),
+            explaining_failures(type(module).__name__),
+        ):
             logits = self._model(**model_inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
         return self._questions.answer_tokens.p_true(logits)
 

@@ -17,10 +17,10 @@ from vapo.data.image_views import leave_out_images, mask_images
 from vapo.data.repeated_images import REPLAY_SENTENCE, repeat_images
 from vapo.errors import ConfigError, ModelError
 from vapo.models.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.plain_text import make_escaper
 from vapo.models.policy.response_texts import read_suffix, spell_tokens
 from vapo.models.questions import PROBE_TEMPLATE, AnswerTokens, ClaimQuestions, share_of_yes
-from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.serving.chat import UNKNOWN_ID, write_text_only
 from vapo.serving.conversation import Message, write_conversation
 from vapo.types import Probe, Rollout, Sample, Verdict

@@ -11,10 +11,10 @@ from vapo.api.responses import take_choice
 from vapo.api.server_errors import ServerError
 from vapo.data.image_views import GREY
 from vapo.errors import ModelError
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.plain_text import make_escaper
 from vapo.models.policy.checkpoint import find_folder
 from vapo.models.questions import PROBE_TEMPLATE
-from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.serving.chat import ChatEndpoint
 from vapo.serving.conversation import Message, write_conversation
 from vapo.serving.server_model import Continuation, ServerModel

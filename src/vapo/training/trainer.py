@@ -29,6 +29,7 @@ from vapo.models.image_features import (
 )
 from vapo.models.plain_text import make_escaper
 from vapo.models.policy.inference import explaining_failures
+from vapo.models.positions import positions_behind_padding
 from vapo.models.questions import ClaimQuestions
 from vapo.models.replaced_method import replaced_method
 from vapo.models.vision_tokens import correct_token_types, find_image_token_id
@@ -42,12 +43,14 @@ from vapo.training.completion_table import PrintsCompletions
 from vapo.training.config import VAPOConfig
 from vapo.training.data_checks import check_data, check_sizes
 from vapo.training.dynamic_sampling import GradedRows, InformativeRollouts, add_up_rewards, grade_by_accuracy
+from vapo.training.fused_logits import logits_fused_as_in_model
 from vapo.training.group_credit import GroupCredit
 from vapo.training.idle_run import IdleRunWarning
 from vapo.training.other_images import OtherImages
 from vapo.training.own_claims import OwnClaims
 from vapo.training.packing import BatchScores, TreePacking
 from vapo.training.plain_check import PlainCheck
+from vapo.training.prompt_rollouts import RollsOutPrompts
 from vapo.training.reward_columns import RewardColumns, adopt_think_format
 from vapo.training.rewards import accuracy_reward, choose_rewards
 from vapo.training.rollout_batch import RolloutBatch, RolloutCount, RolloutPosition, find_progress
@@ -56,7 +59,7 @@ from vapo.training.run_record import keep_record
 from vapo.training.saves import LoadsCheckpoints, SavesBetweenRollouts
 from vapo.training.sharding import name_layers_to_shard, reference_sharded_like_policy
 from vapo.training.token_credit import TokenCredit
-from vapo.training.trl_limits import check_image_inputs, check_router_loss, counting_tiles
+from vapo.training.trl_limits import check_router_loss, counting_tiles
 from vapo.training.vllm_rollouts import (
     check_vllm,
     fix_rollouts,
@@ -70,7 +73,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
+class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
     """`trl.GRPOTrainer` with Vision-Anchored Policy Optimization.
 
     Args:
@@ -147,7 +150,7 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         sample_reader = SampleReader(require_claims=needs.claims, require_answers=graded, allow_unclaimed_rows=mixed)
         check_data(sample_reader, train_dataset, eval_dataset)
         options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
-        with reference_sharded_like_policy():
+        with reference_sharded_like_policy(), logits_fused_as_in_model():
             super().__init__(**options)
         for callback in (SavesBetweenRollouts(args), RolloutCount(self), IdleRunWarning()):
             self.add_callback(callback)
@@ -165,7 +168,7 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         normalised = args.multi_objective_aggregation == "normalize_then_sum"
         bonus_weight = (args.perception_weight if normalised else 1.0) if needs.bonus else None
         self._columns = RewardColumns(self, gate=args.gate_reward, bonus_weight=bonus_weight)
-        never_sample_vision_tokens(self, self._tokenizer)
+        never_sample_vision_tokens(self)
         if args.use_vllm:
             fix_rollouts(self.vllm_generation, self.model.config.image_token_id)
         self._group_credit = GroupCredit(self, self.algorithm, self._columns)
@@ -190,12 +193,6 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         self._probe_seconds = 0.0
 
     # Rollouts ---------------------------------------------------------------------------------------------------
-
-    def _generate_single_turn(self, prompt_ids: Any, images: Any, multimodal_fields: Any, *rest: Any, **more: Any):
-        check_image_inputs(self.processing_class, multimodal_fields)
-        module = find_feature_module(self.model)
-        with features_like_embeddings(module), explaining_failures(type(module).__name__):
-            return super()._generate_single_turn(prompt_ids, images, multimodal_fields, *rest, **more)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = [self.read_row(row) for row in inputs]
@@ -281,7 +278,11 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         module = find_feature_module(model)
         kwargs = correct_token_types(kwargs, input_ids, find_image_token_id(module.config))
         rows = (model, input_ids, attention_mask, logits_to_keep)
-        with features_like_embeddings(module), explaining_failures(type(module).__name__):
+        with (
+            features_like_embeddings(module),
+            positions_behind_padding(module),
+            explaining_failures(type(module).__name__),
+        ):
             if self._packing is not None and self._packing.is_on:
                 scores = self._score_packed(*rows, *args, num_images=num_images, **kwargs)
                 if scores is not None:

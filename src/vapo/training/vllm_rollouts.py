@@ -16,7 +16,7 @@ from typing import Any
 from transformers import AutoConfig
 
 from vapo.errors import ConfigError
-from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.probing.vllm.local import EngineRanks, LocalEngine
 from vapo.probing.vllm.pads import check_same_prompt, check_vllm_family, make_vllm_prompt
 from vapo.probing.vllm.prober import ImagePrompt, VLLMProber
@@ -94,9 +94,9 @@ def never_sample(generation: Any, token_ids: Sequence[int]) -> None:
     generation.generation_kwargs = {**generation.generation_kwargs, "logit_bias": bias}
 
 
-def never_sample_vision_tokens(trainer: Any, tokenizer: Any) -> None:
+def never_sample_vision_tokens(trainer: Any) -> None:
     """Keep a trainer's rollouts, wherever they are made, from holding tokens that stand for images."""
-    ids = set(find_vision_token_ids(trainer.model.config, tokenizer))
+    ids = set(find_vision_token_ids(trainer.model.config, trainer.processing_class))
     if trainer.use_vllm:
         never_sample(trainer.vllm_generation, sorted(ids))
         return

@@ -8,10 +8,10 @@ from typing import Any
 
 from vapo.core.grading import ends_in_open_thinking
 from vapo.errors import ModelError
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.plain_text import make_escaper
 from vapo.models.questions import ClaimQuestions
 from vapo.models.think_tags import check_think_tags
-from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.training.rows import SampleReader
 from vapo.verl.settings import LoopSettings
 
@@ -43,7 +43,7 @@ class Worker:
         self.algorithm = settings.make_algorithm()
         self.reader = SampleReader(require_claims=self.algorithm.needs.claims)
         self.questions = ClaimQuestions(self.tokenizer, settings.probe_template)
-        self.never_sampled = find_vision_token_ids(config, self.tokenizer)
+        self.never_sampled = find_vision_token_ids(config, processor)
         self.escape: Callable[[str], str] = make_escaper(processor)
         self._failures = 0
         self._anything_answered = False

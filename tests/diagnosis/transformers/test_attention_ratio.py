@@ -68,7 +68,9 @@ class TestEveryFamily:
         rollout = make_rollout(processor, make_sample("a", num_images=num_images), RESPONSE)
         shares = attention_on_image(model, processor, rollout)
         text = model.config.get_text_config()
-        assert shares.shape == (len(rollout.completion_ids), text.num_hidden_layers, text.num_attention_heads)
+        kinds = getattr(text, "layer_types", None) or ["full_attention"] * text.num_hidden_layers
+        layers = sum(kind.endswith("attention") for kind in kinds)
+        assert shares.shape == (len(rollout.completion_ids), layers, text.num_attention_heads)
         assert shares.dtype == torch.float32 and shares.device.type == "cpu"
         assert shares.min() >= 0 and shares.max() <= 1 and shares.max() - shares.min() > 0.1
         torch.testing.assert_close(shares, sum_weights(model, processor, rollout), atol=1e-5, rtol=0)

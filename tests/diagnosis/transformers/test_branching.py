@@ -7,7 +7,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from prober_contract import make_sample
-from tiny_models import FAMILIES, build_tiny
+from tiny_models import ATTENDING_FAMILIES, build_tiny
 from transformers.cache_utils import Cache, DynamicSlidingWindowLayer
 
 from vapo.diagnosis.transformers import aligned_rows, branching, response_reader
@@ -16,13 +16,13 @@ from vapo.diagnosis.transformers.branching import continue_branches
 from vapo.diagnosis.transformers.response_reader import ResponseReader
 from vapo.errors import ConfigError, ModelError
 from vapo.models.images import process_images
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import complete_prompts, find_eos_token_ids, sample_completions
 from vapo.models.policy.prompt_writer import Prompt
-from vapo.models.vision_tokens import find_vision_token_ids
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=ATTENDING_FAMILIES)
 def policy(request):
     model, processor = build_tiny(request.param)
     for parameter in model.parameters():

@@ -17,6 +17,7 @@ from vapo.diagnosis.transformers.token_divergence import measure_divergence
 from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError, ModelError
 from vapo.models.diagnosed_model import Ability, Cut, DiagnosedModel, Sampling
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import sample_completions
 from vapo.models.policy.prompt_writer import PromptWriter
@@ -72,7 +73,9 @@ def write_plainly(policy, images, ids, count):
     new: list[int] = []
     for _ in range(count):
         with torch.no_grad():
-            new.append(int(policy.model(**extend_prompt(prompt, new), use_cache=False).logits[0, -1].argmax()))
+            logits = policy.model(**extend_prompt(prompt, new), use_cache=False).logits[0, -1]
+        logits[list(find_vision_token_ids(policy.model.config, policy.processor))] = -torch.inf
+        new.append(int(logits.argmax()))
     return tuple(new)
 
 
@@ -134,7 +137,9 @@ def test_replay(policy, diagnosed_model, responses):
     # What comes later is exact too.
     (text,) = diagnosed_model.continue_cuts([Cut(shown, 2)], 3)
     assert shown.text.endswith(text)
-    assert np.shape(diagnosed_model.attend_to_image(shown)) == (5, 2, 4)
+    kinds = getattr(policy.model.config.get_text_config(), "layer_types", None) or ["full_attention"] * 2
+    layers = sum(kind.endswith("attention") for kind in kinds)
+    assert np.shape(diagnosed_model.attend_to_image(shown)) == (5, layers, 4)
     assert min(diagnosed_model.compare_views(shown)) > 0
     again = diagnosed_model.replay_image(Cut(shown, 3), 4, 0.5)
     assert again.completion_ids == write_plainly(policy, again.sample.images, again.prompt_ids, 4)

@@ -11,7 +11,7 @@ from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_models import FAMILIES, build_tiny, save_tiny, tiny_tokenizer
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import Florence2Config, InstructBlipConfig, Qwen2Config, Qwen2ForCausalLM, T5Config
 
 from vapo.errors import ConfigError, ModelError
 from vapo.models.policy.checkpoint import CheckpointParts, find_parts, load_policy, load_processor
@@ -178,6 +178,17 @@ def test_unknown_model_type(folder):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "seer"}))
     with pytest.raises(ModelError, match="seer"):
+        load_policy(folder)
+
+
+@pytest.mark.parametrize(
+    "config", [Florence2Config(), InstructBlipConfig(text_config=T5Config())], ids=["own", "text"]
+)
+def test_an_encoder_decoder(folder, config):
+    config.save_pretrained(folder)
+    with pytest.raises(
+        ModelError, match=rf"a '{config.model_type}' model reads prompts with an encoder and responses"
+    ):
         load_policy(folder)
 
 

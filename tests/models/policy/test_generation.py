@@ -11,10 +11,10 @@ from prober_contract import encode_prompt, extend_prompt, make_sample
 from tiny_models import FAMILIES, build_tiny
 
 from vapo.errors import ConfigError, DataError, ModelError
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import _Draws, find_eos_token_ids, is_finished, sample_completions
 from vapo.models.policy.prompt_writer import PromptWriter
-from vapo.models.vision_tokens import find_vision_token_ids
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

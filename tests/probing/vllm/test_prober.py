@@ -17,7 +17,7 @@ from vllm_world import (
 )
 
 from vapo.errors import ModelError
-from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.probing.reference import ReferenceProber
 from vapo.probing.vllm.local import LocalEngine
 from vapo.probing.vllm.pads import VLLM_FAMILIES

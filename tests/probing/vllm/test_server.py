@@ -10,7 +10,7 @@ import pytest
 from prober_contract import ProberContract, make_probes, make_rollout, make_sample
 from vllm_world import LONG, build_for_vllm, connect, policy_logprobs, run_server, save_for_vllm
 
-from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.probing.vllm.prober import VLLMProber
 from vapo.probing.vllm.server import ServerEngine, place_features
 from vapo.training.vllm_rollouts import NEVER, fix_rollouts

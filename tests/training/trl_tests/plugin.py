@@ -19,7 +19,7 @@ import transformers
 import trl
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 
-from vapo.models.vision_tokens import find_vision_token_ids
+from vapo.models.media_tokens import find_vision_token_ids
 
 OPTIONS: dict[str, Any] | None = json.loads(os.environ["VAPO_OPTIONS"])
 LOGGED = ("loss", "grad_norm", "reward", "train_loss", "eval_loss", "eval_reward")

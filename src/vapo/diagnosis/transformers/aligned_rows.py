@@ -17,10 +17,10 @@ from transformers import DynamicCache
 
 from vapo.diagnosis.transformers.response_reader import ReadResponse, as_position_ids, continuing
 from vapo.models.image_features import find_feature_module
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.rollout_row import lay_row, reading_row
 from vapo.models.tolerance import Tolerance
-from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.types import Rollout
 
 _agrees: WeakKeyDictionary[torch.nn.Module, bool] = WeakKeyDictionary()  # with its own plain pass, by a first look
@@ -69,7 +69,7 @@ def write_on(
         return None
     module = find_feature_module(policy.model)
     device = responses[0].prompt_positions.device
-    never = list(find_vision_token_ids(policy.model.config, policy.processor.tokenizer))
+    never = list(find_vision_token_ids(policy.model.config, policy.processor))
     ends = torch.tensor(list(eos_ids), device=device)
     fed = max(1, *(len(branch.ids) for branch in branches))
     kept = [branch.num_tokens - fed for branch in branches]

@@ -18,13 +18,13 @@ from vapo.diagnosis.transformers.obstacles import find_obstacles
 from vapo.diagnosis.transformers.token_divergence import measure_divergence
 from vapo.errors import ModelError
 from vapo.models.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.first_look import FirstLook
 from vapo.models.policy.generation import find_eos_token_ids, sample_completions
 from vapo.models.policy.prompt_writer import PromptWriter
 from vapo.models.policy.response_texts import read_suffix, spell_tokens
 from vapo.models.questions import PROBE_TEMPLATE
-from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.probing.transformers_prober import TransformersProber
 from vapo.types import Probe, Rollout, Sample, Verdict
 
@@ -218,7 +218,7 @@ class TransformersModel:
 
     def _grow(self, cut: Cut) -> Branch:
         ids = read_suffix(
-            self._tokenizer, cut.suffix, find_vision_token_ids(self._policy.model.config, self._tokenizer)
+            self._tokenizer, cut.suffix, find_vision_token_ids(self._policy.model.config, self._policy.processor)
         )
         index = cut.index
         if ids and index and cut.rollout.completion_ids[index - 1] in find_eos_token_ids(self._policy):

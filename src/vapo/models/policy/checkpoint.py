@@ -18,6 +18,7 @@ from huggingface_hub.errors import HTTPError
 from safetensors import SafetensorError
 
 from vapo.errors import ConfigError, ModelError
+from vapo.models.image_features import check_decoder_alone
 
 if TYPE_CHECKING:
     from transformers import ProcessorMixin
@@ -170,7 +171,7 @@ def read_config(source: str, trust_remote_code: bool = False) -> Any:
     """Return the configuration of a vision-language model; its weights are not looked at.
 
     Raises:
-        ModelError: it cannot be read, or is that of another kind of model.
+        ModelError: it cannot be read, or is that of another kind of model or of an encoder-decoder.
     """
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
@@ -183,6 +184,7 @@ def read_config(source: str, trust_remote_code: bool = False) -> Any:
             f"{source} is a {config.model_type!r} model, which transformers does not know as one that reads images "
             "and writes text; use a vision-language model such as Qwen2.5-VL, Qwen3-VL or LLaVA"
         )
+    check_decoder_alone(config)
     return config
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from vapo.errors import DataError, ModelError
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.inference import inference
 from vapo.models.policy.plain_pass import NUM_COMPARED, PlainPass
@@ -16,7 +17,6 @@ from vapo.models.policy.prompt_writer import PromptWriter
 from vapo.models.policy.rollout_row import lay_row, reading_row
 from vapo.models.questions import PROBE_TEMPLATE, ClaimQuestions
 from vapo.models.tolerance import Tolerance
-from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.types import Rollout, Verdict
 from vapo.versions import find_untested
 
@@ -61,7 +61,7 @@ class FirstLook:
             ModelError: a token is not the plain pass's likeliest.
         """
         of_rollout = dict(zip(map(id, rollouts), kept if kept is not None else [0] * len(rollouts), strict=True))
-        never = find_vision_token_ids(self._policy.model.config, self._policy.processor.tokenizer)
+        never = find_vision_token_ids(self._policy.model.config, self._policy.processor)
         written = [rollout for rollout in rollouts if len(rollout.completion_ids) > of_rollout[id(rollout)]]
         for rollout, encoded in self._choose("continuations" if kept is not None else "responses", written):
             start = of_rollout[id(rollout)]

@@ -26,11 +26,12 @@ from transformers import (
 from vapo.errors import ConfigError, ModelError
 from vapo.models.first_device import find_first_device
 from vapo.models.image_features import find_feature_module, name_images, shared_image_features
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.inference import explaining_failures, inference
 from vapo.models.policy.prompt_writer import Prompt, PromptWriter
 from vapo.models.policy.response_texts import spell_tokens
-from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, find_vision_token_ids, token_types
+from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, token_types
 from vapo.types import Rollout, Sample
 
 _COMPLETION_DRAWS = 1  # keeps these generators apart from others with the same seed
@@ -189,7 +190,7 @@ def complete_prompts(
         do_sample=False,
         eos_token_id=list(eos_ids),
         pad_token_id=pad_id,
-        suppress_tokens=list(find_vision_token_ids(model.config, tokenizer)) or None,
+        suppress_tokens=list(find_vision_token_ids(model.config, policy.processor)) or None,
     )
     generator = find_generator(model)
     processors = LogitsProcessorList([draw] if draw is not None else [])
@@ -199,7 +200,7 @@ def complete_prompts(
         shared_image_features(module, rows, images, None),
         explaining_failures(policy.name),
     ):
-        out = generator.generate(**inputs, generation_config=config, logits_processor=processors)
+        out = generate(generator, **inputs, generation_config=config, logits_processor=processors)
     return [_cut_behind_end(row, eos_ids) for row in out[:, length:].tolist()]
 
 
@@ -209,6 +210,19 @@ def find_generator(model: torch.nn.Module) -> Any:
     if not generators:
         raise ModelError(f"{type(model).__name__} cannot generate text; load it with a language head")
     return generators[0]
+
+
+def generate(generator: Any, **inputs: Any) -> Any:
+    """Generate text as every model of transformers does.
+
+    Some families have a `generate` of their own, for what else they can write. Janus's forgets logits processors.
+
+    Args:
+        generator: what `find_generator` returned.
+        inputs: of `transformers.GenerationMixin.generate`.
+    """
+    mixin: Any = GenerationMixin
+    return mixin.generate(generator, **inputs)
 
 
 @contextmanager

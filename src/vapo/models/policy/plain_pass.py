@@ -14,7 +14,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from vapo.models.first_device import find_first_device
-from vapo.models.policy.generation import find_generator, own_settings
+from vapo.models.policy.generation import find_generator, generate, own_settings
 from vapo.models.policy.inference import inference
 from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
 
@@ -74,7 +74,7 @@ class PlainPass:
         )
         forced = LogitsProcessorList([_Forced(ids)])
         with own_settings(generator, settings):
-            written = generator.generate(**inputs, generation_config=settings, logits_processor=forced)
+            written = generate(generator, **inputs, generation_config=settings, logits_processor=forced)
         return torch.cat(written.logits).float()
 
     def _read_row(self, inputs: dict[str, Any], ids: Sequence[int]) -> torch.Tensor:

@@ -10,9 +10,11 @@ from trl.data_utils import prepare_multimodal_messages
 
 from vapo.data.prompts import build_messages
 from vapo.errors import ModelError
+from vapo.models.image_features import find_feature_module
 from vapo.models.images import ImageInputs, apply_chat_template, take_image_inputs
 from vapo.models.plain_text import make_escaper
 from vapo.models.policy.checkpoint import Policy, adopt_chat_template
+from vapo.models.prompt_tokens import check_token_inputs, list_token_inputs
 from vapo.types import Sample
 
 
@@ -39,6 +41,7 @@ class PromptWriter:
     def __init__(self, policy: Policy, system_prompt: str | None = None) -> None:
         adopt_chat_template(policy.processor, policy.name)
         self._processor = policy.processor
+        self._module = find_feature_module(policy.model)
         self._system_prompt = system_prompt
         self._escape = make_escaper(policy.processor)
         text_config = policy.model.config.get_text_config()
@@ -53,7 +56,7 @@ class PromptWriter:
 
         Raises:
             DataError: the question's `<image>` places do not fit its images.
-            ModelError: the context is too short.
+            ModelError: the context is too short, or the model asks something of each token that is not understood.
         """
         encoded = self.encode(sample)
         ids = tuple(encoded["input_ids"][0].tolist())
@@ -63,10 +66,12 @@ class PromptWriter:
                 f"completion tokens it exceeds the model's context of {self._context_tokens}; use smaller images or "
                 "lower max_completion_tokens"
             )
-        return Prompt(sample, ids, take_image_inputs(encoded))
+        return Prompt(sample, ids, take_image_inputs(encoded, list_token_inputs(encoded, self._processor)))
 
     def encode(self, sample: Sample) -> Mapping[str, Any]:
-        """Return all that the processor makes of a sample's prompt. Raises DataError as `write` does."""
+        """Return all that the processor makes of a sample's prompt. Raises as `write` does."""
         messages = build_messages(sample, self._system_prompt, self._escape)
         messages = prepare_multimodal_messages(messages, list(sample.images))
-        return apply_chat_template(self._processor, messages, add_generation_prompt=True)
+        encoded = apply_chat_template(self._processor, messages, add_generation_prompt=True)
+        check_token_inputs(encoded, self._module, self._processor)
+        return encoded

@@ -10,19 +10,16 @@ import torch
 
 from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module
+from vapo.models.output_layer import LogitChange, find_logit_change
 from vapo.models.tolerance import Tolerance
 
 EXACT_LAYERS = {"full_attention", "sliding_attention"}
-OUTPUT_SCALES = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling")
-"""Options by which a family changes logits behind its output layer; only the model's own forward applies them."""
 
 
 def find_packing_obstacle(model: torch.nn.Module) -> str | None:
     """Return why `model` cannot read a rollout tree exactly, or None if it can."""
     module = find_feature_module(model)
     name = type(module).__name__
-    if getattr(module.config, "is_encoder_decoder", False):
-        return f"{name} reads its prompt with an encoder"
     decoder = module.get_decoder()
     config = decoder.config
     foreign = set(getattr(config, "layer_types", None) or ()) - EXACT_LAYERS
@@ -34,9 +31,8 @@ def find_packing_obstacle(model: torch.nn.Module) -> str | None:
         return f"{type(decoder).__name__} caps its attention scores"
     if getattr(config, "attention_dropout", 0.0):
         return f"{type(decoder).__name__} drops attention weights at random (attention_dropout)"
-    scaled = [option for option in OUTPUT_SCALES if getattr(config, option, None) is not None]
-    if scaled:
-        return f"{type(decoder).__name__} changes its logits afterwards ({', '.join(scaled)})"
+    if find_logit_change(model) != LogitChange():
+        return f"{name} changes the logits of its output layer"
     return None
 
 
