@@ -76,6 +76,8 @@ def train(out: Path) -> None:
     generate = GenerationMixin.generate
 
     def generate_by_place(self: Any, **inputs: Any) -> Any:
+        if "logits_processor" in inputs:  # a plain pass, whose tokens are given
+            return generate(self, **inputs)
         prompts = inputs["input_ids"]
         noise = NoiseOfPlace(int(os.environ["RANK"]) * len(prompts), prompts, inputs["attention_mask"])
         return generate(self, **inputs, logits_processor=[noise])

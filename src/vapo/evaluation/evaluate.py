@@ -21,6 +21,7 @@ from vapo.diagnosis.row_log import RowLog
 from vapo.diagnosis.summary import Evaluation, summarise
 from vapo.errors import ConfigError, DataError
 from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.first_look import FirstLook
 from vapo.models.policy.generation import find_eos_token_ids, is_finished, sample_completions
 from vapo.models.questions import PROBE_TEMPLATE
 from vapo.probing.transformers_prober import TransformersProber
@@ -72,7 +73,8 @@ def evaluate(
     Raises:
         ConfigError: an option is out of its range, or `out` holds another evaluation.
         DataError: there is nothing to evaluate, or a question has no reference answer.
-        ModelError: the model cannot be probed, or a prompt leaves no room in its context.
+        ModelError: the model cannot be probed, a prompt leaves no room in its context, or responses and answers are
+            not those of a plain pass.
     """
     _check_options(max_completion_tokens, num_completions, temperature, num_anchors, batch_size, seed)
     if len(samples) == 0:
@@ -93,6 +95,7 @@ def evaluate(
     prober = TransformersProber(
         policy.model, policy.processor, template=probe_template, max_batch_tokens=probe_batch_tokens
     )
+    first_look = FirstLook(policy, system_prompt, probe_template)
     log = RowLog(out, settings, QuestionRow) if out is not None else None
     done = {row.digest: row for row in log.rows} if log is not None else {}
     generation: dict[str, Any] = {
@@ -106,12 +109,14 @@ def evaluate(
     def answer(chunk: dict[str, Sample]) -> Iterator[QuestionRow]:
         ours = list(chunk.values())
         greedy = [own[0] for own in sample_completions(policy, ours, temperature=0, **generation)]
+        first_look.check_greedy(greedy)
         sampled: list[list[Rollout]] = [[] for _ in ours]
         if num_completions:
             options = {"num_completions": num_completions, "temperature": temperature, "top_p": top_p}
             sampled = list(sample_completions(policy, ours, **options, **generation))
         probes = [probe for rollout in greedy for probe in _draw_probes(rollout, num_anchors, seed)]
         verdicts = prober.score(probes)
+        first_look.check_verdicts(verdicts)
         for digest, rollout, others in zip(chunk, greedy, sampled, strict=True):
             own = [verdict for verdict in verdicts if verdict.probe.rollout is rollout]
             before, along = _split_verdicts(own)

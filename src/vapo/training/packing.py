@@ -171,10 +171,7 @@ class TreePacking:
                 with passing_images_per_row(module, [row.num_images]):
                     alone = model(**row.inputs).log_probs[0]  # of each token but the first
                 differences.append((packed.float() - alone[row.completion_mask[1:]].float()).abs())
-        values = torch.cat(differences)
-        if not len(values):
-            return 0.0
-        return float(values.max() if self._check.is_exact() else values.mean())
+        return self._check.tolerance.measure(torch.cat(differences))
 
 
 def find_branches(rows: Sequence[Row], questions: Sequence[Sequence[Question]]) -> list[Branch]:

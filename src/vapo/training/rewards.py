@@ -136,6 +136,21 @@ def message_text(message: Mapping[str, Any]) -> str:
     return "\n".join(part["text"] for part in content if part.get("type") == "text")
 
 
+def choose_rewards(args: Any) -> list[Callable[..., Any]]:
+    """Return the reward functions that options name, or else the built-in ones, to which their weights are set.
+
+    Args:
+        args: the options.
+
+    Raises:
+        ConfigError: there is no such function.
+    """
+    if args.reward_funcs:
+        return load_rewards(args.reward_funcs)
+    args.reward_weights = args.reward_weights or [args.accuracy_weight, args.format_weight]
+    return [accuracy_reward, format_reward]
+
+
 def load_rewards(names: Sequence[str]) -> list[Callable[..., Any]]:
     """Return reward functions by name: the built-in ones, and others by the file or module that they are in.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -134,26 +134,40 @@ class TokenCredit:
         return AskedStreams(needs.image_similarity, choose_layers(self._trainer.model, needs.image_attention))
 
     def _score(self, model: torch.nn.Module, batch: dict[str, Any], batch_size: int | None = None) -> BatchScores:
-        """Return the scores of a batch's responses."""
+        """Return the scores of a batch's responses, with what the method asks of the image."""
         with self._measuring(self._asked):
-            self._trainer._get_per_token_logps_and_entropies(
-                model,
-                torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
-                torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
-                batch["completion_mask"].shape[1],
-                batch_size=batch_size,
-                compute_entropy=True,
-                **{name: batch[name] for name in SCORING_INPUTS if name in batch},
-            )
-        scores = self._trainer.take_scores()
-        assert scores is not None
-        return scores
+            return score_batch(self._trainer, model, batch, batch_size)
 
     def _score_second(
         self, model: torch.nn.Module, batch: dict[str, Any], batch_size: int | None = None
     ) -> BatchScores | None:
         """Return the scores behind the second view of the images; None if the method needs none."""
         return None if self._needs.second_view is None else self._score(model, show_second(batch), batch_size)
+
+
+def score_batch(
+    trainer: Any, model: torch.nn.Module, batch: Mapping[str, Any], batch_size: int | None = None
+) -> BatchScores:
+    """Return the scores of a batch's responses, as in an update.
+
+    Args:
+        trainer: scores them.
+        model: the policy or another.
+        batch: TRL's.
+        batch_size: rows that TRL would put into one pass; None for all.
+    """
+    trainer._get_per_token_logps_and_entropies(
+        model,
+        torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
+        torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
+        batch["completion_mask"].shape[1],
+        batch_size=batch_size,
+        compute_entropy=True,
+        **{name: batch[name] for name in SCORING_INPUTS if name in batch},
+    )
+    scores = trainer.take_scores()
+    assert scores is not None
+    return scores
 
 
 def ask_tokens(

@@ -47,8 +47,9 @@ from vapo.training.idle_run import IdleRunWarning
 from vapo.training.other_images import OtherImages
 from vapo.training.own_claims import OwnClaims
 from vapo.training.packing import BatchScores, TreePacking
+from vapo.training.plain_check import PlainCheck
 from vapo.training.reward_columns import RewardColumns, adopt_think_format
-from vapo.training.rewards import accuracy_reward, format_reward, load_rewards
+from vapo.training.rewards import accuracy_reward, choose_rewards
 from vapo.training.rollout_batch import RolloutBatch, RolloutCount, RolloutPosition, find_progress
 from vapo.training.rows import SampleReader, keep_text_plain, open_images
 from vapo.training.run_record import keep_record
@@ -137,12 +138,8 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         if idle := find_idle_bonus(args, self.algorithm):
             logging.getLogger(__name__).warning(idle)
         options["args"] = args = copy.copy(args)  # the caller may use it again
-        if reward_funcs is None and args.reward_funcs:
-            reward_funcs = options["reward_funcs"] = load_rewards(args.reward_funcs)
-        if reward_funcs is None and not owns_data:
-            options["reward_funcs"] = [accuracy_reward, format_reward]
-            built_in: Any = [args.accuracy_weight, args.format_weight]
-            args.reward_weights = args.reward_weights or built_in
+        if reward_funcs is None and (args.reward_funcs or not owns_data):
+            options["reward_funcs"] = choose_rewards(args)
         rewards = options["reward_funcs"]
         graded = accuracy_reward in (rewards if isinstance(rewards, list) else [rewards])
         mixed = args.rows_without_claims == "grpo"
@@ -189,6 +186,7 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         self._questions = ClaimQuestions(self._tokenizer, args.probe_template) if needs.claims else None
         writes_claims = needs.claims and args.own_claims_steps
         self._own_claims = OwnClaims(self, collective=self._forward_is_collective()) if writes_claims else None
+        self._plain_check = PlainCheck(self, collective=self._forward_is_collective())
         self._sample_reader = sample_reader
         self._last_scores: BatchScores | None = None  # of the last scoring pass
         self._probe_seconds = 0.0
@@ -206,10 +204,10 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         inputs = inputs if refilled is None else refilled.rows
         if self._own_claims is not None and training:
             inputs = self._own_claims.renew(inputs)
-        batch = self._begin_batch(inputs)
+        looks = training and self._plain_check.keep_prompts(inputs)
+        batch, roll_out = self._begin_batch(inputs), self._generate
         if refilled is not None:
             batch.generated, batch.kept, batch.verdicts = refilled.generated, refilled.kept, refilled.verdicts
-        roll_out = self._generate
 
         def generate(prompts: list[Any]) -> tuple[Any, ...]:
             if batch.generated is None:
@@ -220,6 +218,8 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         with replaced_method(self, "_generate", generate):
             output = super()._generate_and_score_completions(inputs)
         self._batch = None
+        if looks:
+            self._plain_check.check_rollout(output, batch, None if probes_on_vllm(self.args) else self._questions)
         self._group_credit.add_to_advantages(output, batch)
         self._images.add_second_view(output, inputs, batch.place)
         self._token_credit.weigh_advantages(output)
@@ -327,6 +327,7 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Return TRL's loss and the algorithm's, over kept completions alone where dynamic sampling dropped some."""
+        self._plain_check.check_update(model, inputs)
         with self._token_credit.measuring_update():
             loss = super().compute_loss(model, inputs, *args, **kwargs)
             loss = self._token_credit.add_to_loss(loss, model, self.take_scores(), inputs)

@@ -19,7 +19,7 @@ from vapo.diagnosis.transformers.response_reader import ReadResponse, as_positio
 from vapo.models.image_features import find_feature_module
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.rollout_row import lay_row, reading_row
-from vapo.models.tree.packing_obstacles import LOW_PRECISION_TOLERANCE, TOLERANCE
+from vapo.models.tolerance import Tolerance
 from vapo.models.vision_tokens import find_vision_token_ids
 from vapo.types import Rollout
 
@@ -139,5 +139,4 @@ def _first_token_agrees(policy: Policy, branch: Branch, logits: torch.Tensor) ->
     with reading_row(policy, row):
         plain = policy.model(**row.inputs, use_cache=False, logits_to_keep=1).logits[0, -1]
     difference = (plain.to(logits.device, torch.float32).softmax(-1) - logits.softmax(-1)).abs().max()
-    exact = plain.dtype == torch.float32
-    return float(difference) <= (TOLERANCE if exact else LOW_PRECISION_TOLERANCE)
+    return Tolerance.of(policy.model).allows(float(difference))

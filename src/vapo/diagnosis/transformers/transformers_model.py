@@ -18,6 +18,7 @@ from vapo.diagnosis.transformers.token_divergence import measure_divergence
 from vapo.errors import ModelError
 from vapo.models.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
 from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.first_look import FirstLook
 from vapo.models.policy.generation import find_eos_token_ids, sample_completions
 from vapo.models.policy.prompt_writer import PromptWriter
 from vapo.models.policy.response_texts import read_suffix, spell_tokens
@@ -75,6 +76,10 @@ class TransformersModel:
         return ImageReplay(self._policy, self._system_prompt)
 
     @cached_property
+    def _first_look(self) -> FirstLook:
+        return FirstLook(self._policy, self._system_prompt, self._probe_template)
+
+    @cached_property
     def _writer(self) -> PromptWriter:
         return PromptWriter(self._policy, self._system_prompt)
 
@@ -103,7 +108,11 @@ class TransformersModel:
             batch_size=self._batch_size,
             system_prompt=self._system_prompt,
         )
-        return [own[0] for own in completions]
+        rollouts = [own[0] for own in completions]
+        self._first_look.check_rows(rollouts)
+        if sampling.temperature == 0:
+            self._first_look.check_greedy(rollouts)
+        return rollouts
 
     def continue_cuts(self, cuts: Sequence[Cut], max_new_tokens: int) -> list[str]:
         """Return the text written behind each cut, without special tokens.
@@ -114,11 +123,14 @@ class TransformersModel:
 
         Raises:
             ConfigError: a suffix holds a token that stands for an image.
-            ModelError: a cut leaves no room in the model's context.
+            ModelError: a cut leaves no room in the model's context, or a first look finds other tokens than those of
+                a plain pass.
         """
         self._demand("continue")
         branches = [self._grow(cut) for cut in cuts]
         written = continue_branches(self._policy, branches, max_new_tokens, max_batch_tokens=self._max_batch_tokens)
+        if branches:
+            self._check_continuation(*min(zip(branches, written, strict=True), key=lambda pair: pair[0].num_tokens))
         return [
             "".join(spell_tokens(self._tokenizer, ids, branch.all_ids))
             for branch, ids in zip(branches, written, strict=True)
@@ -131,7 +143,8 @@ class TransformersModel:
         of the response are kept.
 
         Raises:
-            ModelError: the model cannot be probed, or, under "none", the rollout's prompt is not its sample's own.
+            ModelError: the model cannot be probed, a first look finds other answers than those of a plain pass, or,
+                under "none", the rollout's prompt is not its sample's own.
         """
         self._demand("probe")
         seen: dict[int, Rollout] = {}
@@ -147,6 +160,7 @@ class TransformersModel:
                 max_batch_tokens=max(1, self._max_batch_tokens // 4),
             )
         verdicts = self._probers[view].score(asked)
+        self._first_look.check_verdicts(verdicts)
         return [Verdict(probe, verdict.p_true) for probe, verdict in zip(probes, verdicts, strict=True)]
 
     def replay_image(self, cut: Cut, max_new_tokens: int, scale: float) -> Rollout:
@@ -189,6 +203,12 @@ class TransformersModel:
         """Return KL(with the image || under `view`) of each completion token, in nats; shape (T,)."""
         self._demand("compare_views")
         return measure_divergence(self._policy, rollout, self._show(rollout, view, self._masking)).tolist()
+
+    def _check_continuation(self, branch: Branch, written: tuple[int, ...]) -> None:
+        kept = branch.rollout.completion_ids[: branch.index] + branch.ids
+        ids = kept + written
+        whole = replace(branch.rollout, completion_ids=ids, token_texts=("",) * len(ids))
+        self._first_look.check_greedy([whole], [len(kept)])
 
     def _demand(self, ability: Ability) -> None:
         if ability in self._obstacles:

@@ -193,7 +193,7 @@ def complete_prompts(
     )
     generator = find_generator(model)
     processors = LogitsProcessorList([draw] if draw is not None else [])
-    with inference(model), _own_settings(generator, config), shared_image_features(module, rows, images, None):
+    with inference(model), own_settings(generator, config), shared_image_features(module, rows, images, None):
         out = generator.generate(**inputs, generation_config=config, logits_processor=processors)
     return [_cut_behind_end(row, eos_ids) for row in out[:, length:].tolist()]
 
@@ -207,7 +207,7 @@ def find_generator(model: torch.nn.Module) -> Any:
 
 
 @contextmanager
-def _own_settings(generator: Any, config: GenerationConfig) -> Iterator[None]:
+def own_settings(generator: Any, config: GenerationConfig) -> Iterator[None]:
     # transformers fills what a config leaves open from the model's own: repetition penalties, top_k, temperature.
     before = generator.generation_config
     generator.generation_config = config

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from trl.data_utils import prepare_multimodal_messages
 
@@ -49,9 +51,7 @@ class PromptWriter:
             DataError: the question's `<image>` places do not fit its images.
             ModelError: the context is too short.
         """
-        messages = build_messages(sample, self._system_prompt, self._escape)
-        messages = prepare_multimodal_messages(messages, list(sample.images))
-        encoded = apply_chat_template(self._processor, messages, add_generation_prompt=True)
+        encoded = self.encode(sample)
         ids = tuple(encoded["input_ids"][0].tolist())
         if self._context_tokens is not None and len(ids) + room_for > self._context_tokens:
             raise ModelError(
@@ -60,3 +60,9 @@ class PromptWriter:
                 "lower max_completion_tokens"
             )
         return Prompt(sample, ids, take_image_inputs(encoded))
+
+    def encode(self, sample: Sample) -> Mapping[str, Any]:
+        """Return all that the processor makes of a sample's prompt. Raises DataError as `write` does."""
+        messages = build_messages(sample, self._system_prompt, self._escape)
+        messages = prepare_multimodal_messages(messages, list(sample.images))
+        return apply_chat_template(self._processor, messages, add_generation_prompt=True)

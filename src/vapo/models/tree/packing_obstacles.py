@@ -10,15 +10,11 @@ import torch
 
 from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module
+from vapo.models.tolerance import Tolerance
 
 EXACT_LAYERS = {"full_attention", "sliding_attention"}
 OUTPUT_SCALES = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling")
 """Options by which a family changes logits behind its output layer; only the model's own forward applies them."""
-
-TOLERANCE = 1e-3
-"""By which float32 log-probabilities, in nats, and P(true) may differ; orders of summation make 1e-6 to 1e-5."""
-LOW_PRECISION_TOLERANCE = 0.1
-"""The same in bfloat16, where two orders of summation differ by about 0.01 nats on average over tokens."""
 
 
 def find_packing_obstacle(model: torch.nn.Module) -> str | None:
@@ -93,16 +89,15 @@ class PackingCheck:
         if self.is_on and not self._compared:
             self._compared = True
             difference = compare()
-            differs = not difference <= (TOLERANCE if self.is_exact() else LOW_PRECISION_TOLERANCE)
+            differs = not self.tolerance.allows(difference)
             if differs if self._agree is None else self._agree(int(differs)):
                 self._turn_off(f"packed {what} differ from the model's own by {difference:.2g}")
         return self.is_on
 
-    def is_exact(self) -> bool:
-        """Return whether the model computes in float32, where two orders of summation hardly differ."""
-        with self._autocast():
-            low = any(map(torch.is_autocast_enabled, ("cpu", "cuda")))
-        return not low and next(self._model.parameters()).dtype == torch.float32
+    @property
+    def tolerance(self) -> Tolerance:
+        """What may lie between a packed output and a plain one."""
+        return Tolerance.of(self._model, self._autocast)
 
     def _turn_off(self, obstacle: str) -> None:
         if self._required:
