@@ -61,6 +61,11 @@ def decide_think_tags(option: str, tokenizer: Any, embeddings: Callable[[], Abst
         return TOKENIZER
     with embeddings() as tables:
         untrained = look_untrained(ids, tables, max(tokenizer.get_vocab().values()) + 1, added.values())
+    if untrained is None:
+        logging.getLogger(__name__).warning(
+            "whether the tokens of the think tags are trained cannot be told, because no embeddings were found; set "
+            "think_tags to 'tokenizer' or 'text'"
+        )
     if not untrained:
         return TOKENIZER
     logging.getLogger(__name__).warning(

@@ -185,6 +185,11 @@ class RolloutBatch:
         self.scored = reward_rollouts(self._algorithm, rollouts, accuracies, probes, self.verdicts, progress)
         return self.scored
 
+    @property
+    def rollouts(self) -> list[Rollout]:
+        """Each row's completion, once they are generated."""
+        return self._drawn[0]
+
     @cached_property
     def _drawn(self) -> tuple[list[Rollout], list[Generator], list[tuple[Probe, ...]]]:
         """Each row's rollout, and its probes with the generator they were drawn from."""

@@ -228,11 +228,9 @@ class VAPOTrainer(PrintsCompletions, LoadsCheckpoints):
         return output
 
     def _begin_batch(self, rows: list[dict[str, Any]]) -> RolloutBatch:
-        along = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
+        asks = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
         place = RolloutPosition.of(self, len(rows))
-        return RolloutBatch(
-            rows, place, self.algorithm, self._sample_reader, *self._spelling, asks_while_scoring=along
-        )
+        return RolloutBatch(rows, place, self.algorithm, self._sample_reader, *self._spelling, asks_while_scoring=asks)
 
     def _grade_by_reward(
         self, rows: list[dict[str, Any]], generated: tuple[Any, ...], members: Sequence[int]
