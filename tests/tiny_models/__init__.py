@@ -9,10 +9,20 @@ import pytest
 from transformers import set_seed
 
 from tiny_models.gemma3 import build_gemma3
-from tiny_models.idefics import build_idefics3, build_smolvlm
-from tiny_models.internvl import build_internvl
-from tiny_models.llava import build_llava, build_llava_onevision, build_llava_sliding
-from tiny_models.qwen import build_qwen2_5_vl, build_qwen2_5_vl_sliding, build_qwen2_vl, build_qwen3_vl
+from tiny_models.glm import build_glm4v, build_glm4v_moe
+from tiny_models.idefics import build_idefics2, build_idefics3, build_smolvlm
+from tiny_models.internvl import build_internvl, build_internvl_gpt_oss, build_internvl_moe, build_internvl_qwen3
+from tiny_models.llava import build_llava, build_llava_next, build_llava_onevision, build_llava_sliding
+from tiny_models.ovis import build_ovis2
+from tiny_models.qwen import (
+    build_qwen2_5_vl,
+    build_qwen2_5_vl_sliding,
+    build_qwen2_vl,
+    build_qwen3_5,
+    build_qwen3_5_moe,
+    build_qwen3_vl,
+    build_qwen3_vl_moe,
+)
 from tiny_models.tokens import tiny_tokenizer
 
 __all__ = ["BUILDERS", "FAMILIES", "NEEDS_TORCHVISION", "build_tiny", "save_tiny", "tiny_tokenizer"]
@@ -29,6 +39,17 @@ BUILDERS: dict[str, Callable] = {
     "smolvlm": build_smolvlm,
     "internvl": build_internvl,
     "gemma3": build_gemma3,
+    "qwen3_vl_moe": build_qwen3_vl_moe,
+    "qwen3_5": build_qwen3_5,
+    "qwen3_5_moe": build_qwen3_5_moe,
+    "glm4v": build_glm4v,
+    "glm4v_moe": build_glm4v_moe,
+    "llava_next": build_llava_next,
+    "ovis2": build_ovis2,
+    "idefics2": build_idefics2,
+    "internvl_qwen3": build_internvl_qwen3,
+    "internvl_moe": build_internvl_moe,
+    "internvl_gpt_oss": build_internvl_gpt_oss,
 }
 NEEDS_TORCHVISION = tuple(family for family in BUILDERS if family not in ("llava", "llava_sliding", "gemma3"))
 FAMILIES = [
