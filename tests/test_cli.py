@@ -26,6 +26,7 @@ COMMANDS = [
     ["train"],
     ["recipes"],
     ["plan"],
+    ["check"],
     ["evaluate"],
     ["compare"],
     ["diagnose"],

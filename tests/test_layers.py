@@ -26,6 +26,7 @@ FLOORS = {
     "serving": 4,
     "diagnosis": 5,
     "training": 5,
+    "check": 6,
     "evaluation": 6,
     "export": 6,
     "lab": 6,

@@ -31,6 +31,7 @@ NUM_GPUS = {"qwen2_5_vl_7b_server": 4, **dict.fromkeys(("qwen2_5_vl_3b", "qwen2_
 SMALL_MODELS = {
     "Qwen/Qwen2.5-VL-3B-Instruct": "qwen2_5_vl",
     "Qwen/Qwen2.5-VL-7B-Instruct": "qwen2_5_vl",
+    "Qwen/Qwen2.5-VL-32B-Instruct": "qwen2_5_vl",
     "Qwen/Qwen3-VL-8B-Instruct": "qwen3_vl",
 }
 NEEDS_BITSANDBYTES = [name for name in RECIPES if "qlora" in name]
@@ -184,6 +185,23 @@ def test_two_steps_with_a_small_model_of_its_class(name, tmp_path):
     prompts = Counter(map(json.dumps, table["prompt"].to_pylist()))  # of the first rollout
     assert set(prompts.values()) == {recipe["num_generations"]}
     assert prompts.total() == changes["generation_batch_size"]
+
+
+@pytest.mark.torchvision
+@pytest.mark.parametrize("name", RECIPES)
+def test_its_check_passes_with_a_small_model_of_its_class(name, tmp_path, capsys):
+    recipe = read(name)
+    small = make_small(recipe, tmp_path)
+    changes = {key: small[key] for key in ("model_name_or_path", "data", "output_dir", "generation_kwargs")}
+    changes |= {"max_prompt_tokens": 1024, "max_completion_length": 1024}  # the small model's context is 2048
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump({**recipe, **changes}))
+    count, size = (8 if name in OF_THE_PAPER else 1), (24 if name.endswith("24gb") else 80)
+    words = ["--gpus", f"{count}x{size}", "--prompts", "1", "--max-completion-tokens", "24", "--json"]
+    assert main(["check", str(tmp_path / "small.yaml"), *words]) == 0
+    found = {section["title"]: section for section in json.loads(capsys.readouterr().out)["sections"]}
+    assert found["responses"]["numbers"]["responses"] == recipe["num_generations"]
+    assert found["tokens"]["facts"]["think tags"] == "<think> </think>, as plain text; named in the prompt"
+    assert found["memory"]["numbers"]["fits"] and found["probes"]["numbers"]["before"]["probes"] == 20
 
 
 @pytest.mark.torchvision

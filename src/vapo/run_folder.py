@@ -227,6 +227,23 @@ def choose_system_prompt(
     return prompt
 
 
+def choose_think_tags(given: str | None, policy: str | Path) -> str:
+    """Return the option `think_tags` with which a policy is asked: that of its training, unless another is given.
+
+    Args:
+        given: an option, which wins; None leaves the choice to the run, and without one to the checkpoint ("auto").
+        policy: as for `choose_system_prompt`.
+
+    Raises:
+        DataError: the record is damaged.
+    """
+    if given is not None:
+        return given
+    run = find_run(policy)
+    record = read_record((Path(policy) if run is None else run) / (EXPORT if run is None else SETTINGS))
+    return str(record.get("think_tags", "auto"))
+
+
 def record_system_prompt(folder: str | Path, prompt: str | None) -> None:
     """Write down, beside a policy that no run made, with which system message it was trained; None for none."""
     (Path(folder) / EXPORT).write_text(json.dumps({"system_prompt": prompt}) + "\n", encoding="utf-8")

@@ -41,12 +41,14 @@ class Rollout:
 
     `token_texts[i]` is the text that token `completion_ids[i]` adds to the completion; special tokens and the
     first bytes of a character that later tokens complete add "". Text and tokens therefore always agree.
+    `think_tags` is what opens and what closes its thinking part.
     """
 
     sample: Sample
     prompt_ids: tuple[int, ...]
     completion_ids: tuple[int, ...]
     token_texts: tuple[str, ...]
+    think_tags: tuple[str, str] = ("<think>", "</think>")
 
     def __post_init__(self) -> None:
         if len(self.completion_ids) != len(self.token_texts):
@@ -58,6 +60,11 @@ class Rollout:
     def text(self) -> str:
         """The completion as text, without special tokens."""
         return "".join(self.token_texts)
+
+    @property
+    def answer_text(self) -> str:
+        """What stands behind its thinking part; all of it where that is not closed."""
+        return self.text.rpartition(self.think_tags[1])[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,9 @@ def test_it_logs_and_changes_nothing(tmp_path):
 def stand_in(*, fsdp: bool = False, zero_stage: int | None = None) -> Any:
     plugin = SimpleNamespace(zero_stage=zero_stage) if zero_stage is not None else None
     return SimpleNamespace(
-        is_fsdp_enabled=fsdp, accelerator=SimpleNamespace(state=SimpleNamespace(deepspeed_plugin=plugin))
+        args=SimpleNamespace(),
+        is_fsdp_enabled=fsdp,
+        accelerator=SimpleNamespace(state=SimpleNamespace(deepspeed_plugin=plugin)),
     )
 
 

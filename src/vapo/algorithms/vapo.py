@@ -104,10 +104,11 @@ class VAPO(Algorithm):
         if self.num_anchors == 0:
             return ()
         claims = draw_claims(rollout.sample.claims, self.num_anchors, rng, balanced=self.claim_draws == "balanced")
+        texts, tags = rollout.token_texts, rollout.think_tags
         if self.anchor_sharing == "group":
-            anchors = snap_anchors(rollout.token_texts, rng.random(self.num_anchors).tolist())
+            anchors = snap_anchors(texts, rng.random(self.num_anchors).tolist(), tags)
         else:
-            anchors = place_anchors(rollout.token_texts, self.num_anchors, rng, placement=self.anchor_placement)
+            anchors = place_anchors(texts, self.num_anchors, rng, placement=self.anchor_placement, tags=tags)
         return [Probe(rollout, anchor, claim) for anchor, claim in zip(anchors, claims, strict=False)]
 
     def uses_verdicts(self, accuracy: float, progress: float) -> bool:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from vapo.api.redaction import redact
-from vapo.cli import claims, compare, data, demo, diagnose, evaluate, export, lab, plan, recipes, train, verl
+from vapo.cli import check, claims, compare, data, demo, diagnose, evaluate, export, lab, plan, recipes, train, verl
 from vapo.cli.parser import RAW, Parser
 from vapo.cli.terminal import plain_output
 from vapo.core.control_characters import show_controls
@@ -85,6 +85,7 @@ def build_parser() -> Parser:
     train.add_train(commands)
     recipes.add_recipes(commands)
     plan.add_plan(commands)
+    check.add_check(commands)
     evaluate.add_evaluate(commands)
     compare.add_compare(commands)
     diagnose.add_diagnose(commands)

@@ -27,6 +27,11 @@ ROWS = (*IMAGES, "claims_column", "on_bad_row")
 """What a command asks for that reads whole rows."""
 
 
+THINK_TAGS_HELP = (
+    "tags around the thinking part: auto, tokenizer, text, or two tags (default: those of the model's run, else auto)"
+)
+
+
 def add_data_options(
     parser: Parser, *, split: str, positional: bool = False, needed: str = "", names: Sequence[str] = ROWS
 ) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vapo.cli.data_options import add_data_options, load_questions, read_split
+from vapo.cli.data_options import THINK_TAGS_HELP, add_data_options, load_questions, read_split
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
 
@@ -36,7 +36,7 @@ def add_diagnose(commands: Commands) -> None:
     add("--protocols", metavar="NAMES", help="early,perception,attention,remedies,errors,sensitivity (default: all)")
     add("--step", type=float, default=5.0, help="distance of the cuts of early decision, in percent (default: 5)")
     add("--closing", metavar="TEXT", help="written behind a cut (default: the paper's sentence)")
-    add("--think-tags", nargs=2, metavar=("OPEN", "CLOSE"), help="(default: <think> </think>)")
+    add("--think-tags", nargs="+", metavar="TAGS", help=THINK_TAGS_HELP)
     add("--max-completion-tokens", type=int, default=512, help="longest response (default: 512)")
     add("--temperature", type=float, default=0.0, help="of the responses; 0 is greedy (default: 0)")
     add("--max-answer-tokens", type=int, default=32, help="longest answer behind a cut (default: 32)")
@@ -70,18 +70,19 @@ def diagnose(options: argparse.Namespace) -> int:
     from vapo.diagnosis.diagnose import REPORT
     from vapo.diagnosis.diagnose import diagnose as run_diagnosis
     from vapo.diagnosis.figures import import_matplotlib, write_figures
-    from vapo.diagnosis.opened_models import choose_data, open_judge, open_models
+    from vapo.diagnosis.opened_models import choose_data, choose_tags, open_judge, open_models
     from vapo.diagnosis.settings import choose_protocols, make_settings
     from vapo.lab.judge import find_truth
     from vapo.models.policy.checkpoint import find_parts, load_processor
 
     if options.figures:
         import_matplotlib()  # that it is missing is said now, not when all is computed
+    think_tags = None if options.think_tags is None else " ".join(options.think_tags)
     protocols = choose_protocols(options.protocols.split(",") if options.protocols is not None else None)
     settings = make_settings(
         step=options.step,
         closing=options.closing,
-        think_tags=options.think_tags,
+        think_tags=choose_tags(think_tags, options.models, resolve_model),
         max_completion_tokens=options.max_completion_tokens,
         temperature=options.temperature,
         max_answer_tokens=options.max_answer_tokens,
@@ -98,6 +99,7 @@ def diagnose(options: argparse.Namespace) -> int:
         base_url=options.base_url,
         tokenizer=options.tokenizer,
         system_prompt=options.system_prompt,
+        think_tags=think_tags,
         max_batch_tokens=options.max_batch_tokens,
         batch_size=options.batch_size,
         device=options.device,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vapo.cli.data_options import add_data_options, load_questions, read_split
+from vapo.cli.data_options import THINK_TAGS_HELP, add_data_options, load_questions, read_split
 from vapo.cli.evaluate_suite import add_suite_options, evaluate_suite
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
@@ -37,6 +37,7 @@ def add_evaluate(commands: Commands) -> None:
     parser.add_argument("--batch-size", type=int, default=16, help="completions generated together (default: 16)")
     parser.add_argument("--seed", type=int, default=0, help="of sampling, anchors and claims (default: 0)")
     parser.add_argument("--system-prompt", help="text put before every question (default: that of the model's run)")
+    parser.add_argument("--think-tags", nargs="+", metavar="TAGS", help=THINK_TAGS_HELP)
     parser.add_argument("--device", default="auto", help="torch device (default: a GPU if there is one)")
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16 or float16 (default: by device)")
     parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the checkpoint")
@@ -57,7 +58,7 @@ def evaluate(options: argparse.Namespace) -> int:
     from vapo.diagnosis.report import format_evaluation
     from vapo.evaluation.evaluate import evaluate as measure
     from vapo.models.policy.checkpoint import find_parts, load_policy, load_processor
-    from vapo.run_folder import choose_system_prompt
+    from vapo.run_folder import choose_system_prompt, choose_think_tags
 
     model = resolve_model(options.model)
     processor = load_processor(find_parts(model).processor, options.trust_remote_code)
@@ -68,6 +69,7 @@ def evaluate(options: argparse.Namespace) -> int:
         dtype=options.dtype,
         trust_remote_code=options.trust_remote_code,
         processor=processor,
+        think_tags=choose_think_tags(options.think_tags and " ".join(options.think_tags), model),
     )
     evaluation = measure(
         policy,

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from vapo.core.boundaries import find_boundaries
+from vapo.core.boundaries import THINK_TAGS, find_boundaries
 from vapo.types import Anchor
 
 Placement = Literal["random", "uniform", "front", "back"]
@@ -19,6 +19,7 @@ def place_anchors(
     rng: np.random.Generator,
     *,
     placement: Placement = "random",
+    tags: tuple[str, str] = THINK_TAGS,
 ) -> tuple[Anchor, ...]:
     """Place anchors on logical boundaries of the thinking part.
 
@@ -34,6 +35,7 @@ def place_anchors(
         num_anchors: K of the paper, at least 0.
         rng: the generator that random placement draws from; the others do not touch it.
         placement: how anchors are chosen among the boundaries.
+        tags: what opens and what closes the thinking part.
 
     Returns:
         Anchors by ascending index, all different; () for a response without a boundary.
@@ -47,7 +49,7 @@ def place_anchors(
         raise ValueError(f"num_anchors is {num_anchors}; it must be 0 or more")
     if placement not in get_args(Placement):
         raise ValueError(f"placement {placement!r} is unknown; choose one of {', '.join(get_args(Placement))}")
-    boundaries = np.asarray(find_boundaries(token_texts), dtype=np.int64)
+    boundaries = np.asarray(find_boundaries(token_texts, tags), dtype=np.int64)
     total = len(boundaries)
     count = min(num_anchors, total)
     match placement:
@@ -65,7 +67,9 @@ def place_anchors(
     return tuple(Anchor(index=int(index), depth=int(index) / len(token_texts)) for index in chosen)
 
 
-def snap_anchors(token_texts: Sequence[str], relative_ranks: Sequence[float]) -> tuple[Anchor, ...]:
+def snap_anchors(
+    token_texts: Sequence[str], relative_ranks: Sequence[float], tags: tuple[str, str] = THINK_TAGS
+) -> tuple[Anchor, ...]:
     """Move relative ranks to a response's logical boundaries, each to one of those that are not taken yet.
 
     boundary k = the floor(u_k n_k)-th of the n_k that are left, counted from 0 in the order of the response. With the
@@ -75,6 +79,7 @@ def snap_anchors(token_texts: Sequence[str], relative_ranks: Sequence[float]) ->
     Args:
         token_texts: what each completion token adds to the text.
         relative_ranks: u, each in [0, 1): 0 is the first boundary, just below 1 the last.
+        tags: what opens and what closes the thinking part.
 
     Returns:
         One anchor per rank, by ascending index. The same one comes several times only where there are fewer
@@ -87,7 +92,7 @@ def snap_anchors(token_texts: Sequence[str], relative_ranks: Sequence[float]) ->
     for k, rank in enumerate(relative_ranks):
         if not 0 <= rank < 1:
             raise ValueError(f"relative rank {k} is {rank}; it must be in [0, 1)")
-    boundaries = find_boundaries(token_texts)
+    boundaries = find_boundaries(token_texts, tags)
     chosen: list[int] = []
     left: list[int] = []
     for rank in relative_ranks if boundaries else ():

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from vapo.core.answers.choices import read_options
 from vapo.core.answers.comparison import TIME_LIMIT_S, Comparison, compare_answers, find_rule
+from vapo.core.boundaries import THINK_TAGS
 from vapo.types import Sample
 
-_OPEN, _CLOSE = "<think>", "</think>"
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _MARKED = re.compile(
     r"(?:\A\s*(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|答案)\s*(?:is\b\s*:?|[:：是为])|(?:\A|\n)\s*####)\s*(\S.*)\Z",
@@ -25,9 +25,9 @@ _PROSE = re.compile(r"(?<![A-Za-z\\])(?!and\b|or\b)[A-Za-z]{2,}", re.IGNORECASE)
 _BRACES = re.compile(r"(?P<box>\\f?boxed\s*\{)|\\\\(?!f?boxed)|\\[{}]|(?P<open>\{)|(?P<close>\})")
 
 
-def take_answer_part(text: str) -> str:
-    """Return what a completion says behind its thinking, stripped: all of it where there is no `</think>`."""
-    return text.rpartition(_CLOSE)[2].strip()
+def take_answer_part(text: str, tags: tuple[str, str] = THINK_TAGS) -> str:
+    """Return what a completion says behind its thinking, stripped: all of it where no tag closes that."""
+    return text.rpartition(tags[1])[2].strip()
 
 
 def extract_answer(text: str) -> str | None:
@@ -133,7 +133,7 @@ def take_reference(text: str) -> str:
     return marked[1].strip() if marked else text
 
 
-def grade_format(text: str, *, think_opened: bool = False) -> float:
+def grade_format(text: str, *, think_opened: bool = False, tags: tuple[str, str] = THINK_TAGS) -> float:
     r"""Grade the form of a completion: 1.0 for `<think>...</think>...\boxed{...}`, else 0.0.
 
     Exactly one `<think>`, first in the text, and one `</think>`; something between them; behind them one complete
@@ -142,14 +142,16 @@ def grade_format(text: str, *, think_opened: bool = False) -> float:
     Args:
         text: the completion, without special tokens.
         think_opened: the prompt ends in `<think>`, so the completion must not hold one.
+        tags: what opens and what closes the thinking, in the place of `<think>` and `</think>`.
     """
-    if text.count(_OPEN) != int(not think_opened) or text.count(_CLOSE) != 1:
+    opening, closing = tags
+    if text.count(opening) != int(not think_opened) or text.count(closing) != 1:
         return 0.0
-    thinking, _, rest = text.partition(_CLOSE)
+    thinking, _, rest = text.partition(closing)
     if not think_opened:
-        if not thinking.lstrip().startswith(_OPEN):
+        if not thinking.lstrip().startswith(opening):
             return 0.0
-        thinking = thinking.lstrip().removeprefix(_OPEN)
+        thinking = thinking.lstrip().removeprefix(opening)
     boxes = _find_boxes(rest)
     return float(bool(thinking.strip()) and len(boxes) == 1 and bool(boxes[0]))
 
@@ -184,6 +186,6 @@ def _find_boxes(text: str) -> list[str]:
     return [text[start:end].strip() for start, end in complete]
 
 
-def ends_in_open_thinking(prompt: str) -> bool:
+def ends_in_open_thinking(prompt: str, tags: tuple[str, str] = THINK_TAGS) -> bool:
     """Tell whether a rendered prompt ends by opening `<think>`, so that its completion begins inside."""
-    return prompt.rstrip().endswith("<think>")
+    return prompt.rstrip().endswith(tags[0])

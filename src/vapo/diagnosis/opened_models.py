@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from vapo.core.boundaries import THINK_TAGS
 from vapo.diagnosis.fingerprint import describe_policy
 from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError
 from vapo.models.diagnosed_model import DiagnosedModel
 from vapo.models.policy.checkpoint import check_checkpoint, load_policy
-from vapo.run_folder import choose_system_prompt
+from vapo.models.think_tags import TEXT, read_think_tags
+from vapo.run_folder import choose_system_prompt, choose_think_tags
 from vapo.versions import OWN
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def open_models(
     base_url: str | None = None,
     tokenizer: str | None = None,
     system_prompt: str | None = None,
+    think_tags: str | None = None,
     max_batch_tokens: int,
     batch_size: int,
     **loading: Any,
@@ -66,6 +69,7 @@ def open_models(
         tokenizer: of a server's model, if the server does not say where it is.
         system_prompt: text of a system message; None asks each model here as it was trained, see
             `choose_system_prompt`.
+        think_tags: how models here write the tags of the thinking part; None as `choose_think_tags` says.
         max_batch_tokens, batch_size: tokens held, and responses written, at a time.
         loading: device, dtype and trust_remote_code, as for `load_policy`.
 
@@ -76,6 +80,11 @@ def open_models(
     if len(set(names)) < len(names):
         raise ConfigError("a model is named twice; name each once")
     if base_url is not None:
+        if think_tags == TEXT:
+            raise ConfigError(
+                "think_tags 'text' changes a tokenizer, and a server has its own; serve a folder that was trained or "
+                "exported with plain tags, and leave --think-tags out"
+            )
         return OpenedModels(names or [""], lambda name: _connect(name, base_url, tokenizer, system_prompt or None))
     if not names:
         raise ConfigError("no model is named; give a checkpoint folder, a name on the hub, or 'lab'")
@@ -84,7 +93,8 @@ def open_models(
         check_checkpoint(source)
 
     def load(name: str) -> tuple[DiagnosedModel, dict[str, Any]]:
-        policy = replace(load_policy(sources[name], **loading), name=name)
+        tags = choose_think_tags(think_tags, sources[name])
+        policy = replace(load_policy(sources[name], think_tags=tags, **loading), name=name)
         asked_with = choose_system_prompt(system_prompt, sources[name])
         settings = {"system_prompt": asked_with, **describe_policy(policy)}
         diagnosed_model = TransformersModel(
@@ -93,6 +103,24 @@ def open_models(
         return diagnosed_model, settings
 
     return OpenedModels(names, load)
+
+
+def choose_tags(think_tags: str | None, names: Sequence[str], resolve: Callable[[str], str]) -> tuple[str, str]:
+    """Return what opens and what closes the thinking part of the models that are diagnosed together.
+
+    Args:
+        think_tags, names, resolve: as for `open_models`.
+
+    Raises:
+        ConfigError: the option is unknown, or the runs of the models wrote different tags.
+    """
+    found = {read_think_tags(choose_think_tags(think_tags, resolve(name))) for name in names} or {THINK_TAGS}
+    if len(found) > 1:
+        listed = ", ".join(sorted(" ".join(tags) for tags in found))
+        raise ConfigError(
+            f"the models write different tags ({listed}); diagnose them one by one, or give --think-tags"
+        )
+    return found.pop()
 
 
 def choose_data(data: str | None, names: Sequence[str]) -> str:

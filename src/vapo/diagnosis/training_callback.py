@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
+from vapo.core.boundaries import THINK_TAGS
 from vapo.diagnosis.diagnose import diagnose, write_report
 from vapo.diagnosis.findings import Diagnosis, ModelFindings
 from vapo.diagnosis.settings import DiagnosisSettings, choose_protocols
 from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError
 from vapo.models.policy.checkpoint import Policy
+from vapo.models.think_tags import TOKENIZER, read_think_tags
 from vapo.types import Sample
 
 
@@ -28,7 +31,7 @@ class DiagnosisCallback(TrainerCallback):
         samples: questions that are not trained on; some dozens are enough to see a trend.
         every_steps: optimiser steps from one diagnosis to the next; one more is made before the first step.
         protocols: names; few and cheap ones by default.
-        settings: of the protocols.
+        settings: of the protocols; without other think tags, those of the run are used.
         out: a folder for a report per diagnosis, `step-N/`; None writes none.
         batch_size: questions diagnosed together.
         system_prompt: text of a system message, as in training.
@@ -67,6 +70,9 @@ class DiagnosisCallback(TrainerCallback):
         self._samples = samples
         self._every = every_steps
         self._protocols = choose_protocols(protocols)
+        if settings.think_tags == THINK_TAGS:
+            tags = read_think_tags(getattr(trainer.args, "think_tags", TOKENIZER))
+            settings = replace(settings, think_tags=tags, closing=settings.closing.replace(THINK_TAGS[1], tags[1]))
         self._settings = settings
         self._out = Path(out) if out is not None else None
         self._batch_size = batch_size
@@ -88,7 +94,10 @@ class DiagnosisCallback(TrainerCallback):
         numbers: dict[str, float] = {}
         if state.is_world_process_zero:
             policy = Policy(
-                trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, name=f"step {step}"
+                trainer.accelerator.unwrap_model(trainer.model),
+                trainer.processing_class,
+                name=f"step {step}",
+                think_tags=self._settings.think_tags,
             )
             diagnosis = diagnose(
                 [TransformersModel(policy, system_prompt=self._system_prompt, batch_size=self._batch_size)],

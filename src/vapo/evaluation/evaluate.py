@@ -90,6 +90,7 @@ def evaluate(
         "seed": seed,
         "system_prompt": system_prompt,
         "probe_template": probe_template,
+        "think_tags": list(policy.think_tags),
         **describe_policy(policy),
     }
     prober = TransformersProber(
@@ -184,7 +185,7 @@ def _split_verdicts(verdicts: Sequence[Verdict]) -> tuple[list[Verdict], list[Ve
 
 
 def _opens_thinking(policy: Policy, rollout: Rollout) -> bool:
-    return ends_in_open_thinking(policy.processor.tokenizer.decode(rollout.prompt_ids[-16:]))
+    return ends_in_open_thinking(policy.processor.tokenizer.decode(rollout.prompt_ids[-16:]), policy.think_tags)
 
 
 def _check_options(

@@ -221,8 +221,9 @@ def _write_beside(folder: Path, contents: CardContents) -> None:
         "merged": contents.merged,
         "agreements": list(map(to_plain, contents.agreements)),
     }
-    if "system_prompt" in contents.origin.settings:
-        record["system_prompt"] = contents.origin.settings["system_prompt"]
+    for name in ("system_prompt", "think_tags"):
+        if name in contents.origin.settings:
+            record[name] = contents.origin.settings[name]
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     (folder / CARD).write_text(write_card(contents), encoding="utf-8")
 

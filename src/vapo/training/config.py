@@ -26,6 +26,7 @@ from vapo.api.redaction import redact_settings
 from vapo.core.rewards import PRESETS
 from vapo.errors import ConfigError
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
+from vapo.models.think_tags import AUTO, read_think_tags
 
 REWARDS_OF_PRESETS = (
     "accuracy_gate",
@@ -101,6 +102,14 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     probe_template: str = field(
         default=PROBE_TEMPLATE, metadata={"help": "Text of a probe; {claim} stands for the claim."}
     )
+    think_tags: str = field(
+        default=AUTO,
+        metadata={
+            "help": "How the tags of the thinking part are written: as the tokenizer has them ('tokenizer'), as plain "
+            "text ('text'), as text where they are tokens that the checkpoint has not trained ('auto'); or two other "
+            "tags, with a space between them."
+        },
+    )
     closed_gate_probe_share: float = option(
         1.0,
         "Share of the completions whose gate is shut that are probed all the same, for the metrics; their "
@@ -171,6 +180,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
             )
         check_options(self, BOUNDS_OF_TRL)
         check_probe_template(self.probe_template)
+        read_think_tags(self.think_tags)
         self._check_sampling()
         self._fill_from_preset()
         self._fit_to_machine()

@@ -15,6 +15,8 @@ from transformers.integrations import INTEGRATION_TO_CALLBACK, get_available_rep
 from vapo.errors import ConfigError, ModelError, suggest_nearest
 from vapo.models.image_features import name_language_layers
 from vapo.models.policy.checkpoint import load_processor
+from vapo.models.policy.checkpoint_embeddings import opened_embeddings
+from vapo.models.think_tags import decide_think_tags
 from vapo.training.options import RunOptions
 from vapo.training.rewards import load_rewards
 
@@ -29,7 +31,7 @@ PACKAGES_OF_TRACKERS = {"comet_ml": "comet-ml", "dagshub": "dagshub mlflow"}
 
 
 def prepare_run(options: RunOptions) -> None:
-    """Refuse what a run would stop at, choose the layers of adapters, and tell TRL how to load the weights.
+    """Refuse what a run would stop at, choose tags and layers of adapters, and tell TRL how to load the weights.
 
     Raises:
         ConfigError: a package, a split or a reward function that the options need is not there.
@@ -57,6 +59,11 @@ def prepare_run(options: RunOptions) -> None:
             f"the tokenizer of {options.model_name!r} has no end-of-sequence token, so no completion could end; set "
             "one (processor.tokenizer.eos_token = ...) and save the processor again"
         )
+    training.think_tags = decide_think_tags(
+        training.think_tags,
+        processor.tokenizer,
+        lambda: opened_embeddings(options.model_name, trust, model.model_revision),
+    )
     if model.use_peft and not (model.lora_target_modules or model.lora_target_parameters):
         with setting_up(), torch.device("meta"):
             model_shape = AutoModelForImageTextToText.from_config(config, trust_remote_code=trust)

@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from accelerate.utils import gather
 from trl import GRPOTrainer
 
+from vapo.core.boundaries import THINK_TAGS
 from vapo.core.grading import ends_in_open_thinking
 from vapo.errors import ConfigError
-from vapo.models.think_tags import check_think_tags
+from vapo.models.policy.checkpoint_embeddings import opened_embeddings
+from vapo.models.think_tags import adopt_think_tags, check_think_tags, decide_think_tags
+from vapo.models.untrained_tokens import list_embeddings
 from vapo.probing.perception_scorer import ScoredRollout
-from vapo.training.rewards import format_reward, opened_format_reward
+from vapo.training.rewards import accuracy_reward, format_reward
 
 ANSWERS_BEFORE_WARNING = 64
 """Answers after which a reward that has opened no gate is warned of."""
@@ -115,16 +120,39 @@ def read_accuracy(accuracy: float, name: str, *, required: bool) -> float:
     return 0.0
 
 
-def adopt_think_format(trainer: GRPOTrainer, tokenizer: Any) -> None:
-    """Use the format reward that fits a chat template whose generation prompt already opens <think>."""
+def adopt_think_format(trainer: GRPOTrainer, tokenizer: Any, model: Any) -> tuple[str, str]:
+    """Let prompts and rewards have the tags of a run's `think_tags`, and return what opens and what closes thinking.
+
+    The format reward is also made to fit a chat template whose generation prompt already opens the thinking.
+
+    Args:
+        trainer: of the run, whose option `think_tags` is decided here if it is "auto".
+        tokenizer: of its policy, changed if tags become plain text.
+        model: as it was given to the trainer: a name, whose files are looked at, or a model.
+    """
+
+    def embeddings() -> AbstractContextManager[Any]:
+        if isinstance(model, str):
+            return opened_embeddings(model, args.trust_remote_code)
+        return nullcontext(list_embeddings(trainer.model))
+
+    args: Any = trainer.args
+    args.think_tags = decide_think_tags(args.think_tags, tokenizer, embeddings)
+    tags = adopt_think_tags(args.think_tags, tokenizer)
     if format_reward in trainer.reward_funcs:
-        check_think_tags(tokenizer, ", or pass reward functions of your own")
+        check_think_tags(tokenizer, tags, otherwise=", or pass reward functions of your own")
     probe = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
     options: Any = trainer.chat_template_kwargs
     processor: Any = trainer.processing_class
     rendered = processor.apply_chat_template(probe, add_generation_prompt=True, tokenize=False, **options)
-    if ends_in_open_thinking(rendered):
-        trainer.reward_funcs = [opened_format_reward if f is format_reward else f for f in trainer.reward_funcs]
+    opened = ends_in_open_thinking(rendered, tags)
+    own = {
+        accuracy_reward: partial(accuracy_reward, think_tags=tags),
+        format_reward: partial(format_reward, think_tags=tags, think_opened=opened),
+    }
+    if opened or tags != THINK_TAGS:
+        trainer.reward_funcs = [own.get(function, function) for function in trainer.reward_funcs]
+    return tags
 
 
 def perception_bonus(completions: Sequence[Any], **_: Any) -> list[None]:

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from vapo.core.answers.choices import read_options
-from vapo.core.grading import compare_with_reference, extract_answer, grade_format, take_reference
+from vapo.core.boundaries import THINK_TAGS
+from vapo.core.grading import (
+    compare_with_reference,
+    extract_answer,
+    grade_format,
+    take_answer_part,
+    take_reference,
+)
 from vapo.core.math_equality import MAX_CHARACTERS
 from vapo.data.columns import ANSWER_COLUMNS, find_answer
 from vapo.data.texts import read_text
@@ -25,6 +32,7 @@ def accuracy_reward(
     answer: Sequence[str | float] | None = None,
     options: Sequence[object] | None = None,
     log_metric: Callable[[str, float], None] | None = None,
+    think_tags: tuple[str, str] = THINK_TAGS,
     **columns: Any,
 ) -> list[float]:
     r"""Return 1 for each completion whose `\boxed{}` answer matches the reference answer of its row, else 0.
@@ -36,6 +44,7 @@ def accuracy_reward(
             prompt where it is None, or no list of texts.
         log_metric: takes a name and a value: of each answer in a box, whether no rule could read it
             (`unreadable_answers`).
+        think_tags: what opens and what closes the thinking part, behind which the answer stands.
         columns: the other columns of the rows.
 
     Raises:
@@ -51,7 +60,8 @@ def accuracy_reward(
     choices = [
         _read_texts(own) or read_options(last_user_text(prompt)) for own, prompt in zip(given, prompts, strict=True)
     ]
-    boxed = [extract_answer(completion_text(completion)) for completion in completions]
+    texts = [take_answer_part(completion_text(completion), think_tags) for completion in completions]
+    boxed = [extract_answer(text) for text in texts]
     compared = [
         None if box is None else compare_with_reference(box, reference, choice)
         for box, reference, choice in zip(boxed, references, choices, strict=True)
@@ -88,14 +98,17 @@ def read_reference(value: object, column: str) -> str:
     return text
 
 
-def format_reward(completions: Sequence[Any], **_: Any) -> list[float]:
-    r"""Return 1 for each completion of the form `<think>...</think> ... \boxed{...}`, else 0."""
-    return [grade_format(completion_text(c)) for c in completions]
+def format_reward(
+    completions: Sequence[Any], think_tags: tuple[str, str] = THINK_TAGS, think_opened: bool = False, **_: Any
+) -> list[float]:
+    r"""Return 1 for each completion of the form `<think>...</think> ... \boxed{...}`, else 0.
 
-
-def opened_format_reward(completions: Sequence[Any], **_: Any) -> list[float]:
-    """Return the format reward for chat templates that open `<think>` in the prompt itself."""
-    return [grade_format(completion_text(c), think_opened=True) for c in completions]
+    Args:
+        completions: as TRL hands them over.
+        think_tags: what opens and what closes the thinking part.
+        think_opened: whether the chat template opens it in the prompt itself.
+    """
+    return [grade_format(completion_text(c), think_opened=think_opened, tags=think_tags) for c in completions]
 
 
 def completion_text(completion: Any) -> str:

@@ -109,6 +109,7 @@ class RolloutBatch:
         algorithm: draws the probes and says what verdicts are worth.
         reader: makes samples of rows.
         tokenizer: spells completions.
+        think_tags: what opens and what closes their thinking parts.
         asks_while_scoring: whether its probes are to be asked in TRL's scoring pass.
 
     Attributes:
@@ -126,6 +127,7 @@ class RolloutBatch:
         algorithm: Algorithm,
         reader: SampleReader,
         tokenizer: Any,
+        think_tags: tuple[str, str],
         *,
         asks_while_scoring: bool = False,
         members: Sequence[int] | None = None,
@@ -140,6 +142,7 @@ class RolloutBatch:
         self._algorithm = algorithm
         self._reader = reader
         self._tokenizer = tokenizer
+        self._think_tags = think_tags
         self._asks_while_scoring = asks_while_scoring
         self.verdicts: list[tuple[Verdict, ...]] | None = None
 
@@ -182,6 +185,11 @@ class RolloutBatch:
         self.scored = reward_rollouts(self._algorithm, rollouts, accuracies, probes, self.verdicts, progress)
         return self.scored
 
+    @property
+    def rollouts(self) -> list[Rollout]:
+        """Each row's completion, once they are generated."""
+        return self._drawn[0]
+
     @cached_property
     def _drawn(self) -> tuple[list[Rollout], list[Generator], list[tuple[Probe, ...]]]:
         """Each row's rollout, and its probes with the generator they were drawn from."""
@@ -197,6 +205,6 @@ class RolloutBatch:
             if group not in samples:
                 samples[group] = self._reader.read(row, f"row {row.get('id', number)}")
             texts = spell_tokens(self._tokenizer, ids)
-            rollouts.append(Rollout(samples[group], tuple(prompt_ids), tuple(ids), texts))
+            rollouts.append(Rollout(samples[group], tuple(prompt_ids), tuple(ids), texts, self._think_tags))
             generators.append(self.place.draws(self._algorithm, samples[group], number))
         return rollouts, generators, draw_probes(self._algorithm, rollouts, generators)

@@ -15,6 +15,7 @@ from vapo.core.control_characters import show_controls
 from vapo.data.origin import describe_origin
 from vapo.data.samples import Samples, load_samples
 from vapo.models.policy.checkpoint import load_processor
+from vapo.models.think_tags import adopt_think_tags
 from vapo.run_folder import MetricsFile, ProcessCount, RunFolder
 from vapo.training.cached_rows import make_training_rows
 from vapo.training.checks import check_arguments
@@ -129,7 +130,10 @@ def leave_other_processes() -> None:
 def load_split(options: RunOptions, split: str, *, require_claims: bool) -> Samples:
     """Load one split of the data the options name, and tell what is left out of it."""
     data = options.data
-    processor = load_processor(options.model_name, options.training.trust_remote_code, options.model.model_revision)
+    processor: Any = load_processor(
+        options.model_name, options.training.trust_remote_code, options.model.model_revision
+    )
+    adopt_think_tags(options.training.think_tags, processor.tokenizer)
     samples = load_samples(
         options.source,
         split=split,

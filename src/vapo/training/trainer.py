@@ -163,8 +163,8 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
             freeze_vision(self.model)
         if self.is_fsdp_enabled:
             name_layers_to_shard(self.accelerator.state.fsdp_plugin, self.model)
+        self._spelling = self._tokenizer, adopt_think_format(self, self._tokenizer, model)
         self._escape = make_escaper(self.processing_class)
-        adopt_think_format(self, self._tokenizer)
         normalised = args.multi_objective_aggregation == "normalize_then_sum"
         bonus_weight = (args.perception_weight if normalised else 1.0) if needs.bonus else None
         self._columns = RewardColumns(self, gate=args.gate_reward, bonus_weight=bonus_weight)
@@ -226,11 +226,9 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
         return output
 
     def _begin_batch(self, rows: list[dict[str, Any]]) -> RolloutBatch:
-        along = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
+        asks = self.prober is not None and self._scores_old_policy() and self._may_ask_along()
         place = RolloutPosition.of(self, len(rows))
-        return RolloutBatch(
-            rows, place, self.algorithm, self._sample_reader, self._tokenizer, asks_while_scoring=along
-        )
+        return RolloutBatch(rows, place, self.algorithm, self._sample_reader, *self._spelling, asks_while_scoring=asks)
 
     def _grade_by_reward(
         self, rows: list[dict[str, Any]], generated: tuple[Any, ...], members: Sequence[int]
@@ -238,7 +236,7 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
         """Grade rows by their whole reward; see `dynamic_sampling.Grade`."""
         place = RolloutPosition.of(self, self.args.per_device_train_batch_size * self.args.steps_per_generation)
         self._batch = batch = RolloutBatch(
-            rows, place, self.algorithm, self._sample_reader, self._tokenizer, members=members
+            rows, place, self.algorithm, self._sample_reader, *self._spelling, members=members
         )
         batch.generated = generated
         totals = add_up_rewards(self, rows, generated)

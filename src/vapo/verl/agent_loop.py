@@ -77,8 +77,8 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
         sample = read_sample(row, list_images(messages), self._worker.reader)
         plain = keep_text_plain(messages, self._worker.escape)
         output = await super().run(sampling_params, priority=row.get("priority", 0), raw_prompt=plain)
-        texts = spell_tokens(self._worker.tokenizer, output.response_ids)
-        rollout = Rollout(sample, tuple(output.prompt_ids), tuple(output.response_ids), texts)
+        texts, tags = spell_tokens(self._worker.tokenizer, output.response_ids), self._worker.think_tags
+        rollout = Rollout(sample, tuple(output.prompt_ids), tuple(output.response_ids), texts, tags)
         started = time.perf_counter()
         output.reward_score, output.extra_fields["reward_extra_info"] = await self._reward(rollout, row)
         output.metrics.tool_calls = time.perf_counter() - started  # verl logs it beside the time of the rollout
@@ -86,8 +86,9 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
 
     async def _reward(self, rollout: Rollout, row: dict[str, Any]) -> tuple[float, Parts]:
         algorithm, settings, sample = self._worker.algorithm, self._settings, rollout.sample
-        accuracy = await self.loop.run_in_executor(None, grade_sample, rollout.text, sample)
-        form = grade_format(rollout.text, think_opened=self._worker.opens_thinking(rollout.prompt_ids))
+        accuracy = await self.loop.run_in_executor(None, grade_sample, rollout.answer_text, sample)
+        opened = self._worker.opens_thinking(rollout.prompt_ids)
+        form = grade_format(rollout.text, think_opened=opened, tags=rollout.think_tags)
         place = find_place(row, self._session.weights, self.rollout_config.n)
         needs = algorithm.needs
         progress = check_progress(find_progress(self.config, place.rollout_number), required=needs.progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from vapo.errors import ConfigError
 from vapo.training.options import RunOptions
 from vapo.verl.derived import (
     LOSSES,
@@ -13,10 +14,22 @@ from vapo.verl.derived import (
     SCHEDULES,
     Derived,
     Machines,
+    derive,
+    derive_settings,
     find_schedule,
     find_update_batch,
 )
 from vapo.verl.settings import LoopSettings
+
+
+def find_obstacles(options: RunOptions, given: Collection[str], machines: Machines = Machines()) -> list[str]:
+    """Return why a run cannot go to verl; see `list_obstacles`."""
+    found = list(list_obstacles(options, machines, given, derive(options, machines)))
+    try:
+        derive_settings(options)
+    except ConfigError as error:
+        found.append(str(error))
+    return found
 
 
 def list_obstacles(

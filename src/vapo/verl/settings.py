@@ -12,6 +12,7 @@ from vapo.algorithms.registry import make_algorithm
 from vapo.algorithms.vapo import VAPO
 from vapo.errors import ConfigError
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
+from vapo.models.think_tags import AUTO, read_think_tags
 
 AGENT_NAME = "vapo"
 TARGET = "vapo.verl.agent_loop.VAPOAgentLoop"
@@ -32,6 +33,7 @@ class LoopSettings(_VAPOOptions):
     algorithm: str = "vapo"
     algorithm_options: dict[str, Any] = field(default_factory=dict, hash=False)
     probe_template: str = PROBE_TEMPLATE
+    think_tags: str = AUTO
     probe_seed: int = 42
     closed_gate_probe_share: float = 1.0
     probe_timeout: float = 300.0
@@ -42,6 +44,7 @@ class LoopSettings(_VAPOOptions):
         if self.probe_timeout <= 0:
             raise ConfigError(f"probe_timeout must be more than 0 seconds, but is {self.probe_timeout}")
         check_probe_template(self.probe_template)
+        read_think_tags(self.think_tags)
 
     def make_algorithm(self) -> Algorithm:
         """Return the algorithm these settings describe."""

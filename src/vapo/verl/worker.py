@@ -10,8 +10,9 @@ from vapo.core.grading import ends_in_open_thinking
 from vapo.errors import ModelError
 from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.plain_text import make_escaper
+from vapo.models.policy.checkpoint_embeddings import opened_embeddings
 from vapo.models.questions import ClaimQuestions
-from vapo.models.think_tags import check_think_tags
+from vapo.models.think_tags import adopt_think_tags, check_think_tags, decide_think_tags
 from vapo.training.rows import SampleReader
 from vapo.verl.settings import LoopSettings
 
@@ -38,7 +39,11 @@ class Worker:
         from transformers import AutoConfig
 
         self.tokenizer: Any = processor.tokenizer
-        check_think_tags(self.tokenizer)
+        option = decide_think_tags(
+            settings.think_tags, self.tokenizer, lambda: opened_embeddings(model, trust_remote_code)
+        )
+        self.think_tags = adopt_think_tags(option, self.tokenizer)
+        check_think_tags(self.tokenizer, self.think_tags)
         config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
         self.algorithm = settings.make_algorithm()
         self.reader = SampleReader(require_claims=self.algorithm.needs.claims)
@@ -50,7 +55,7 @@ class Worker:
 
     def opens_thinking(self, prompt_ids: Sequence[int]) -> bool:
         """Return whether a prompt ends by opening `<think>`, so that its completion begins inside."""
-        return ends_in_open_thinking(self.tokenizer.decode(list(prompt_ids[-_TAIL:])))
+        return ends_in_open_thinking(self.tokenizer.decode(list(prompt_ids[-_TAIL:])), self.think_tags)
 
     def note_answers(self, count: int) -> None:
         """Count probes that were answered."""

@@ -19,6 +19,8 @@ from vapo.data.prompts import PLACE
 from vapo.errors import ConfigError
 from vapo.models.policy.checkpoint import load_policy
 from vapo.models.policy.generation import sample_completions
+from vapo.models.think_tags import spell_usual_tags
+from vapo.run_folder import choose_think_tags
 from vapo.types import Sample
 
 
@@ -59,7 +61,13 @@ class VapoModel(lmms):
         own = os.environ.get("LOCAL_RANK")
         if device == "auto" and own is not None and torch.cuda.is_available():
             device = f"cuda:{own}"
-        self._policy = load_policy(pretrained, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+        self._policy = load_policy(
+            pretrained,
+            device=device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            think_tags=choose_think_tags(None, pretrained),
+        )
         self._batch_size = int(batch_size)
         self._system_prompt = system_prompt
 
@@ -88,7 +96,7 @@ class VapoModel(lmms):
                 ):
                     rollout = rollouts[0]
                     counts = TokenCounts(len(rollout.prompt_ids), len(rollout.completion_ids))
-                    results.append(GenerationResult(rollout.text, counts))
+                    results.append(GenerationResult(spell_usual_tags(rollout.text, rollout.think_tags), counts))
                     bar.update()
         seconds = time.perf_counter() - began
         tokens = sum(result.token_counts.output_tokens or 0 for result in results if result.token_counts)

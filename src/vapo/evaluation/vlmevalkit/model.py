@@ -19,7 +19,7 @@ from vapo.errors import ConfigError, DataError
 from vapo.evaluation.suites.suite import MAX_NEW_TOKENS, PROMPT
 from vapo.models.policy.checkpoint import load_policy
 from vapo.models.policy.generation import sample_completions
-from vapo.run_folder import choose_system_prompt
+from vapo.run_folder import choose_system_prompt, choose_think_tags
 from vapo.types import Sample
 
 
@@ -62,7 +62,13 @@ class VapoChat(BaseModel):
                 f"VapoChat has no option {named}; it has system_prompt, max_new_tokens, device, dtype and "
                 "trust_remote_code. For vLLM, start a server and name it with run.py's own --base-url"
             )
-        self._policy = load_policy(model, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+        self._policy = load_policy(
+            model,
+            device=device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            think_tags=choose_think_tags(None, model),
+        )
         given = choose_system_prompt(system_prompt, model, "with the prompt of the paper's suite")
         self._system_prompt = PROMPT if given is None and system_prompt is None else given
         self._max_new_tokens = max_new_tokens
@@ -92,7 +98,7 @@ class VapoChat(BaseModel):
             temperature=0,
             system_prompt=self._system_prompt,
         )
-        response = rollouts[0].text
+        response = rollouts[0].answer_text
         return extract_answer(response) or take_answer_part(response)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,11 @@ import torch
 from huggingface_hub.errors import HTTPError
 from safetensors import SafetensorError
 
+from vapo.core.boundaries import THINK_TAGS
 from vapo.errors import ConfigError, ModelError
 from vapo.models.image_features import check_decoder_alone
+from vapo.models.think_tags import TOKENIZER, adopt_think_tags, decide_think_tags
+from vapo.models.untrained_tokens import list_embeddings
 
 if TYPE_CHECKING:
     from transformers import ProcessorMixin
@@ -32,12 +35,14 @@ _ADAPTER = "adapter_config.json"
 class Policy:
     """A model that sees and writes, and the processor that prepares what it reads.
 
-    `model` is a `transformers` model with a language head, possibly wrapped by peft; `name` is what reports call it.
+    `model` is a `transformers` model with a language head, possibly wrapped by peft; `name` is what reports call it;
+    `think_tags` is what opens and what closes the thinking part of its responses.
     """
 
     model: Any
     processor: Any
     name: str = "unnamed model"
+    think_tags: tuple[str, str] = THINK_TAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ def load_policy(
     trust_remote_code: bool = False,
     base: str | None = None,
     processor: ProcessorMixin | None = None,
+    think_tags: str = TOKENIZER,
 ) -> Policy:
     """Load a checkpoint for evaluation: model in eval mode, tokenizer padding on the left.
 
@@ -74,6 +80,7 @@ def load_policy(
         trust_remote_code: whether code that comes with the checkpoint may run.
         base: where an adapter's base model is; None for where the adapter says.
         processor: the checkpoint's, if it is loaded already.
+        think_tags: how it writes them, see `vapo.models.think_tags`; "text" changes the tokenizer of `processor`.
 
     Raises:
         ConfigError: the device or dtype is unknown.
@@ -92,7 +99,10 @@ def load_policy(
         model = _load_adapted(parts, _DTYPES[to], trust_remote_code)
     if processor is None:
         processor = load_processor(parts.processor, trust_remote_code)
-    return Policy(model.to(where).eval(), processor, str(path_or_name))
+    tokenizer: Any = processor.tokenizer  # pyright: ignore[reportAttributeAccessIssue]
+    think_tags = decide_think_tags(think_tags, tokenizer, lambda: nullcontext(list_embeddings(model)))
+    tags = adopt_think_tags(think_tags, tokenizer)
+    return Policy(model.to(where).eval(), processor, str(path_or_name), tags)
 
 
 def check_checkpoint(path_or_name: str | Path) -> None:

@@ -243,7 +243,7 @@ def _cut_behind_end(ids: list[int], eos_ids: Sequence[int]) -> tuple[int, ...]:
 
 def _make_rollout(policy: Policy, prompt: Prompt, completion_ids: tuple[int, ...]) -> Rollout:
     texts = spell_tokens(policy.processor.tokenizer, completion_ids)
-    return Rollout(prompt.sample, prompt.ids, completion_ids, texts)
+    return Rollout(prompt.sample, prompt.ids, completion_ids, texts, policy.think_tags)
 
 
 def _check_ranges(max_tokens: int, num_completions: int, temperature: float, top_p: float, batch_size: int) -> None:

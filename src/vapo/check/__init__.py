@@ -1,0 +1,1 @@
+"""What would stop a run, or spoil it, looked at before it takes its GPUs."""
