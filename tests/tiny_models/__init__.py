@@ -25,7 +25,16 @@ from tiny_models.qwen import (
 )
 from tiny_models.tokens import tiny_tokenizer
 
-__all__ = ["BUILDERS", "FAMILIES", "NEEDS_TORCHVISION", "build_tiny", "save_tiny", "tiny_tokenizer"]
+__all__ = [
+    "BUILDERS",
+    "FAMILIES",
+    "NEEDS_TORCHVISION",
+    "NOT_PACKED",
+    "PACKED_FAMILIES",
+    "build_tiny",
+    "save_tiny",
+    "tiny_tokenizer",
+]
 
 BUILDERS: dict[str, Callable] = {
     "llava": build_llava,
@@ -55,6 +64,8 @@ NEEDS_TORCHVISION = tuple(family for family in BUILDERS if family not in ("llava
 FAMILIES = [
     pytest.param(family, marks=[pytest.mark.torchvision] if family in NEEDS_TORCHVISION else []) for family in BUILDERS
 ]
+NOT_PACKED = ("qwen3_5", "qwen3_5_moe")
+PACKED_FAMILIES = [family for family in FAMILIES if family.values[0] not in NOT_PACKED]
 
 
 def build_tiny(family: str, seed: int = 0):
