@@ -17,6 +17,14 @@ def test_worked_by_hand():
     torch.testing.assert_close(shares, torch.tensor([[0, 2 / 3, 2 / 6]]))
 
 
+def test_a_sink_is_in_the_whole_alone():
+    key = torch.tensor([1.0, 2.0, 3.0]).log().reshape(1, 3, 1)
+    shares = measure_share(
+        torch.ones(1, 1, 1), key, range(2, 3), torch.arange(2), None, 1.0, sinks=torch.tensor([0.0])
+    )
+    torch.testing.assert_close(shares, torch.tensor([[3 / 7]]))
+
+
 def test_keys_out_of_the_window_count_in_neither_sum():
     key = torch.tensor([1.0, 2.0, 3.0]).log().reshape(1, 3, 1)
     window = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 1, 1]]).bool()[None, None]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from prober_contract import ProberContract, make_probes, make_rollout, make_sample
-from tiny_models import ATTENDING_FAMILIES, build_tiny
+from tiny_models import PACKED_FAMILIES, build_tiny
 
 from vapo.errors import ModelError
 from vapo.models.tree.packed import make_pack
@@ -14,7 +14,7 @@ from vapo.probing.transformers_prober import TransformersProber
 from vapo.types import Anchor, Probe
 
 
-@pytest.fixture(scope="module", params=ATTENDING_FAMILIES)
+@pytest.fixture(scope="module", params=PACKED_FAMILIES)
 def model_and_processor(request):
     return build_tiny(request.param)
 

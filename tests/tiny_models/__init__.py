@@ -31,11 +31,11 @@ from tiny_models.qwen import (
 from tiny_models.tokens import tiny_tokenizer
 
 __all__ = [
-    "ATTENDING_FAMILIES",
     "BUILDERS",
     "FAMILIES",
-    "HYBRIDS",
     "NEEDS_TORCHVISION",
+    "NOT_PACKED",
+    "PACKED_FAMILIES",
     "build_tiny",
     "save_tiny",
     "tiny_tokenizer",
@@ -78,9 +78,9 @@ NEEDS_TORCHVISION = tuple(family for family in BUILDERS if family not in ("llava
 FAMILIES = [
     pytest.param(family, marks=[pytest.mark.torchvision] if family in NEEDS_TORCHVISION else []) for family in BUILDERS
 ]
-HYBRIDS = ("lfm2_vl",)
-"""Families with layers beside attention, whose prompts cannot be packed and whose memory cannot be cut."""
-ATTENDING_FAMILIES = [family for family in FAMILIES if family.values[0] not in HYBRIDS]
+NOT_PACKED = ("qwen3_5", "qwen3_5_moe", "lfm2_vl")
+"""Families with layers that are no attention, whose prompts cannot be packed and whose memory cannot be cut."""
+PACKED_FAMILIES = [family for family in FAMILIES if family.values[0] not in NOT_PACKED]
 
 
 def build_tiny(family: str, seed: int = 0):

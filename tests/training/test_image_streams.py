@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from tiny_models import FAMILIES, HYBRIDS
+from tiny_models import FAMILIES, NOT_PACKED
 from training.training_world import even_letters, make_config, make_rows, train
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from trl import GRPOTrainer
@@ -157,8 +157,8 @@ class TestValues:
     @PACKINGS
     @pytest.mark.parametrize("family", FAMILIES)
     def test_equal_those_of_plain_passes(self, make_trainer, family, packing):
-        if packing == "require" and family in HYBRIDS:
-            pytest.skip("its prompts cannot be packed")
+        if packing == "require" and family in NOT_PACKED:
+            pytest.skip("some of its layers have no attention")
         trainer = make_trainer(Everything(), family, packing=packing)
         trainer.current_gradient_accumulation_steps = 1
         output = roll_out(trainer, 0, 1)
@@ -304,8 +304,7 @@ class TestRefusals:
             make_trainer(Everything(layers=layers))
 
     def test_a_model_that_attends_by_itself(self, make_trainer, monkeypatch):
-        decoder = type(find_feature_module(make_trainer().model).get_decoder())
-        monkeypatch.setattr(decoder, "_supports_attention_backend", False)
+        monkeypatch.setattr("vapo.models.image_attention._INTERFACE", "nothing that it imports")
         with pytest.raises(ModelError, match="does not take its attention from transformers' AttentionInterface"):
             make_trainer(Attending(), packing="off")
         make_trainer(Looking(), packing="off")

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 import torch
-from tiny_models import ATTENDING_FAMILIES, build_tiny, save_tiny
+from tiny_models import PACKED_FAMILIES, build_tiny, save_tiny
 from training.training_world import even_letters, make_config, make_rows
 from trl.trainer import grpo_trainer
 
@@ -78,7 +78,7 @@ def assert_same_scores(trainer, batch) -> None:
             assert (own_grads[name] - grad).norm() <= 1e-4 * max(grad.norm(), 1e-3 * norm), name
 
 
-@pytest.mark.parametrize("family", ATTENDING_FAMILIES)
+@pytest.mark.parametrize("family", PACKED_FAMILIES)
 def test_values_and_gradients_equal_trls_own(make_trainer, family, tmp_path):
     trainer = make_trainer(str(save_tiny(family, tmp_path / "model")), make_rows(images_per_row=2), max_steps=1)
     assert_same_scores(trainer, record_batch(trainer))

@@ -8,6 +8,7 @@ from tiny_models import build_tiny
 from training.training_world import make_images, metrics_of
 
 from vapo.errors import ConfigError, ModelError
+from vapo.models.policy.checkpoint import load_policy
 from vapo.training.trl_limits import check_image_inputs, counting_tiles
 
 
@@ -70,3 +71,16 @@ class TestRouterLoss:
             "packing: off, every completion is encoded as a row of its own: the auxiliary loss of a mixture of exp"
             in (capsys.readouterr().out)
         )
+
+
+@pytest.mark.torchvision
+@pytest.mark.parametrize("given", ["a name", "a model"])
+def test_the_reference_attends_as_the_policy_does(make_trainer, checkpoints, given):
+    model, options = checkpoints("internvl_gpt_oss"), {}
+    if given == "a model":
+        policy = load_policy(model)
+        model, options = policy.model, {"processing_class": policy.processor}
+    trainer = make_trainer(model=model, trainer_options=options)
+    for own in (trainer.model, trainer.ref_model):
+        parts = own.config, own.config.text_config, own.config.vision_config
+        assert [part._attn_implementation for part in parts] == ["sdpa", "eager", "sdpa"]

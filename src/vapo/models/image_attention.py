@@ -12,6 +12,8 @@ The attention counted for a token is that of the query which predicts it: the la
 token, the position of token t - 1 for token t. It is the attention that chose the token, and it is row
 `len(prompt) - 1 + t` of what `output_attentions=True` returns for the whole row in one pass.
 
+A sink (gpt-oss) is one more score in the sum over all keys, and counts as none of them.
+
 Layers go on with the attention function that the model has, to the bit. Beside it, scores of the response's queries
 are made again, a few queries at a time and in float32 whatever the model's dtype, without gradient, and only their
 log-sum-exp is kept: of the image's keys, and of all keys where the kernel does not tell it. No matrix of all tokens by
@@ -20,6 +22,7 @@ all tokens is ever made of scores or weights.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +36,8 @@ from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module
 from vapo.models.key_shares import measure_share
 from vapo.models.replaced_method import replaced_method
+
+_INTERFACE = "ALL_ATTENTION_FUNCTIONS"  # as the code of a family imports it
 
 FLASH_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -69,7 +74,7 @@ class PathMask:
 def find_attention_obstacle(model: torch.nn.Module) -> str | None:
     """Return why a model's attention on images cannot be measured, or None if nothing is known against it."""
     decoder = find_feature_module(model).get_decoder()
-    if not getattr(decoder, "_supports_attention_backend", False):
+    if not uses_attention_interface(decoder):
         return describe_foreign_attention(decoder)
     if getattr(decoder.config, "attn_logit_softcapping", None):
         return (
@@ -77,6 +82,14 @@ def find_attention_obstacle(model: torch.nn.Module) -> str | None:
             "model"
         )
     return None
+
+
+def uses_attention_interface(decoder: torch.nn.Module) -> bool:
+    """Return whether any layer takes its attention from transformers' AttentionInterface.
+
+    A family's own word for it would not do: Qwen3.5 says no, because some of its layers have no attention.
+    """
+    return any(hasattr(sys.modules[type(module).__module__], _INTERFACE) for module in decoder.modules())
 
 
 def describe_foreign_attention(module: torch.nn.Module) -> str:
@@ -136,8 +149,8 @@ def measuring_attention(
 
 def _check_layer(module: Any, query: torch.Tensor, key: torch.Tensor, mask: Any, options: dict[str, Any]) -> None:
     name = type(module).__name__
-    if options.get("softcap") is not None or options.get("s_aux") is not None:
-        raise ModelError(f"{name} caps its scores or attends to sinks, so its attention cannot be measured")
+    if options.get("softcap") is not None:
+        raise ModelError(f"{name} caps its scores, so its attention cannot be measured")
     if key.shape[2] != query.shape[2]:
         raise ModelError(
             f"{name} looks at {key.shape[2]} states where there are {query.shape[2]} tokens; models that see images "
@@ -180,6 +193,7 @@ def _measure(
         scale if scale is not None else query.shape[-1] ** -0.5,
         None if lse is None else lse[path.row][:, asking],
         window,
+        options.get("s_aux"),
     )
 
 

@@ -25,6 +25,7 @@ def measure_share(
     scale: float,
     lse: torch.Tensor | None = None,
     window: int | None = None,
+    sinks: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the softmax mass that each of R queries gives to the keys that are counted.
 
@@ -37,12 +38,15 @@ def measure_share(
         scale: factor of the scores.
         lse: log-sum-exp of each query over all keys that it sees, shape (heads, R), where it is known already.
         window: without a mask, a query sees only keys less than so many places back; None sees all of them.
+        sinks: a score of each head that is in the softmax beside those of keys, shape (heads,).
 
     Returns:
         Shape (heads, R), in [0, 1].
     """
     if lse is None:
         lse = sum_up(query, key, rows, torch.arange(key.shape[1]), mask, scale, window)
+    if sinks is not None:
+        lse = torch.logaddexp(lse, sinks.to(lse.dtype)[:, None])
     # Rounding may leave the part a little above the whole.
     return torch.exp(sum_up(query, key, rows, counted, mask, scale, window) - lse).clamp(max=1.0).float()
 

@@ -59,7 +59,7 @@ from vapo.training.run_record import keep_record
 from vapo.training.saves import LoadsCheckpoints, SavesBetweenRollouts
 from vapo.training.sharding import name_layers_to_shard, reference_sharded_like_policy
 from vapo.training.token_credit import TokenCredit
-from vapo.training.trl_limits import check_router_loss, counting_tiles
+from vapo.training.trl_limits import check_router_loss, counting_tiles, reference_attending_like_policy
 from vapo.training.vllm_rollouts import (
     check_vllm,
     fix_rollouts,
@@ -150,7 +150,7 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
         sample_reader = SampleReader(require_claims=needs.claims, require_answers=graded, allow_unclaimed_rows=mixed)
         check_data(sample_reader, train_dataset, eval_dataset)
         options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
-        with reference_sharded_like_policy(), logits_fused_as_in_model():
+        with reference_sharded_like_policy(), reference_attending_like_policy(model), logits_fused_as_in_model():
             super().__init__(**options)
         for callback in (SavesBetweenRollouts(args), RolloutCount(self), IdleRunWarning()):
             self.add_callback(callback)

@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from trl import GRPOTrainer
+from trl.trainer import grpo_trainer
 
 from vapo.errors import ConfigError, ModelError
 from vapo.models.first_device import find_first_device
 from vapo.models.images import process_images
 from vapo.models.policy.inference import inference
+from vapo.models.replaced_method import replaced_method
 
 _MENDED = ("batch_num_images",)  # which TRL's method does not take either; see `passing_images_per_row`
 
@@ -74,6 +76,33 @@ class _TileCounter:
         images = [image for row in rows for image in row or ()]
         counts = [len(process_images(self._processor, [image]).tensors["pixel_values"]) for image in images]
         return {"num_patches": torch.tensor(counts)}
+
+
+@contextmanager
+def reference_attending_like_policy(model: Any) -> Generator[None]:
+    """Make TRL load the reference model with the attention that each part of the policy has.
+
+    TRL 1.16 asks the whole of it for the attention of the policy's top, which a part may not have (gpt-oss has "eager"
+    alone).
+
+    Args:
+        model: the policy as the trainer takes it, a name or a model.
+    """
+    create = grpo_trainer.create_model_from_path
+    made = [] if isinstance(model, str) else [model]
+
+    def create_like(*args: Any, **options: Any) -> Any:
+        if made:
+            config = made[0].config
+            parts = {name: getattr(config, name, None) for name in config.sub_configs}
+            chosen = {name: part._attn_implementation for name, part in parts.items() if part is not None}
+            if set(chosen.values()) - {config._attn_implementation}:
+                options["attn_implementation"] = {"": config._attn_implementation, **chosen}
+        made.append(create(*args, **options))
+        return made[-1]
+
+    with replaced_method(grpo_trainer, "create_model_from_path", create_like):
+        yield
 
 
 def check_router_loss(trainer: Any, *, collective: bool) -> None:

@@ -69,8 +69,8 @@ class TestEveryFamily:
         shares = attention_on_image(model, processor, rollout)
         text = model.config.get_text_config()
         kinds = getattr(text, "layer_types", None) or ["full_attention"] * text.num_hidden_layers
-        layers = sum(kind.endswith("attention") for kind in kinds)
-        assert shares.shape == (len(rollout.completion_ids), layers, text.num_attention_heads)
+        layers = [kind for kind in kinds if kind not in ("linear_attention", "conv")]
+        assert shares.shape == (len(rollout.completion_ids), len(layers), text.num_attention_heads)
         assert shares.dtype == torch.float32 and shares.device.type == "cpu"
         assert shares.min() >= 0 and shares.max() <= 1 and shares.max() - shares.min() > 0.1
         torch.testing.assert_close(shares, sum_weights(model, processor, rollout), atol=1e-5, rtol=0)
@@ -207,7 +207,6 @@ class TestRefusals:
         ("options", "problem"),
         [
             ({"softcap": 30.0}, "caps its scores"),
-            ({"s_aux": torch.zeros(4)}, "sinks"),
             ({"attention_mask": object()}, "gets a object, which does not say what a token sees"),
             ({"is_causal": False}, "lets text see what comes behind it"),
             ({}, "3 states where .* 2 tok"),

@@ -27,10 +27,13 @@ def sees(layout) -> torch.Tensor:
     return (entry[None] <= entry[:, None]) & (entry[:, None] < exit[None])
 
 
-def dense(query, key, value, seen, scale):
+def dense(query, key, value, seen, scale, sinks=None):
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    return (query @ key.mT * scale).masked_fill(~seen, -torch.inf).softmax(-1) @ value
+    scores = (query @ key.mT * scale).masked_fill(~seen, -torch.inf)
+    if sinks is not None:
+        scores = torch.cat([scores, sinks[None, :, None, None].expand(*scores.shape[:-1], 1)], dim=-1)
+    return scores.softmax(-1)[..., : seen.shape[-1]] @ value
 
 
 def draw_states(num_tokens, heads=4, key_heads=2, dtype=torch.float32):
@@ -43,12 +46,12 @@ def draw_states(num_tokens, heads=4, key_heads=2, dtype=torch.float32):
     return draw(heads), draw(key_heads), draw(key_heads)
 
 
-def assert_equals_dense(mask: TreeMask, seen: torch.Tensor, tolerance: float = 1e-5) -> None:
-    states = draw_states(mask.layout.num_tokens)
+def assert_equals_dense(mask: TreeMask, seen: torch.Tensor, tolerance: float = 1e-5, sinks=()) -> None:
+    states = (*draw_states(mask.layout.num_tokens), *sinks)
     weights = torch.randn(1, 4, mask.layout.num_tokens, 16, generator=torch.Generator().manual_seed(1))
-    expected = dense(*states, seen, 0.3)
+    expected = dense(*states[:3], seen, 0.3, *sinks)
     expected_grads = torch.autograd.grad((expected * weights).sum(), states)
-    output = BlockAttention.apply(*states, mask, 0.3)
+    output = BlockAttention.apply(*states[:3], mask, 0.3, *sinks)
     grads = torch.autograd.grad((output * weights).sum(), states)
     torch.testing.assert_close(output, expected, atol=tolerance, rtol=tolerance)
     for grad, expected_grad in zip(grads, expected_grads, strict=True):
@@ -90,6 +93,27 @@ def test_a_trunk_may_have_a_pattern_of_its_own(kernel):
     own[1:4, 1:4] = True  # the tokens of an image see each other both ways
     seen[3:9, 3:9] = own
     assert_equals_dense(TreeMask(layout, CPU, trunk_masks={3: own}), seen)
+
+
+@pytest.mark.parametrize("window", [None, 7])
+def test_sinks_take_their_share_of_the_weights(kernel, window):
+    layout = lay_out([LONG, Tree(5, (3,), (Twig(0, 2, 2),))])
+    depth = torch.from_numpy(layout.depth)
+    seen = sees(layout)
+    if window is not None:
+        seen &= depth[:, None] - depth[None] < window
+    sinks = torch.tensor([-30.0, 0.0, 2.0, 30.0], requires_grad=True)  # of no weight, of much, of nearly all
+    assert_equals_dense(TreeMask(layout, CPU, window), seen, sinks=(sinks,))
+
+
+@pytest.mark.parametrize("width", [8, 24])
+def test_values_may_be_narrower_or_wider_than_queries(width):
+    layout = lay_out([LONG])
+    query, key, _ = draw_states(layout.num_tokens)
+    value = torch.randn(1, 2, layout.num_tokens, width, generator=torch.Generator().manual_seed(2))
+    output, _ = attend_to_tree(torch.nn.Identity(), query, key, value, TreeMask(layout, CPU))
+    expected = dense(query, key, value, sees(layout), 0.25).transpose(1, 2)
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_bfloat16_stays_close():
@@ -143,7 +167,6 @@ class TestSwitch:
         [
             ({"dropout": 0.1}, "at random"),
             ({"softcap": 30.0}, "caps its scores"),
-            ({"s_aux": torch.zeros(4)}, "sinks"),
             ({"sliding_window": 2}, "slides over 2"),
         ],
     )

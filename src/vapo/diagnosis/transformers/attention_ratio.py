@@ -25,8 +25,8 @@ def attention_on_image(
     """Return the share of each completion token's attention that goes to image tokens.
 
     All image tokens before a position count, of every image, also of one shown again later in the response. A rollout
-    without images has shares of 0. The pass takes one row, layers attend by "sdpa", and the model's mode is restored
-    after it. `vapo.models.image_attention` has the formula.
+    without images has shares of 0. The pass takes one row, layers attend by "sdpa" (or "eager", where a family lacks
+    it), and the model's mode is restored after it. `vapo.models.image_attention` has the formula.
 
     Args:
         model: the policy, wrapped or not.
@@ -57,13 +57,14 @@ def attention_on_image(
             "rollout was written with another model's processor"
         )
     module = find_feature_module(model)
+    decoder = module.get_decoder()
     is_image = row.is_image[0].cpu().bool()
     path = TokenPath(0, torch.arange(len(is_image)), is_image, len(rollout.completion_ids))
     shares: list[torch.Tensor] = []
     with (
         inference(model),
         reading_row(policy, row, features),
-        switched_attention(module.get_decoder().config, "sdpa"),
+        switched_attention(decoder.config, "sdpa" if decoder._supports_sdpa else "eager"),
         measuring_attention(model, [path], lambda _layer, found: shares.extend(found)),
     ):
         model(**row.inputs, use_cache=False, logits_to_keep=1)

@@ -15,6 +15,7 @@ from functools import wraps
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
@@ -72,15 +73,16 @@ def attend_to_tree(
         module: the attention layer.
         query: shape (1, heads, N, head_dim).
         key: shape (1, key_heads, N, head_dim), with heads a multiple of key_heads.
-        value: as `key`.
+        value: as `key`, whose head_dim may be another (multi-head latent attention).
         attention_mask: the tree.
         dropout: must be 0.
         scaling: factor of the scores; default head_dim ** -0.5.
         sliding_window: must agree with the mask's.
-        softcap: must be None, as must `s_aux`.
+        softcap: must be None.
+        s_aux: a sink of each head, shape (heads,).
 
     Returns:
-        Output of shape (1, N, heads, head_dim), and None for the weights, which are never made.
+        Output of shape (1, N, heads, the value's head_dim), and None for the weights, which are never made.
 
     Raises:
         ModelError: the layer does something that attention over a tree cannot express.
@@ -88,8 +90,8 @@ def attend_to_tree(
     name = type(module).__name__
     if dropout:
         raise ModelError(f"{name} drops attention weights at random")
-    if softcap is not None or s_aux is not None:
-        raise ModelError(f"{name} caps its scores or attends to sinks")
+    if softcap is not None:
+        raise ModelError(f"{name} caps its scores")
     slides = sliding_window is not None and sliding_window < attention_mask.layout.num_tokens
     if slides and attention_mask.window != sliding_window:
         raise ModelError(f"{name} slides over {sliding_window} tokens but its mask says {attention_mask.window}")
@@ -97,11 +99,18 @@ def attend_to_tree(
         dtype = torch.get_autocast_dtype(query.device.type)
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    if query.is_cuda and attention_mask.fits_flex:
+    width = value.shape[-1]
+    widest = max(width, query.shape[-1])  # kernels want one width; zeros change neither scores nor sums
+    query, key, value = (_widen(states, widest) for states in (query, key, value))
+    if query.is_cuda and attention_mask.fits_flex and s_aux is None:
         output = attend_with_flex(query, key, value, attention_mask, scale)
     else:
-        output = BlockAttention.apply(query, key, value, attention_mask, scale)
-    return output.transpose(1, 2).contiguous(), None
+        output = BlockAttention.apply(query, key, value, attention_mask, scale, s_aux)
+    return output[..., :width].transpose(1, 2).contiguous(), None
+
+
+def _widen(states: torch.Tensor, width: int) -> torch.Tensor:
+    return states if states.shape[-1] == width else pad(states, (0, width - states.shape[-1]))
 
 
 def make_tree_mask(

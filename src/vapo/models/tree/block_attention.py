@@ -7,6 +7,9 @@ over all keys is then::
 
 Backward, each block's kernel is given the merged o and l: with the weights exp(s - l) of the whole row it yields
 that block's exact share of the gradients. This is how flash attention itself walks over blocks of keys.
+
+A sink is one more score of each head, whose weight goes to no key (gpt-oss): one more block, with output 0 and the
+sink for its log-sum-exp.
 """
 
 from __future__ import annotations
@@ -20,11 +23,20 @@ from vapo.models.tree.mask import Square, TreeMask
 
 
 class BlockAttention(torch.autograd.Function):
-    """`apply(query, key, value, mask, scale)` with (1, heads, N, head_dim) in and out; key heads may be fewer."""
+    """`apply(query, key, value, mask, scale, sinks)` with (1, heads, N, head_dim) in and out; key heads may be fewer.
+
+    Sinks have the shape (heads,), or are None.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: TreeMask, scale: float
+        ctx: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: TreeMask,
+        scale: float,
+        sinks: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Attend block by block and merge."""
         groups = query.shape[1] // key.shape[1]
@@ -44,15 +56,18 @@ class BlockAttention(torch.autograd.Function):
             if block.blind is not None:
                 own_lse = own_lse.masked_fill(block.blind, -torch.inf)
             _merge(output[:, :, block.queries], lse[:, :, block.queries], own, own_lse)
+        if sinks is not None:
+            own_lse = sinks.to(lse.dtype)[None, :, None].expand_as(lse)
+            _merge(output, lse, torch.zeros_like(output), own_lse)
         output = output.to(query.dtype)
-        ctx.save_for_backward(query, key, value, output, lse)
+        ctx.save_for_backward(query, key, value, output, lse, sinks)
         ctx.mask, ctx.scale = mask, scale
         return output
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         """Add up every block's share of the gradients."""
-        query, key, value, output, lse = ctx.saved_tensors
+        query, key, value, output, lse, sinks = ctx.saved_tensors
         grad = grads[0].to(query.dtype)
         groups = query.shape[1] // key.shape[1]
         keys, values = _repeat_heads(key, groups), _repeat_heads(value, groups)
@@ -90,12 +105,17 @@ class BlockAttention(torch.autograd.Function):
             grad_query[:, :, block.queries] += shares[0]
             grad_key[:, :, block.keys] += shares[1]
             grad_value[:, :, block.keys] += shares[2]
+        grad_sinks = None
+        if sinks is not None:
+            pull = (grad.to(total) * output.to(total)).sum(-1)
+            grad_sinks = -(torch.exp(sinks.to(lse.dtype)[None, :, None] - lse) * pull).sum((0, 2)).to(sinks.dtype)
         return (
             grad_query.to(query.dtype),
             _sum_heads(grad_key, groups).to(key.dtype),
             _sum_heads(grad_value, groups).to(value.dtype),
             None,
             None,
+            grad_sinks,
         )
 
 

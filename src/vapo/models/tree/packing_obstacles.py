@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from vapo.errors import ModelError
+from vapo.models.image_attention import uses_attention_interface
 from vapo.models.image_features import find_feature_module
 from vapo.models.output_layer import LogitChange, find_logit_change
 from vapo.models.tolerance import Tolerance
@@ -25,7 +26,7 @@ def find_packing_obstacle(model: torch.nn.Module) -> str | None:
     foreign = set(getattr(config, "layer_types", None) or ()) - EXACT_LAYERS
     if foreign:
         return f"{type(decoder).__name__} has layers of the kind {', '.join(sorted(foreign))}"
-    if not getattr(decoder, "_supports_attention_backend", False):
+    if not uses_attention_interface(decoder):
         return f"{type(decoder).__name__} does not take its attention from transformers' AttentionInterface"
     if getattr(config, "attn_logit_softcapping", None):
         return f"{type(decoder).__name__} caps its attention scores"
