@@ -189,3 +189,9 @@ def test_a_runs_folder_is_checked_with_what_it_records(world, capsys):
 def test_numbers_out_of_range_are_refused(name, capsys):
     assert main(["check", "lab", f"--{name}", "0"]) == 1
     assert f"--{name} is 0; it must be at least 1" in capsys.readouterr().err
+
+
+def test_a_run_without_claims_has_no_probes(world, capsys):
+    status, sections = check(capsys, world / "run.yaml", "--set", "algorithm=grpo", "--prompts", "1")
+    assert status == 0 and "probes" not in sections, problems_of(sections)
+    assert sections["paths"]["facts"]["compared"].startswith("training: prompts, log-probabilities; ")
