@@ -14,6 +14,7 @@ from PIL import Image
 from think_tokens import save_with_think_tokens
 from tiny_models import save_tiny, tiny_tokenizer
 from training.training_world import letters_and_marks_only
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from vapo.cli import main
 
@@ -189,3 +190,22 @@ def test_a_runs_folder_is_checked_with_what_it_records(world, capsys):
 def test_numbers_out_of_range_are_refused(name, capsys):
     assert main(["check", "lab", f"--{name}", "0"]) == 1
     assert f"--{name} is 0; it must be at least 1" in capsys.readouterr().err
+
+
+def test_a_run_without_claims_has_no_probes(world, capsys):
+    status, sections = check(capsys, world / "run.yaml", "--set", "algorithm=grpo", "--prompts", "1")
+    assert status == 0 and "probes" not in sections, problems_of(sections)
+    assert sections["paths"]["facts"]["compared"].startswith("training: prompts, log-probabilities; ")
+
+
+def test_the_prompt_is_rendered_with_the_runs_template_options(world, capsys, tmp_path):
+    processor = AutoProcessor.from_pretrained(world / "model")
+    processor.chat_template = processor.chat_template.replace(
+        "assistant\n{% endif %}", "assistant\n{{ hint }}{% endif %}"
+    )
+    AutoModelForImageTextToText.from_pretrained(world / "model").save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    words = ["--set", f"model_name_or_path={tmp_path}", "--set", 'chat_template_kwargs={"hint": "<think>"}']
+    _, sections = check(capsys, world / "run.yaml", *words, "--offline-model")
+    assert sections["prompt"]["facts"]["rendered"].endswith("assistant\\n<think>")
+    assert sections["tokens"]["numbers"]["opened"] is True

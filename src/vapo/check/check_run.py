@@ -97,7 +97,7 @@ def check_run(
     if isinstance(samples, Section):
         return [*sections, samples]
     longest = int(data.numbers["prompt_tokens"]["greatest"])
-    prompt = attempt("prompt", lambda: look_at_prompt(options, config, processor, samples[0], longest))
+    prompt = attempt("prompt", lambda: look_at_prompt(options, config, processor, escape, samples[0], longest))
     rendered = str(prompt.numbers.get("rendered", ""))
     sections += [
         prompt,

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from types import SimpleNamespace
 from typing import Any
 
 from vapo.check.section import Section
-from vapo.models.policy.checkpoint import Policy
-from vapo.models.policy.prompt_writer import PromptWriter
+from vapo.data.prompts import build_messages
+from vapo.models.images import apply_chat_template
+from vapo.training.other_images import write_prompts
 from vapo.types import Sample
 
 PROBE_ROOM = 128
 """Tokens that a claim takes behind prompt and completion, as in the recipes."""
 
 
-def look_at_prompt(options: Any, config: Any, processor: Any, sample: Sample, longest: int) -> Section:
+def look_at_prompt(options: Any, config: Any, processor: Any, escape: Any, sample: Sample, longest: int) -> Section:
     """Render a sample, and compare the longest prompt with the model's context and the engine's.
 
     Args:
         options: of the run (`vapo.training.options.RunOptions`).
         config: of the model.
         processor: of the model.
+        escape: keeps text from turning into special tokens.
         sample: to be rendered.
         longest: prompt of the data that were looked at, in tokens.
     """
-    writer = PromptWriter(Policy(SimpleNamespace(config=config), processor), options.data.system_prompt)
-    ids = writer.encode(sample)["input_ids"][0].tolist()
+    messages = build_messages(sample, options.data.system_prompt, escape)
+    (prompt_of_run,) = write_prompts([{"prompt": messages}], [list(sample.images)])
+    template_options = options.training.chat_template_kwargs or {}
+    encoded = apply_chat_template(processor, prompt_of_run, add_generation_prompt=True, **template_options)
+    ids = encoded["input_ids"][0].tolist()
     most = options.data.max_prompt_tokens
     prompt = longest if most is None else min(longest, most)
     needed = prompt + options.training.max_completion_length

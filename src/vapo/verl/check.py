@@ -146,10 +146,11 @@ def check_model(model: Any, settings: LoopSettings, *, trust_remote_code: bool =
             f"verl does not take models whose processor is a {type(processor).__name__}, and {model.path!r} is one: "
             "it would train without images; use Qwen2-VL, Qwen2.5-VL or Qwen3-VL"
         )
+    vocabulary = processor.tokenizer.get_vocab()  # a worker may give the tokens of think tags other names
     open_worker(processor, model.path, settings, trust)
     if model.get("tokenizer_path"):
         own: Any = AutoTokenizer.from_pretrained(model.tokenizer_path, trust_remote_code=trust)
-        if own.get_vocab() != processor.tokenizer.get_vocab():
+        if own.get_vocab() != vocabulary:
             raise ModelError(
                 f"the trainer's tokenizer ({model.tokenizer_path}) is not the servers' ({model.path}), so probes "
                 "would ask in other tokens than the policy reads; leave actor_rollout_ref.model.tokenizer_path out"

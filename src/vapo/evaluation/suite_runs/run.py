@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from vapo.core.boundaries import THINK_TAGS
 from vapo.diagnosis.fingerprint import fingerprint_files
 from vapo.diagnosis.row_log import RowLog
 from vapo.errors import ConfigError
@@ -14,8 +16,10 @@ from vapo.evaluation.suite_runs.result import SuiteResult, write_result
 from vapo.evaluation.suite_runs.scores import score_answers
 from vapo.evaluation.suites.answers import Response
 from vapo.evaluation.suites.suite import Suite
-from vapo.models.policy.checkpoint import check_checkpoint
-from vapo.run_folder import choose_system_prompt
+from vapo.models.policy.checkpoint import check_checkpoint, find_parts, load_processor
+from vapo.models.policy.checkpoint_embeddings import opened_embeddings
+from vapo.models.think_tags import TEXT, decide_think_tags, read_think_tags
+from vapo.run_folder import choose_system_prompt, choose_think_tags
 from vapo.versions import OWN
 
 
@@ -61,6 +65,8 @@ def evaluate_suite(
     """
     harness = describe_harness()
     check_checkpoint(model)
+    if engine == "vllm":
+        check_engine_tags(model, trust_remote_code=trust_remote_code)
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it must be at least 0")
     settings = {
@@ -95,6 +101,23 @@ def evaluate_suite(
     result = SuiteResult(suite.name, model, score, run.harness, engine, run.tokens_per_second, settings)
     write_result(out, suite, result, answers)
     return result
+
+
+def check_engine_tags(model: str, *, trust_remote_code: bool = False) -> None:
+    """Refuse a model whose think tags are not those that vLLM and the harness write and read.
+
+    Raises:
+        ConfigError: they are other tags, or plain text in spite of the tokenizer.
+    """
+    option = choose_think_tags(None, model)
+    processor: Any = load_processor(find_parts(model).processor, trust_remote_code)
+    option = decide_think_tags(option, processor.tokenizer, lambda: opened_embeddings(model, trust_remote_code))
+    are_tokens = set(THINK_TAGS) & set(processor.tokenizer.get_added_vocab())
+    if read_think_tags(option) != THINK_TAGS or (option == TEXT and are_tokens):
+        raise ConfigError(
+            f"the think tags of {model} are {option!r}, and vLLM writes {' '.join(THINK_TAGS)} as the tokenizer has "
+            "them; use --engine transformers"
+        )
 
 
 def choose_suite_prompt(given: str | None, model: str | Path) -> str | None:
