@@ -21,6 +21,7 @@ from prober_contract import encode_prompt, extend_prompt
 from tiny_models import build_tiny
 from transformers import set_seed
 
+from vapo.serving.vllm_weight_names import name_for_vllm
 from vapo.types import Sample
 
 ENGINE = {"dtype": "float32", "enforce_eager": True, "block_size": 32}
@@ -40,13 +41,18 @@ def build_for_vllm(family: str) -> tuple[Any, Any]:
     text.num_attention_heads = text.num_key_value_heads = 1
     if getattr(text, "head_dim", None) is not None:
         text.head_dim = text.hidden_size
-    text.rope_parameters = {**text.rope_parameters, "mrope_section": [4, 6, 6]}
+    if "mrope_section" in text.rope_parameters:
+        text.rope_parameters = {**text.rope_parameters, "mrope_section": [4, 6, 6]}
+    if getattr(text, "num_experts", None) is not None:
+        text.norm_topk_prob = True  # as in published checkpoints; vLLM asks for it
     set_seed(0)
     model = type(tiny)(config).float().eval()
     # As they are drawn, weights are so small that hardly anything depends on the image.
     for parameter in model.parameters():
         if parameter.dim() > 1:
             parameter.data *= 5
+        if not parameter.any() and parameter.dim() > 1:  # Gemma 3 would see nothing
+            torch.nn.init.normal_(parameter)
     model.generation_config = tiny.generation_config
     return model, processor
 
@@ -56,6 +62,7 @@ def save_for_vllm(family: str, folder: Path) -> Path:
     model, processor = build_for_vllm(family)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    name_for_vllm(folder)
     return folder
 
 

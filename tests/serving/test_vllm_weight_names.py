@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from tiny_models import build_tiny
 from transformers import AutoModelForImageTextToText
 
@@ -18,9 +20,10 @@ def list_names(folder) -> set[str]:
     return names
 
 
-def test_transformers_reads_what_vllm_reads(tmp_path):
+@pytest.mark.parametrize("family", ["llava", "gemma3"])  # CLIP's tower and SigLIP's
+def test_transformers_reads_what_vllm_reads(family, tmp_path):
     """In several files, whose index follows."""
-    model, _ = build_tiny("llava")
+    model, _ = build_tiny(family)
     model.save_pretrained(tmp_path, max_shard_size="20KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
     for _ in range(2):  # the second time there is nothing to do
@@ -34,8 +37,8 @@ def test_transformers_reads_what_vllm_reads(tmp_path):
 
 
 def test_other_models_are_left_alone(tmp_path):
-    model, _ = build_tiny("gemma3")
-    model.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"vision_config": {"model_type": "internvl_vision"}}')
+    save_file({"vision_tower.layer.weight": torch.ones(2)}, tmp_path / "model.safetensors")
     before = (tmp_path / "model.safetensors").read_bytes()
     name_for_vllm(tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == before

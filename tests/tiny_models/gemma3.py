@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
+from tokenizers import AddedToken
 
 from tiny_models.tokens import text_options, tiny_tokenizer
 
@@ -21,7 +24,9 @@ def build_gemma3():
     )
 
     roles = {"image_token": "<image_soft_token>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
-    tokenizer = tiny_tokenizer(tuple(roles.values()), tuple(roles.items()), "<start_of_image>", "<bos>")
+    tokenizer = copy.deepcopy(tiny_tokenizer(tuple(roles.values()), tuple(roles.items()), "<start_of_image>", "<bos>"))
+    # As published: an image's own newlines become one token with those beside it.
+    tokenizer.add_tokens([AddedToken("\n" * count, normalized=False) for count in (1, 2, 3, 4)])
     text = text_options(
         tokenizer,
         head_dim=8,

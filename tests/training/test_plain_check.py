@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from training.training_world import make_rows
@@ -72,3 +74,33 @@ def test_images_are_kept_as_they_were_before_rewards_drew_on_them(make_trainer):
         return [float(number % 2) for number in range(len(completions))]
 
     make_trainer(rows=make_rows(2), reward_funcs=draw, max_steps=1).train()
+
+
+@pytest.mark.parametrize(
+    ("shift", "dtype", "options", "stops"),
+    [
+        (0.0, torch.float32, {}, False),
+        (0.01, torch.float32, {}, True),
+        (0.01, torch.bfloat16, {}, False),  # as the engine rounds
+        (0.2, torch.bfloat16, {}, True),
+        (0.2, torch.float32, {"top_p": 0.9}, False),  # which makes other probabilities of those of the model
+    ],
+)
+def test_an_engine_that_samples_from_another_model_stops_a_run(
+    make_trainer, monkeypatch, shift, dtype, options, stops
+):
+    roll_out = GRPOTrainer._generate_and_score_completions
+
+    def roll_out_on_vllm(self, rows):
+        output = roll_out(self, rows)
+        return {**output, "sampling_per_token_logps": output["old_per_token_logps"] + shift}
+
+    monkeypatch.setattr(GRPOTrainer, "_generate_and_score_completions", roll_out_on_vllm)
+    trainer = make_trainer(num_iterations=2, loss_type="grpo", max_steps=1, **options)
+    llm = SimpleNamespace(model_config=SimpleNamespace(dtype=dtype))
+    trainer.vllm_generation = SimpleNamespace(mode="colocate", llm=llm, generation_kwargs={"logit_bias": {}})
+    if stops:
+        with pytest.raises(ModelError, match=rf"log-probabilities in vLLM differ by {shift} from the model's own"):
+            trainer.train()
+    else:
+        trainer.train()

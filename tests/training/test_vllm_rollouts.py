@@ -3,43 +3,96 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import math
+import sys
 import threading
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 from openai_stub import Reply, run_stub
 from prober_contract import make_sample
-from tiny_models import tiny_tokenizer
+from safetensors.torch import load_file
+from tiny_models import save_tiny, tiny_tokenizer
+from transformers import AutoModelForImageTextToText
 from trl.generation import vllm_client, vllm_generation
 from trl.generation.vllm_generation import VLLMGeneration
 
 from vapo import VAPOConfig
+from vapo.core.image_names import name_image
 from vapo.errors import ConfigError, ModelError
 from vapo.models.questions import one_token_of, share_of_yes
 from vapo.probing.vllm.local import EngineRanks, LocalEngine
 from vapo.probing.vllm.prober import Answer, ImagePrompt, VLLMProber
 from vapo.probing.vllm.server import ServerEngine, place_features
-from vapo.training.vllm_rollouts import PatchedLLM, awake, check_vllm, fix_rollouts, never_sample, probes_on_vllm
+from vapo.serving.vllm_weight_names import name_for_vllm
+from vapo.training.vllm_rollouts import (
+    PatchedLLM,
+    awake,
+    check_vllm,
+    fix_rollouts,
+    name_weights_as_saved,
+    never_sample,
+    probes_on_vllm,
+)
 from vapo.types import Anchor, Claim, Probe, Rollout
 
 PAD = 9
 IDS = (1, 7, PAD, PAD, PAD, 8, 2)
 
 
+@dataclass(frozen=True)
+class Range:
+    """vLLM's PlaceholderRange."""
+
+    offset: int
+    length: int
+    is_embed: torch.Tensor | None
+
+
 class FakeLLM:
-    """Expands one image token to three, as the fake images want it, and keeps what it was told."""
+    """Makes three features of every image, in a prompt of its own, and keeps what it was told."""
 
-    def __init__(self):
-        self.calls = []
-        self.llm_engine = SimpleNamespace(reset_encoder_cache=lambda: self.calls.append("reset_encoder_cache"))
+    def __init__(self, loads=("layer.weight", "head.weight")):
+        self.calls, self._waiting = [], []
+        self.request_counter = itertools.count()
+        self.dummy_inputs = SimpleNamespace(get_dummy_text=lambda counts: "<image>" * counts["image"])
+        self.renderer = SimpleNamespace(
+            get_mm_processor=lambda: SimpleNamespace(dummy_inputs=self.dummy_inputs), render_cmpl=self.render
+        )
+        named = [("layer.weight", None), ("head.weight", None)]
+        self.model = SimpleNamespace(load_weights=lambda weights: set(loads), named_parameters=lambda: named)
+        worker = SimpleNamespace(model_runner=SimpleNamespace(model=self.model))
+        self.llm_engine = SimpleNamespace(
+            model_executor=SimpleNamespace(driver_worker=worker),
+            reset_encoder_cache=lambda: self.calls.append("reset_encoder_cache"),
+            add_request=self.add_request,
+            abort_request=lambda ids, internal: self.calls.append(f"abort {ids}"),
+            has_unfinished_requests=lambda: bool(self._waiting),
+            step=lambda: [self._waiting.pop()],
+        )
 
-    def generate(self, prompts, sampling_params=None, use_tqdm=True):
-        self.calls.append([prompt["prompt_token_ids"] for prompt in prompts])
-        seen = [[j for i in p["prompt_token_ids"] for j in [i] * (3 if i == PAD else 1)] for p in prompts]
-        return [SimpleNamespace(prompt_token_ids=ids) for ids in seen]
+    def render(self, prompts):
+        (prompt,) = prompts
+        if "multi_modal_data" not in prompt:
+            return [{"type": "token", "prompt_token_ids": prompt["prompt_token_ids"]}]
+        images = prompt["multi_modal_data"]["image"]
+        assert prompt["prompt"] == "<image>" * len(images) and all(image.mode == "RGB" for image in images)
+        ids = [7, PAD, PAD, PAD, 8] * len(images)
+        mask = torch.tensor([False, True, True, True, False])
+        ranges = [Range(5 * place, 5, mask) for place in range(len(images))]
+        made = {"type": "multimodal", "prompt": prompt["prompt"], "prompt_token_ids": ids}
+        return [{**made, "mm_placeholders": {"image": ranges}, "mm_hashes": prompt["multi_modal_uuids"]}]
+
+    def add_request(self, request_id, request, sampling):
+        self.calls.append(request)
+        output = SimpleNamespace(request_id=request_id, finished=True, prompt_token_ids=request["prompt_token_ids"])
+        self._waiting.append(output)
+        return request_id
 
     def reset_prefix_cache(self):
         self.calls.append("reset_prefix_cache")
@@ -51,20 +104,36 @@ class FakeLLM:
         self.calls.append(f"sleep {level}")
 
 
-class TestMendedLLM:
-    def test_sends_one_image_token_per_image(self):
-        llm, (image,) = FakeLLM(), make_sample("a").images
-        row = {"prompt_token_ids": list(IDS)}
-        prompts = [{**row, "multi_modal_data": {"image": image}}, {**row, "multi_modal_data": {"image": [image]}}]
-        prompts.append({"prompt_token_ids": [1, 2]})
-        assert len(PatchedLLM(llm, PAD).generate(prompts, sampling_params=None, use_tqdm=False)) == 3
-        assert llm.calls == [[[1, 7, PAD, 8, 2], [1, 7, PAD, 8, 2], [1, 2]]]
+@pytest.fixture
+def sampling(monkeypatch):
+    """vLLM's SamplingParams, where vLLM is not installed."""
+    kinds = ModuleType("vllm.sampling_params")
+    kinds.RequestOutputKind = SimpleNamespace(FINAL_ONLY="final")
+    monkeypatch.setitem(sys.modules, "vllm", ModuleType("vllm"))
+    monkeypatch.setitem(sys.modules, "vllm.sampling_params", kinds)
+    return SimpleNamespace(clone=lambda: SimpleNamespace())
 
-    def test_notices_an_image_of_another_size(self):
-        (image,) = make_sample("a").images
-        ids = [1, 7, PAD, PAD, 8]
-        with pytest.raises(ModelError, match=r"images of \[3\] tokens instead of \[2\]"):
-            PatchedLLM(FakeLLM(), PAD).generate([{"prompt_token_ids": ids, "multi_modal_data": {"image": image}}])
+
+class TestMendedLLM:
+    def test_points_features_at_the_image_tokens_of_the_prompt(self, sampling):
+        llm, images = FakeLLM(), make_sample("a", num_images=2).images
+        one = {"prompt_token_ids": [1, *IDS], "multi_modal_data": {"image": images[0].convert("RGBA")}}
+        two = {"prompt_token_ids": [*IDS, *IDS], "multi_modal_data": {"image": list(images)}}
+        prompts = [one, two, {"prompt_token_ids": [1, 2]}]
+        outputs = PatchedLLM(llm, PAD).generate(prompts, sampling_params=sampling, use_tqdm=False)
+        assert [output.prompt_token_ids for output in outputs] == [prompt["prompt_token_ids"] for prompt in prompts]
+        places = [[own.offset for own in call["mm_placeholders"]["image"]] for call in llm.calls[:2]]
+        assert places == [[2], [1, 8]] and "mm_placeholders" not in llm.calls[2]
+        names = [call["mm_hashes"]["image"] for call in llm.calls[:2]]
+        assert names == [[name_image(images[0])], [name_image(image) for image in images]]
+        assert not any("prompt" in call for call in llm.calls)
+
+    def test_notices_an_image_of_another_size_and_takes_back_what_it_sent(self, sampling):
+        llm, (image,) = FakeLLM(), make_sample("a").images
+        small = {"prompt_token_ids": [1, 7, PAD, PAD, 8], "multi_modal_data": {"image": image}}
+        with pytest.raises(ModelError, match=r"images of \[3\] tokens where the prompt has runs of \[2\]"):
+            PatchedLLM(llm, PAD).generate([{"prompt_token_ids": [1]}, small], sampling)
+        assert llm.calls[-1] == "abort ['0']"
 
     def test_forgets_encoded_images_with_the_prefixes_and_passes_the_rest_on(self):
         llm = FakeLLM()
@@ -72,6 +141,17 @@ class TestMendedLLM:
         fixed.reset_prefix_cache()
         fixed.sleep(level=2)
         assert llm.calls == ["reset_encoder_cache", "reset_prefix_cache", "sleep 2"]
+
+    def test_weights_that_no_update_reaches_are_noticed(self):
+        for loads in (("layer.weight",), ("layer.weight", "head.weight"), ()):
+            llm = FakeLLM(loads)
+            fixed = PatchedLLM(llm, PAD)
+            assert llm.model.load_weights([("any", None)]) == set(loads)
+            if len(loads) == 1:
+                with pytest.raises(ModelError, match=r"did not take 1 of its 2 weights .* \(head.weight, ...\)"):
+                    fixed.reset_prefix_cache()
+            else:
+                fixed.reset_prefix_cache()
 
 
 class TestMendRollouts:
@@ -85,10 +165,32 @@ class TestMendRollouts:
         post = lambda url: calls.append(url) or SimpleNamespace(raise_for_status=lambda: None)  # noqa: E731
         client = SimpleNamespace(base_url="http://there", session=SimpleNamespace(post=post))
         client.reset_prefix_cache = lambda: calls.append("reset_prefix_cache")
-        fix_rollouts(SimpleNamespace(mode="server", vllm_client=client), PAD)
+        own = {"mode": "server", "_iter_named_params": dict}
+        generation = SimpleNamespace(**own, vllm_client=client, _place_features=self.place)
+        fix_rollouts(generation, PAD)
         client.reset_prefix_cache()
         assert calls == ["http://there/reset_encoder_cache", "reset_prefix_cache"]
-        fix_rollouts(SimpleNamespace(mode="server"), PAD)  # a rank without a client
+        assert generation._place_features("features", [1]) == "features"
+        with pytest.raises(ModelError, match=r"takes an image's tokens in one piece.*use vllm_mode='colocate'"):
+            generation._place_features("features", [1, 2])
+        fix_rollouts(SimpleNamespace(**own), PAD)  # a rank without a client
+
+    @staticmethod
+    def place(features, prompt_ids):
+        if len(prompt_ids) > 1:
+            raise ValueError("Found 2 runs")
+        return features
+
+    def test_weights_go_by_the_names_of_the_checkpoint(self, tmp_path):
+        """LLaVA's tower, which published checkpoints and vLLM call otherwise than transformers 5 does."""
+        save_tiny("llava", tmp_path)
+        name_for_vllm(tmp_path)
+        model = AutoModelForImageTextToText.from_pretrained(tmp_path)
+        generation = SimpleNamespace(model=model, _iter_named_params=model.named_parameters)
+        name_weights_as_saved(generation)
+        sent, saved = dict(generation._iter_named_params()), load_file(tmp_path / "model.safetensors")
+        assert set(sent) == set(saved) != {name for name, _ in model.named_parameters()}
+        assert all(torch.equal(weight, saved[name]) for name, weight in sent.items())
 
 
 class TestSleep:
@@ -171,9 +273,10 @@ class Server(BaseHTTPRequestHandler):
         if self.path in self.missing:
             self.reply({}, 404)
         elif self.path.endswith("/render"):
-            place = [{"offset": 0, "length": 3}]
+            place = [{"offset": 0, "length": 5}]
             features = {"mm_hashes": {"image": ["h"]}, "mm_placeholders": {"image": place}}
-            self.reply({"features": {**features, "kwargs_data": {"image": ["pixels"]}, "mm_metadata": None}})
+            features |= {"kwargs_data": {"image": ["pixels"]}, "mm_metadata": None}
+            self.reply({"features": features, "token_ids": [7, PAD, PAD, PAD, 8]})
         else:
             if body["features"]["kwargs_data"] is not None:
                 self.known.add("h")
@@ -240,7 +343,7 @@ class TestServerEngine:
 
     def test_an_image_of_another_size_is_refused(self):
         features = {"mm_placeholders": {"image": [{"offset": 0, "length": 4}]}}
-        with pytest.raises(ModelError, match=r"images of \[4\] tokens where the prompt has \[3\]"):
+        with pytest.raises(ModelError, match=r"images of \[4\] tokens where the prompt has \[3\] in one piece"):
             place_features(features, IDS, PAD)
 
 
@@ -263,14 +366,14 @@ class TestChoice:
         assert probes_on_vllm(self.make_args(tmp_path, **options)) is there
 
     def test_what_cannot_be_had_is_refused_early(self, tmp_path):
-        qwen, llava = (SimpleNamespace(config=SimpleNamespace(model_type=name)) for name in ("qwen3_vl", "llava"))
+        qwen, gemma = (SimpleNamespace(config=SimpleNamespace(model_type=name)) for name in ("qwen3_vl", "gemma3"))
         with pytest.raises(ConfigError, match="set use_vllm=True as well"):
             check_vllm(qwen, self.make_args(tmp_path, probe_backend="vllm"))
         with pytest.raises(ConfigError, match="probe_backend must be one of auto, transformers, vllm"):
             self.make_args(tmp_path, probe_backend="elsewhere")
-        with pytest.raises(ModelError, match="not supported for 'llava'"):
-            check_vllm(llava, self.make_args(tmp_path, use_vllm=True))
-        check_vllm(llava, self.make_args(tmp_path))
+        with pytest.raises(ModelError, match="not supported for 'gemma3'"):
+            check_vllm(gemma, self.make_args(tmp_path, use_vllm=True))
+        check_vllm(gemma, self.make_args(tmp_path))
 
     def test_a_missing_vllm_is_named(self, tmp_path, monkeypatch):
         monkeypatch.setattr("vapo.training.vllm_rollouts.find_spec", lambda name: None)

@@ -9,18 +9,20 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 _NOW, _BEFORE = "vision_tower.", "vision_tower.vision_model."
+_TOWERS = ("clip_vision_model", "siglip_vision_model")
 
 
 def name_for_vllm(folder: Path) -> None:
-    """Rename the weights of a saved LLaVA so that vLLM finds them; of other models, do nothing.
+    """Rename the weights of a saved model whose tower is CLIP's or SigLIP's so that vLLM finds them; else do nothing.
 
-    vLLM 0.31 knows the parts of LLaVA's vision tower by the names that transformers gave them before version 5, and
-    that published checkpoints have. transformers reads both.
+    vLLM 0.31 knows the parts of these towers by the names that transformers gave them before version 5, and that
+    published checkpoints have. transformers reads both, and writes those that it read.
 
     Args:
         folder: as `save_pretrained` wrote it.
     """
-    if json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"] != "llava":
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if (config.get("vision_config") or {}).get("model_type") not in _TOWERS:
         return
     for file in folder.glob("*.safetensors"):
         with safe_open(file, "pt") as weights:

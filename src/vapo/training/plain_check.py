@@ -59,7 +59,9 @@ class PlainCheck:
         return self._is_due
 
     def check_rollout(self, output: dict[str, Any], batch: RolloutBatch, questions: ClaimQuestions | None) -> None:
-        """Compare a rollout's prompts and verdicts, and put its prompts into the batch for `check_update`.
+        """Compare a rollout's prompts, what vLLM thought of it and its verdicts with plain passes.
+
+        Its prompts go into the batch for `check_update`.
 
         Args:
             output: what TRL made of the rollout.
@@ -75,8 +77,28 @@ class PlainCheck:
         for row in {lengths.index(min(lengths)), lengths.index(max(lengths))}:
             check_prompt(f"row {row} of the first rollout", batch.generated[0][row], self._encode(prompts[row]))
         output[PROMPTS], self._compares_update = prompts, True
+        if "sampling_per_token_logps" in output and not self._reshapes_probabilities():
+            self._check_engine(output, lengths.index(max(lengths)), prompts)
         if questions is not None and batch.verdicts is not None:
             self._check_verdict(batch.verdicts, prompts, questions)
+
+    def _reshapes_probabilities(self) -> bool:
+        """Return whether an engine leaves out or favors tokens by what it sampled, which a plain pass does not."""
+        args, options = self._trainer.args, set(self._trainer.vllm_generation.generation_kwargs)
+        cuts = args.top_p != 1 or args.top_k or args.min_p or args.repetition_penalty != 1
+        return bool(cuts or args.vllm_structured_outputs_regex or options - {"logit_bias", "seed"})
+
+    def _check_engine(self, output: Mapping[str, Any], row: int, prompts: Sequence[Any]) -> None:
+        generation = self._trainer.vllm_generation
+        kept = output["completion_mask"][row].nonzero()[:NUM_COMPARED, 0]
+        ids = output["completion_ids"][row, : int(kept[-1]) + 1 if len(kept) else 1].tolist()
+        logits = self._plain_pass(self._trainer.model).read(self._encode(prompts[row]), ids)
+        for token, bias in generation.generation_kwargs.get("logit_bias", {}).items():
+            logits[:, int(token)] += bias
+        plain = log_probs(logits / self._trainer.temperature, ids)
+        sampled = output["sampling_per_token_logps"][row, : len(ids)]
+        in_float32 = generation.mode == "colocate" and generation.llm.model_config.dtype == torch.float32
+        self._check("log-probabilities in vLLM", (sampled.float() - plain)[kept].tolist(), is_exact=in_float32)
 
     def _check_verdict(
         self, verdicts: Sequence[Sequence[Verdict]], prompts: Sequence[Any], questions: ClaimQuestions
@@ -129,6 +151,7 @@ class PlainCheck:
             options = {"chat_template": trainer.chat_template, **options}
         return apply_chat_template(trainer.processing_class, messages, add_generation_prompt=True, **options)
 
-    def _check(self, what: str, differences: Sequence[float]) -> None:
+    def _check(self, what: str, differences: Sequence[float], *, is_exact: bool = True) -> None:
         tolerance = Tolerance.of(self._trainer.model, self._trainer.accelerator.autocast)
+        tolerance = Tolerance(tolerance.is_exact and is_exact)
         check_agreement(what, tolerance.measure(torch.tensor(differences).abs()), tolerance)

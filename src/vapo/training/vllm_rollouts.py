@@ -1,8 +1,9 @@
 """TRL's rollouts on vLLM, fixed, and probes put to the same engine.
 
-TRL 1.16 goes wrong in two places with images: it sends vLLM prompts that are expanded already (see `vllm_pads`), and
-after an update it empties the cache of keys and values but not that of encoded images, so that a trained vision
-tower goes on seeing with its old weights. Both are fixed between TRL and `vllm.LLM`, a public interface.
+TRL 1.16 goes wrong in three places with images: it sends vLLM prompts that are expanded already (see `pads`), after
+an update it empties the cache of keys and values but not that of encoded images, so that a trained vision tower goes
+on seeing with its old weights, and it sends weights under names that vLLM need not know. All are fixed between TRL and
+`vllm.LLM`, a public interface.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from importlib.util import find_spec
 from typing import Any
 
 from transformers import AutoConfig
+from transformers.core_model_loading import revert_weight_conversion
 
-from vapo.errors import ConfigError
+from vapo.errors import ConfigError, ModelError
 from vapo.models.media_tokens import find_vision_token_ids
-from vapo.probing.vllm.local import EngineRanks, LocalEngine
-from vapo.probing.vllm.pads import check_same_prompt, check_vllm_family, make_vllm_prompt
+from vapo.models.policy.generation import find_generator
+from vapo.probing.vllm.local import EngineRanks, LocalEngine, generate_as_given
+from vapo.probing.vllm.pads import check_vllm_family
 from vapo.probing.vllm.prober import ImagePrompt, VLLMProber
 from vapo.probing.vllm.server import ServerEngine
 from vapo.training.config import VAPOConfig
@@ -60,26 +63,46 @@ class PatchedLLM:
     def __init__(self, llm: Any, image_token_id: int) -> None:
         self.unfixed = llm
         self._image_token_id = image_token_id
+        self._model = llm.llm_engine.model_executor.driver_worker.model_runner.model
+        self._reached: set[str] | None = set()
+        self._load_weights = self._model.load_weights
+        self._model.load_weights = self._load
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.unfixed, name)
 
-    def generate(self, prompts: Sequence[dict[str, Any]], *args: Any, **kwargs: Any) -> list[Any]:
-        """Generate from expanded prompts; raise ModelError if the engine saw others."""
-        outputs = self.unfixed.generate([self._fix(prompt) for prompt in prompts], *args, **kwargs)
-        for prompt, output in zip(prompts, outputs, strict=True):
-            check_same_prompt(prompt["prompt_token_ids"], output.prompt_token_ids, self._image_token_id)
-        return outputs
+    def generate(self, prompts: Sequence[dict[str, Any]], sampling_params: Any, use_tqdm: bool = False) -> list[Any]:
+        """Generate from expanded prompts; raise ModelError if the engine would see others."""
+        given = [ImagePrompt(tuple(prompt["prompt_token_ids"]), _list_images(prompt)) for prompt in prompts]
+        return generate_as_given(self.unfixed, given, sampling_params, self._image_token_id)
 
     def reset_prefix_cache(self) -> Any:
-        """Forget what was computed with other weights; TRL calls it after every update."""
+        """Forget what was computed with other weights; TRL calls it after every update.
+
+        Raises:
+            ModelError: some of the engine's weights were not among those of the first update.
+        """
+        if self._reached:
+            named = {name for name, _ in self._model.named_parameters()}
+            if missed := sorted(named - self._reached):
+                raise ModelError(
+                    f"vLLM did not take {len(missed)} of its {len(named)} weights from the policy ({missed[0]}, ...), "
+                    "so it would go on with those it started from; leave use_vllm at False"
+                )
+            self._reached = None
         self.unfixed.llm_engine.reset_encoder_cache()
         return self.unfixed.reset_prefix_cache()
 
-    def _fix(self, prompt: dict[str, Any]) -> dict[str, Any]:
-        images = prompt.get("multi_modal_data", {}).get("image", [])
-        images = images if isinstance(images, list) else [images]
-        return make_vllm_prompt(prompt["prompt_token_ids"], images, self._image_token_id)
+    def _load(self, weights: Any) -> Any:
+        loaded = self._load_weights(weights)
+        if self._reached is not None:
+            self._reached |= loaded or set()
+        return loaded
+
+
+def _list_images(prompt: dict[str, Any]) -> tuple[Any, ...]:
+    images = prompt.get("multi_modal_data", {}).get("image", ())
+    return tuple(images) if isinstance(images, (list, tuple)) else (images,)
 
 
 def never_sample(generation: Any, token_ids: Sequence[int]) -> None:
@@ -108,13 +131,14 @@ def never_sample_vision_tokens(trainer: Any) -> None:
 def fix_rollouts(generation: Any, image_token_id: int) -> None:
     """Fix TRL's `VLLMGeneration`.
 
-    In server mode TRL 1.16 pairs expanded prompts with features, which is right; only encoded images are forgotten
-    here after an update.
+    In server mode TRL 1.16 pairs expanded prompts with features, which is right; only weights are named and encoded
+    images forgotten here after an update.
 
     Args:
         generation: the trainer's `vllm_generation`.
         image_token_id: what stands for images in prompts.
     """
+    name_weights_as_saved(generation)
     if generation.mode == "colocate":
         generation.llm = PatchedLLM(generation.llm, image_token_id)
     elif hasattr(generation, "vllm_client"):  # on the main process alone
@@ -127,6 +151,38 @@ def fix_rollouts(generation: Any, image_token_id: int) -> None:
             return reset()
 
         client.reset_prefix_cache = reset_caches
+        place = generation._place_features
+
+        @wraps(place)
+        def place_or_refuse(features: Any, prompt_ids: list[int]) -> Any:
+            try:
+                return place(features, prompt_ids)
+            except ValueError as error:
+                raise ModelError(
+                    "a vLLM server takes an image's tokens in one piece only, and this model cuts images into tiles "
+                    f"with marks between them ({error}); use vllm_mode='colocate'"
+                ) from error
+
+        generation._place_features = place_or_refuse
+
+
+def name_weights_as_saved(generation: Any) -> None:
+    """Send weights to vLLM as `save_pretrained` writes them: by the names of the checkpoint that it started from.
+
+    TRL 1.16 sends them as the module calls them. vLLM does not know all of these names: transformers 5 calls the parts
+    of CLIP's and SigLIP's towers otherwise than published checkpoints do.
+
+    Args:
+        generation: the trainer's `vllm_generation`.
+    """
+    iterate = generation._iter_named_params
+
+    def iterate_as_saved() -> Iterator[tuple[str, Any]]:
+        model = find_generator(generation.model)
+        for name, weight in iterate():
+            yield from revert_weight_conversion(model, {name: weight}).items()
+
+    generation._iter_named_params = iterate_as_saved
 
 
 def probes_on_vllm(args: VAPOConfig) -> bool:

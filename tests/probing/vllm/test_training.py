@@ -7,6 +7,7 @@ when rollouts are fixed is the mass of the vision tokens, which are not sampled 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,11 +60,16 @@ def world(tmp_path_factory) -> Path:
     return folder
 
 
-def train(world: Path, out: Path, *words: str, unfixed: bool = False) -> list[dict[str, float]]:
-    """Run it as a user would; return what it logged at each step."""
-    program = [str(Path(__file__).with_name("train_on_vllm.py")), *(["--unfixed"] if unfixed else [])]
+def run(world: Path, out: Path, *words: str, how: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run it as a user would."""
+    program = [str(Path(__file__).with_name("train_on_vllm.py")), *how]
     program += ["train", "--config", str(world / "run.yaml"), "--output_dir", str(out), *words]
-    done = subprocess.run([sys.executable, *program], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, *program], capture_output=True, text=True, check=False)
+
+
+def train(world: Path, out: Path, *words: str, how: tuple[str, ...] = ()) -> list[dict[str, float]]:
+    """Run it as a user would; return what it logged at each step."""
+    done = run(world, out, *words, how=how)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return [line for line in lines if "sampling/sampling_logp_difference/mean" in line]
@@ -75,7 +81,7 @@ def differences(steps: list[dict[str, float]], name: str) -> list[float]:
 
 def test_rollouts_are_the_policys_own_and_probes_find_them_cached(world, tmp_path):
     vapo = train(world, tmp_path / "vapo", "--probe_backend", "vllm")
-    unfixed = train(world, tmp_path / "unfixed", "--algorithm", "grpo", unfixed=True)
+    unfixed = train(world, tmp_path / "unfixed", "--algorithm", "grpo", how=("--unchecked",))
     for name, steps in (("fixed, VAPO", vapo), ("TRL 1.16 by itself, GRPO", unfixed)):
         mean, largest = (np.round(differences(steps, which), 4).tolist() for which in ("mean", "max"))
         print(f"sampling_logp_difference, {name}: mean {mean}, max {largest}")
@@ -96,3 +102,10 @@ def test_rollouts_alone_go_to_vllm(world, tmp_path, options):
     assert max(differences(steps, "max")) < 0.1
     assert not any("perception/prefix_cache_share" in step for step in steps)
     assert any("perception/accuracy" in step for step in steps) is (options[0] == "--probe_backend")
+
+
+def test_rollouts_of_another_model_than_the_policy_stop_a_run(world, tmp_path):
+    """Each image's tokens are in the engine twice, as TRL 1.16 by itself has them."""
+    done = run(world, tmp_path / "unfixed", "--algorithm", "grpo", "--max_steps", "1", how=("--unfixed",))
+    assert done.returncode != 0
+    assert re.search(r"log-probabilities in vLLM differ by [0-9.]+ from the model's own", done.stderr), done.stderr

@@ -1,41 +1,58 @@
-"""Prompts as vLLM wants them: one image token per image, where transformers writes one per patch.
+"""Where the tokens of images are in a prompt, which vLLM and transformers must agree on.
 
-A processor of transformers expands the one image token of an image into as many as the image has features. vLLM
-does that itself, to whatever it is sent: of n tokens it makes 2n - 1, and the policy is shown another prompt than the
-one it is trained on (https://github.com/huggingface/trl/issues/6294). So runs are collapsed on the way in, and what
-comes out is compared with what was meant, token by token.
+A processor of transformers expands what stands for an image into as many image tokens as the image has features, and
+into what marks its ends, rows or tiles. vLLM does that itself to whatever it is sent, so that a prompt which is
+expanded already would get an image's tokens twice (https://github.com/huggingface/trl/issues/6294). So vLLM expands
+images in a prompt of its own, and what it made of them is pointed at their tokens in the policy's prompt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from vapo.core.image_names import name_image
 from vapo.errors import ModelError
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-VLLM_FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+VLLM_FAMILIES = (
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "idefics3",
+    "smolvlm",
+    "internvl",
+    "llava",
+)
 """`model_type` of the families whose prompts and probabilities were shown to be the same in vLLM and transformers."""
+
+REASONS = {
+    "gemma3": "on a CPU, vLLM 0.31 lets an image's tokens see only those before them, and on a GPU it is untested",
+    "llava_onevision": "of several images in a prompt, vLLM 0.31 makes other tokens than transformers",
+}
+"""Why others are refused, where it is known."""
 
 
 class PadRun(NamedTuple):
-    """Where one image's tokens are in a prompt."""
+    """Where image tokens without others between them are in a prompt."""
 
     offset: int
     length: int
+
+
+class Expansion(NamedTuple):
+    """What vLLM made of one image: the tokens, and which of them features take the place of."""
+
+    ids: tuple[int, ...]
+    is_feature: tuple[bool, ...]
 
 
 def check_vllm_family(config: Any) -> None:
     """Raise ModelError unless vLLM is known to show this family the prompt that transformers shows it."""
     family = getattr(config, "model_type", None)
     if family not in VLLM_FAMILIES:
-        raise ModelError(
-            f"use_vllm=True is not supported for {family!r}: that vLLM shows it the same prompt and the same weights "
-            f"as transformers is proven for {', '.join(VLLM_FAMILIES)} only; leave use_vllm at False"
-        )
+        proven = ", ".join(VLLM_FAMILIES)
+        unproven = f"that vLLM shows it the same prompt and the same weights is proven for {proven} only"
+        reason = REASONS.get(str(family), unproven)
+        raise ModelError(f"use_vllm=True is not supported for {family!r}: {reason}; leave use_vllm at False")
 
 
 def find_pad_runs(ids: Sequence[int], image_token_id: int) -> list[PadRun]:
@@ -51,50 +68,38 @@ def find_pad_runs(ids: Sequence[int], image_token_id: int) -> list[PadRun]:
     return runs
 
 
-def collapse_pads(ids: Sequence[int], image_token_id: int, num_images: int) -> list[int]:
-    """Return `ids` with each run of image tokens as one token.
+def find_images(ids: Sequence[int], image_token_id: int, made: Sequence[Expansion]) -> list[int]:
+    """Return the place in `ids` at which each image's tokens begin, as vLLM expands it.
+
+    Tokens must be the same from an image's first feature to its last. Around them, what vLLM begins and ends an image
+    with may have become one token with text beside it, as Gemma 3's newlines do.
 
     Args:
-        ids: a prompt as transformers' processor made it, or one that is collapsed already.
+        ids: a prompt as transformers' processor expanded it, and text behind it.
         image_token_id: what stands for images.
-        num_images: images of the prompt, each of which must have a run of its own.
+        made: what vLLM made of the prompt's images, in order.
 
     Raises:
-        ModelError: there are more or fewer runs than images, so it is unknown whose tokens they are.
+        ModelError: the prompt has other tokens for its images, or image tokens that belong to none.
     """
-    runs = find_pad_runs(ids, image_token_id)
-    if len(runs) != num_images:
+    places = [place for place, token in enumerate(ids) if token == image_token_id]
+    begins: list[int] = []
+    used = 0
+    same = sum(sum(own.is_feature) for own in made) == len(places)
+    for tokens, is_feature in made if same else ():
+        first, behind = is_feature.index(True), len(is_feature) - is_feature[::-1].index(True)
+        inside, begin = tokens[first:behind], places[used] - first
+        same = same and begin >= 0 and begin + len(tokens) <= len(ids)
+        same = same and tuple(ids[places[used] : places[used] + len(inside)]) == inside
+        same = same and is_feature[first:behind] == tuple(token == image_token_id for token in inside)
+        begins.append(begin)
+        used += sum(is_feature)
+    if not same:
+        runs = [run.length for run in find_pad_runs(ids, image_token_id)]
         raise ModelError(
-            f"the prompt has {num_images} images and {len(runs)} runs of image tokens, so it cannot be put to vLLM; "
-            "the chat template must set a marker between two images, and no text may hold an image token"
+            f"vLLM would see another prompt than the policy is trained on: images of "
+            f"{[sum(own.is_feature) for own in made]} tokens where the prompt has runs of {runs}, or other marks "
+            "between them; save the processor with its settings into the model's folder, so that both read the same, "
+            "and keep image tokens out of texts"
         )
-    inside = {place for run in runs for place in range(run.offset + 1, sum(run))}
-    return [token for place, token in enumerate(ids) if place not in inside]
-
-
-def make_vllm_prompt(ids: Sequence[int], images: Sequence[Image], image_token_id: int) -> dict[str, Any]:
-    """Return the prompt that `vllm.LLM.generate` takes for expanded token ids and their images.
-
-    Images go by names made of their pixels: one that was seen before is neither processed nor encoded again, and
-    what follows it is found in the prefix cache, whether a rollout or a probe brought it first.
-    """
-    prompt: dict[str, Any] = {"prompt_token_ids": collapse_pads(ids, image_token_id, len(images))}
-    if images:
-        plain = [image if image.mode == "RGB" else image.convert("RGB") for image in images]
-        prompt["multi_modal_data"] = {"image": plain}
-        prompt["multi_modal_uuids"] = {"image": [name_image(image) for image in plain]}
-    return prompt
-
-
-def check_same_prompt(meant: Sequence[int], seen: Sequence[int], image_token_id: int) -> None:
-    """Raise ModelError unless the engine saw the token ids it was meant to see.
-
-    They differ where vLLM makes another number of tokens of an image, for example because its processor was read
-    from the checkpoint while the trainer's was given other limits on pixels.
-    """
-    if list(meant) != list(seen):
-        counts = [[run.length for run in find_pad_runs(ids, image_token_id)] for ids in (meant, seen)]
-        raise ModelError(
-            f"vLLM saw another prompt than the policy is trained on: images of {counts[1]} tokens instead of "
-            f"{counts[0]}; save the processor with its settings into the model's folder, so that both read the same"
-        )
+    return begins

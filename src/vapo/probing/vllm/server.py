@@ -66,7 +66,7 @@ class ServerEngine:
             return None
         messages = [{"role": "user", "content": make_image_parts([encode_lossless(image) for image in images])}]
         body = {"messages": messages, "max_tokens": 1}
-        return _read(lambda reply: dict(reply["features"]), self._call(RENDER, body))
+        return _read(lambda reply: read_features(reply, self._image_token_id), self._call(RENDER, body))
 
     def _ask(
         self,
@@ -126,22 +126,34 @@ def _read_answer(reply: Mapping[str, Any]) -> Answer:
     return Answer(logprobs, details.get("cached_tokens"))
 
 
+def read_features(reply: Mapping[str, Any], image_token_id: int) -> dict[str, Any]:
+    """Return the features of a rendered conversation, each as long as its image has image tokens there."""
+    features, ids = reply["features"], reply["token_ids"]
+    ranges = [
+        {**own, "length": ids[own["offset"] : own["offset"] + own["length"]].count(image_token_id)}
+        for own in features["mm_placeholders"]["image"]
+    ]
+    return {**features, "mm_placeholders": {"image": ranges}}
+
+
 def place_features(features: Mapping[str, Any], ids: Sequence[int], image_token_id: int) -> dict[str, Any]:
     """Return the features of images, pointed at the image tokens of `ids`.
 
     Args:
-        features: as the server made them, placed in a conversation of its own.
+        features: as `read_features` returns them, placed in a conversation of their own.
         ids: a prompt whose image tokens are expanded.
         image_token_id: what stands for images.
 
     Raises:
-        ModelError: the server makes another number of tokens of an image than the prompt has.
+        ModelError: the server makes another number of tokens of an image than the prompt has, or an image has other
+            tokens between its own, which vLLM's server has no way to say.
     """
     runs = find_pad_runs(ids, image_token_id)
     meant, made = [run.length for run in runs], [place["length"] for place in features["mm_placeholders"]["image"]]
     if meant != made:
         raise ModelError(
-            f"the vLLM server makes images of {made} tokens where the prompt has {meant}; save the processor with "
-            "its settings into the model's folder, and start the server again"
+            f"the vLLM server makes images of {made} tokens where the prompt has {meant} in one piece; save the "
+            "processor with its settings into the model's folder, and start the server again, or use "
+            "vllm_mode='colocate' where images are cut into tiles"
         )
     return {**features, "mm_placeholders": {"image": [run._asdict() for run in runs]}}
