@@ -12,6 +12,7 @@ from typing import Any
 from filled_tables import fill_tables
 from trl import GRPOConfig
 
+from vapo.algorithms.registry import BUILT_IN, find_algorithm
 from vapo.algorithms.vapo import VAPO
 from vapo.cli import build_parser
 from vapo.cli.data_options import add_data_options
@@ -22,7 +23,7 @@ from vapo.training.config import VAPOConfig
 from vapo.training.launch import LaunchOptions
 from vapo.training.recipes import list_recipes
 
-PAGES = ("training.md", "many_gpus.md", "readings.md", "recipes.md", "commands.md")
+PAGES = ("training.md", "methods.md", "many_gpus.md", "readings.md", "recipes.md", "commands.md")
 PARSED_BY_TRL = "vapo train"  # its options are those of a run, which have tables of their own
 PLACES: dict[Any, str] = {int: "N", float: "X", Path: "PATH"}
 
@@ -52,6 +53,17 @@ def list_presets() -> str:
     names = list(PRESETS)
     rows = ([f"`{f.name}`", *(f"`{getattr(PRESETS[name], f.name)}`" for name in names)] for f in fields(Preset))
     return write_table(("Setting", *(f"`{name}`" for name in names)), rows)
+
+
+def list_method_presets() -> str:
+    """Return a table of what each preset of a method other than VAPO sets."""
+    found = {name: find_algorithm(name).presets for name in BUILT_IN}
+    rows = (
+        [f"`{name}`", f"`{preset}`", ", ".join(f"`{option}: {value}`" for option, value in settings.items())]
+        for name, presets in found.items()
+        for preset, settings in presets.items()
+    )
+    return write_table(("Method", "Preset", "Sets"), rows)
 
 
 def list_shipped_recipes() -> str:
@@ -132,6 +144,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "data options": list_data_options,
     "launch options": list_launch_options,
     "presets": list_presets,
+    "method presets": list_method_presets,
     "recipes": list_shipped_recipes,
     "commands": list_commands,
     "columns": list_naming_options,

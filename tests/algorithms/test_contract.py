@@ -14,7 +14,8 @@ from vapo.algorithms.algorithm import Algorithm, Needs, SecondView
 from vapo.algorithms.registry import BUILT_IN, find_algorithm
 from vapo.algorithms.vapo import VAPO
 from vapo.core.advantages import group_advantages
-from vapo.types import Claim, Rollout, Sample, TokenScores, Verdict
+from vapo.training.config import VAPOConfig
+from vapo.types import Claim, Reward, Rollout, Sample, TokenScores, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,10 @@ ALGORITHMS = {
     "vapo, no anchors": VAPO(num_anchors=0),
     "from outside": Looking(),
 }
+OFF = {
+    "papo": {"gamma": 0.0, "eta": 0.0},
+}
+"""Options with which a method changes nothing."""
 POOL = tuple(Claim(f"claim {number}", number % 2 == 0) for number in range(6))
 
 
@@ -121,14 +126,18 @@ def test_credit_follows_a_permutation_of_the_group_and_equal_rewards_earn_none(a
     assert (credit([group[0]] * 4) == 0).all()
 
 
-def test_says_truly_whether_tokens_are_weighed_or_added_to(algorithm):
+def make_scores(algorithm) -> TokenScores:
     needs = algorithm.needs
     streams = {
         **({"image_similarity": 2 * torch.rand(7) - 1} if needs.image_similarity else {}),
         **({"image_attention": torch.rand(7)} if needs.image_attention is not None else {}),
     }
     second = TokenScores(torch.log(torch.rand(7)), torch.rand(7), **streams) if needs.second_view else None
-    scores = TokenScores(torch.log(torch.rand(7)).requires_grad_(), torch.rand(7), second, **streams)
+    return TokenScores(torch.log(torch.rand(7)).requires_grad_(), torch.rand(7), second, **streams)
+
+
+def test_says_truly_whether_tokens_are_weighed_or_added_to(algorithm):
+    needs, scores = algorithm.needs, make_scores(algorithm)
     weights, added = algorithm.token_weights(scores), algorithm.token_loss(scores)
     assert (weights is not None) == needs.token_weights
     assert (added is not None) == needs.token_loss
@@ -140,3 +149,43 @@ def test_samples_from_the_images_there_are_unless_it_says_so(algorithm):
     chosen = [algorithm.images_to_sample(images, member, 4, np.random.default_rng(1), 0.5) for member in range(4)]
     assert all([image.size for image in own] == [(8, 8)] for own in chosen)
     assert algorithm.needs.sampled_images or all(own is images for own in chosen)
+
+
+def test_weighs_every_response_that_it_sums_up(algorithm):
+    summaries = [algorithm.summarize(make_scores(algorithm)) for _ in range(4)]
+    assert all((one is not None) == algorithm.needs.summary for one in summaries)
+    groups = [[0.1, 0.4, 0.4], [], [0.2]]
+    weights = algorithm.response_weights(groups)
+    assert [len(own) for own in weights] == [3, 0, 1] and np.isfinite(np.concatenate(weights)).all()
+    assert algorithm.needs.summary or set(np.concatenate(weights)) == {1.0}
+    assert weights[0][1] == weights[0][2]
+    assert all(own == [1.0] * 4 for own in algorithm.response_weights([[0.3] * 4] * 2))
+
+
+@pytest.mark.parametrize("name", OFF)
+def test_switched_off_it_changes_nothing(name):
+    algorithm = find_algorithm(name)(**OFF[name])
+    scores = make_scores(algorithm)
+    weights, added = algorithm.token_weights(scores), algorithm.token_loss(scores)
+    assert weights is None or torch.equal(weights, torch.ones(7))
+    assert added is None or not added.any()
+    assert all(one == 1.0 for own in algorithm.response_weights([[0.1, 0.4], [0.2]]) for one in own)
+    group = [Reward(accuracy, 0.0, accuracy / 2, 0.0, accuracy) for accuracy in (1.0, 0.5, 1.0, 0.0)]
+    assert not np.any(algorithm.added_advantages(group, 0.5))
+    images = [Image.new("RGB", (8, 8))]
+    assert all(algorithm.images_to_sample(images, n, 4, np.random.default_rng(1), 0.0) is images for n in range(4))
+
+
+@pytest.mark.parametrize("name", sorted(set(BUILT_IN) - {"vapo"}))
+def test_no_option_of_a_run_has_the_name_of_one_of_a_method(name):
+    """It would be taken from the run, where it means something else."""
+    own = {one.name for one in fields(find_algorithm(name))} - {one.name for one in fields(Algorithm)}
+    assert not own & {one.name for one in fields(VAPOConfig)}
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_presets_set_options_that_there_are(name):
+    kind = find_algorithm(name)
+    known = {one.name for one in (*fields(kind), *fields(VAPOConfig))}
+    assert all(set(preset) <= known for preset in kind.presets.values())
+    assert not kind.presets or "paper" in kind.presets

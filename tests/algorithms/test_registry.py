@@ -54,7 +54,7 @@ def test_one_of_ones_own_by_its_import_path():
 @pytest.mark.parametrize(
     ("name", "own", "message"),
     [
-        ("vapoo", {}, "is none of grpo, vapo; the nearest is 'vapo'; one of your own is named by its import path"),
+        ("vapoo", {}, "is none of grpo, vapo, .*; the nearest is 'vapo'; one of your own is named by its import path"),
         ("outside_package:", {}, "is none of grpo, vapo"),
         ("no_such_package:Method", {}, "cannot be imported: No module named 'no_such_package'; install the package"),
         ("outside_package:number", {}, "has no class 'number' that derives from"),

@@ -22,7 +22,7 @@ def make(tmp_path, **options) -> VAPOConfig:
 
 def test_without_a_preset_trl_keeps_its_defaults_and_the_reward_is_the_papers(tmp_path):
     config, stock = make(tmp_path), GRPOConfig(str(tmp_path), use_cpu=True, bf16=False)
-    for name in ("beta", "epsilon", "epsilon_high", "loss_type", "use_bias_correction_kl"):
+    for name in ("beta", "entropy_coef", "epsilon", "epsilon_high", "loss_type", "use_bias_correction_kl"):
         assert getattr(config, name) == getattr(stock, name), name
     assert config.make_algorithm() == VAPO()
     assert config.dynamic_sampling == "none"

@@ -31,7 +31,7 @@ def test_options_read_are_those_that_are_parsed():
 def test_ours_come_first():
     names = [option.name for options in read_run_options().values() for option in options]
     trls = {field.name for field in fields(GRPOConfig)}
-    filled_by_presets = {"beta", "epsilon", "epsilon_high", "loss_type", "use_bias_correction_kl"}
+    filled_by_presets = {"beta", "entropy_coef", "epsilon", "epsilon_high", "loss_type", "use_bias_correction_kl"}
     first = min(names.index(name) for name in trls - filled_by_presets)
     assert max(names.index(name) for name in ("data", "num_anchors", "algorithm", "num_processes")) < first
 

@@ -25,7 +25,7 @@ def test_grpo_asks_nothing():
 @pytest.mark.parametrize(
     ("needs", "message"),
     [
-        (Needs(token_loss=True), "weighs or adds to the loss of single tokens"),
+        (Needs(token_loss=True), "weighs tokens or responses, or adds to the loss of tokens"),
         (Needs(image_similarity=True), "the similarity of tokens to the image, or attention on it"),
         (Needs(image_attention="all"), "the similarity of tokens to the image, or attention on it"),
         (Needs(second_view=SecondView()), "a second view of the image, or other images to sample from"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from vapo.algorithms.options import check_options, option
 from vapo.core.rewards import compose_reward
@@ -58,6 +58,8 @@ class Needs:
         token_loss: `token_loss` is asked, in every update.
         second_view: scores of tokens come with those behind such a view of the images (`TokenScores.second`), at the
             price of a further pass for each of `token_weights` and `token_loss`.
+        summary: `summarize` is asked, once for each response; what it returns is the `perception` of the rewards that
+            `added_advantages` is given, and `response_weights` is asked once for each rollout.
         image_similarity: scores of tokens come with `TokenScores.image_similarity`, of all views, at hardly a price.
         image_attention: layers of the language model whose attention is averaged in `TokenScores.image_attention`, of
             all views: "all", or numbers from 0, where negative ones count from the last. None measures nothing.
@@ -76,6 +78,7 @@ class Needs:
     second_view: SecondView | None = None
     image_similarity: bool = False
     image_attention: tuple[int, ...] | Literal["all"] | None = None
+    summary: bool = False
     sampled_images: bool = False
 
 
@@ -85,7 +88,13 @@ class Algorithm:
 
     Group-normalised advantages, the clipped ratio and the KL penalty are the engine's. The fields of a method are its
     options.
+
+    Attributes:
+        presets: settings by the name of a preset, which fill options of the method and of the run that are not given.
+            A method without any has those of GRPO and VAPO.
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     accuracy_weight: float = option(1.0, "Weight of the built-in accuracy reward.", at_least=0)
     format_weight: float = option(1.0, "Weight of the built-in format reward.", at_least=0)
@@ -143,10 +152,27 @@ class Algorithm:
 
         Args:
             group: what its responses earned, in order, as `reward` returned it; `format` is 0 throughout. One without
-                a perception was not probed, or is left out by the engine.
+                a perception was not probed, has no summary, or is left out by the engine.
             progress: share of training done, in [0, 1].
         """
         return [0.0] * len(group)
+
+    def summarize(self, scores: TokenScores) -> float | None:
+        """Return one number that says what counts of a response, or None to leave it out.
+
+        Args:
+            scores: as for `token_weights`.
+        """
+        return None
+
+    def response_weights(self, groups: Sequence[Sequence[float]]) -> Sequence[Sequence[float]]:
+        """Return what the advantages of each response are multiplied by, on top of the weights of its tokens.
+
+        Args:
+            groups: the summaries of the responses of each group of a rollout, wherever they were sampled. Responses
+                without one, and those that are not trained on, are left out, and weigh 1.
+        """
+        return [[1.0] * len(group) for group in groups]
 
     def token_weights(self, scores: TokenScores) -> torch.Tensor | None:
         """Return what the advantage of each token is multiplied by, shape (T,); None weighs all tokens 1.
@@ -162,7 +188,7 @@ class Algorithm:
         It is averaged over tokens as the engine averages its own loss.
 
         Args:
-            scores: of one response, by the policy that is trained; gradients flow through `log_probs` and
-                `image_similarity`, of both views, but not through `image_attention`.
+            scores: of one response, by the policy that is trained; gradients flow through `log_probs`, `entropies`
+                and `image_similarity`, of both views, but not through `image_attention`.
         """
         return None

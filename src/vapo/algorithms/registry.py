@@ -14,6 +14,7 @@ from vapo.errors import ConfigError, suggest_nearest
 BUILT_IN: Mapping[str, str] = {
     "grpo": "vapo.algorithms.grpo:GRPO",
     "vapo": "vapo.algorithms.vapo:VAPO",
+    "papo": "vapo.algorithms.papo:PAPO",
 }
 """The algorithms that come with vapo: what `algorithm` calls them, and where they are."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from vapo.algorithms.options import (
     make_options_class,
     option,
 )
-from vapo.algorithms.registry import make_algorithm
+from vapo.algorithms.registry import find_algorithm, make_algorithm
 from vapo.algorithms.vapo import VAPO
 from vapo.api.redaction import redact_settings
 from vapo.core.rewards import PRESETS
@@ -59,18 +60,19 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
     algorithm: str = field(
         default="vapo",
         metadata={
-            "help": "'vapo' probes the response; 'grpo' trains on answer and format alone; or the import path of a "
-            "method of your own, package.module:Class."
+            "help": "'vapo' probes the response; 'grpo' trains on answer and format alone; docs/methods.md has the "
+            "other methods; or the import path of a method of your own, package.module:Class."
         },
     )
     algorithm_options: dict[str, Any] | str | None = field(
         default=None,
-        metadata={"help": "Options of a method of your own, by name; as JSON on a command line."},
+        metadata={"help": "Options of another method than VAPO, by name; as JSON on a command line."},
     )
-    preset: Literal["paper", "released", "recommended"] | None = option(
+    preset: Literal["paper", "paper_dapo", "released", "recommended"] | None = option(
         None,
         "Fills the options left at None: 'paper' as published, 'released' with the arithmetic of the "
-        "authors' code (its bugs fixed), 'recommended' with what led GRPO in the lab, docs/evidence.md.",
+        "authors' code (its bugs fixed), 'recommended' with what led GRPO in the lab, docs/evidence.md. Methods "
+        "other than VAPO and GRPO have presets of their own, docs/methods.md.",
     )
     reward_funcs: list[str] | None = field(
         default=None,
@@ -158,6 +160,11 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         default=None, metadata={"help": "See trl.GRPOConfig; TRL's default is 'dapo'."}
     )
 
+    entropy_coef: float | None = field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default=None,
+        metadata={"help": "Weight of an entropy bonus, or below 0 of a penalty; TRL's default is 0.0."},
+    )
+
     use_bias_correction_kl: bool | None = field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default=None,
         metadata={"help": "Multiply the KL penalty by the probability ratio, as TRL does; the presets do not."},
@@ -216,7 +223,8 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         if in_reward and self.multi_objective_aggregation == "normalize_then_sum":
             options.perception_weight = 1.0
         assert not isinstance(self.algorithm_options, str)  # TRL reads JSON by now
-        return make_algorithm(options, self.algorithm_options)
+        preset = {name: value for name, value in self._read_own_preset().items() if not hasattr(self, name)}
+        return make_algorithm(options, {**preset, **(self.algorithm_options or {})})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as settings.json and trackers hold them, without keys and passwords."""
@@ -238,7 +246,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         return twin
 
     def _fill_from_preset(self) -> None:
-        preset = PRESETS[self.preset or "paper"]
+        preset = PRESETS.get(self.preset or "paper", PRESETS["paper"])
         values: dict[str, object] = {
             "accuracy_gate": preset.gate,
             "rescale_perception": preset.rescale_perception,
@@ -255,6 +263,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
             values |= {"dynamic_sampling": "none", "claim_draws": "balanced"}
         else:
             values |= {
+                "entropy_coef": 0.0,
                 "beta": preset.kl_weight,
                 "epsilon": preset.clip_low,
                 "epsilon_high": preset.clip_high,
@@ -263,9 +272,23 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
                 "claim_draws": preset.claim_draws,
                 "use_bias_correction_kl": False,
             }
+        values |= {name: value for name, value in self._read_own_preset().items() if name in values}
         for name, value in values.items():
             if getattr(self, name) is None:
                 setattr(self, name, value)
+
+    def _read_own_preset(self) -> Mapping[str, Any]:
+        """Return the chosen preset of a method that has presets of its own."""
+        if self.preset is None:
+            return {}
+        own = find_algorithm(self.algorithm).presets
+        known = own or PRESETS
+        if self.preset not in known:
+            raise ConfigError(
+                f"algorithm {self.algorithm!r} has no preset {self.preset!r}; choose {' or '.join(known)}, or leave "
+                "preset out"
+            )
+        return own.get(self.preset, {})
 
     def _fit_to_machine(self) -> None:
         # TRL asks for bfloat16 and a GPU unless told otherwise; on a machine without one that is an error.
@@ -306,7 +329,7 @@ def count_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-TRL_FIELDS_OF_PRESETS = ("beta", "epsilon", "epsilon_high", "loss_type", "use_bias_correction_kl")
+TRL_FIELDS_OF_PRESETS = ("beta", "entropy_coef", "epsilon", "epsilon_high", "loss_type", "use_bias_correction_kl")
 BOUNDS_OF_TRL: dict[str, Bounds] = {
     **dict.fromkeys(("dataloader_num_workers", "learning_rate", "seed"), (0, None)),
     **dict.fromkeys(("per_device_train_batch_size", "per_device_eval_batch_size"), (1, None)),

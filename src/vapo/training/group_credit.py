@@ -57,14 +57,10 @@ class GroupCredit:
     def _ask(self, batch: RolloutBatch) -> NDArray[np.float64]:
         """Return what the algorithm adds to the advantage of each response of all processes."""
         assert batch.scored is not None and batch.rewards_NF is not None
+        perceptions = batch.summaries or [one.reward.perception for one in batch.scored]
         own = [
-            [
-                one.reward.accuracy,
-                math.nan if one.reward.perception is None else one.reward.perception,
-                one.reward.bonus,
-                one.reward.total,
-            ]
-            for one in batch.scored
+            [one.reward.accuracy, math.nan if perception is None else perception, one.reward.bonus, one.reward.total]
+            for one, perception in zip(batch.scored, perceptions, strict=True)
         ]
         table = _gather(torch.tensor(own, dtype=torch.float64, device=batch.rewards_NF.device))
         unscored = _to_numpy(batch.rewards_NF.isnan().all(dim=1)) > 0

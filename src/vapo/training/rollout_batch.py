@@ -118,6 +118,7 @@ class RolloutBatch:
         kept: for each row, whether it is trained on; None keeps all.
         scored: each rollout with its verdicts and reward, once it is rewarded.
         rewards_NF: every reward of every row, of all processes, once it is rewarded.
+        summaries: what the algorithm sums each response up by, if it does; NaN for nothing.
     """
 
     def __init__(
@@ -138,6 +139,7 @@ class RolloutBatch:
         self.kept: Sequence[bool] | None = None
         self.scored: list[ScoredRollout] | None = None
         self.rewards_NF: torch.Tensor | None = None
+        self.summaries: list[float] | None = None
         self.place = place
         self._algorithm = algorithm
         self._reader = reader

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Mapping
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import torch
+from accelerate.utils import gather
 from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 
@@ -20,6 +23,7 @@ from vapo.models.vision_tokens import find_image_token_id
 from vapo.training.aggregation import Batch, aggregate, check_loss_type
 from vapo.training.other_images import show_second
 from vapo.training.packing import BatchScores
+from vapo.training.rollout_batch import RolloutBatch
 from vapo.types import TokenScores
 
 SCORING_INPUTS = tuple(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)
@@ -51,10 +55,29 @@ class TokenCredit:
             check_loss_type(str(self._trainer.args.loss_type))
         self._asked = self._choose_streams()
 
-    def weigh_advantages(self, output: dict[str, Any]) -> None:
-        """Turn the advantages of a rollout, shape (B,), into those of its tokens, shape (B, T), if the method asks."""
-        if not self._needs.token_weights:
+    @contextmanager
+    def weighing_advantages(self, output: dict[str, Any], batch: RolloutBatch) -> Generator[None]:
+        """Sum up a rollout's responses before the context, and weigh their advantages behind it, if the method asks.
+
+        Args:
+            output: of TRL; advantages of shape (B,) become those of tokens, shape (B, T), if tokens are weighed.
+            batch: that the output was made of; gets the summaries.
+        """
+        needs = self._needs
+        if not (needs.token_weights or needs.summary):
+            yield
             return
+        scores, mask_BT = self._score_rollout(output), output["completion_mask"]
+        weights_B = self._weigh_responses(list_token_scores(*scores, mask_BT), batch) if needs.summary else None
+        yield
+        if weights_B is not None:
+            output["advantages"] = output["advantages"] * weights_B.to(output["advantages"])
+        if needs.token_weights:
+            with torch.no_grad():
+                weights_BT = ask_tokens(self._algorithm.token_weights, scores, mask_BT, 1.0)
+            output["advantages"] = output["advantages"].unsqueeze(1) * weights_BT
+
+    def _score_rollout(self, output: dict[str, Any]) -> tuple[BatchScores, BatchScores | None]:
         args = self._trainer.args
         with (
             torch.no_grad(),
@@ -62,9 +85,26 @@ class TokenCredit:
         ):  # as TRL does where it scores
             size = args.per_device_train_batch_size
             scores = self._score(self._trainer.model, output, size)
-            second = self._score_second(self._trainer.model, output, size)
-        weights_BT = ask_tokens(self._algorithm.token_weights, (scores, second), output["completion_mask"], 1.0)
-        output["advantages"] = output["advantages"].unsqueeze(1) * weights_BT
+            return scores, self._score_second(self._trainer.model, output, size)
+
+    def _weigh_responses(self, responses: Sequence[TokenScores | None], batch: RolloutBatch) -> torch.Tensor:
+        """Return what the method makes of the summaries of all processes' responses, for this one's; shape (B,)."""
+        kept = batch.kept or [True] * len(responses)
+        own = [
+            self._algorithm.summarize(one) if one is not None and used else None
+            for one, used in zip(responses, kept, strict=True)
+        ]
+        batch.summaries = [math.nan if one is None else one for one in own]
+        device, size, first = self._trainer.accelerator.device, batch.place.group_size, batch.place.first
+        gathered: Any = gather(torch.tensor(batch.summaries, dtype=torch.float64, device=device))
+        everyone: list[float] = gathered.tolist()
+        groups = [
+            [one for one in everyone[start : start + size] if not math.isnan(one)]
+            for start in range(0, len(everyone), size)
+        ]
+        weights = chain.from_iterable(self._algorithm.response_weights(groups))
+        weights_N = [1.0 if math.isnan(one) else next(weights) for one in everyone]
+        return torch.tensor(weights_N[first : first + len(own)])
 
     def add_to_loss(
         self, loss: torch.Tensor, model: torch.nn.Module, scores: BatchScores | None, inputs: dict[str, Any]
@@ -184,16 +224,30 @@ def ask_tokens(
         mask_BT: 1 where a response has a token; responses begin on the left.
         otherwise: stands on padding, and where it says nothing.
     """
-    first, second = scores
     rows: list[torch.Tensor] = []
-    for row, length in enumerate(mask_BT.sum(1).tolist()):
-        values = None
-        if length:
-            behind_second = None if second is None else _take_row(second, row, length)
-            values = ask(replace(_take_row(first, row, length), second=behind_second))
-        kept = torch.full_like(first.log_probs[row], otherwise)
-        rows.append(kept if values is None else torch.cat([values, kept[length:]]))
+    for row, own in enumerate(list_token_scores(*scores, mask_BT)):
+        values = None if own is None else ask(own)
+        kept = torch.full_like(scores[0].log_probs[row], otherwise)
+        rows.append(kept if values is None else torch.cat([values, kept[len(values) :]]))
     return torch.stack(rows)
+
+
+def list_token_scores(
+    first: BatchScores, second: BatchScores | None, mask_BT: torch.Tensor
+) -> list[TokenScores | None]:
+    """Return the scores of each response as an algorithm sees them; None for one without tokens to train on.
+
+    Args:
+        first: of B responses.
+        second: the same behind the second view of the images, if there is one.
+        mask_BT: 1 where a response has a token; responses begin on the left.
+    """
+    return [
+        replace(_take_row(first, row, length), second=None if second is None else _take_row(second, row, length))
+        if length
+        else None
+        for row, length in enumerate(mask_BT.sum(1).tolist())
+    ]
 
 
 def _take_row(scores: BatchScores, row: int, length: int) -> TokenScores:

@@ -218,9 +218,9 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
         self._batch = None
         if looks:
             self._plain_check.check_rollout(output, batch, None if probes_on_vllm(self.args) else self._questions)
-        self._group_credit.add_to_advantages(output, batch)
         self._images.add_second_view(output, inputs, batch.place)
-        self._token_credit.weigh_advantages(output)
+        with self._token_credit.weighing_advantages(output, batch):
+            self._group_credit.add_to_advantages(output, batch)
         if self._informative is not None and batch.kept is not None:
             return self._informative.leave_out_dropped(output, batch.kept)
         return output

@@ -50,10 +50,10 @@ class LoopSettings(_VAPOOptions):
         """Return the algorithm these settings describe."""
         algorithm = make_algorithm(self, self.algorithm_options)
         needs = algorithm.needs
-        if needs.token_weights or needs.token_loss:
+        if needs.token_weights or needs.token_loss or needs.summary:
             raise ConfigError(
-                f"algorithm {self.algorithm!r} weighs or adds to the loss of single tokens, which a plug-in of verl "
-                "cannot; train it with `vapo train`"
+                f"algorithm {self.algorithm!r} weighs tokens or responses, or adds to the loss of tokens, which a "
+                "plug-in of verl cannot; train it with `vapo train`"
             )
         if needs.advantages:
             raise ConfigError(
