@@ -6,9 +6,9 @@ from typing import Any
 
 from vapo.check.section import Section
 from vapo.core.grading import ends_in_open_thinking
+from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.questions import ClaimQuestions
 from vapo.models.think_tags import AUTO, TEXT, THINK_TAGS, check_think_tags, read_think_tags
-from vapo.models.vision_tokens import find_vision_token_ids
 
 
 def look_at_tokens(options: Any, config: Any, processor: Any, given: str, rendered: str, *, asks: bool) -> Section:
@@ -39,7 +39,7 @@ def look_at_tokens(options: Any, config: Any, processor: Any, given: str, render
         warnings.append("whether the tokens of the tags are trained cannot be told without weights")
     opened = ends_in_open_thinking(rendered, tags)
     named = "opened" if opened else "named" if any(tag in rendered for tag in tags) else "not named"
-    never = tokenizer.convert_ids_to_tokens(list(find_vision_token_ids(config, tokenizer)))
+    never = tokenizer.convert_ids_to_tokens(list(find_vision_token_ids(config, processor)))
     facts = {
         "think tags": f"{' '.join(tags)}, {how}{decided}; {named} in the prompt",
         "never sampled": " ".join(map(str, never)) or "none",
