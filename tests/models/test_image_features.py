@@ -9,7 +9,7 @@ import torch
 from prober_contract import encode_prompt, make_sample
 from tiny_models import FAMILIES, build_tiny
 from transformers import Qwen2Config, Qwen2ForCausalLM, T5Config
-from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling
+from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling, ModelOutput
 
 from vapo.errors import ModelError
 from vapo.models.image_features import (
@@ -92,6 +92,12 @@ def test_shared_features_are_those_of_plain_rows(family, monkeypatch):
 
 
 @dataclass
+class FeaturesOfTimm(ModelOutput):
+    last_hidden_state: torch.Tensor  # cannot be left out
+    pooler_output: torch.Tensor | None = None
+
+
+@dataclass
 class Features(BaseModelOutputWithPooling):
     deepstack_features: Any = None
     indicators: Any = None  # a field of a family's own
@@ -124,6 +130,7 @@ FORMS = {
     "layers in one tensor": lambda two: Features(pooler_output=tuple(two), deepstack_features=[torch.cat(two)] * 2),
     "layers split by image": lambda two: Features(pooler_output=tuple(two), deepstack_features=[tuple(two)] * 2),
     "layers by name": lambda two: Features(deepstack_features=[(3, two), (5, two)]),
+    "states that must be there": lambda two: FeaturesOfTimm(torch.zeros(7), torch.cat(two)),
     "a field of its own": lambda two: Features(pooler_output=torch.cat(two), indicators=torch.cat(two)),
 }
 
@@ -136,10 +143,54 @@ def test_features_are_joined_in_the_form_that_a_family_gives(form):
         joined = module.get_image_features(pixels[0])
     six = [part for prompt in (1, 0, 1) for part in (pixels[prompt][:1], pixels[prompt][1:])]
     expected = form(six)
-    filled = {name for name, value in vars(expected).items() if value is not None}
-    assert {name for name, value in vars(joined).items() if value is not None} == filled - {"hidden_states"}
-    for name in filled - {"hidden_states"}:
+    filled = {name for name, value in vars(expected).items() if value is not None} - {"hidden_states"}
+    filled -= {"last_hidden_state"} if len(filled) > 1 else set()
+    assert type(joined) is type(expected)
+    assert {name for name, value in vars(joined).items() if value is not None} == filled
+    for name in filled:
         assert flatten(getattr(joined, name)) == flatten(getattr(expected, name))
+
+
+def test_features_without_an_output_around_them_are_joined():
+    module = FormOfFeatures(lambda two: two)
+    pixels = [torch.arange(3.0)[:, None], torch.ones(3, 1)]
+    with shared_image_features(module, [1, 0], [ImageInputs({"pixel_values": one}) for one in pixels], None):
+        joined = module.get_image_features(pixels[0])
+    assert flatten(joined) == [[[1]], [[1], [1]], [[0]], [[1], [2]]]
+
+
+class Recorder:
+    """A family whose method takes some of the images' inputs by name, and others as they come."""
+
+    def __init__(self):
+        self.seen = []
+
+    def get_input_embeddings(self):
+        return torch.nn.Embedding(1, 1)
+
+    def get_image_features(self, pixel_values, strategy, layer=None, **kwargs):
+        self.seen.append({"pixel_values": pixel_values, "strategy": strategy, "layer": layer, **kwargs})
+        return BaseModelOutputWithPooling(pooler_output=pixel_values)
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_each_prompt_gets_its_own_inputs_and_what_the_model_passes_on(by_name):
+    module = Recorder()
+    images = [
+        ImageInputs(
+            {"pixel_values": torch.full((1, 1), float(n)), "image_sizes": torch.tensor([n]), "other": torch.ones(1)}
+        )
+        for n in range(2)
+    ]
+    with shared_image_features(module, [1, 0], images, None):
+        first = images[0].tensors
+        positional = {"pixel_values": first["pixel_values"], "strategy": None}  # which it must be given
+        args, named = ((), positional) if by_name else (tuple(positional.values()), {})
+        module.get_image_features(*args, **named, image_sizes=None, return_dict=True)
+    assert [sorted(seen) for seen in module.seen] == [
+        ["image_sizes", "layer", "pixel_values", "return_dict", "strategy"]
+    ] * 2
+    assert [(int(seen["pixel_values"]), int(seen["image_sizes"])) for seen in module.seen] == [(1, 1), (0, 0)]
 
 
 def flatten(value) -> list:
@@ -171,6 +222,8 @@ def test_the_layers_of_the_language_model_are_its_linear_ones(family):
 
 def test_a_model_that_names_no_language_model_is_not_frozen():
     class NoDecoder(torch.nn.Module):
+        config = None
+
         def get_image_features(self): ...
 
         def get_decoder(self):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from prober_contract import ProberContract, make_probes, make_rollout, make_sample
 from tiny_models import ATTENDING_FAMILIES, build_tiny
 
@@ -86,6 +87,37 @@ class TestFirstLook:
     def test_nor_where_packing_is_required(self, llava, probes):
         with pytest.raises(ModelError, match=r"packed verdicts differ .* use packing='off'"):
             TransformersProber(*llava, packing="require").score(probes)
+
+    @pytest.fixture
+    def failing_probes(self, llava, monkeypatch):
+        # As a family whose layers take their inputs in another form would.
+        def fail(*_):
+            raise RuntimeError("The size of tensor a (16) must match\nthe size of tensor b (24)")
+
+        monkeypatch.setattr("vapo.models.tree.packed.tree_positions", fail)
+        return make_probes([make_rollout(llava[1], make_sample("a"), "I see a 3, then a 5.")])
+
+    def test_what_cannot_be_computed_is_said_once_and_asked_row_by_row(self, llava, failing_probes):
+        said = []
+        prober = TransformersProber(*llava, tell=said.append)
+        verdicts = [prober.score(failing_probes) for _ in range(2)]
+        assert not prober.is_packed and verdicts == [ReferenceProber(*llava).score(failing_probes)] * 2
+        assert said == [
+            "every probe is encoded as a row of its own: packed verdicts cannot be computed "
+            "(The size of tensor a (16) must match)"
+        ]
+
+    def test_it_stops_where_packing_is_required(self, llava, failing_probes):
+        with pytest.raises(ModelError, match=r"cannot be computed \(The size .* use packing='off'"):
+            TransformersProber(*llava, packing="require").score(failing_probes)
+
+    def test_memory_that_does_not_suffice_is_no_reason(self, llava, monkeypatch, failing_probes):
+        def fail(*_):
+            raise torch.OutOfMemoryError("out of memory")
+
+        monkeypatch.setattr("vapo.models.tree.packed.tree_positions", fail)
+        with pytest.raises(torch.OutOfMemoryError):
+            TransformersProber(*llava).score(failing_probes)
 
     def test_an_obstacle_is_named(self, llava, monkeypatch):
         monkeypatch.setattr(llava[0].model.language_model.config, "attention_dropout", 0.1)

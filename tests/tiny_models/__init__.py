@@ -12,12 +12,22 @@ from tiny_models.cohere import build_aya_vision, build_cohere2_vision
 from tiny_models.deepseek import build_deepseek_vl, build_janus
 from tiny_models.gemma3 import build_gemma3
 from tiny_models.gemma4 import build_gemma4
-from tiny_models.idefics import build_idefics3, build_smolvlm
-from tiny_models.internvl import build_internvl
+from tiny_models.glm import build_glm4v, build_glm4v_moe
+from tiny_models.idefics import build_idefics2, build_idefics3, build_smolvlm
+from tiny_models.internvl import build_internvl, build_internvl_gpt_oss, build_internvl_moe, build_internvl_qwen3
 from tiny_models.lfm2 import build_lfm2_vl
-from tiny_models.llava import build_llava, build_llava_onevision, build_llava_sliding
+from tiny_models.llava import build_llava, build_llava_next, build_llava_onevision, build_llava_sliding
 from tiny_models.mistral import build_ministral3, build_mistral3, build_pixtral
-from tiny_models.qwen import build_qwen2_5_vl, build_qwen2_5_vl_sliding, build_qwen2_vl, build_qwen3_vl
+from tiny_models.ovis import build_ovis2
+from tiny_models.qwen import (
+    build_qwen2_5_vl,
+    build_qwen2_5_vl_sliding,
+    build_qwen2_vl,
+    build_qwen3_5,
+    build_qwen3_5_moe,
+    build_qwen3_vl,
+    build_qwen3_vl_moe,
+)
 from tiny_models.tokens import tiny_tokenizer
 
 __all__ = [
@@ -43,6 +53,17 @@ BUILDERS: dict[str, Callable] = {
     "smolvlm": build_smolvlm,
     "internvl": build_internvl,
     "gemma3": build_gemma3,
+    "qwen3_vl_moe": build_qwen3_vl_moe,
+    "qwen3_5": build_qwen3_5,
+    "qwen3_5_moe": build_qwen3_5_moe,
+    "glm4v": build_glm4v,
+    "glm4v_moe": build_glm4v_moe,
+    "llava_next": build_llava_next,
+    "ovis2": build_ovis2,
+    "idefics2": build_idefics2,
+    "internvl_qwen3": build_internvl_qwen3,
+    "internvl_moe": build_internvl_moe,
+    "internvl_gpt_oss": build_internvl_gpt_oss,
     "gemma4": build_gemma4,
     "mistral3": build_mistral3,
     "ministral3": build_ministral3,
@@ -57,7 +78,7 @@ NEEDS_TORCHVISION = tuple(family for family in BUILDERS if family not in ("llava
 FAMILIES = [
     pytest.param(family, marks=[pytest.mark.torchvision] if family in NEEDS_TORCHVISION else []) for family in BUILDERS
 ]
-HYBRIDS = ("lfm2_vl",)
+HYBRIDS = ("lfm2_vl", "qwen3_5", "qwen3_5_moe")
 """Families with layers beside attention, whose prompts cannot be packed and whose memory cannot be cut."""
 ATTENDING_FAMILIES = [family for family in FAMILIES if family.values[0] not in HYBRIDS]
 

@@ -1,4 +1,4 @@
-"""Idefics3 and SmolVLM: an image is cut into tiles, and a row's tiles are padded to those of the longest row."""
+"""Idefics2, Idefics3 and SmolVLM: an image may be cut into tiles, and rows are padded to the one with most tiles."""
 
 from __future__ import annotations
 
@@ -33,6 +33,36 @@ def _options():
         "scale_factor": 2,
         "tie_word_embeddings": True,
     }
+
+
+def build_idefics2():
+    from transformers import (
+        Idefics2Config,
+        Idefics2ForConditionalGeneration,
+        Idefics2ImageProcessor,
+        Idefics2Processor,
+        MistralConfig,
+    )
+
+    tokenizer = _tokenizer()
+    perceiver = {
+        "hidden_size": 32,
+        "resampler_n_latents": TOKENS_PER_TILE,
+        "resampler_depth": 1,
+        "resampler_n_heads": 4,
+        "resampler_head_dim": 8,
+        "num_key_value_heads": 2,
+    }
+    options = {**_options(), "text_config": MistralConfig(**text_options(tokenizer), sliding_window=None)}
+    del options["scale_factor"], options["pad_token_id"]
+    config = Idefics2Config(vision_config=VISION, perceiver_config=perceiver, **options)
+    processor = Idefics2Processor(
+        image_processor=Idefics2ImageProcessor(size={"shortest_edge": 14, "longest_edge": 28}),
+        tokenizer=tokenizer,
+        image_seq_len=TOKENS_PER_TILE,
+        chat_template=tokenizer.chat_template,
+    )
+    return Idefics2ForConditionalGeneration(config), processor
 
 
 def build_idefics3():

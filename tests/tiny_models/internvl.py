@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tiny_models.tokens import text_options, tiny_tokenizer
+from tiny_models.tokens import EXPERTS, text_options, tiny_tokenizer
 
 TOKENS_PER_TILE = 4  # 4 x 4 patches, four of which become one token
 
 
-def build_internvl():
+def build_internvl(make_text_config=None):
     from transformers import (
         GotOcr2ImageProcessor,
         InternVLConfig,
@@ -30,7 +30,7 @@ def build_internvl():
     )
     config = InternVLConfig(
         vision_config=vision,
-        text_config=Qwen2Config(**text_options(tokenizer)),
+        text_config=(make_text_config or Qwen2Config)(**text_options(tokenizer)),
         image_token_id=tokenizer.context_image_token_id,
         image_seq_length=TOKENS_PER_TILE,
         tie_word_embeddings=True,
@@ -45,3 +45,26 @@ def build_internvl():
         chat_template=tokenizer.chat_template,
     )
     return InternVLForConditionalGeneration(config), processor
+
+
+def build_internvl_qwen3():
+    """InternVL 3.5 over Qwen3."""
+    from transformers import Qwen3Config
+
+    return build_internvl(lambda **options: Qwen3Config(**options, head_dim=8))
+
+
+def build_internvl_moe():
+    """InternVL 3.5 over a Qwen3 of experts."""
+    from transformers import Qwen3MoeConfig
+
+    return build_internvl(lambda **options: Qwen3MoeConfig(**options, head_dim=8, **EXPERTS))
+
+
+def build_internvl_gpt_oss():
+    """InternVL 3.5 over gpt-oss, whose attention has sinks and whose first layer slides."""
+    from transformers import GptOssConfig
+
+    rope = {"rope_type": "default", "rope_theta": 10000.0}
+    own = {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 12, "rope_parameters": rope}
+    return build_internvl(lambda **options: GptOssConfig(**options, head_dim=8, **own))

@@ -1,4 +1,4 @@
-"""LLaVA and LLaVA-OneVision, over Qwen2."""
+"""LLaVA, LLaVA-NeXT and LLaVA-OneVision, over Qwen2."""
 
 from __future__ import annotations
 
@@ -42,6 +42,43 @@ def build_llava(**text_extra: object):
 def build_llava_sliding():
     """LLaVA whose language model has a layer with a window shorter than any prompt."""
     return build_llava(**sliding(12))
+
+
+def build_llava_next():
+    from transformers import (
+        CLIPVisionConfig,
+        LlavaNextConfig,
+        LlavaNextForConditionalGeneration,
+        LlavaNextImageProcessor,
+        LlavaNextProcessor,
+        Qwen2Config,
+    )
+
+    tokenizer = tiny_tokenizer()
+    vision = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14
+    )
+    pinpoints = [[28, 28], [28, 56], [56, 28]]
+    config = LlavaNextConfig(
+        vision_config=vision,
+        text_config=Qwen2Config(**text_options(tokenizer)),
+        image_token_index=tokenizer.image_token_id,
+        image_grid_pinpoints=pinpoints,
+        vision_feature_layer=-1,
+        tie_word_embeddings=True,
+    )
+    processor = LlavaNextProcessor(
+        image_processor=LlavaNextImageProcessor(
+            size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}, image_grid_pinpoints=pinpoints
+        ),
+        tokenizer=tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=tokenizer.chat_template,
+        image_token="<|image_pad|>",
+    )
+    return LlavaNextForConditionalGeneration(config), processor
 
 
 def build_llava_onevision():

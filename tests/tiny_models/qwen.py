@@ -1,8 +1,8 @@
-"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL, whose positions have three axes (M-RoPE)."""
+"""Qwen2-VL to Qwen3.5, whose positions have three axes (M-RoPE)."""
 
 from __future__ import annotations
 
-from tiny_models.tokens import sliding, text_options, tiny_tokenizer
+from tiny_models.tokens import EXPERTS, sliding, text_options, tiny_tokenizer
 
 ROPE = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
 
@@ -71,12 +71,9 @@ def build_qwen2_5_vl_sliding():
     return build_qwen2_5_vl(**sliding(12))
 
 
-def build_qwen3_vl():
-    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor
-
-    config = Qwen3VLConfig(
-        text_config=text_options(tiny_tokenizer(), head_dim=8, rope_parameters={**ROPE, "mrope_interleaved": True}),
-        vision_config={
+def _make_parts_of_qwen3() -> dict[str, object]:
+    return {
+        "vision_config": {
             "depth": 2,
             "hidden_size": 32,
             "intermediate_size": 64,
@@ -84,9 +81,56 @@ def build_qwen3_vl():
             "out_hidden_size": 32,
             "patch_size": 16,
             "num_position_embeddings": 16,
-            "deepstack_visual_indexes": [0],
         },
-        tie_word_embeddings=True,
+        "tie_word_embeddings": True,
         **_marker_ids(),
-    )
+    }
+
+
+def build_qwen3_vl():
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor
+
+    parts = _make_parts_of_qwen3()
+    parts["vision_config"] |= {"deepstack_visual_indexes": [0]}
+    text = text_options(tiny_tokenizer(), head_dim=8, rope_parameters={**ROPE, "mrope_interleaved": True})
+    config = Qwen3VLConfig(text_config=text, **parts)
     return Qwen3VLForConditionalGeneration(config), _make_processor(Qwen3VLProcessor, 16)
+
+
+def build_qwen3_vl_moe():
+    from transformers import Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration, Qwen3VLProcessor
+
+    parts = _make_parts_of_qwen3()
+    parts["vision_config"] |= {"deepstack_visual_indexes": [0]}
+    text = text_options(tiny_tokenizer(), head_dim=8, rope_parameters={**ROPE, "mrope_interleaved": True}, **EXPERTS)
+    config = Qwen3VLMoeConfig(text_config=text, **parts)
+    return Qwen3VLMoeForConditionalGeneration(config), _make_processor(Qwen3VLProcessor, 16)
+
+
+def _options_of_qwen3_5() -> dict[str, object]:
+    return text_options(
+        tiny_tokenizer(),
+        head_dim=16,
+        # A quarter of each head is rotated.
+        rope_parameters={**ROPE, "mrope_section": [1, 1, 0], "mrope_interleaved": True, "partial_rotary_factor": 0.25},
+        layer_types=["linear_attention", "full_attention"],
+        linear_key_head_dim=8,
+        linear_value_head_dim=8,
+        linear_num_key_heads=2,
+        linear_num_value_heads=4,
+    )
+
+
+def build_qwen3_5():
+    from transformers import Qwen3_5Config, Qwen3_5ForConditionalGeneration, Qwen3VLProcessor
+
+    config = Qwen3_5Config(text_config=_options_of_qwen3_5(), **_make_parts_of_qwen3())
+    return Qwen3_5ForConditionalGeneration(config), _make_processor(Qwen3VLProcessor, 16)
+
+
+def build_qwen3_5_moe():
+    from transformers import Qwen3_5MoeConfig, Qwen3_5MoeForConditionalGeneration, Qwen3VLProcessor
+
+    text = {**_options_of_qwen3_5(), **EXPERTS, "shared_expert_intermediate_size": 32}
+    config = Qwen3_5MoeConfig(text_config=text, **_make_parts_of_qwen3())
+    return Qwen3_5MoeForConditionalGeneration(config), _make_processor(Qwen3VLProcessor, 16)

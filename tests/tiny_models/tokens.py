@@ -23,6 +23,7 @@ CORPUS = [
     "<think>I see a 3, then a 5. So 3 + 5 = 8!</think> The answer is \\boxed{8}.",
     "Is this claim correct? Answer (yes/no): yes no Yes No. <anchor> There are two cats: one is black.",
 ] * 20
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 
 
 def chat_template(image: str) -> str:

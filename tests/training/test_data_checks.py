@@ -72,12 +72,35 @@ def test_a_row_without_usable_claims_or_images(change, reason):
         check_data(CLAIMED, make_data(change))
     with pytest.raises(DataError, match=rf"eval_dataset\['hard'\], row 1: {reason}"):
         check_data(CLAIMED, make_data(), {"easy": make_data(), "hard": make_data(change)})
-    check_data(FREE, make_data(change))
+    check_data(FREE, make_data(change).select([1]))
+
+
+@pytest.mark.parametrize("images", [[], None, [None], [{"bytes": b"", "path": None}]])
+def test_rows_with_and_without_images(images):
+    with pytest.raises(DataError, match=r"train_dataset, row 1 has no image, and row 0 has one: .* train on one kind"):
+        check_data(FREE, make_data({"images": images}))
+    with pytest.raises(DataError, match=r"eval_dataset\['hard'\], row 0 has no image, and row 2 has one"):
+        check_data(FREE, make_data(), {"hard": make_data({"images": images}, {}).select([1, 1, 2])})
+    check_data(FREE, make_data({"images": images}).select([1]))
+    check_data(FREE, make_data({}))
+
+
+def test_columns_of_one_image_some_empty():
+    data = make_data({"image": None}, image=Image())
+    with pytest.raises(DataError, match="row 1 has no image, and row 0 has one"):
+        check_data(FREE, data)
+
+
+def test_samples_with_and_without_images():
+    samples = [Sample(name, (IMAGE,) * count, "q", "1") for name, count in (("a", 0), ("b", 2))]
+    with pytest.raises(DataError, match="row 0 has no image, and row 1 has one"):
+        check_data(FREE, make_training_rows(samples))
+    check_data(FREE, make_training_rows(samples[:1]))
 
 
 def test_rows_without_claims_among_others_may_be_allowed():
     mixed = SampleReader(require_claims=True, allow_unclaimed_rows=True)
-    check_data(mixed, make_data({"claims": []}, {"claims": None, "images": []}))
+    check_data(mixed, make_data({"claims": []}, {"claims": None}))
     check_data(mixed, iter([{"prompt": PROMPT, "images": [IMAGE], "claims": []}]))  # more may come
     with pytest.raises(DataError, match=f"row 1: {NO_IMAGE}"):
         check_data(mixed, make_data({"images": []}))

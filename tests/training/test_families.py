@@ -27,7 +27,7 @@ from vapo.types import Sample
 def run(request, tmp_path_factory):
     """A run of two steps: its trainer, and what its first step asked TRL's forward passes for and got."""
     folder = tmp_path_factory.mktemp(request.param)
-    rows = make_rows(images_per_row=3)
+    rows = make_rows(3, images_per_row=3)  # of three lengths
     trainer = VAPOTrainer(
         str(save_tiny(request.param, folder / "model")),
         reward_funcs=even_letters,
@@ -78,7 +78,7 @@ def test_every_forward_equals_one_plain_forward_per_row(run):
             expected = logits[len(prompt_ids) - 1 : -1].log_softmax(-1).gather(1, completion[:, None])[:, 0]
             torch.testing.assert_close(row_logps[: len(completion)], expected, atol=1e-5, rtol=0)
             lengths.add(len(prompt_ids))
-    # The reference model's, the one compared with a plain pass, and those of two micro-steps; two prompts.
+    # The reference model's, the first look's and two micro-steps; two prompts.
     assert len(run.forwards) == 4 and len(lengths) == 2
 
 

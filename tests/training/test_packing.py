@@ -200,6 +200,19 @@ class TestFirstLook:
         with pytest.raises(ModelError, match=r"differ from the model's own by .*; use packing='off'"):
             trainer.train()
 
+    def test_a_model_whose_packed_pass_fails_goes_on_row_by_row(self, make_trainer, monkeypatch, capsys):
+        def fail(*_):
+            raise RuntimeError("a family's own shapes")
+
+        monkeypatch.setattr("vapo.models.tree.packed.tree_positions", fail)
+        trainer = make_trainer(packing="auto", max_steps=1)
+        trainer.train()
+        assert not trainer._packing.is_on and not trainer.prober.is_packed
+        said = "packed log-probabilities cannot be computed (a family's own shapes)"
+        assert capsys.readouterr().out.count(said) == 1
+        with pytest.raises(ModelError, match=r"cannot be computed .* use packing='off'"):
+            make_trainer(packing="require", max_steps=1).train()
+
     def test_the_path_is_named_once(self, make_trainer, capsys):
         make_trainer(max_steps=2).train()
         assert capsys.readouterr().out.count("packing:") == 1

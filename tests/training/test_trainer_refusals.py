@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 from datasets import Dataset
 from PIL import Image
@@ -116,3 +118,35 @@ class TestBadInput:
         Qwen2ForCausalLM(Qwen2Config(**text)).save_pretrained(tmp_path / "text")
         with pytest.raises(ModelError, match="is a tokenizer, so the model cannot see"):
             make_trainer(model=str(tmp_path / "text"), trainer_options={"processing_class": processor.tokenizer})
+
+
+class TestChatTemplate:
+    @pytest.fixture
+    def processor(self):
+        processor = deepcopy(build_tiny("llava")[1])  # tiny models share their tokenizers
+        processor.chat_template = None
+        return processor
+
+    def test_a_tokenizers_own_is_enough(self, make_trainer, processor):
+        trainer = make_trainer(trainer_options={"processing_class": processor}, max_steps=1)
+        trainer.train()
+        assert trainer.state.global_step == 1 and processor.chat_template == processor.tokenizer.chat_template
+
+    def test_none_at_all(self, make_trainer, processor):
+        processor.tokenizer.chat_template = None
+        with pytest.raises(ModelError, match="LlavaProcessor has no chat template"):
+            make_trainer(trainer_options={"processing_class": processor})
+
+
+class TestRowsWithoutImages:
+    def test_alone_they_are_trained_on(self, make_trainer):
+        trainer = make_trainer(rows=make_rows().remove_columns("images"), algorithm="grpo", max_steps=2)
+        trainer.train()
+        assert max(metrics_of(trainer, "grad_norm")) > 0
+
+    def test_among_rows_with_images_what_reads_anew_is_refused_by_batch(self, make_trainer, monkeypatch):
+        rows = [{**row, "images": row["images"] if number % 2 else []} for number, row in enumerate(make_rows())]
+        trainer = make_trainer(rows=Dataset.from_list(rows).with_transform(dict), algorithm="grpo", max_steps=1)
+        monkeypatch.setattr(trainer, "_generate", None)
+        with pytest.raises(DataError, match=r"a batch has rows with an image and rows without: .* train on one kind"):
+            trainer.train()

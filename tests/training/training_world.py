@@ -84,6 +84,7 @@ def make_config(folder: Path, **options: Any) -> VAPOConfig:
         "disable_tqdm": True,
         "num_anchors": 3,
         "beta": 0.02,
+        "router_aux_loss_coef": 0.0,  # with it, no mixture of experts is packed, and some cannot be trained
     }
     return VAPOConfig(**{**values, **options})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,11 @@ def evaluate(
         **describe_policy(policy),
     }
     prober = TransformersProber(
-        policy.model, policy.processor, template=probe_template, max_batch_tokens=probe_batch_tokens
+        policy.model,
+        policy.processor,
+        tell=logging.getLogger(__name__).warning,
+        template=probe_template,
+        max_batch_tokens=probe_batch_tokens,
     )
     first_look = FirstLook(policy, system_prompt, probe_template)
     log = RowLog(out, settings, QuestionRow) if out is not None else None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -98,6 +99,23 @@ def name_language_layers(model: Any) -> str:
     return rf".*{re.escape(place)}\..*\.({'|'.join(sorted(linear))})"
 
 
+def name_images(module: Any, shown: Sequence[ImageInputs]) -> dict[str, torch.Tensor]:
+    """Return what a model is to be called with inside `shared_image_features`, which gives each row its own images.
+
+    Args:
+        module: what `find_feature_module` returned.
+        shown: for each row with images, in order, its own.
+    """
+    if not shown:
+        return {}
+    counted = inspect.signature(module.get_rope_index).parameters if hasattr(module, "get_rope_index") else {}
+    return {
+        # Positions come from the grids of all rows, before there are features.
+        name: torch.cat([images.tensors[name] for images in shown]) if name in counted else value
+        for name, value in shown[0].tensors.items()
+    }
+
+
 @contextmanager
 def shared_image_features(
     module: Any,
@@ -114,21 +132,24 @@ def shared_image_features(
         cache: features by prompt number, filled here and read again by later batches; None encodes anew each time.
     """
     encode = module.get_image_features
+    parameters = inspect.signature(encode).parameters
     of_images = {name for prompt in rows for name in inputs[prompt].tensors}
 
-    def features_of(prompt: int, kwargs: dict[str, Any]) -> ImageFeatures:
+    def features_of(prompt: int, given: dict[str, Any]) -> ImageFeatures:
         if cache is not None and prompt in cache:
             return cache[prompt]
         # Not the images' own inputs: those are of one prompt, whichever the caller named.
-        others = {name: value for name, value in kwargs.items() if name not in of_images}
-        own = {**others, **inputs[prompt].tensors}
-        features = ImageFeatures(encode(**_accepted(encode, own)))
+        others = {name: value for name, value in given.items() if name not in of_images}
+        asked = parameters.keys() | given.keys()
+        own = {name: value for name, value in inputs[prompt].tensors.items() if name in asked}
+        features = ImageFeatures(encode(**others, **own))
         if cache is not None:
             cache[prompt] = features
         return features
 
-    def get_image_features(*_args: Any, **kwargs: Any) -> Any:
-        distinct = {prompt: features_of(prompt, kwargs) for prompt in dict.fromkeys(rows)}
+    def get_image_features(*args: Any, **kwargs: Any) -> Any:
+        given = dict(zip(parameters, args, strict=False)) | kwargs
+        distinct = {prompt: features_of(prompt, given) for prompt in dict.fromkeys(rows)}
         return _as_embeddings(module, _join_features([distinct[prompt].output for prompt in rows]))
 
     with replaced_method(module, "get_image_features", get_image_features):
@@ -194,24 +215,18 @@ def _as_embeddings(module: Any, output: Any) -> Any:
     return output
 
 
-def _accepted(encode: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    parameters = inspect.signature(encode).parameters
-    return {
-        name: value
-        for name, value in kwargs.items()
-        if name in parameters and (value is not None or name == "pixel_values")
-    } | ({"return_dict": True} if "return_dict" in kwargs else {})
-
-
 def _join_features(outputs: Sequence[Any]) -> Any:
-    first = outputs[0]
-    joined = type(first)()
+    if isinstance(outputs[0], _JOINED):
+        return _concatenate(outputs)
+    joined = copy(outputs[0])
     # Attributes, not items: up to transformers 5.17, Idefics3 sets one that its output's type does not declare.
-    own = cast("dict[str, Any]", vars(first))
+    own = cast("dict[str, Any]", vars(joined))
     names = [name for name, value in own.items() if name not in _OWN_STATES and isinstance(value, _JOINED)]
     for name in names or ["last_hidden_state"]:  # in Llama 4, the vision part's own states are the features
         parts = [getattr(output, name) for output in outputs]
         joined[name] = [*map(_join_layer, zip(*parts, strict=True))] if name == _DEEPER else _concatenate(parts)
+    for name in names and own.keys() & set(_OWN_STATES):
+        joined[name] = None
     return joined
 
 

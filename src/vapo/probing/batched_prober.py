@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from vapo.models.image_features import find_feature_module
+from vapo.models.policy.checkpoint import adopt_chat_template
 from vapo.models.questions import PROBE_TEMPLATE, ClaimQuestions
 from vapo.models.vision_tokens import find_token_type_name
 from vapo.types import Probe, Rollout, Verdict
@@ -30,7 +31,7 @@ class BatchedProber(ABC):
             prompt and encodes its images itself, so that all ranks make the same calls inside a pass too.
 
     Raises:
-        ModelError: the model or tokenizer cannot be probed.
+        ModelError: the model or tokenizer cannot be probed, or there is no chat template.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class BatchedProber(ABC):
         agree_on_batches: Callable[[int], int] | None = None,
         collective: bool = False,
     ) -> None:
+        adopt_chat_template(processor, f"this {type(processor).__name__}")
         self._model = model
         self._processor = processor
         self._questions = ClaimQuestions(processor.tokenizer, template)

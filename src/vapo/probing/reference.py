@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from vapo.models.first_device import find_first_device
-from vapo.models.image_features import ImageFeatures, shared_image_features
+from vapo.models.image_features import ImageFeatures, name_images, shared_image_features
 from vapo.models.images import ImageInputs, process_images
-from vapo.models.policy.inference import inference
+from vapo.models.policy.inference import explaining_failures, inference
 from vapo.models.positions import positions_behind_padding
 from vapo.models.vision_tokens import find_image_token_id, token_types
 from vapo.probing.batched_prober import BatchedProber
@@ -92,15 +92,16 @@ class ReferenceProber(BatchedProber):
             "attention_mask": torch.tensor(mask, device=device),
         }
         shown = [row.prompt for row in batch if inputs[row.prompt].tensors]  # the others have no images
-        if shown:
-            model_inputs["pixel_values"] = inputs[shown[0]].tensors["pixel_values"]
-        if shown and "image_grid_thw" in inputs[shown[0]].tensors:  # positions of M-RoPE families come from the grids
-            model_inputs["image_grid_thw"] = torch.cat([inputs[prompt].tensors["image_grid_thw"] for prompt in shown])
+        model_inputs |= name_images(self._feature_module, [inputs[prompt] for prompt in shown])
         if self._token_type_name is not None:
             types = [token_types(row, self._image_token_id) for row in ids]
             model_inputs[self._token_type_name] = torch.tensor(types, device=device)
         module = self._feature_module
-        with positions_behind_padding(module), shared_image_features(module, shown, inputs, cache):
+        with (
+            positions_behind_padding(module),
+            shared_image_features(module, shown, inputs, cache),
+            explaining_failures(type(module).__name__),
+        ):
             logits = self._model(**model_inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
         return self._questions.answer_tokens.p_true(logits)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ class TransformersProber:
         model: the policy.
         processor: its processor.
         packing: "auto" packs where it is exact, "require" raises where it is not, "off" never packs.
+        tell: is told in a sentence why probes are not packed.
         options: what `BatchedProber` takes.
 
     Raises:
@@ -37,6 +38,7 @@ class TransformersProber:
         processor: Any,
         *,
         packing: Literal["auto", "require", "off"] = "auto",
+        tell: Callable[[str], None] | None = None,
         **options: Any,
     ) -> None:
         self._reference = ReferenceProber(model, processor, **options)
@@ -47,6 +49,7 @@ class TransformersProber:
                 required=packing == "require",
                 autocast=options.get("autocast", nullcontext),
                 agree=options.get("agree_on_batches"),
+                tell=lambda obstacle: tell and tell(f"every probe is encoded as a row of its own: {obstacle}"),
             )
         self._packed = PackedProber(model, processor, **options) if self.is_packed else None
 

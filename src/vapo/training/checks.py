@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sized
 from typing import Any
 
+from transformers import ProcessorMixin
+
 from vapo.algorithms.algorithm import Algorithm, Needs
-from vapo.errors import ConfigError, DataError
+from vapo.errors import ConfigError, DataError, ModelError
+from vapo.models.policy.checkpoint import adopt_chat_template
 from vapo.training.config import VAPOConfig
 
 
@@ -113,3 +116,21 @@ def _check_one_rollout(args: VAPOConfig, train_dataset: Any) -> None:
             f"(generation_batch_size={args.generation_batch_size} / num_generations={args.num_generations}), so not "
             "a single step could be made; lower generation_batch_size, or use more rows"
         )
+
+
+def check_processor(processor: Any) -> None:
+    """Refuse a processor that shows no images or renders no conversations; a template of its tokenizer's becomes its.
+
+    Args:
+        processor: of the policy.
+
+    Raises:
+        ModelError: it is a tokenizer, or there is no chat template.
+    """
+    name = type(processor).__name__
+    if not isinstance(processor, ProcessorMixin):
+        raise ModelError(
+            f"{name} is a tokenizer, so the model cannot see; VAPO trains vision-language models, whose AutoProcessor "
+            "handles images"
+        )
+    adopt_chat_template(processor, f"this {name}")

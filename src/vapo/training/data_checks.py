@@ -18,7 +18,7 @@ from vapo.data.samples import Samples
 from vapo.data.untyped import import_untyped
 from vapo.errors import DataError
 from vapo.training.cached_rows import reads_the_same_twice
-from vapo.training.rows import TRL_IMAGE_COLUMNS, USERS_FOLDER, USERS_IMAGES, SampleReader
+from vapo.training.rows import BOTH_KINDS, TRL_IMAGE_COLUMNS, USERS_FOLDER, USERS_IMAGES, SampleReader
 from vapo.training.sample_rows import SampleRows, list_references, list_samples
 
 kinds, compute = import_untyped("pyarrow.types"), import_untyped("pyarrow.compute")
@@ -36,10 +36,12 @@ def check_data(reader: SampleReader, train_dataset: Any, eval_dataset: Any = Non
         train_dataset, eval_dataset: as the trainer takes them; None is passed over.
 
     Raises:
-        DataError: a data set is empty, a column is missing, or rows cannot be used. The message names the first ones.
+        DataError: a data set is empty, a column is missing, rows cannot be used, or some of them have images and
+            others none. The message names the first ones.
     """
     for name, dataset in _name_data(train_dataset, eval_dataset):
         _refuse(name, _find_problems(reader, dataset, name))
+        _refuse_both_kinds(name, dataset)
 
 
 def check_sizes(sizes: SizeCheck, train_dataset: Any, eval_dataset: Any = None) -> None:
@@ -73,6 +75,30 @@ def _refuse(name: str, problems: Sequence[RowProblem]) -> None:
         raise DataError(
             f"{name}, {list_problems(problems)}; fix the rows or leave them out, for example with .filter()"
         )
+
+
+def _refuse_both_kinds(name: str, dataset: Any) -> None:
+    if not (isinstance(dataset, Dataset) and reads_the_same_twice(dataset)):
+        return
+    first: dict[bool, int] = {}
+    for number, shown in enumerate(_find_shown(dataset)):
+        first.setdefault(shown, number)
+    if len(first) == 2:
+        raise DataError(f"{name}, row {first[False]} has no image, and row {first[True]} has one: {BOTH_KINDS}")
+
+
+def _find_shown(dataset: Dataset) -> Iterator[bool]:
+    """Yield whether each row has an image, where there is a column of them."""
+    column = next((name for name in TRL_IMAGE_COLUMNS if name in dataset.column_names), None)
+    if column is None:
+        return
+    transform = dataset.format["format_kwargs"].get("transform")
+    if isinstance(transform, SampleRows) and column in list_references(dataset):
+        if not isinstance(transform.samples, Samples):  # those that were loaded have images
+            yield from (bool(transform.samples[number].images) for number in list_samples(dataset, column))
+        return
+    for mark in _mark_images(dataset.select_columns([column])):
+        yield any(mark) if isinstance(mark, list) else mark is not None
 
 
 def _find_refused(sizes: SizeCheck, dataset: Dataset) -> list[RowProblem]:

@@ -7,8 +7,10 @@ from typing import Any
 from trl import GRPOTrainer
 
 from vapo.models.image_features import features_like_embeddings, find_feature_module
+from vapo.models.policy.inference import explaining_failures
 from vapo.models.prompt_tokens import PADDED, check_token_inputs, strip_padding
 from vapo.models.replaced_method import replaced_method
+from vapo.training.trl_limits import check_image_inputs
 
 
 class RollsOutPrompts(GRPOTrainer):
@@ -16,9 +18,11 @@ class RollsOutPrompts(GRPOTrainer):
 
     model: Any
 
-    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
-        with features_like_embeddings(find_feature_module(self.model)):
-            return super()._generate_single_turn(*args, **kwargs)
+    def _generate_single_turn(self, prompt_ids: Any, images: Any, multimodal_fields: Any, *rest: Any, **more: Any):
+        check_image_inputs(self.processing_class, multimodal_fields)
+        module = find_feature_module(self.model)
+        with features_like_embeddings(module), explaining_failures(type(module).__name__):
+            return super()._generate_single_turn(prompt_ids, images, multimodal_fields, *rest, **more)
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[Any, ...]:
         processor: Any = self.processing_class

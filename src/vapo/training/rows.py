@@ -21,6 +21,10 @@ from vapo.types import Claim, Sample
 
 TRL_IMAGE_COLUMNS = ("images", "image")
 """Where TRL looks for images, in this order."""
+BOTH_KINDS = (
+    "TRL 1.16 hands rows with and without images to the processor as one batch, which fails; train on one kind alone, "
+    "for example with .filter()"
+)
 USERS_IMAGES = ImagePolicy(max_pixels=PILLOW_MAX_PIXELS)
 USERS_FOLDER = Folder(Path(), Path("/"))
 """Paths in a user's own data set lead wherever he lets them, as in `datasets`."""
@@ -114,6 +118,12 @@ def list_images(row: Mapping[str, Any]) -> list[Any]:
     """Return the images of a row, from its column `images` or `image`."""
     images = row["images"] if "images" in row else [row.get("image")]
     return [image for image in images or () if image is not None]
+
+
+def check_kinds(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse rows of one batch of which some have images and others none. Raises DataError."""
+    if len({bool(list_images(row)) for row in rows}) > 1:
+        raise DataError(f"a batch has rows with an image and rows without: {BOTH_KINDS}")
 
 
 def open_images(row: dict[str, Any], sizes: SizeCheck) -> dict[str, Any]:

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import gather
-from transformers import ProcessorMixin
 from trl import GRPOTrainer
 
 from vapo.algorithms.algorithm import Algorithm
 from vapo.data.refused_sizes import SizeCheck
-from vapo.errors import ConfigError, ModelError
+from vapo.errors import ConfigError
 from vapo.models.image_features import (
     features_like_embeddings,
     find_feature_module,
@@ -29,6 +28,7 @@ from vapo.models.image_features import (
     passing_images_per_row,
 )
 from vapo.models.plain_text import make_escaper
+from vapo.models.policy.inference import explaining_failures
 from vapo.models.positions import positions_behind_padding
 from vapo.models.questions import ClaimQuestions
 from vapo.models.replaced_method import replaced_method
@@ -38,7 +38,7 @@ from vapo.probing.prober import Prober
 from vapo.probing.transformers_prober import TransformersProber
 from vapo.training.batches import groups_kept_together
 from vapo.training.cached_rows import cache_rows
-from vapo.training.checks import check_arguments, check_needs, find_idle_bonus
+from vapo.training.checks import check_arguments, check_needs, check_processor, find_idle_bonus
 from vapo.training.completion_table import PrintsCompletions
 from vapo.training.config import VAPOConfig
 from vapo.training.data_checks import check_data, check_sizes
@@ -54,11 +54,12 @@ from vapo.training.prompt_rollouts import RollsOutPrompts
 from vapo.training.reward_columns import RewardColumns, adopt_think_format
 from vapo.training.rewards import accuracy_reward, choose_rewards
 from vapo.training.rollout_batch import RolloutBatch, RolloutCount, RolloutPosition, find_progress
-from vapo.training.rows import SampleReader, keep_text_plain, open_images
+from vapo.training.rows import SampleReader, check_kinds, keep_text_plain, open_images
 from vapo.training.run_record import keep_record
 from vapo.training.saves import LoadsCheckpoints, SavesBetweenRollouts
 from vapo.training.sharding import name_layers_to_shard, reference_sharded_like_policy
 from vapo.training.token_credit import TokenCredit
+from vapo.training.trl_limits import check_router_loss, counting_tiles
 from vapo.training.vllm_rollouts import (
     check_vllm,
     fix_rollouts,
@@ -154,11 +155,8 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
         for callback in (SavesBetweenRollouts(args), RolloutCount(self), IdleRunWarning()):
             self.add_callback(callback)
         keep_record(self)
-        if not isinstance(self.processing_class, ProcessorMixin):
-            raise ModelError(
-                f"{type(self.processing_class).__name__} is a tokenizer, so the model cannot see; VAPO trains "
-                "vision-language models, whose AutoProcessor handles images"
-            )
+        check_processor(self.processing_class)
+        check_router_loss(self, collective=self._forward_is_collective())
         self._sizes = SizeCheck(self.processing_class)
         check_sizes(self._sizes, train_dataset, eval_dataset)
         if args.freeze_vision:
@@ -198,6 +196,7 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = [self.read_row(row) for row in inputs]
+        check_kinds(inputs)
         training = self.model.training
         refilled = self._informative.roll_out(inputs) if self._informative is not None and training else None
         inputs = inputs if refilled is None else refilled.rows
@@ -214,7 +213,7 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
             return batch.generated
 
         self._batch = batch
-        with replaced_method(self, "_generate", generate):
+        with replaced_method(self, "_generate", generate), counting_tiles(self.processing_class):
             output = super()._generate_and_score_completions(inputs)
         self._batch = None
         if looks:
@@ -279,7 +278,8 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
         module = find_feature_module(model)
         kwargs = correct_token_types(kwargs, input_ids, find_image_token_id(module.config))
         rows = (model, input_ids, attention_mask, logits_to_keep)
-        with features_like_embeddings(module), positions_behind_padding(module):
+        explained = explaining_failures(type(module).__name__)
+        with features_like_embeddings(module), positions_behind_padding(module), explained:
             if self._packing is not None and self._packing.is_on:
                 scores = self._score_packed(*rows, *args, num_images=num_images, **kwargs)
                 if scores is not None:

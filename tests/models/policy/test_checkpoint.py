@@ -8,12 +8,15 @@ import pytest
 import torch
 from hub_stub import asking, run_hub
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_models import FAMILIES, build_tiny, save_tiny, tiny_tokenizer
 from transformers import Florence2Config, InstructBlipConfig, Qwen2Config, Qwen2ForCausalLM, T5Config
 
 from vapo.errors import ConfigError, ModelError
 from vapo.models.policy.checkpoint import CheckpointParts, find_parts, load_policy, load_processor
+from vapo.models.policy.prompt_writer import PromptWriter
+from vapo.types import Sample
 
 
 @pytest.fixture
@@ -208,6 +211,16 @@ def test_no_chat_template(folder):
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(ModelError, match="no chat template"):
         load_policy(folder)
+
+
+def test_a_chat_template_of_the_tokenizer_alone_is_the_processors_too(folder):
+    expected = load_policy(folder)
+    template = folder / "chat_template.jinja"
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": template.read_text()}))
+    template.unlink()
+    sample = Sample("one", (Image.new("RGB", (28, 28)),), "What is it?", "1")
+    assert PromptWriter(load_policy(folder)).write(sample).ids == PromptWriter(expected).write(sample).ids
 
 
 def test_no_pad_token_takes_the_end_token(folder):

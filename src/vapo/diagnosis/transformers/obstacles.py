@@ -9,7 +9,7 @@ from vapo.errors import ModelError
 from vapo.models.diagnosed_model import Ability
 from vapo.models.image_attention import find_attention_obstacle
 from vapo.models.image_features import find_feature_module
-from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.checkpoint import Policy, adopt_chat_template
 from vapo.models.policy.generation import find_eos_token_ids, find_generator
 from vapo.models.questions import ClaimQuestions
 from vapo.models.vision_tokens import find_image_token_id
@@ -44,13 +44,8 @@ def find_obstacles(policy: Policy, probe_template: str, system_prompt: str | Non
 
 
 def _find_basic_obstacle(policy: Policy) -> str | None:
-    processor = policy.processor
-    if not (getattr(processor, "chat_template", None) or processor.tokenizer.chat_template):
-        return (
-            f"{policy.name} has no chat template, so questions cannot be put to it; use the instruct version of the "
-            "model, or save a template with its processor"
-        )
     try:
+        adopt_chat_template(policy.processor, policy.name)
         find_image_token_id(find_feature_module(policy.model).config)
         find_generator(policy.model)
         find_eos_token_ids(policy)

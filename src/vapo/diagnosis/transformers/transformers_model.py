@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -156,6 +157,7 @@ class TransformersModel:
             self._probers[view] = TransformersProber(
                 self._policy.model,
                 self._policy.processor,
+                tell=None if self._probers else logging.getLogger(__name__).warning,
                 template=self._probe_template,
                 max_batch_tokens=max(1, self._max_batch_tokens // 4),
             )

@@ -224,15 +224,31 @@ def load_processor(source: str, trust_remote_code: bool = False, revision: str =
             f"{source} comes with a {type(processor).__name__} that cannot prepare images; save the model's "
             "processor into the folder too (processor.save_pretrained)"
         )
-    if not (getattr(processor, "chat_template", None) or processor.tokenizer.chat_template):
-        raise ModelError(
-            f"{source} has no chat template, so questions cannot be put to it; use the instruct version of the model, "
-            "or save a template with its processor"
-        )
+    adopt_chat_template(processor, source)
     processor.tokenizer.padding_side = "left"
     if processor.tokenizer.pad_token is None:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     return processor
+
+
+def adopt_chat_template(processor: Any, name: str) -> None:
+    """Give a processor the chat template of its tokenizer where it has none of its own.
+
+    Args:
+        processor: the processor.
+        name: what errors call it.
+
+    Raises:
+        ModelError: its tokenizer has none either.
+    """
+    if getattr(processor, "chat_template", None):
+        return
+    if not processor.tokenizer.chat_template:
+        raise ModelError(
+            f"{name} has no chat template, so questions cannot be put to it; use the instruct version of the model, "
+            "or save a template with its processor"
+        )
+    processor.chat_template = processor.tokenizer.chat_template
 
 
 def _find_parts_of_adapter(folder: Path, base: str | None) -> CheckpointParts:

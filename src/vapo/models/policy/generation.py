@@ -25,10 +25,10 @@ from transformers import (
 
 from vapo.errors import ConfigError, ModelError
 from vapo.models.first_device import find_first_device
-from vapo.models.image_features import find_feature_module, shared_image_features
+from vapo.models.image_features import find_feature_module, name_images, shared_image_features
 from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.policy.checkpoint import Policy
-from vapo.models.policy.inference import inference
+from vapo.models.policy.inference import explaining_failures, inference
 from vapo.models.policy.prompt_writer import Prompt, PromptWriter
 from vapo.models.policy.response_texts import spell_tokens
 from vapo.models.vision_tokens import find_image_token_id, find_token_type_name, token_types
@@ -161,6 +161,9 @@ def complete_prompts(
         max_tokens: longest completion.
         eos_ids: see `find_eos_token_ids`.
         draw: chooses each token; None takes the likeliest.
+
+    Raises:
+        ModelError: the model fails.
     """
     model, tokenizer = policy.model, policy.processor.tokenizer
     module = find_feature_module(model)
@@ -181,10 +184,7 @@ def complete_prompts(
     by_id = {id(prompt.images): prompt.images.to(device) for prompt in prompts}
     rows = [distinct.index(id(prompt.images)) for prompt in prompts]
     images = [by_id[key] for key in distinct]
-    # A placeholder: each row's features come from its own prompt's images, encoded once for all of its completions.
-    inputs["pixel_values"] = images[0].tensors["pixel_values"]
-    if "image_grid_thw" in images[0].tensors:  # positions of M-RoPE families come from the grids
-        inputs["image_grid_thw"] = torch.cat([images[row].tensors["image_grid_thw"] for row in rows])
+    inputs |= name_images(module, [images[row] for row in rows])
     config = GenerationConfig(
         max_new_tokens=max_tokens,
         do_sample=False,
@@ -194,7 +194,12 @@ def complete_prompts(
     )
     generator = find_generator(model)
     processors = LogitsProcessorList([draw] if draw is not None else [])
-    with inference(model), own_settings(generator, config), shared_image_features(module, rows, images, None):
+    with (
+        inference(model),
+        own_settings(generator, config),
+        shared_image_features(module, rows, images, None),
+        explaining_failures(policy.name),
+    ):
         out = generate(generator, **inputs, generation_config=config, logits_processor=processors)
     return [_cut_behind_end(row, eos_ids) for row in out[:, length:].tolist()]
 

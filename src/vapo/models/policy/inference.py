@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 import torch
 
+from vapo.errors import ModelError, VapoError
+from vapo.versions import find_untested
+
 
 @contextmanager
 def inference(model: torch.nn.Module) -> Generator[None]:
@@ -19,3 +22,26 @@ def inference(model: torch.nn.Module) -> Generator[None]:
     finally:
         for module, training in was_training.items():
             module.training = training
+
+
+@contextmanager
+def explaining_failures(name: str) -> Generator[None]:
+    """Turn what a model's own code raises for what its processor made into a sentence; memory that is short stays so.
+
+    Args:
+        name: what errors call the model.
+
+    Raises:
+        ModelError: it fails.
+    """
+    try:
+        yield
+    except (VapoError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a family's code raises what it likes
+        said = next(iter(str(error).strip().splitlines()), "")
+        untested = ", ".join(find_untested())
+        raise ModelError(
+            f"{name} fails on what its processor made of a prompt ({type(error).__name__}: {said}); use "
+            f"{f'tested versions instead of {untested}' if untested else 'another model, or another version of it'}"
+        ) from error

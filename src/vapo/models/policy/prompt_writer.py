@@ -13,7 +13,7 @@ from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module
 from vapo.models.images import ImageInputs, apply_chat_template, take_image_inputs
 from vapo.models.plain_text import make_escaper
-from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.checkpoint import Policy, adopt_chat_template
 from vapo.models.prompt_tokens import check_token_inputs, list_token_inputs
 from vapo.types import Sample
 
@@ -33,9 +33,13 @@ class PromptWriter:
     Args:
         policy: the model and its processor.
         system_prompt: text of a system message; None for none.
+
+    Raises:
+        ModelError: the policy has no chat template.
     """
 
     def __init__(self, policy: Policy, system_prompt: str | None = None) -> None:
+        adopt_chat_template(policy.processor, policy.name)
         self._processor = policy.processor
         self._module = find_feature_module(policy.model)
         self._system_prompt = system_prompt

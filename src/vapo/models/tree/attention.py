@@ -87,9 +87,9 @@ def attend_to_tree(
     """
     name = type(module).__name__
     if dropout:
-        raise ModelError(f"{name} drops attention weights at random; set attention_dropout=0 or packing='off'")
+        raise ModelError(f"{name} drops attention weights at random")
     if softcap is not None or s_aux is not None:
-        raise ModelError(f"{name} caps its scores or attends to sinks, which packing cannot; use packing='off'")
+        raise ModelError(f"{name} caps its scores or attends to sinks")
     slides = sliding_window is not None and sliding_window < attention_mask.layout.num_tokens
     if slides and attention_mask.window != sliding_window:
         raise ModelError(f"{name} slides over {sliding_window} tokens but its mask says {attention_mask.window}")

@@ -22,11 +22,11 @@ def find_packing_obstacle(model: torch.nn.Module) -> str | None:
     name = type(module).__name__
     decoder = module.get_decoder()
     config = decoder.config
-    if not getattr(decoder, "_supports_attention_backend", False):
-        return f"{type(decoder).__name__} does not take its attention from transformers' AttentionInterface"
     foreign = set(getattr(config, "layer_types", None) or ()) - EXACT_LAYERS
     if foreign:
         return f"{type(decoder).__name__} has layers of the kind {', '.join(sorted(foreign))}"
+    if not getattr(decoder, "_supports_attention_backend", False):
+        return f"{type(decoder).__name__} does not take its attention from transformers' AttentionInterface"
     if getattr(config, "attn_logit_softcapping", None):
         return f"{type(decoder).__name__} caps its attention scores"
     if getattr(config, "attention_dropout", 0.0):
@@ -80,15 +80,26 @@ class PackingCheck:
             compare: returns how far packed outputs are from those of plain rows.
 
         Raises:
-            ModelError: they differ, and packing is required.
+            ModelError: they differ or cannot be computed, and packing is required.
         """
         if self.is_on and not self._compared:
             self._compared = True
-            difference = compare()
-            differs = not self.tolerance.allows(difference)
-            if differs if self._agree is None else self._agree(int(differs)):
-                self._turn_off(f"packed {what} differ from the model's own by {difference:.2g}")
+            obstacle = self._look(what, compare)
+            if obstacle is not None if self._agree is None else self._agree(int(obstacle is not None)):
+                self._turn_off(obstacle or f"packed {what} differ from the model's own in another process")
         return self.is_on
+
+    def _look(self, what: str, compare: Callable[[], float]) -> str | None:
+        try:
+            difference = compare()
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a family's layers raise what they like where they are given another form
+            said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            return f"packed {what} cannot be computed ({said})"
+        if self.tolerance.allows(difference):
+            return None
+        return f"packed {what} differ from the model's own by {difference:.2g}"
 
     @property
     def tolerance(self) -> Tolerance:
