@@ -222,6 +222,8 @@ def test_the_layers_of_the_language_model_are_its_linear_ones(family):
 
 def test_a_model_that_names_no_language_model_is_not_frozen():
     class NoDecoder(torch.nn.Module):
+        config = None
+
         def get_image_features(self): ...
 
         def get_decoder(self):

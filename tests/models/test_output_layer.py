@@ -12,6 +12,7 @@ from transformers import (
     GraniteForCausalLM,
     set_seed,
 )
+from transformers.modeling_outputs import CausalLMOutputWithPast
 from trl.trainer.utils import add_fused_lm_head
 
 from vapo.errors import ModelError
@@ -86,6 +87,19 @@ def test_no_family_here_changes_its_logits_whatever_its_configuration_says(famil
     assert find_logit_change(build_tiny(family)[0]) == LogitChange()
 
 
-def test_anything_else_is_refused():
-    with pytest.raises(ModelError, match="Squares does something to its logits that is neither a scale nor a cap"):
-        find_logit_change(Squares(GraniteConfig(**SIZES, logits_scaling=1.0)))
+class MakesLogitsElsewhere(GraniteForCausalLM):
+    """As a family does whose forward pass calls a whole language model."""
+
+    def forward(self, *args, **kwargs):
+        return CausalLMOutputWithPast(logits=self.model(*args, **kwargs).logits)
+
+
+@pytest.mark.parametrize("family", [Squares, MakesLogitsElsewhere])
+def test_anything_else_is_refused(family):
+    model = family(GraniteConfig(**SIZES, logits_scaling=1.0))
+    assert find_logit_change(model) is None
+    with (
+        pytest.raises(ModelError, match=f"{family.__name__} does something to the logits of its output layer that"),
+        naming_logit_change(model),
+    ):
+        pass

@@ -42,7 +42,8 @@ def find_vision_token_ids(config: Any, processing_class: Any) -> tuple[int, ...]
         size = max(size, config.get_text_config().vocab_size)
     if tokenizer is not processing_class:
         found |= {i for i in _find_named(tokenizer, cast("dict[str, Any]", vars(processing_class))) if i in added}
-        found |= _find_written(processing_class)
+        if getattr(processing_class, "chat_template", None) or tokenizer.chat_template:
+            found |= _find_written(processing_class)
     return tuple(sorted({int(i) for i in found if 0 <= i < size} - {tokenizer.eos_token_id}))
 
 

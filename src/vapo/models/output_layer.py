@@ -59,25 +59,24 @@ def find_language_head(model: torch.nn.Module) -> Any:
     raise ModelError(f"{type(model).__name__} makes no logits; load it with a language head")
 
 
-def find_logit_change(model: torch.nn.Module) -> LogitChange:
-    """Return what a model's own forward pass does to the logits of its output layer.
+def find_logit_change(model: torch.nn.Module) -> LogitChange | None:
+    """Return what a model's own forward pass does to its output layer's logits; None where that is something else.
 
     Raises:
-        ModelError: it does something else than to scale and to cap them.
+        ModelError: the model makes no logits.
     """
     head = find_language_head(model)
     given = torch.tensor(_LOGITS)
     found = _pass_logits(head, given)
+    if found is None:
+        return None
     cap = getattr(head.config.get_text_config(), _CAP, None)
     for possible in (None, cap) if cap is not None else (None,):
         before = found if possible is None else possible * torch.atanh((found / possible).clamp(-1, 1))
         change = LogitChange(float(f"{float(before[-1] / given[-1]):.7g}"), possible)
         if torch.allclose(change.apply(given), found, rtol=1e-4):
             return change
-    raise ModelError(
-        f"{type(head).__name__} does something to its logits that is neither a scale nor a cap, so log-probabilities "
-        "cannot be computed in chunks as TRL does; use another model"
-    )
+    return None
 
 
 @contextmanager
@@ -88,9 +87,15 @@ def naming_logit_change(model: torch.nn.Module) -> Generator[None]:
         model: whose configuration a fused output layer is about to read.
 
     Raises:
-        ModelError: as `find_logit_change`.
+        ModelError: it does neither scale nor cap them, but something else.
     """
     change = find_logit_change(model)
+    if change is None:
+        raise ModelError(
+            f"{type(model).__name__} does something to the logits of its output layer that is neither a scale nor a "
+            "cap, or makes them elsewhere, so TRL's output layer would not compute its log-probabilities; use another "
+            "model"
+        )
     # Not by assignment: configurations check types, and None is none.
     said = cast("dict[str, Any]", vars(find_language_head(model).config.get_text_config()))
     before = dict(said)
@@ -104,11 +109,11 @@ def naming_logit_change(model: torch.nn.Module) -> Generator[None]:
 
 
 @torch.no_grad()
-def _pass_logits(head: Any, logits: torch.Tensor) -> torch.Tensor:
+def _pass_logits(head: Any, logits: torch.Tensor) -> torch.Tensor | None:
     states = torch.zeros(1, 1, 1)
     with (
         replaced_method(head.base_model, "forward", lambda *_, **__: _States(states)),
         replaced_method(head.get_output_embeddings(), "forward", lambda *_, **__: logits[None, None].clone()),
     ):
         output = head(input_ids=torch.zeros(1, 1, dtype=torch.long))
-    return output.logits[0, -1].float()
+    return None if output.logits is None else output.logits[0, -1].float()

@@ -62,7 +62,10 @@ def positions_behind_padding(module: Any) -> Generator[None]:
     Args:
         module: what `find_feature_module` returned; passes inside the context have their padding on the left.
     """
-    if hasattr(module, "get_rope_index") or _knows_distances_alone(module.get_decoder().config):
+    counts_itself = (
+        hasattr(module, "get_rope_index") or "position_ids" not in inspect.signature(module.forward).parameters
+    )
+    if counts_itself or _knows_distances_alone(module.get_decoder().config):
         yield
         return
 

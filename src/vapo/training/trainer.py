@@ -276,11 +276,8 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
         module = find_feature_module(model)
         kwargs = correct_token_types(kwargs, input_ids, find_image_token_id(module.config))
         rows = (model, input_ids, attention_mask, logits_to_keep)
-        with (
-            features_like_embeddings(module),
-            positions_behind_padding(module),
-            explaining_failures(type(module).__name__),
-        ):
+        explained = explaining_failures(type(module).__name__)
+        with features_like_embeddings(module), positions_behind_padding(module), explained:
             if self._packing is not None and self._packing.is_on:
                 scores = self._score_packed(*rows, *args, num_images=num_images, **kwargs)
                 if scores is not None:
