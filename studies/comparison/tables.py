@@ -24,6 +24,7 @@ from .results import (
     Run,
     average,
     compare,
+    summarise,
 )
 from .steps import read_steps
 
@@ -119,6 +120,34 @@ def write_steps(steps: Path, arms: Sequence[Arm], parts: int = 3) -> str:
             cells.append(", ".join("" if np.isnan(p).all() else f"{100 * np.nanmean(p):.1f}" for p in pieces))
         lines.append(write_row([arm.title, *cells]))
     return "\n".join(lines)
+
+
+def write_speed(steps: Path, arms: Sequence[Arm], window: int = 10) -> str:
+    """Return a table of the steps that late answers took to come to where the first arm's end, by seed.
+
+    What late answers are worth at a step is their mean over the rollouts of the last `window` steps up to it, and the
+    first arm's end is that of its last step. An arm that does not come there took one step more than it has.
+    """
+    first, *_ = arms
+    late = {run: _trail(values, window) for run, values in read_steps(steps, "late_right").items()}
+    lines = [write_row(["", f"steps to {first.title}'s last late answers", "of all steps"]), write_rule(2)]
+    for arm in arms:
+        taken, total = [], 1
+        for (name, seed), values in late.items():
+            if name == arm.name:
+                total = len(values)
+                there = np.flatnonzero(values >= late[first.name, seed][-1])
+                taken.append(float(there[0]) + 1 if len(there) else total + 1.0)
+        found = summarise(taken)
+        lines.append(write_row([arm.title, _describe(found, TOKENS), f"{found.mean / total:.2f}"]))
+    return "\n".join(lines)
+
+
+def _trail(values: Sequence[float | None], window: int) -> np.ndarray:
+    """Return the mean of the last values up to each, those that are missing left out; NaN before there are so many."""
+    known = np.array([np.nan if value is None else value for value in values])
+    means = [np.nanmean(known[end - window : end]) for end in range(window, len(known) + 1)]
+    return np.array([*[np.nan] * (window - 1), *means])
 
 
 def judge_agreement(ours: Interval, theirs: float | None) -> str:

@@ -7,7 +7,7 @@ import pyarrow
 import pytest
 
 from studies.__main__ import build_parser
-from studies.comparison.arms import ABLATIONS, COMPARED, GRPO, START, list_arms
+from studies.comparison.arms import ABLATIONS, COMPARED, GRPO, START, VAPO, list_arms
 from studies.comparison.looks import pay_luck, sort_late
 from studies.comparison.measuring import ProbeRow, ResponseRow
 from studies.comparison.results import (
@@ -34,6 +34,7 @@ from studies.comparison.tables import (
     write_comparison,
     write_late,
     write_luck,
+    write_speed,
     write_steps,
 )
 
@@ -144,6 +145,21 @@ def test_the_sources_of_the_advantage_are_shown_by_part_of_the_training(tmp_path
     assert "| GRPO | 10.0, 20.0, 30.0 | 50.0, 50.0, 50.0 | , ,  | 0.0, 50.0, 100.0 |" in write_steps(
         tmp_path / "steps.parquet", [GRPO]
     )
+
+
+def test_speed_is_counted_in_steps_to_where_the_first_arm_ends(tmp_path):
+    runs = {("grpo", 0): [0.0, 0.2, None, 0.4], ("grpo", 1): [0.1, 0.1, 0.1, 0.1]}
+    runs |= {("vapo", 0): [0.2, 0.6, 0.2, 0.6], ("vapo", 1): [0.0, 0.0, 0.0, 0.0]}
+    rows = [
+        {"arm": arm, "seed": seed, "step": step, "late_right": value}
+        for (arm, seed), values in runs.items()
+        for step, value in enumerate(values)
+    ]
+    write_table(tmp_path / "steps.parquet", pyarrow.Table.from_pylist(rows))
+    # Means of the last two steps: GRPO ends at 0.4 and 0.1, and is there at the fourth and the second step.
+    lines = write_speed(tmp_path / "steps.parquet", [GRPO, VAPO], window=2).splitlines()
+    assert lines[2].startswith("| GRPO | 3.0 [") and lines[2].endswith("| 0.75 |")
+    assert lines[3].startswith("| VAPO, as in the paper | 3.5 [")  # the second step, and never, which is the fifth
 
 
 def test_ablations_stand_beside_the_paper():

@@ -13,7 +13,13 @@ from vapo.core.tiles import count_visible
 from vapo.models.tree.mask import TreeMask
 
 TILE = 128
-SIZE_CLASS = 1024
+SMALLEST_SIZE = 1024
+GROWTH = 1.25
+"""A size class is larger than the one below it by at most this factor, so at most a fifth of a row is filling."""
+MAX_KERNELS = 512
+"""Size classes up to 131,072 tokens are 24; each is compiled for every window, precision and shape of heads, with
+gradients and without. Beyond the limit, torch would go on uncompiled, without a word and with the whole matrix of
+scores; here it is an error."""
 
 
 def attend_with_flex(
@@ -26,8 +32,8 @@ def attend_with_flex(
 ) -> torch.Tensor:
     """Return the attention output, shape (1, heads, N, head_dim).
 
-    The row is filled up to a multiple of `SIZE_CLASS` tokens, which see nothing, so that a kernel is compiled once
-    for each class of sizes and not for each number of tokens.
+    The row is filled up to a size class (`find_size_class`) with tokens that see nothing, so that a kernel is compiled
+    once for each class and not for each number of tokens.
 
     Args:
         query: shape (1, heads, N, head_dim).
@@ -36,27 +42,42 @@ def attend_with_flex(
         mask: the tree.
         scale: factor of the scores.
         attend: FlexAttention itself, compiled or not; default: compiled.
+
+    Raises:
+        torch._dynamo.exc.FailOnRecompileLimitHit: more than `MAX_KERNELS` were compiled.
     """
     length = query.shape[2]
     block_mask = _block_mask_of(mask)
     padded = block_mask.seq_lengths[0]
     if padded > length:
         query, key, value = (torch.nn.functional.pad(x, (0, 0, 0, padded - length)) for x in (query, key, value))
-    attend = attend or _compiled()
-    output = attend(query, key, value, block_mask=block_mask, scale=scale, enable_gqa=query.shape[1] != key.shape[1])
+    attend = attend or compile_flex()
+    with torch._dynamo.config.patch(recompile_limit=MAX_KERNELS, accumulated_recompile_limit=MAX_KERNELS):
+        output = attend(
+            query, key, value, block_mask=block_mask, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
+        )
     return output[:, :, :length]
 
 
 @cache
-def _compiled() -> Any:
-    return torch.compile(flex_attention, dynamic=False)
+def compile_flex(backend: Any = "inductor") -> Any:
+    """Return FlexAttention as compiled, one kernel for each kind of input; it raises where it would run uncompiled."""
+    return torch.compile(flex_attention, dynamic=False, fullgraph=True, backend=backend)
+
+
+def find_size_class(num_tokens: int) -> int:
+    """Return the number of tokens that a row is filled up to: a quarter more at most, from 1,024 on."""
+    size = SMALLEST_SIZE
+    while size < num_tokens:
+        size = max(size + TILE, int(size * GROWTH) // TILE * TILE)
+    return size
 
 
 def make_block_mask(mask: TreeMask) -> BlockMask:
     """Return the FlexAttention mask of a tree: which tiles are empty, partly seen, or seen whole."""
     layout = mask.layout
     length = layout.num_tokens
-    padded = -(-length // SIZE_CLASS) * SIZE_CLASS
+    padded = find_size_class(length)
     num_tiles = padded // TILE
     counts = torch.from_numpy(count_visible(layout, TILE, num_tiles)).to(mask.device)
     whole = counts == TILE * TILE if mask.window is None else torch.zeros_like(counts, dtype=torch.bool)
