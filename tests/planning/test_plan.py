@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
-from transformers import Qwen2_5_VLConfig, TrainerCallback
+from tiny_models import build_tiny
+from transformers import Blip2Config, OPTConfig, Qwen2_5_VLConfig, TrainerCallback
 
 from vapo.cli import main
-from vapo.errors import ConfigError
+from vapo.errors import ConfigError, ModelError
 from vapo.lab.shipped import shipped_checkpoint, shipped_data
+from vapo.planning import activations
+from vapo.planning.activations import measure_text_pass
 from vapo.planning.advice import advise
 from vapo.planning.gpus import Gpus, parse_gpus
 from vapo.planning.hours import choose_throughput, measure_throughput
@@ -111,6 +114,76 @@ def test_an_outline_has_a_models_parameters_and_its_cache(qwen_7b):
     assert model_shape.num_parameters == model_shape.num_trainable == 8_292_166_656  # as its model card has it
     assert model_shape.trainable_bytes == 2 * model_shape.num_parameters
     assert model_shape.kv_values == 2 * 28 * 4 * 128
+
+
+def save_outline(family: str, folder: Path, **text_options: Any) -> Path:
+    config = build_tiny(family)[0].config
+    for name, value in text_options.items():
+        setattr(config.text_config, name, value)
+    config.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.torchvision
+@pytest.mark.parametrize("family", ["qwen3_5_moe", "glm4v_moe", "internvl_gpt_oss"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_experts_and_layers_of_several_kinds_are_planned(family, dtype, tmp_path):
+    model_shape = read_model_shape(Loading(str(save_outline(family, tmp_path)), dtype=dtype))
+    memory = plan_shape(
+        model_shape,
+        replace(PAPER, prompt_tokens=64, image_tokens=16, completion_tokens=32, bfloat16=dtype == "bfloat16"),
+        Gpus(8, 80),
+    ).memory
+    assert memory.total > 0 and memory.update["activations"] > 0
+
+
+@pytest.mark.torchvision
+@pytest.mark.parametrize("checkpointing", [True, False])
+def test_layers_of_each_kind_are_counted(checkpointing, tmp_path):
+    def plan(*kinds: str) -> Any:
+        folder = save_outline("qwen3_5", tmp_path, layer_types=list(kinds), num_hidden_layers=len(kinds))
+        model_shape = read_model_shape(Loading(str(folder)))
+        assert model_shape.kv_values == 2 * kinds.count("full_attention") * 2 * 16  # two heads of 16 dimensions
+        return measure_text_pass(model_shape.model, 80, dtype=None, autocast=False, checkpointing=checkpointing)
+
+    linear, full = "linear_attention", "full_attention"
+    both, one_more_linear, one_more_full = plan(linear, full), plan(linear, linear, full), plan(linear, full, full)
+    all_five = plan(linear, linear, full, full, linear)
+    for phase in ("forward", "backward"):
+        two, of_linear, of_full, five = (
+            getattr(one, phase) for one in (both, one_more_linear, one_more_full, all_five)
+        )
+        assert of_linear > two and of_full >= two  # of checkpointed layers, the largest holds most
+        assert five == two + 2 * (of_linear - two) + (of_full - two)
+
+
+@pytest.mark.torchvision
+def test_layers_without_attention_grow_with_the_row(monkeypatch, tmp_path):
+    model = read_model_shape(Loading(str(save_outline("qwen3_5", tmp_path)))).model
+    how = {"dtype": None, "autocast": False, "checkpointing": True}
+    followed = measure_text_pass(model, 384, **how)
+    monkeypatch.setattr(activations, "LONGEST_SCAN", 256)
+    told = measure_text_pass(model, 384, **how)
+    assert told.forward == pytest.approx(followed.forward, rel=0.01)
+    assert told.backward == pytest.approx(followed.backward, rel=0.01)
+
+
+class TestWhatCannotBePlanned:
+    def test_a_decoder_of_another_form(self, tmp_path):
+        config = Blip2Config(
+            vision_config={"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2},
+            qformer_config={"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2},
+            text_config=OPTConfig(num_hidden_layers=1, hidden_size=32, num_attention_heads=2, word_embed_proj_dim=32),
+        )
+        config.save_pretrained(tmp_path)
+        with pytest.raises(ModelError, match=r"cannot be planned, .* \(AttributeError: .*train it for two"):
+            read_model_shape(Loading(str(tmp_path)))
+
+    def test_a_vision_tower_that_does_not_say_its_size(self, qwen_7b, monkeypatch):
+        monkeypatch.setattr("vapo.planning.image_tokens.LAYERS", ("blocks",))
+        model_shape = read_model_shape(Loading(str(qwen_7b), dtype="bfloat16"))
+        with pytest.raises(ModelError, match=r"Qwen2_5_VLVisionConfig does not say .* set freeze_vision"):
+            plan_shape(model_shape, PAPER, Gpus(8, 80))
 
 
 def test_work_is_counted_by_hand():

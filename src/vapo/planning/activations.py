@@ -1,14 +1,15 @@
 """What a pass through a model keeps in memory, found by making it with tensors that have sizes and no values.
 
 The model's own code runs, forward and backward, on torch's fake tensors: nothing is computed, so that a model of any
-size takes seconds, and every family keeps what it keeps. Layers are alike, so two passes, through one and two of them,
-tell of any number.
+size takes seconds, and every family keeps what it keeps. Layers of one kind are alike, so passes through the first
+layer, alone and with one of each kind behind it, tell of any number.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +17,19 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
+from transformers.integrations import moe
 from transformers.masking_utils import AttentionMaskInterface
 
 from vapo.models.image_features import find_feature_module
+from vapo.models.replaced_method import replaced_method
 from vapo.models.tree.attention_switch import switched_attention
+from vapo.models.tree.packing_obstacles import EXACT_LAYERS
 from vapo.planning.tensor_bytes import TensorBytes
 
 KEEPS_ROWS_ALONE = "vapo_outline"
 """An attention that keeps what flash attention keeps: queries, keys, values, outputs, and a number for each row."""
+LONGEST_SCAN = 1024
+"""Tokens up to which layers without attention are followed, piece by piece; what they keep grows in proportion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +63,20 @@ def measure_text_pass(
         checkpointing: keep the inputs of layers alone and compute each again.
     """
     decoder = find_feature_module(model).get_decoder()
+    if num_tokens > LONGEST_SCAN and set(_list_types(decoder) or ()) - EXACT_LAYERS:
+        how = {"dtype": dtype, "autocast": autocast, "checkpointing": checkpointing}
+        half, whole = (measure_text_pass(model, length, **how) for length in (LONGEST_SCAN // 2, LONGEST_SCAN))
+        more = (num_tokens - LONGEST_SCAN) / (LONGEST_SCAN // 2)
+        return PassBytes(
+            whole.forward + more * (whole.forward - half.forward),
+            whole.backward + more * (whole.backward - half.backward),
+        )
     axes = 3 if "mrope" in str(getattr(decoder.config, "rope_parameters", "")) else 0
     width = decoder.config.hidden_size
 
     def read(reduced: Any, row: torch.Tensor) -> torch.Tensor:
         positions = torch.zeros((axes, 1, num_tokens) if axes else (1, num_tokens), dtype=torch.long)
-        masks = dict.fromkeys(("full_attention", "sliding_attention"))
+        masks = dict.fromkeys(("full_attention", "sliding_attention", *(_list_types(decoder) or ())))
         given = masks if hasattr(decoder.config, "layer_types") else None
         return reduced(inputs_embeds=row, position_ids=positions, attention_mask=given, use_cache=False)[0]
 
@@ -78,26 +92,39 @@ def _extrapolate(
     autocast: bool,
     checkpointing: bool,
 ) -> PassBytes:
-    layers = getattr(module, name)
-    first, second = (
-        _measure(_reduce(module, name, count, dtype), shape, read, autocast, checkpointing) for count in (1, 2)
+    layers, types = getattr(module, name), _list_types(module)
+    kinds = [
+        (types and types[number], *sorted(tuple(weight.shape) for weight in layer.parameters()))
+        for number, layer in enumerate(layers)
+    ]
+
+    def measure(*chosen: int) -> PassBytes:
+        return _measure(_reduce(module, name, chosen, dtype), shape, read, autocast, checkpointing)
+
+    first = measure(0)
+    behind = Counter(kinds[1:])
+    with_one = {kind: measure(0, kinds.index(kind, 1)) for kind in behind}
+    return PassBytes(
+        first.forward + sum(count * (with_one[kind].forward - first.forward) for kind, count in behind.items()),
+        first.backward + sum(count * (with_one[kind].backward - first.backward) for kind, count in behind.items()),
     )
 
-    def extend(one: float, two: float) -> float:
-        return one + (two - one) * (len(layers) - 1)
 
-    return PassBytes(extend(first.forward, second.forward), extend(first.backward, second.backward))
+def _list_types(module: Any) -> list[str] | None:
+    return getattr(module.config, "layer_types", None)
 
 
-def _reduce(module: Any, name: str, count: int, dtype: str | None) -> Any:
-    """Return a copy with the first layers alone."""
-    layers = getattr(module, name)
-    setattr(module, name, torch.nn.ModuleList(list(layers)[:count]))
+def _reduce(module: Any, name: str, chosen: Sequence[int], dtype: str | None) -> Any:
+    """Return a copy with some of the layers alone."""
+    layers, types = getattr(module, name), _list_types(module)
+    setattr(module, name, torch.nn.ModuleList([layers[number] for number in chosen]))
     try:
         reduced = copy.deepcopy(module)
     finally:
         setattr(module, name, layers)
-    reduced.config.num_hidden_layers = count
+    reduced.config.num_hidden_layers = len(chosen)
+    if types is not None:
+        reduced.config.layer_types = [types[number] for number in chosen]
     return reduced if dtype is None else reduced.to(getattr(torch, dtype))
 
 
@@ -116,7 +143,11 @@ def _measure(
     overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)  # meta weights cannot become fake ones in place
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True), switched_attention(module.config, KEEPS_ROWS_ALONE):
+        with (
+            FakeTensorMode(allow_non_fake_inputs=True),
+            switched_attention(module.config, KEEPS_ROWS_ALONE),
+            replaced_method(moe, "_grouped_mm", _multiply_by_experts),
+        ):
             trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
             module.to_empty(device="cpu")
             weights = dict(module.named_parameters())
@@ -147,7 +178,8 @@ def _checkpoint(function: Any, *args: Any) -> Any:
 class _KeepRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        output = torch.empty_like(query)
+        rows, heads, length, _ = query.shape
+        output = query.new_empty((rows, length, heads, value.shape[-1])).transpose(1, 2)
         ctx.save_for_backward(query, key, value, output, query.new_empty(query.shape[:3], dtype=torch.float32))
         return output
 
@@ -163,6 +195,23 @@ def _attend(
     if torch.is_autocast_enabled("cpu"):
         query, key, value = (x.to(torch.get_autocast_dtype("cpu")) for x in (query, key, value))
     return _KeepRows.apply(query, key, value).transpose(1, 2).contiguous(), None
+
+
+class _KeepGroups(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor, experts: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(rows, experts)
+        return rows.new_empty((len(rows), experts.shape[-1]))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        rows, experts = ctx.saved_tensors
+        return torch.empty_like(rows), torch.empty_like(experts)
+
+
+def _multiply_by_experts(rows: torch.Tensor, experts: torch.Tensor, offs: torch.Tensor) -> torch.Tensor:
+    """Stand in for transformers' product of each expert and its rows, which has none of float32 without values."""
+    return _KeepGroups.apply(rows.to(experts.dtype), experts)
 
 
 AttentionInterface.register(KEEPS_ROWS_ALONE, _attend)

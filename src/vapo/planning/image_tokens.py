@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from vapo.errors import ModelError
 from vapo.models.image_features import find_feature_module
 
 LAYERS = ("depth", "num_hidden_layers")
@@ -23,14 +24,23 @@ def estimate_image_bytes(model: Any, image_tokens: int, *, values: int, trained:
         values: bytes of a number.
         trained: whether the tower is.
         checkpointing: whether it keeps the inputs of blocks alone.
+
+    Raises:
+        ModelError: the tower is trained, and its configuration does not say its size.
     """
     config = find_feature_module(model).config
     features = float(image_tokens * config.get_text_config().hidden_size * values)
     if not trained:
         return features
     vision = config.vision_config
-    depth = next(getattr(vision, name) for name in LAYERS if hasattr(vision, name))
-    width = next(getattr(vision, name) for name in WIDTHS if hasattr(vision, name))
+    depth, width = (
+        next((getattr(vision, name) for name in names if hasattr(vision, name)), None) for names in (LAYERS, WIDTHS)
+    )
+    if depth is None or width is None:
+        raise ModelError(
+            f"{type(vision).__name__} does not say how many layers the vision tower has and how wide they are, so "
+            "what they keep while they are trained cannot be planned; set freeze_vision: true, or train adapters"
+        )
     inner = getattr(vision, "intermediate_size", None) or int(width * getattr(vision, "mlp_ratio", 4))
     numbers = width if checkpointing else 8 * width + 2 * inner
     return features + count_patches(model, image_tokens) * depth * numbers * values

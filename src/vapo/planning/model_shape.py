@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
-from vapo.errors import ModelError
+from vapo.errors import ModelError, VapoError
 from vapo.models.image_features import find_feature_module, freeze_vision, name_language_layers
 
 QUANTIZED = {4: 0.5 + 1 / 64, 8: 1.0}
@@ -77,16 +79,46 @@ def read_model_shape(loading: Loading) -> ModelShape:
     """Return the model's shape of a model; no weights are read.
 
     Raises:
-        ModelError: there is no such model, or none that sees.
+        ModelError: there is no such model, none that sees, or its code cannot be followed.
     """
+    with explaining_what_cannot_be_planned(loading.name):
+        return _measure(_make_outline(loading), loading)
+
+
+@contextmanager
+def explaining_what_cannot_be_planned(name: str) -> Generator[None]:
+    """Turn what the code of a model raises, followed without weights, into a sentence.
+
+    Args:
+        name: of the model.
+
+    Raises:
+        ModelError: it raises.
+    """
+    try:
+        yield
+    except VapoError:
+        raise
+    except Exception as error:  # a family's code raises what it likes
+        said = next(iter(str(error).strip().splitlines()), "")
+        raise ModelError(
+            f"the needs of {name} cannot be planned, because its code cannot be followed without weights "
+            f"({type(error).__name__}: {said}); train it for two steps (max_steps: 2) on the longest prompts instead"
+        ) from error
+
+
+def _make_outline(loading: Loading) -> Any:
     trust: Any = {"trust_remote_code": loading.trust_remote_code}
     try:
         config = AutoConfig.from_pretrained(loading.name, revision=loading.revision, **trust)
         dtype = (config.dtype or torch.float32) if loading.dtype == "auto" else getattr(torch, loading.dtype)
         with torch.device("meta"):
-            model: Any = AutoModelForImageTextToText.from_config(config, dtype=dtype, **trust)
+            return AutoModelForImageTextToText.from_config(config, dtype=dtype, **trust)
     except (OSError, ValueError) as error:
         raise ModelError(f"the model {loading.name!r} cannot be read without its weights: {error}") from error
+
+
+def _measure(model: Any, loading: Loading) -> ModelShape:
     if loading.vision_frozen:
         freeze_vision(model)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -96,9 +128,7 @@ def read_model_shape(loading: Loading) -> ModelShape:
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     frozen = sum(_bytes(p) for p in model.parameters() if not p.requires_grad and id(p) not in quantized)
     head = model.get_output_embeddings().weight
-    text = config.get_text_config()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    head_size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    text = model.config.get_text_config()
     layers = find_feature_module(model).get_decoder().layers
     embeddings = {id(p): p.numel() for p in (model.get_input_embeddings().weight, head)}
     return ModelShape(
@@ -113,9 +143,19 @@ def read_model_shape(loading: Loading) -> ModelShape:
         head_is_trained=head.requires_grad,
         hidden_size=text.hidden_size,
         vocab_size=text.vocab_size,
-        kv_values=2 * len(layers) * heads * head_size,
+        kv_values=_count_kv_values(text),
         dequantized=max(quantized.values(), default=0),
     )
+
+
+def _count_kv_values(text: Any) -> int:
+    kinds = getattr(text, "layer_types", None) or ["full_attention"] * text.num_hidden_layers
+    attending = [kind for kind in kinds if kind.endswith("attention") and kind != "linear_attention"]
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    if getattr(text, "kv_lora_rank", None):  # multi-head latent attention, which transformers keeps unpacked
+        return len(attending) * heads * (text.qk_nope_head_dim + text.qk_rope_head_dim + text.v_head_dim)
+    head_size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    return 2 * len(attending) * heads * head_size
 
 
 def _find_quantized(model: Any) -> dict[int, int]:

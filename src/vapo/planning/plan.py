@@ -11,7 +11,7 @@ from vapo.planning.activations import measure_text_pass
 from vapo.planning.gpus import Gpus
 from vapo.planning.image_tokens import estimate_image_bytes
 from vapo.planning.memory import Memory, ModelBytes, add_up_memory, count_engine_bytes
-from vapo.planning.model_shape import Loading, ModelShape, read_model_shape
+from vapo.planning.model_shape import Loading, ModelShape, explaining_what_cannot_be_planned, read_model_shape
 from vapo.planning.run_shape import RunShape
 from vapo.planning.work import Work, count_steps, count_work
 
@@ -96,7 +96,8 @@ def plan_shape(
     model_shape: ModelShape, shape: RunShape, gpus: Gpus, steps: int | None = None, *, on_gpu: bool = True
 ) -> Plan:
     """Return what a run of this shape needs; see `plan_run` and `add_up_memory`."""
-    model = weigh_model(model_shape, shape)
+    with explaining_what_cannot_be_planned(model_shape.loading.name):
+        model = weigh_model(model_shape, shape)
     memory = add_up_memory(model, shape, gpus.bytes, on_gpu=on_gpu)
     engine = count_engine_bytes(model_shape, shape) if shape.engine_share else 0.0
     return Plan(model_shape.loading.name, shape, gpus, memory, engine, count_work(shape), steps)
