@@ -7,7 +7,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from prober_contract import make_sample
-from tiny_models import NOT_PACKED, PACKED_FAMILIES, build_tiny
+from tiny_models import FAMILIES, NOT_PACKED, build_tiny
 from transformers.cache_utils import Cache, DynamicSlidingWindowLayer
 
 from vapo.diagnosis.transformers import aligned_rows, branching, response_reader
@@ -22,7 +22,7 @@ from vapo.models.policy.generation import complete_prompts, find_eos_token_ids, 
 from vapo.models.policy.prompt_writer import Prompt
 
 
-@pytest.fixture(scope="module", params=PACKED_FAMILIES)
+@pytest.fixture(scope="module", params=FAMILIES)
 def policy(request):
     model, processor = build_tiny(request.param)
     for parameter in model.parameters():
