@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -108,7 +108,9 @@ def name_images(module: Any, shown: Sequence[ImageInputs]) -> dict[str, torch.Te
     """
     if not shown:
         return {}
-    counted = inspect.signature(module.get_rope_index).parameters if hasattr(module, "get_rope_index") else {}
+    counted: Collection[str] = ()
+    if hasattr(module, "get_rope_index"):
+        counted = inspect.signature(module.get_rope_index).parameters
     return {
         # Positions come from the grids of all rows, before there are features.
         name: torch.cat([images.tensors[name] for images in shown]) if name in counted else value
