@@ -42,17 +42,20 @@ def build_for_vllm(family: str) -> tuple[Any, Any]:
     if getattr(text, "head_dim", None) is not None:
         text.head_dim = text.hidden_size
     if "mrope_section" in text.rope_parameters:
-        text.rope_parameters = {**text.rope_parameters, "mrope_section": [4, 6, 6]}
-    if getattr(text, "num_experts", None) is not None:
-        text.norm_topk_prob = True  # as in published checkpoints; vLLM asks for it
+        half = int(text.hidden_size * text.rope_parameters.get("partial_rotary_factor", 1)) // 2
+        own = half * 3 // 8
+        text.rope_parameters = {**text.rope_parameters, "mrope_section": [half - 2 * own, own, own]}
+    # As in published checkpoints; vLLM asks for what transformers takes for granted.
+    text.norm_topk_prob = True
+    text.attention_bias = any("vis" not in name and name.endswith("q_proj.bias") for name in tiny.state_dict())
     set_seed(0)
     model = type(tiny)(config).float().eval()
-    # As they are drawn, weights are so small that hardly anything depends on the image.
+    # As they are drawn, weights are so small that hardly anything depends on the image, and some are nothing.
     for parameter in model.parameters():
-        if parameter.dim() > 1:
+        if parameter.dim() > 1 and parameter.any():
             parameter.data *= 5
-        if not parameter.any() and parameter.dim() > 1:  # Gemma 3 would see nothing
-            torch.nn.init.normal_(parameter)
+        else:
+            parameter.data += 0.1 * torch.randn_like(parameter)
     model.generation_config = tiny.generation_config
     return model, processor
 

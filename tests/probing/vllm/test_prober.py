@@ -160,10 +160,10 @@ class TestLocalEngine(ProberContract):
         print(f"share of the probe's tokens found in the prefix cache: {shares[0]:.2f}")
         assert shares[0] > 0.5
 
-    def test_another_processor_than_the_engines_is_noticed(self, processor, prober):
+    def test_another_processor_than_the_engines_is_noticed(self, processor, prober, pad):
         rollout = make_rollout(processor, make_sample("small"), "One.")
-        larger = make_sample("large", (112, 84)).images
-        probe = make_probes([rollout])[0]
-        object.__setattr__(rollout.sample, "images", larger)
+        first = rollout.prompt_ids.index(pad)
+        fewer = replace(rollout, prompt_ids=rollout.prompt_ids[:first] + rollout.prompt_ids[first + 1 :])
+        probe = make_probes([fewer])[0]
         with pytest.raises(ModelError, match="vLLM would see another prompt"):
             prober.score([probe])

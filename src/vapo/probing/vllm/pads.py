@@ -21,6 +21,7 @@ VLLM_FAMILIES = (
     "smolvlm",
     "internvl",
     "llava",
+    "llava_next",
 )
 """`model_type` of the families whose prompts and probabilities were shown to be the same in vLLM and transformers."""
 
