@@ -44,6 +44,11 @@ ALGORITHMS = {
 }
 OFF = {
     "papo": {"gamma": 0.0, "eta": 0.0},
+    "vppo": {"kept_tokens": 1.0, "least_weight": 1.0},
+    "noisy_rollout": {"noise_steps": 0},
+    "pgpo": {"strength": 0.0},
+    "vgpo": {"intra": 0.0, "inter": 0.0},
+    "attention_reward": {"weight": 0.0},
 }
 """Options with which a method changes nothing."""
 POOL = tuple(Claim(f"claim {number}", number % 2 == 0) for number in range(6))

@@ -34,3 +34,10 @@ def test_noise_keeps_the_share_of_the_signal_that_it_says():
     noisy = add_noise(grey, 0.3, np.random.default_rng(0)) / 127.5 - 1
     assert noisy.mean() == pytest.approx((160 / 127.5 - 1) * (1 - 0.3**2) ** 0.5, abs=0.01)
     assert noisy.std() == pytest.approx(0.3, abs=0.01)
+
+
+def test_noise_over_pixels_from_0_to_1_darkens():
+    grey = np.full((200, 200, 3), 128, dtype=np.uint8)
+    noisy = add_noise(grey, 0.2, np.random.default_rng(0), darkest=0.0) / 255
+    assert noisy.mean() == pytest.approx(128 / 255 * (1 - 0.2**2) ** 0.5, abs=0.01)
+    assert noisy.std() == pytest.approx(0.2, abs=0.01)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from algorithms.test_contract import OFF
-from training.training_world import even_letters, make_config, make_rows, train
+from training.training_world import even_letters, make_config, make_rows, metrics_of, train
 
 from vapo import VAPOTrainer
 from vapo.algorithms.registry import find_algorithm
@@ -16,19 +18,25 @@ FAMILIES = ["llava", pytest.param("qwen2_5_vl", marks=pytest.mark.torchvision)]
 PRESETS = [(name, preset) for name in OFF for preset in find_algorithm(name).presets]
 
 
+def make(checkpoints, folder, name, family="llava", **options) -> VAPOTrainer:
+    config = make_config(folder, **{"algorithm": name, "max_steps": 2, **options})
+    return VAPOTrainer(checkpoints(family), even_letters, config, make_rows().remove_columns("claims"))
+
+
 @pytest.fixture
 def make_trainer(checkpoints, tmp_path):
-    def make(name, family="llava", **options) -> VAPOTrainer:
-        config = make_config(tmp_path, **{"algorithm": name, "max_steps": 2, **options})
-        return VAPOTrainer(checkpoints(family), even_letters, config, make_rows().remove_columns("claims"))
-
-    return make
+    return partial(make, checkpoints, tmp_path)
 
 
-@pytest.mark.parametrize("packing", ["off", "require"])
+@pytest.fixture(scope="module", params=["off", "require"])
+def plain(request, checkpoints, tmp_path_factory):
+    """Return a choice of packing, and the parameters that GRPO leads to with it."""
+    return request.param, train(make(checkpoints, tmp_path_factory.mktemp("plain"), "grpo", packing=request.param))
+
+
 @pytest.mark.parametrize("name", OFF)
-def test_switched_off_it_is_grpo_bit_for_bit(make_trainer, name, packing):
-    expected = train(make_trainer("grpo", packing=packing))
+def test_switched_off_it_is_grpo_bit_for_bit(make_trainer, plain, name):
+    packing, expected = plain
     for parameter, values in train(make_trainer(name, algorithm_options=OFF[name], packing=packing)).items():
         assert torch.equal(values, expected[parameter]), parameter
 
@@ -43,15 +51,29 @@ def test_its_papers_settings_train(make_trainer, family, name, preset):
         holder = trainer.args if hasattr(trainer.args, option) else trainer.algorithm
         assert getattr(holder, option) == value or option == "dynamic_sampling", option
     trainer.train()
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    losses = metrics_of(trainer, "loss")
     assert len(losses) == 2 and np.isfinite(losses).all()
 
 
 @pytest.mark.parametrize("name", OFF)
-def test_it_is_not_grpo(make_trainer, name):
-    expected = train(make_trainer("grpo"))
-    found = train(make_trainer(name))
-    assert any(not torch.equal(found[parameter], values) for parameter, values in expected.items())
+def test_switched_on_it_moves_what_is_trained_on(make_trainer, name):
+    """It changes the images to sample from, advantages, or the loss of one and the same rollout."""
+    found = []
+    for chosen in ("grpo", name):
+        trainer = make_trainer(chosen, beta=0.0)
+        trainer.model.train()
+        trainer.current_gradient_accumulation_steps = 1
+        torch.manual_seed(0)
+        output = trainer._generate_and_score_completions([make_rows().remove_columns("claims")[0]] * 8)
+        found.append((output["completion_ids"], output["advantages"], trainer.compute_loss(trainer.model, output)))
+    (ids, advantages, loss), (own_ids, own_advantages, own_loss) = found
+    if name == "noisy_rollout":
+        assert not torch.equal(ids[2:4], own_ids[2:4])
+    elif name == "papo":
+        assert torch.equal(advantages, own_advantages) and loss != own_loss
+    else:
+        shown = own_advantages if own_advantages.dim() > 1 else own_advantages[:, None]
+        assert torch.equal(ids, own_ids) and not torch.allclose(shown, advantages[:, None].expand_as(shown))
 
 
 @pytest.mark.parametrize("packing", ["off", "require"])
@@ -75,3 +97,12 @@ def test_entropies_have_a_gradient(make_trainer, packing):
 def test_a_preset_of_other_methods(make_trainer, name, preset, message):
     with pytest.raises(ConfigError, match=message):
         make_trainer(name, preset=preset)
+
+
+def test_methods_in_a_list_train_together(checkpoints, tmp_path):
+    config = make_config(tmp_path, algorithm=["vapo", "vppo"], max_steps=2, algorithm_options={"kept_tokens": 0.5})
+    assert config.algorithm == "vapo+vppo"
+    trainer = VAPOTrainer(checkpoints("llava"), even_letters, config, make_rows())
+    trainer.train()
+    assert [type(part).__name__ for part in trainer.algorithm.parts] == ["VAPO", "VPPO"]
+    assert metrics_of(trainer, "rewards/perception_bonus/mean") and np.isfinite(metrics_of(trainer, "loss")).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from types import ModuleType
+from typing import ClassVar
 
 import pytest
 import torch
@@ -149,3 +150,65 @@ class TestTokens:
         trainer = Counting(checkpoint, reward_funcs=never, args=config, train_dataset=make_rows())
         trainer.train()
         assert trainer.prompts == 8 * 3  # the first rollout and two refills of all groups
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResponseMethod(Algorithm):
+    """Doubles the first response of each group, and adds what it summed up to the others' advantages."""
+
+    adds: bool = option(False, "Whether summaries are added to advantages.")
+    met: ClassVar[list[list[list[float]]]] = []
+
+    @property
+    def needs(self):
+        return Needs(summary=True, advantages=self.adds, accuracy=False)
+
+    def summarize(self, scores):
+        assert not scores.log_probs.requires_grad
+        return float(len(scores.log_probs))
+
+    def response_weights(self, groups):
+        self.met.append([list(group) for group in groups])
+        return [[2.0, *[1.0] * (len(group) - 1)] if group else [] for group in groups]
+
+    def added_advantages(self, group, progress):
+        return [0.0 if one.perception is None else one.perception for one in group]
+
+
+class TestResponses:
+    @pytest.fixture(autouse=True)
+    def forget(self):
+        ResponseMethod.met.clear()
+
+    def roll_out(self, make_trainer, method=None, **options):
+        rows = make_rows()
+        trainer = make_trainer(trainer_options={"algorithm": method} if method else {}, **options)
+        trainer.model.train()
+        torch.manual_seed(0)
+        return trainer._generate_and_score_completions([rows[0]] * 4 + [rows[1]] * 4)
+
+    def test_are_weighed_by_groups_in_their_order(self, make_trainer):
+        plain = self.roll_out(make_trainer, algorithm="grpo")["advantages"]
+        output = self.roll_out(make_trainer, ResponseMethod())
+        lengths = output["completion_mask"].sum(1).double().tolist()
+        assert ResponseMethod.met == [[lengths[:4], lengths[4:]]] and len(set(lengths)) > 1
+        assert plain.all() and torch.equal(output["advantages"], plain * torch.tensor([2.0, 1, 1, 1] * 2))
+
+    def test_summaries_are_what_is_added_for(self, make_trainer):
+        plain = self.roll_out(make_trainer, algorithm="grpo")["advantages"]
+        output = self.roll_out(make_trainer, ResponseMethod(adds=True))
+        added = plain + output["completion_mask"].sum(1)
+        torch.testing.assert_close(output["advantages"], added * torch.tensor([2.0, 1, 1, 1] * 2))
+
+    def test_what_is_not_trained_on_takes_no_part(self, make_trainer, monkeypatch):
+        monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 0)
+        scores = lambda completions, **_: [1.0] * 4 + [1.0, 0.0, 0.0, 0.0]  # noqa: E731
+        output = self.roll_out(make_trainer, ResponseMethod(), dynamic_sampling="accuracy", reward_funcs=scores)
+        assert [len(group) for group in ResponseMethod.met[0]] == [0, 4]
+        assert (output["advantages"][:4] == 0).all() and output["advantages"][4:].all()
+
+    def test_cut_off_responses_take_no_part(self, make_trainer):
+        output = self.roll_out(make_trainer, ResponseMethod(), mask_truncated_completions=True)
+        counted = output["completion_mask"].sum(1) > 0
+        assert 0 < counted.sum() < 8
+        assert [len(group) for group in ResponseMethod.met[0]] == [int(counted[:4].sum()), int(counted[4:].sum())]

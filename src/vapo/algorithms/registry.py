@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from vapo.algorithms.algorithm import Algorithm
+from vapo.algorithms.combined import Combined
 from vapo.algorithms.options import describe_unknown
 from vapo.errors import ConfigError, suggest_nearest
 
@@ -15,6 +16,11 @@ BUILT_IN: Mapping[str, str] = {
     "grpo": "vapo.algorithms.grpo:GRPO",
     "vapo": "vapo.algorithms.vapo:VAPO",
     "papo": "vapo.algorithms.papo:PAPO",
+    "vppo": "vapo.algorithms.vppo:VPPO",
+    "noisy_rollout": "vapo.algorithms.noisy_rollout:NoisyRollout",
+    "pgpo": "vapo.algorithms.pgpo:PGPO",
+    "vgpo": "vapo.algorithms.vgpo:VGPO",
+    "attention_reward": "vapo.algorithms.attention_reward:AttentionReward",
 }
 """The algorithms that come with vapo: what `algorithm` calls them, and where they are."""
 
@@ -23,11 +29,15 @@ def find_algorithm(name: str) -> type[Algorithm]:
     """Return the class of an algorithm.
 
     Args:
-        name: one of `BUILT_IN`, or "package.module:Class".
+        name: one of `BUILT_IN`, or "package.module:Class"; several are joined by "+", and make a `Combined`.
 
     Raises:
         ConfigError: there is none, it cannot be imported, or it does not derive from `Algorithm`.
     """
+    if "+" in name:
+        for part in name.split("+"):
+            find_algorithm(part)
+        return Combined
     path = BUILT_IN.get(name, name)
     module_name, colon, class_name = path.partition(":")
     if not colon or not class_name:
@@ -51,24 +61,40 @@ def make_algorithm(options: Any, own_options: Mapping[str, Any] | None = None) -
     """Return the algorithm that a run's options describe.
 
     Args:
-        options: of the run, whose `algorithm` names it and whose other attributes give the options it shares.
+        options: of the run, whose `algorithm` names it, or several joined by "+", and whose other attributes give the
+            options it shares.
         own_options: those that the run has no option for, by the names of its dataclass fields.
 
     Raises:
         ConfigError: there is no such algorithm, it has no such option, or a value is out of its range.
     """
-    kind = find_algorithm(options.algorithm)
-    names = [one.name for one in fields(kind) if one.init]
-    shared = {name: getattr(options, name) for name in names if hasattr(options, name)}
-    given = dict(own_options or {})
-    for name in given:
-        if name not in names:
+    kinds = {name: find_algorithm(name) for name in options.algorithm.split("+")}
+    if len(kinds) <= options.algorithm.count("+"):
+        raise ConfigError(f"algorithm {options.algorithm!r} names a method twice; name each once")
+    known = {name: [one.name for one in fields(kind) if one.init] for name, kind in kinds.items()}
+    every = {option for own in known.values() for option in own}
+    for option in own_options or {}:
+        takers = [name for name, own in known.items() if option in own]
+        if not takers:
             raise ConfigError(
-                f"algorithm_options: {options.algorithm} has no option {name!r}{describe_unknown(name, names)}"
+                f"algorithm_options: {options.algorithm} has no option {option!r}{describe_unknown(option, every)}"
             )
-        if name in shared:
-            raise ConfigError(f"algorithm_options: {name} is an option of the run; set it there")
+        if hasattr(options, option):
+            raise ConfigError(f"algorithm_options: {option} is an option of the run; set it there")
+        if len(takers) > 1:
+            raise ConfigError(f"algorithm_options: {' and '.join(takers)} have an option {option!r}; leave it out")
+    parts = [_make_one(name, kind, options, own_options or {}) for name, kind in kinds.items()]
+    if len(parts) == 1:
+        return parts[0]
+    weights = {one.name: getattr(parts[0], one.name) for one in fields(Algorithm)}
+    return Combined(parts=tuple(parts), **weights)
+
+
+def _make_one(name: str, kind: type[Algorithm], options: Any, own_options: Mapping[str, Any]) -> Algorithm:
+    names = [one.name for one in fields(kind) if one.init]
+    shared = {option: getattr(options, option) for option in names if hasattr(options, option)}
+    given = {option: value for option, value in own_options.items() if option in names}
     try:
         return kind(**shared, **given)
     except TypeError as error:
-        raise ConfigError(f"algorithm {options.algorithm!r} cannot be made: {error}") from error
+        raise ConfigError(f"algorithm {name!r} cannot be made: {error}") from error

@@ -28,17 +28,21 @@ def blacken_patches(
     return np.where(covered[:, :, None], np.uint8(0), pixels_HWC)
 
 
-def add_noise(pixels_HWC: NDArray[np.uint8], strength: float, rng: Generator) -> NDArray[np.uint8]:
-    """Return sqrt(1 - s^2) x + s e, for x the pixels in [-1, 1], e normal and s the strength; rounded, and cut off.
+def add_noise(
+    pixels_HWC: NDArray[np.uint8], strength: float, rng: Generator, *, darkest: float = -1.0
+) -> NDArray[np.uint8]:
+    """Return sqrt(1 - s^2) x + s e, for x the pixels, e normal and s the strength; rounded, and cut off.
 
-    This is the forward process of a diffusion model whose signal is left with the variance 1 - s^2 (NoisyRollout,
-    arXiv 2504.13055).
+    This is the forward process of a diffusion model whose signal is left with the variance 1 - s^2.
 
     Args:
         pixels_HWC: the image.
         strength: s, in [0, 1].
         rng: draws one number for each value.
+        darkest: x of black, where that of white is 1: pixels are in [-1, 1] for most diffusion models, in [0, 1] in
+            the code of NoisyRollout (arXiv 2504.13055), where the same strength is twice the noise and darkens.
     """
-    signal = pixels_HWC / 127.5 - 1
+    scale = (1 - darkest) / 255
+    signal = pixels_HWC * scale + darkest
     noisy = np.sqrt(1 - strength**2) * signal + strength * rng.standard_normal(pixels_HWC.shape)
-    return np.clip(np.rint((noisy + 1) * 127.5), 0, 255).astype(np.uint8)
+    return np.clip(np.rint((noisy - darkest) / scale), 0, 255).astype(np.uint8)

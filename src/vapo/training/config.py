@@ -57,11 +57,12 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
 
     _VALID_DICT_FIELDS = [*GRPOConfig._VALID_DICT_FIELDS, "algorithm_options"]  # noqa: RUF012 (as TRL declares it)
 
-    algorithm: str = field(
+    algorithm: str | list[str] = field(
         default="vapo",
         metadata={
             "help": "'vapo' probes the response; 'grpo' trains on answer and format alone; docs/methods.md has the "
-            "other methods; or the import path of a method of your own, package.module:Class."
+            "other methods, and which go together in a list; or the import path of a method of your own, "
+            "package.module:Class."
         },
     )
     algorithm_options: dict[str, Any] | str | None = field(
@@ -180,6 +181,8 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
 
     def __post_init__(self) -> None:
         self.report_to = "none" if self.report_to is None else self.report_to
+        if isinstance(self.algorithm, list):
+            self.algorithm = "+".join(self.algorithm)
         if isinstance(self.dynamic_sampling, bool):
             was = "accuracy" if self.dynamic_sampling else "none"
             raise ConfigError(
@@ -281,7 +284,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         """Return the chosen preset of a method that has presets of its own."""
         if self.preset is None:
             return {}
-        own = find_algorithm(self.algorithm).presets
+        own = find_algorithm(str(self.algorithm)).presets
         known = own or PRESETS
         if self.preset not in known:
             raise ConfigError(
