@@ -22,7 +22,7 @@ from studies.comparison.measuring import ResponseRow
 from studies.comparison.results import ACCURACY, LAST_QUARTER, READINGS, Run
 from studies.comparison.rows import read_responses
 from studies.comparison.run import summarise_runs
-from studies.comparison.tables import MAIN, write_comparison, write_late, write_luck, write_steps
+from studies.comparison.tables import MAIN, write_comparison, write_late, write_luck, write_speed, write_steps
 from studies.mechanism import tables as mechanism
 from studies.mechanism.noise_job import read_noise
 from studies.mechanism.run import Found
@@ -33,6 +33,9 @@ ROWS = DOCS / "evidence"
 PREDICTED, FRESH, SHORT = "late-0", "late-0-fresh", "late-0-short"
 """Comparisons at a share of late questions of 0: of the five seeds that were planned, of ten more, and of ten that
 were stopped after 40 steps."""
+
+QUARTER_LATE, ALL_LATE = "late-0.25", "late-1"
+"""Comparisons at a share of late questions of 0.25 and 1."""
 
 EARLIER_LAB = (
     GRPO,
@@ -97,6 +100,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "late-short": lambda: write_late(sort_late(read_rows(SHORT)), [START, *list_compared(SHORT)]),
     "luck": lambda: write_luck(pay_luck(read_rows(PREDICTED)), [START, *list_compared(PREDICTED)]),
     "advantage": lambda: write_steps(ROWS / f"{PREDICTED}-steps.parquet", list_compared(PREDICTED)),
+    "quarter-late": lambda: compare_late(QUARTER_LATE),
+    "all-late": lambda: compare_late(ALL_LATE),
+    "speed": lambda: write_speed(ROWS / f"{QUARTER_LATE}-steps.parquet", list_compared(QUARTER_LATE)),
     "earlier-lab": lambda: write_comparison(
         read_results("earlier-lab"), EARLIER_LAB, (ACCURACY, LAST_QUARTER, READINGS)
     ),
