@@ -31,8 +31,9 @@ class RollsOutPrompts(GRPOTrainer):
         def apply_chat_template(*args: Any, **options: Any) -> Any:
             if not options.get("tokenize"):
                 return apply(*args, **options)
-            options["processor_kwargs"] = {**options.get("processor_kwargs", {}), **PADDED}
-            return strip_padding(apply(*args, **options), processor)
+            # Tensors: Ovis2's processor takes lists apart as such.
+            given = {**options.get("processor_kwargs", {}), **PADDED, "return_tensors": "pt"}
+            return strip_padding(apply(*args, **{**options, "processor_kwargs": given}), processor)
 
         with replaced_method(processor, "apply_chat_template", apply_chat_template):
             ids, images, inputs = super()._tokenize_prompts(prompts)

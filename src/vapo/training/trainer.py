@@ -217,7 +217,8 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
             output = super()._generate_and_score_completions(inputs)
         self._batch = None
         if looks:
-            self._plain_check.check_rollout(output, batch, None if probes_on_vllm(self.args) else self._questions)
+            by_policy = isinstance(self.prober, TransformersProber)
+            self._plain_check.check_rollout(output, batch, self._questions if by_policy else None)
         self._images.add_second_view(output, inputs, batch.place)
         with self._token_credit.weighing_advantages(output, batch):
             self._group_credit.add_to_advantages(output, batch)
