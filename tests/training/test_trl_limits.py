@@ -48,11 +48,13 @@ class TestTiles:
         assert processor.image_processor is own
 
     @pytest.mark.torchvision
-    def test_one_that_knows_them_is_left_alone(self):
+    def test_one_that_knows_them_is_asked_itself(self):
         _, processor = build_tiny("internvl")
-        own = processor.image_processor
+        options = {"images": make_images(2), "crop_to_patches": True, "return_tensors": "pt"}
+        expected = processor.image_processor(**options)["num_patches"]
         with counting_tiles(processor):
-            assert processor.image_processor is own
+            assert torch.equal(processor.image_processor(**options)["num_patches"], expected)
+            assert isinstance(processor.image_processor(images=make_images(1))["pixel_values"], torch.Tensor)
 
 
 @pytest.mark.torchvision

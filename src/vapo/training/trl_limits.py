@@ -45,15 +45,13 @@ def counting_tiles(processor: Any) -> Generator[None]:
     """Tell TRL how many tiles each image is cut into, where it asks an image processor that cannot be asked so.
 
     Where `pixel_values` has more rows than there are images, TRL 1.16 takes the rows for InternVL's tiles, and calls
-    the image processor with an option of InternVL's.
+    the image processor with an option of InternVL's. It also tokenizes prompts without asking for tensors, which some
+    processors take for granted (Ovis2).
 
     Args:
         processor: of the policy.
     """
     own = processor.image_processor
-    if hasattr(own, "crop_to_patches"):
-        yield
-        return
     processor.image_processor = _TileCounter(processor, own)
     try:
         yield
@@ -70,8 +68,11 @@ class _TileCounter:
         return getattr(self._own, name)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        if "crop_to_patches" not in options:
-            return self._own(*args, **options)
+        asks_tiles = options.keys() == {"images", "crop_to_patches", "return_tensors"}  # as TRL does
+        if not asks_tiles or hasattr(self._own, "crop_to_patches"):
+            made = self._own(*args, **{"return_tensors": "pt", **options})
+            if not asks_tiles or "num_patches" in made:
+                return made
         rows: Sequence[Sequence[Any]] = options["images"]
         images = [image for row in rows for image in row or ()]
         counts = [len(process_images(self._processor, [image]).tensors["pixel_values"]) for image in images]
