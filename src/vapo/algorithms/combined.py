@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vapo.algorithms.algorithm import Algorithm, Needs
 from vapo.errors import ConfigError
@@ -52,7 +52,7 @@ class Combined(Algorithm):
     @property
     def needs(self) -> Needs:
         """What the methods need together; the one that probes says if probabilities count and draws are shared."""
-        merged = {}
+        merged: dict[str, Any] = {}
         for one in fields(Needs):
             asked = [getattr(part.needs, one.name) for part in self.parts]
             merged[one.name] = next((value for value in asked if value), asked[0] if asked else one.default)
