@@ -100,7 +100,7 @@ def test_prompts_of_any_lengths_are_those_of_evaluation(run):
 def test_tokens_of_images_are_never_sampled(run):
     tokenizer = run.trainer.processing_class.tokenizer
     text = {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<end_of_utterance>", tokenizer.bos_token}
-    images = {i for token, i in tokenizer.get_added_vocab().items() if token not in text}
+    images = {i for token, i in tokenizer.get_added_vocab().items() if token not in text and not token.isspace()}
     for known_by in (tokenizer, run.trainer.processing_class):
         assert images == set(find_vision_token_ids(run.trainer.model.config, known_by))
     assert images <= set(run.trainer.generation_config.suppress_tokens)
@@ -129,7 +129,8 @@ def test_text_does_not_turn_into_images(run):
         row = trainer.read_row({"prompt": [{"role": "user", "content": question}]})
         sample = Sample("attack", (image,), row["prompt"][0]["content"], "1")
         ids = encode_prompt(trainer.processing_class, sample)["input_ids"][0].tolist()
-        return [i for i in ids if i in tokenizer.added_tokens_decoder]
+        added = tokenizer.added_tokens_decoder
+        return [i for i in ids if i in added and not added[i].content.isspace()]
 
     assert special_ids(attack) == special_ids("What is it?")
 

@@ -223,7 +223,6 @@ class TestFirstLook:
             ("layer_types", ["full_attention", "linear_attention"], "linear_attention"),
             ("attention_dropout", 0.1, "at random"),
             ("attn_logit_softcapping", 50.0, "caps its attention scores"),
-            ("final_logit_softcapping", 30.0, "final_logit_softcapping"),
         ],
     )
     def test_obstacles_are_found_before_the_first_pass(self, option, value, obstacle):

@@ -66,7 +66,7 @@ class TestBadInput:
             ({"dynamic_sampling": True}, "is 'none', 'accuracy' or 'reward' now; True was 'accuracy'"),
             ({"dynamic_sampling": "answer"}, "dynamic_sampling must be one of none, accuracy, reward"),
             ({"dynamic_sampling": "reward", "own_claims_steps": 5}, "cannot be combined with own_claims_steps"),
-            ({"preset": "papr"}, "preset must be one of paper, released"),
+            ({"preset": "papr"}, "preset must be one of paper, paper_dapo, released"),
             ({"probe_template": "Is it so? "}, r"\{claim\} exactly once"),
             ({"probe_template": "{claim} yes or no: "}, "must not end in white space"),
             ({"gate_reward": "accuracy"}, r"none of the reward functions \(even_letters\)"),

@@ -79,4 +79,6 @@ def _find_written(processor: Any) -> frozenset[int]:
     without = processor.apply_chat_template([{"role": "user", "content": [text]}], tokenize=False)
     # The first text begins with whatever the tokenizer puts before every one.
     others = {*tokenizer.encode(without, add_special_tokens=False), *tokenizer.encode("?")}
-    return frozenset(i for i in with_image if i in tokenizer.added_tokens_decoder and i not in others)
+    added = tokenizer.added_tokens_decoder
+    # White space around an image is text: Gemma 3 has tokens of several newlines.
+    return frozenset(i for i in with_image if i in added and i not in others and str(added[i].content).strip())

@@ -57,7 +57,7 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
 
     _VALID_DICT_FIELDS = [*GRPOConfig._VALID_DICT_FIELDS, "algorithm_options"]  # noqa: RUF012 (as TRL declares it)
 
-    algorithm: str | list[str] = field(
+    algorithm: str = field(
         default="vapo",
         metadata={
             "help": "'vapo' probes the response; 'grpo' trains on answer and format alone; docs/methods.md has the "
@@ -181,8 +181,8 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
 
     def __post_init__(self) -> None:
         self.report_to = "none" if self.report_to is None else self.report_to
-        if isinstance(self.algorithm, list):
-            self.algorithm = "+".join(self.algorithm)
+        named: Any = self.algorithm  # one, or several in a list or with commas between them
+        self.algorithm = "+".join(named if isinstance(named, list) else str(named).replace(" ", "").split(","))
         if isinstance(self.dynamic_sampling, bool):
             was = "accuracy" if self.dynamic_sampling else "none"
             raise ConfigError(
