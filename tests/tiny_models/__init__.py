@@ -34,6 +34,7 @@ from vapo.versions import read_release
 
 __all__ = [
     "BUILDERS",
+    "EVERY_FAMILY",
     "FAMILIES",
     "NEEDS_TORCHVISION",
     "NOT_PACKED",
@@ -87,7 +88,25 @@ def _mark(family: str) -> list[pytest.MarkDecorator]:
     return marks
 
 
-FAMILIES = [pytest.param(family, marks=_mark(family)) for family in BUILDERS]
+EVERY_FAMILY = [pytest.param(family, marks=_mark(family)) for family in BUILDERS]
+NIGHTLY = (
+    "qwen3_vl_moe",
+    "qwen3_5_moe",
+    "glm4v_moe",
+    "ovis2",
+    "idefics2",
+    "internvl_qwen3",
+    "internvl_moe",
+    "ministral3",
+    "pixtral",
+    "cohere2_vision",
+    "deepseek_vl",
+)
+"""Families that every kind of test meets only among those that take minutes; all train in every run of the tests."""
+FAMILIES = [
+    pytest.param(family, marks=[*_mark(family), *([pytest.mark.slow] if family in NIGHTLY else [])])
+    for family in BUILDERS
+]
 NOT_PACKED = ("qwen3_5", "qwen3_5_moe", "lfm2_vl")
 """Families with layers that are no attention, whose prompts cannot be packed and whose memory cannot be cut."""
 PACKED_FAMILIES = [family for family in FAMILIES if family.values[0] not in NOT_PACKED]

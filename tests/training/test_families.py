@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from prober_contract import encode_prompt, extend_prompt, make_sample
-from tiny_models import FAMILIES, build_tiny, save_tiny
+from tiny_models import EVERY_FAMILY, build_tiny, save_tiny
 from training.training_world import even_letters, make_config, make_rows
 from trl import GRPOTrainer
 from trl.data_utils import prepare_multimodal_messages
@@ -23,7 +23,7 @@ from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
 from vapo.types import Sample
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=EVERY_FAMILY)
 def run(request, tmp_path_factory):
     """A run of two steps: its trainer, and what its first step asked TRL's forward passes for and got."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -135,7 +135,7 @@ def test_text_does_not_turn_into_images(run):
     assert special_ids(attack) == special_ids("What is it?")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_trains_in_bf16_with_checkpointed_gradients(family, tmp_path):
     options = {"bf16": True, "gradient_checkpointing": True, "packing": "off"}
     trainer = VAPOTrainer(

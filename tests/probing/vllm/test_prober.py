@@ -33,7 +33,12 @@ pytestmark = [pytest.mark.vllm, pytest.mark.xdist_group("vllm")]
 SAMPLING = {"max_tokens": 24, "temperature": 1.0, "logprobs": 0, "seed": 1}
 
 
-@pytest.fixture(scope="module", params=VLLM_FAMILIES)
+# One of each kind in every run: a run of image tokens, tiles with marks between them, a tower that is named otherwise.
+OFTEN = ("qwen2_5_vl", "qwen3_vl", "idefics3", "llava")
+TRIED = [pytest.param(one, marks=[] if one in OFTEN else [pytest.mark.slow]) for one in VLLM_FAMILIES]
+
+
+@pytest.fixture(scope="module", params=TRIED)
 def family(request) -> str:
     return request.param
 
