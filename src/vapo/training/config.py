@@ -61,8 +61,8 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         default="vapo",
         metadata={
             "help": "'vapo' probes the response; 'grpo' trains on answer and format alone; docs/methods.md has the "
-            "other methods, and which go together in a list; or the import path of a method of your own, "
-            "package.module:Class."
+            "other methods, and which go together (with commas between them); or the import path of a method of your "
+            "own, package.module:Class."
         },
     )
     algorithm_options: dict[str, Any] | str | None = field(
