@@ -57,8 +57,8 @@ class Combined(Algorithm):
             asked = [getattr(part.needs, one.name) for part in self.parts]
             merged[one.name] = next((value for value in asked if value), asked[0] if asked else one.default)
         probing = self._owner("claims", "bonus", "advantages").needs
-        own = {"shared_draws": probing.shared_draws, "probabilities": probing.probabilities}
-        return Needs(**{**merged, **own})
+        merged |= {"shared_draws": probing.shared_draws, "probabilities": probing.probabilities}
+        return Needs(**merged)
 
     @property
     def max_probes(self) -> int:
