@@ -107,7 +107,6 @@ def test_a_checked_run_leaves_nothing_behind(world, capsys):
     ("changes", "title", "said"),
     [
         (["max_completion_length=4096"], "prompt", r"exceed the model's context of 2048"),
-        (["use_vllm=true"], "engines", "use_vllm=True is not supported for 'llava'"),
         (["model_name_or_path=no/such/model"], "set-up", "no/such/model"),
         (["eval_strategy=steps"], "set-up", "name a split with eval_split"),
         (["max_prompt_tokens=3"], "prompt", "no prompt has 3 tokens or fewer"),
