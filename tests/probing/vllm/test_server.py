@@ -64,7 +64,8 @@ class TestServerEngine(ProberContract):
         np.testing.assert_allclose(np.ravel(output["logprobs"]), expected, atol=1e-3)
         prober.score(make_probes([rollout])[-1:])
         assert shares[0] > 0.5
-        fix_rollouts(SimpleNamespace(mode="server", vllm_client=client), pad)
+        untouched = {"_iter_named_params": model.named_parameters, "_place_features": place_features}
+        fix_rollouts(SimpleNamespace(mode="server", vllm_client=client, model=model, **untouched), pad)
         client.reset_prefix_cache()
         prober.score(make_probes([rollout])[-1:])
         assert shares[1] == 0
