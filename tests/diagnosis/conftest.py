@@ -21,6 +21,7 @@ class ResponseWriter:
         }
         self._start = self._encode("<|im_start|>assistant\n")
         self.rows: list[list[int]] = []
+        self._step = 0
         self._image_token_id = policy.model.config.image_token_id
         policy.model.register_forward_pre_hook(self._listen, with_kwargs=True)
         policy.model.lm_head.register_forward_hook(self._speak)
@@ -37,6 +38,8 @@ class ResponseWriter:
             self._step += 1
 
     def _speak(self, _module, _args, logits):
+        if logits.shape[-1] < len(self._tokenizer):  # the output layer is tried on a few numbers
+            return logits
         for row, ids in enumerate(self.rows):
             if ids[-len(self._start) :] != self._start:
                 continue  # a probe

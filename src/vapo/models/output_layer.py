@@ -115,5 +115,5 @@ def _pass_logits(head: Any, logits: torch.Tensor) -> torch.Tensor | None:
         replaced_method(head.base_model, "forward", lambda *_, **__: _States(states)),
         replaced_method(head.get_output_embeddings(), "forward", lambda *_, **__: logits[None, None].clone()),
     ):
-        output = head(input_ids=torch.zeros(1, 1, dtype=torch.long))
+        output = head.forward(input_ids=torch.zeros(1, 1, dtype=torch.long))  # hooks are not for this
     return None if output.logits is None else output.logits[0, -1].float()
