@@ -164,8 +164,8 @@ def test_layers_without_attention_grow_with_the_row(monkeypatch, tmp_path):
     followed = measure_text_pass(model, 384, **how)
     monkeypatch.setattr(activations, "LONGEST_SCAN", 256)
     told = measure_text_pass(model, 384, **how)
-    assert told.forward == pytest.approx(followed.forward, rel=0.01)
-    assert told.backward == pytest.approx(followed.backward, rel=0.01)
+    assert told.forward == pytest.approx(followed.forward, rel=0.02)
+    assert told.backward == pytest.approx(followed.backward, rel=0.02)
 
 
 class TestWhatCannotBePlanned:
