@@ -125,6 +125,13 @@ def test_what_would_stop_a_run_is_a_problem(world, capsys, changes, title, said)
     assert status == 1 and any(said in problem for problem in sections[title]["problems"]), problems_of(sections)
 
 
+def test_a_family_that_vllm_is_not_proven_for_is_a_problem(world, capsys, monkeypatch):
+    monkeypatch.setattr("vapo.probing.vllm.pads.VLLM_FAMILIES", ("qwen2_vl",))
+    status, sections = check(capsys, world / "run.yaml", "--set", "use_vllm=true")
+    refused = "use_vllm=True is not supported for 'llava'"
+    assert status == 1 and any(refused in problem for problem in sections["engines"]["problems"])
+
+
 def test_memory_that_does_not_suffice_is_a_problem(world, capsys):
     status, sections = check(capsys, world / "run.yaml", "--gpus", "1x0.001", "--offline-model")
     (problem,) = sections["memory"]["problems"]

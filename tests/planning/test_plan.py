@@ -161,11 +161,13 @@ def test_layers_of_each_kind_are_counted(checkpointing, tmp_path):
 def test_layers_without_attention_grow_with_the_row(monkeypatch, tmp_path):
     model = read_model_shape(Loading(str(save_outline("qwen3_5", tmp_path)))).model
     how = {"dtype": None, "autocast": False, "checkpointing": True}
-    followed = measure_text_pass(model, 384, **how)
-    monkeypatch.setattr(activations, "LONGEST_SCAN", 256)
-    told = measure_text_pass(model, 384, **how)
-    assert told.forward == pytest.approx(followed.forward, rel=0.02)
-    assert told.backward == pytest.approx(followed.backward, rel=0.02)
+    followed = measure_text_pass(model, 640, **how)
+    monkeypatch.setattr(
+        activations, "LONGEST_SCAN", 512
+    )  # rows below 192 tokens keep a little more than in proportion
+    told = measure_text_pass(model, 640, **how)
+    assert told.forward == pytest.approx(followed.forward, rel=0.01)
+    assert told.backward == pytest.approx(followed.backward, rel=0.01)
 
 
 class TestWhatCannotBePlanned:

@@ -231,6 +231,13 @@ class TestFirstLook:
         setattr(model.model.language_model.config, option, value)
         assert obstacle in find_packing_obstacle(model)
 
+    @pytest.mark.torchvision
+    def test_a_model_that_caps_its_logits_is_not_packed(self):
+        model, _ = build_tiny("gemma4")
+        assert find_packing_obstacle(model) is None
+        model.config.text_config.final_logit_softcapping = 30.0
+        assert "changes the logits of its output layer" in find_packing_obstacle(model)
+
     def test_an_obstacle_under_require_names_itself(self, make_trainer, checkpoint):
         model, processor = build_tiny("llava")
         model.model.language_model.config.attention_dropout = 0.1
