@@ -41,6 +41,12 @@ def find_untested() -> list[str]:
     return found
 
 
+def choose_remedy(otherwise: str) -> str:
+    """Return what to use where a model fails: the tested versions, or what else there is if these are used already."""
+    untested = ", ".join(find_untested())
+    return f"tested versions instead of {untested}" if untested else otherwise
+
+
 def report_untested(say: Callable[[str], object]) -> None:
     """Say once which packages are newer than any version tested; the first process says it for all."""
     if REPORTED in os.environ or os.environ.get("RANK", "0") != "0":

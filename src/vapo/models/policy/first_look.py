@@ -18,7 +18,7 @@ from vapo.models.policy.rollout_row import lay_row, reading_row
 from vapo.models.questions import PROBE_TEMPLATE, ClaimQuestions
 from vapo.models.tolerance import Tolerance
 from vapo.types import Rollout, Verdict
-from vapo.versions import find_untested
+from vapo.versions import choose_remedy
 
 
 class FirstLook:
@@ -115,11 +115,10 @@ def check_agreement(what: str, difference: float, tolerance: Tolerance) -> None:
         ModelError: they differ by more than rounding.
     """
     if not tolerance.allows(difference):
-        untested = ", ".join(find_untested())
         raise ModelError(
             f"{what} differ by {difference:.2g} from the model's own (its processor's inputs for one prompt, then "
-            f"transformers' generate), so what is computed would not be this model's; use "
-            f"{f'tested versions instead of {untested}' if untested else 'another model'}, and please report this one"
+            "transformers' generate), so what is computed would not be this model's; use "
+            f"{choose_remedy('another model')}, and please report this one"
         )
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from vapo.errors import ModelError, VapoError
-from vapo.versions import find_untested
+from vapo.versions import choose_remedy
 
 
 @contextmanager
@@ -40,8 +40,7 @@ def explaining_failures(name: str) -> Generator[None]:
         raise
     except Exception as error:  # a family's code raises what it likes
         said = next(iter(str(error).strip().splitlines()), "")
-        untested = ", ".join(find_untested())
         raise ModelError(
             f"{name} fails on what its processor made of a prompt ({type(error).__name__}: {said}); use "
-            f"{f'tested versions instead of {untested}' if untested else 'another model, or another version of it'}"
+            f"{choose_remedy('another model, or another version of it')}"
         ) from error
