@@ -13,7 +13,6 @@ import numpy as np
 
 from vapo.algorithms.vapo import VAPO, draw_claims
 from vapo.atomic_files import write_atomically
-from vapo.core.grading import ends_in_open_thinking
 from vapo.data.samples import Samples
 from vapo.diagnosis.direct_probes import probe_directly
 from vapo.diagnosis.fingerprint import describe_policy
@@ -25,6 +24,7 @@ from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.first_look import FirstLook
 from vapo.models.policy.generation import find_eos_token_ids, is_finished, sample_completions
 from vapo.models.questions import PROBE_TEMPLATE
+from vapo.models.think_tags import opens_thinking
 from vapo.probing.transformers_prober import TransformersProber
 from vapo.types import Probe, Rollout, Sample, Verdict
 
@@ -132,7 +132,7 @@ def evaluate(
                 along,
                 digest=digest,
                 finished=is_finished(rollout, eos_ids),
-                think_opened=_opens_thinking(policy, rollout),
+                think_opened=opens_thinking(policy.processor.tokenizer, rollout.prompt_ids, policy.think_tags),
             )
 
     order: list[str] = []
@@ -182,10 +182,6 @@ def _draw_probes(rollout: Rollout, num_anchors: int, seed: int) -> list[Probe]:
 def _split_verdicts(verdicts: Sequence[Verdict]) -> tuple[list[Verdict], list[Verdict]]:
     before = [verdict for verdict in verdicts if verdict.probe.anchor.index == 0]
     return before, [verdict for verdict in verdicts if verdict.probe.anchor.index > 0]
-
-
-def _opens_thinking(policy: Policy, rollout: Rollout) -> bool:
-    return ends_in_open_thinking(policy.processor.tokenizer.decode(rollout.prompt_ids[-16:]), policy.think_tags)
 
 
 def _check_options(

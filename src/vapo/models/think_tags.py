@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
 from vapo.core.boundaries import THINK_TAGS
+from vapo.core.grading import ends_in_open_thinking
 from vapo.errors import ConfigError, ModelError
 from vapo.models.untrained_tokens import look_untrained
+
+_TAIL = 16  # tokens of a prompt that show whether it ends by opening the thinking part
 
 AUTO = "auto"
 TOKENIZER = "tokenizer"
@@ -98,6 +101,11 @@ def adopt_think_tags(option: str, tokenizer: Any) -> tuple[str, str]:
             )
         _rename_tokens(tokenizer, {tag: f"<|unused_{added[tag]}|>" for tag in tokens})
     return tags
+
+
+def opens_thinking(tokenizer: Any, prompt_ids: Sequence[int], tags: tuple[str, str]) -> bool:
+    """Return whether a prompt ends by opening the thinking part, so that its completion begins inside."""
+    return ends_in_open_thinking(tokenizer.decode(list(prompt_ids[-_TAIL:])), tags)
 
 
 def check_think_tags(tokenizer: Any, tags: tuple[str, str] = THINK_TAGS, otherwise: str = "") -> None:

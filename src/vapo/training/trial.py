@@ -12,6 +12,7 @@ import torch
 from vapo.data.samples import Samples
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.replaced_method import replaced_method
+from vapo.models.think_tags import opens_thinking
 from vapo.probing.prober import Prober
 from vapo.training.cached_rows import make_training_rows
 from vapo.training.options import RunOptions
@@ -119,7 +120,6 @@ def try_run(
             trainer._plain_check.check_update(trainer.model, output)
         trainer.model.eval()
     (batch,) = batches
-    rollouts = batch.rollouts
-    prompt = policy.processor.tokenizer.decode(rollouts[0].prompt_ids[-16:])
-    verdicts = batch.verdicts or [()] * len(rollouts)
-    return Trial(rollouts, verdicts, trainer.prober, prompt.rstrip().endswith(rollouts[0].think_tags[0]))
+    first, *_ = rollouts = batch.rollouts
+    opened = opens_thinking(policy.processor.tokenizer, first.prompt_ids, first.think_tags)
+    return Trial(rollouts, batch.verdicts or [()] * len(rollouts), trainer.prober, opened)

@@ -6,20 +6,17 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from vapo.core.grading import ends_in_open_thinking
 from vapo.errors import ModelError
 from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.plain_text import make_escaper
 from vapo.models.policy.checkpoint_embeddings import opened_embeddings
 from vapo.models.questions import ClaimQuestions
-from vapo.models.think_tags import adopt_think_tags, check_think_tags, decide_think_tags
+from vapo.models.think_tags import adopt_think_tags, check_think_tags, decide_think_tags, opens_thinking
 from vapo.training.rows import SampleReader
 from vapo.verl.settings import LoopSettings
 
 MAX_FAILURES = 64
 """Probes that may fail one after the other before the run is stopped; a server that is merely slow answers some."""
-
-_TAIL = 16  # tokens of a prompt that show whether it ends by opening <think>
 
 
 class Worker:
@@ -55,7 +52,7 @@ class Worker:
 
     def opens_thinking(self, prompt_ids: Sequence[int]) -> bool:
         """Return whether a prompt ends by opening `<think>`, so that its completion begins inside."""
-        return ends_in_open_thinking(self.tokenizer.decode(list(prompt_ids[-_TAIL:])), self.think_tags)
+        return opens_thinking(self.tokenizer, prompt_ids, self.think_tags)
 
     def note_answers(self, count: int) -> None:
         """Count probes that were answered."""
