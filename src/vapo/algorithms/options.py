@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import field, fields, make_dataclass
+from types import MappingProxyType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from vapo.errors import ConfigError, suggest_nearest
 
 Bounds = tuple[float | None, float | None]
 """Least and greatest value; None where there is none."""
+
+
+DAPO: Mapping[str, Any] = MappingProxyType(
+    {"beta": 0.0, "epsilon": 0.2, "epsilon_high": 0.28, "loss_type": "dapo", "dynamic_sampling": "accuracy"}
+)
+"""What papers that build on DAPO (arXiv 2503.14476) train with, in the options of a run."""
 
 
 class Meaning(str):

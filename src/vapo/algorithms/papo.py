@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vapo.algorithms.algorithm import Algorithm, Needs, SecondView
-from vapo.algorithms.options import option
+from vapo.algorithms.options import DAPO, option
 from vapo.core.image_dependence import estimate_dependence
 from vapo.errors import ModelError
 from vapo.types import TokenScores
@@ -54,11 +54,7 @@ class PAPO(Algorithm):
             "eta": 0.03,
             "accuracy_weight": 0.9,
             "format_weight": 0.1,
-            "beta": 0.0,
-            "epsilon": 0.2,
-            "epsilon_high": 0.28,
-            "loss_type": "dapo",
-            "dynamic_sampling": "accuracy",
+            **DAPO,
         },
     }
 

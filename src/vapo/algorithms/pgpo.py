@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vapo.algorithms.algorithm import Algorithm, Needs, SecondView
-from vapo.algorithms.options import option
+from vapo.algorithms.options import DAPO, option
 from vapo.core.image_dependence import estimate_dependence, stretch_to_unit
 from vapo.errors import ConfigError
 from vapo.types import TokenScores
@@ -32,13 +32,7 @@ class PGPO(Algorithm):
     strength: float = option(1.0, "How much of it is done; 0 weighs all tokens alike.", at_least=0, at_most=1)
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "paper": {  # on DAPO
-            "beta": 0.0,
-            "epsilon": 0.2,
-            "epsilon_high": 0.28,
-            "loss_type": "dapo",
-            "dynamic_sampling": "accuracy",
-        }
+        "paper": DAPO,
     }
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vapo.algorithms.algorithm import Algorithm, Needs, SecondView
-from vapo.algorithms.options import option
+from vapo.algorithms.options import DAPO, option
 from vapo.core.image_dependence import estimate_dependence
 from vapo.types import TokenScores
 
@@ -44,11 +44,7 @@ class VPPO(Algorithm):
         "paper": {
             "accuracy_weight": 1.0,
             "format_weight": 0.0,
-            "beta": 0.0,
-            "epsilon": 0.2,
-            "epsilon_high": 0.28,
-            "loss_type": "dapo",
-            "dynamic_sampling": "accuracy",
+            **DAPO,
             "entropy_coef": -0.06,
         }
     }
