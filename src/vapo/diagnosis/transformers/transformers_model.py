@@ -77,6 +77,10 @@ class TransformersModel:
         return ImageReplay(self._policy, self._system_prompt)
 
     @cached_property
+    def _never_written(self) -> tuple[int, ...]:
+        return find_vision_token_ids(self._policy.model.config, self._policy.processor)
+
+    @cached_property
     def _first_look(self) -> FirstLook:
         return FirstLook(self._policy, self._system_prompt, self._probe_template)
 
@@ -217,9 +221,7 @@ class TransformersModel:
             raise ModelError(self._obstacles[ability])
 
     def _grow(self, cut: Cut) -> Branch:
-        ids = read_suffix(
-            self._tokenizer, cut.suffix, find_vision_token_ids(self._policy.model.config, self._policy.processor)
-        )
+        ids = read_suffix(self._tokenizer, cut.suffix, self._never_written)
         index = cut.index
         if ids and index and cut.rollout.completion_ids[index - 1] in find_eos_token_ids(self._policy):
             index -= 1
