@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from vapo import versions
 from vapo.errors import DataError, ModelError
-from vapo.models.policy import inference
 from vapo.models.policy.inference import explaining_failures
 
 
@@ -14,10 +14,10 @@ def fail(error: BaseException) -> None:
 
 
 def test_what_a_models_own_code_raises_is_a_sentence(monkeypatch):
-    monkeypatch.setattr(inference, "find_untested", lambda: [])
+    monkeypatch.setattr(versions, "find_untested", lambda: [])
     with pytest.raises(ModelError, match=r"^seer fails on .* \(AttributeError: no image_outputs\); use another model"):
         fail(AttributeError("no image_outputs\nin this version"))
-    monkeypatch.setattr(inference, "find_untested", lambda: ["transformers 9 (tested up to 8)"])
+    monkeypatch.setattr(versions, "find_untested", lambda: ["transformers 9 (tested up to 8)"])
     with pytest.raises(ModelError, match=r"\(StopIteration: \); use tested versions instead of transformers 9"):
         fail(StopIteration())
 
