@@ -43,6 +43,7 @@ ALGORITHMS = {
     "from outside": Looking(),
 }
 OFF = {
+    "vapo_tokens": {"strength": 0.0},
     "papo": {"gamma": 0.0, "eta": 0.0},
     "vppo": {"kept_tokens": 1.0, "least_weight": 1.0},
     "noisy_rollout": {"noise_steps": 0},
@@ -50,7 +51,7 @@ OFF = {
     "vgpo": {"intra": 0.0, "inter": 0.0},
     "attention_reward": {"weight": 0.0},
 }
-"""Options with which a method changes nothing."""
+"""Options with which a method changes nothing; of VAPO's own, the `perception_weight` of its run is 0 besides."""
 POOL = tuple(Claim(f"claim {number}", number % 2 == 0) for number in range(6))
 
 
@@ -106,7 +107,10 @@ def test_says_truly_whether_verdicts_count(algorithm, accuracy):
     ends = [[Verdict(probe, float(probe.claim.is_true == right)) for probe in drawn] for right in (True, False)]
     group = [algorithm.reward(accuracy, 0.0, verdicts, 0.5) for verdicts in ends]
     bonuses, added = {reward.bonus for reward in group}, set(algorithm.added_advantages(group, 0.5))
-    assert (len(bonuses | added) > 1) == (bool(drawn) and algorithm.uses_verdicts(accuracy, 0.5))
+    weighed = [algorithm.verdict_weights(judge(algorithm, rollout, seed), 30, 1.0) for seed in range(2)]
+    counts = len(bonuses | added) > 1 or weighed[0] != weighed[1]
+    assert counts == (bool(drawn) and algorithm.uses_verdicts(accuracy, 0.5))
+    assert (weighed[0] is not None) == algorithm.needs.verdict_weights
     assert algorithm.needs.bonus or bonuses == {0.0}
     assert algorithm.needs.advantages or added == {0.0}
 
@@ -169,7 +173,8 @@ def test_weighs_every_response_that_it_sums_up(algorithm):
 
 @pytest.mark.parametrize("name", OFF)
 def test_switched_off_it_changes_nothing(name):
-    algorithm = find_algorithm(name)(**OFF[name])
+    kind = find_algorithm(name)
+    algorithm = kind(**OFF[name], **({"perception_weight": 0.0} if issubclass(kind, VAPO) else {}))
     scores = make_scores(algorithm)
     weights, added = algorithm.token_weights(scores), algorithm.token_loss(scores)
     assert weights is None or torch.equal(weights, torch.ones(7))
@@ -177,6 +182,7 @@ def test_switched_off_it_changes_nothing(name):
     assert all(one == 1.0 for own in algorithm.response_weights([[0.1, 0.4], [0.2]]) for one in own)
     group = [Reward(accuracy, 0.0, accuracy / 2, 0.0, accuracy) for accuracy in (1.0, 0.5, 1.0, 0.0)]
     assert not np.any(algorithm.added_advantages(group, 0.5))
+    assert algorithm.verdict_weights(judge(algorithm, make_rollout()), 30, 1.0) is None
     images = [Image.new("RGB", (8, 8))]
     assert all(algorithm.images_to_sample(images, n, 4, np.random.default_rng(1), 0.0) is images for n in range(4))
 
@@ -184,7 +190,9 @@ def test_switched_off_it_changes_nothing(name):
 @pytest.mark.parametrize("name", sorted(set(BUILT_IN) - {"vapo"}))
 def test_no_option_of_a_run_has_the_name_of_one_of_a_method(name):
     """It would be taken from the run, where it means something else."""
-    own = {one.name for one in fields(find_algorithm(name))} - {one.name for one in fields(Algorithm)}
+    kind = find_algorithm(name)
+    inherited = VAPO if issubclass(kind, VAPO) else Algorithm
+    own = {one.name for one in fields(kind)} - {one.name for one in fields(inherited)}
     assert not own & {one.name for one in fields(VAPOConfig)}
 
 

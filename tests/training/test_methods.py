@@ -19,8 +19,14 @@ PRESETS = [(name, preset) for name in OFF for preset in find_algorithm(name).pre
 
 
 def make(checkpoints, folder, name, family="llava", **options) -> VAPOTrainer:
-    config = make_config(folder, **{"algorithm": name, "max_steps": 2, **options})
-    return VAPOTrainer(checkpoints(family), even_letters, config, make_rows().remove_columns("claims"))
+    config = make_config(folder, **{"algorithm": name, "max_steps": 2, "perception_weight": 0.0, **options})
+    return VAPOTrainer(checkpoints(family), even_letters, config, make_own_rows(name))
+
+
+def make_own_rows(name):
+    """Return rows with claims for methods that ask them alone."""
+    rows = make_rows()
+    return rows if find_algorithm(name)().needs.claims else rows.remove_columns("claims")
 
 
 @pytest.fixture
@@ -67,7 +73,7 @@ def test_switched_on_it_moves_what_is_trained_on(make_trainer, name):
         trainer.model.train()
         trainer.current_gradient_accumulation_steps = 1
         torch.manual_seed(0)
-        output = trainer._generate_and_score_completions([make_rows().remove_columns("claims")[0]] * 8)
+        output = trainer._generate_and_score_completions([make_own_rows(chosen)[0]] * 8)
         found.append((output["completion_ids"], output["advantages"], trainer.compute_loss(trainer.model, output)))
     (ids, advantages, loss), (own_ids, own_advantages, own_loss) = found
     if name == "noisy_rollout":

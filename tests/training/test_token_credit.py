@@ -22,6 +22,7 @@ from vapo.algorithms.algorithm import Algorithm, Needs
 from vapo.algorithms.options import option
 from vapo.errors import ConfigError
 from vapo.training import dynamic_sampling
+from vapo.training.rollout_batch import RolloutBatch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,17 @@ class TokenMethod(Algorithm):
 
     def token_loss(self, scores):
         return self.loss * scores.log_probs
+
+
+def keep_scored(kept):
+    """Return `RolloutBatch.reward` that also keeps what it returns."""
+    reward = RolloutBatch.reward
+
+    def keep(self, *args):
+        kept.append(reward(self, *args))
+        return kept[-1]
+
+    return keep
 
 
 class TestTokens:
@@ -94,6 +106,25 @@ class TestTokens:
             after = parameters_of(trainer)
             trained[loss] = any(not torch.equal(before[name], after[name]) for name in before)
         assert trained == {0.0: False, 1.0: True}
+
+    def test_verdicts_weigh_the_tokens_before_their_anchors(self, make_trainer):
+        rows = make_rows()
+        trainer = make_trainer(algorithm="vapo_tokens", perception_weight=0.0)
+        plain = make_trainer(algorithm="grpo")
+        batches = []
+        for one in (trainer, plain):
+            torch.manual_seed(0)
+            with pytest.MonkeyPatch.context() as patch:
+                scored = []
+                patch.setattr(RolloutBatch, "reward", keep_scored(scored))
+                batches.append(one._generate_and_score_completions([rows[0]] * 4 + [rows[1]] * 4))
+            if one is trainer:
+                judged = scored[0]
+        assert any(own.verdicts for own in judged) and batches[1]["advantages"].any()
+        for own, tokens, whole in zip(judged, batches[0]["advantages"], batches[1]["advantages"], strict=True):
+            length = len(own.rollout.completion_ids)
+            weights = trainer.algorithm.verdict_weights(own.verdicts, length, float(whole)) or [1.0] * length
+            torch.testing.assert_close(tokens[:length], whole * torch.tensor(weights))
 
     def test_refills_and_token_weights_go_together(self, make_trainer, monkeypatch):
         monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 0)

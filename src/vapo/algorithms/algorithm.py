@@ -54,6 +54,7 @@ class Needs:
         probabilities: it depends on the probabilities of verdicts, not only on which answer is likelier.
         bonus: the method adds to the reward for answer and format.
         advantages: `added_advantages` is asked, once for each group.
+        verdict_weights: `verdict_weights` is asked, once for each response; no pass is added.
         token_weights: `token_weights` is asked, once for each response.
         token_loss: `token_loss` is asked, in every update.
         second_view: scores of tokens come with those behind such a view of the images (`TokenScores.second`), at the
@@ -73,6 +74,7 @@ class Needs:
     probabilities: bool = True
     bonus: bool = False
     advantages: bool = False
+    verdict_weights: bool = False
     token_weights: bool = False
     token_loss: bool = False
     second_view: SecondView | None = None
@@ -173,6 +175,16 @@ class Algorithm:
                 without one, and those that are not trained on, are left out, and weigh 1.
         """
         return [[1.0] * len(group) for group in groups]
+
+    def verdict_weights(self, verdicts: Sequence[Verdict], length: int, advantage: float) -> Sequence[float] | None:
+        """Return what the advantage of each token is multiplied by, one number a token; None weighs all tokens 1.
+
+        Args:
+            verdicts: on the response's probes, in any order; empty where nothing was asked.
+            length: T, tokens of the response.
+            advantage: of the response, before tokens are weighed.
+        """
+        return None
 
     def token_weights(self, scores: TokenScores) -> torch.Tensor | None:
         """Return what the advantage of each token is multiplied by, shape (T,); None weighs all tokens 1.

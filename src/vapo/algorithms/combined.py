@@ -20,6 +20,7 @@ HOOKS = {
     "bonus": "adds to the reward",
     "advantages": "adds to advantages",
     "summary": "sums up responses",
+    "verdict_weights": "weighs tokens by verdicts",
     "token_weights": "weighs tokens",
     "token_loss": "adds to the loss of tokens",
     "sampled_images": "chooses the images to sample from",
@@ -94,6 +95,10 @@ class Combined(Algorithm):
     def response_weights(self, groups: Sequence[Sequence[float]]) -> Sequence[Sequence[float]]:
         """Return what the method that sums up responses returns."""
         return self._owner("summary").response_weights(groups)
+
+    def verdict_weights(self, verdicts: Sequence[Verdict], length: int, advantage: float) -> Sequence[float] | None:
+        """Return the weights of the method that weighs tokens by verdicts."""
+        return self._owner("verdict_weights").verdict_weights(verdicts, length, advantage)
 
     def token_weights(self, scores: TokenScores) -> torch.Tensor | None:
         """Return the weights of the method that weighs tokens."""

@@ -15,6 +15,7 @@ from vapo.errors import ConfigError, suggest_nearest
 BUILT_IN: Mapping[str, str] = {
     "grpo": "vapo.algorithms.grpo:GRPO",
     "vapo": "vapo.algorithms.vapo:VAPO",
+    "vapo_tokens": "vapo.algorithms.vapo_tokens:VAPOTokens",
     "papo": "vapo.algorithms.papo:PAPO",
     "vppo": "vapo.algorithms.vppo:VPPO",
     "noisy_rollout": "vapo.algorithms.noisy_rollout:NoisyRollout",

@@ -122,7 +122,7 @@ class VAPO(Algorithm):
         """
         perception = None
         if verdicts:
-            hits = [float(v.correct) if self.verdict == "hard" else v.p_label for v in verdicts]
+            hits = [self.grade_verdict(v) for v in verdicts]
             depths = [v.probe.anchor.depth for v in verdicts]
             perception = perception_reward(hits, depths, self.late_emphasis, self.rescale_perception)
         return compose_reward(
@@ -136,6 +136,10 @@ class VAPO(Algorithm):
             gate_threshold=self.gate_threshold,
             relaxed=relaxed_gate_weight(progress),
         )
+
+    def grade_verdict(self, verdict: Verdict) -> float:
+        """Return what a verdict counts, in [0, 1]."""
+        return float(verdict.correct) if self.verdict == "hard" else verdict.p_label
 
     def added_advantages(self, group: Sequence[Reward], progress: float) -> Sequence[float]:
         """Return perception_weight times the normalised perception rewards of those whom the gate lets through."""

@@ -66,16 +66,30 @@ class TokenCredit:
         needs = self._needs
         if not (needs.token_weights or needs.summary):
             yield
+            self._weigh_by_verdicts(output, batch)
             return
         scores, mask_BT = self._score_rollout(output), output["completion_mask"]
         weights_B = self._weigh_responses(list_token_scores(*scores, mask_BT), batch) if needs.summary else None
         yield
         if weights_B is not None:
             output["advantages"] = output["advantages"] * weights_B.to(output["advantages"])
+        self._weigh_by_verdicts(output, batch)
         if needs.token_weights:
             with torch.no_grad():
                 weights_BT = ask_tokens(self._algorithm.token_weights, scores, mask_BT, 1.0)
-            output["advantages"] = output["advantages"].unsqueeze(1) * weights_BT
+            output["advantages"] = spread(output["advantages"], weights_BT)
+
+    def _weigh_by_verdicts(self, output: dict[str, Any], batch: RolloutBatch) -> None:
+        """Weigh the advantages of tokens by the verdicts along their responses, if the method does."""
+        if not self._needs.verdict_weights or batch.scored is None:
+            return
+        weights_BT = torch.ones_like(output["completion_ids"], dtype=output["advantages"].dtype)
+        for row, (one, advantage) in enumerate(zip(batch.scored, output["advantages"].tolist(), strict=True)):
+            length = len(one.rollout.completion_ids)
+            weights = self._algorithm.verdict_weights(one.verdicts, length, advantage)
+            if weights is not None:
+                weights_BT[row, :length] = torch.tensor(weights)
+        output["advantages"] = spread(output["advantages"], weights_BT)
 
     def _score_rollout(self, output: dict[str, Any]) -> tuple[BatchScores, BatchScores | None]:
         args = self._trainer.args
@@ -208,6 +222,11 @@ def score_batch(
     scores = trainer.take_scores()
     assert scores is not None
     return scores
+
+
+def spread(advantages: torch.Tensor, weights_BT: torch.Tensor) -> torch.Tensor:
+    """Return the advantages of tokens; shape (B, T), from those of responses, (B,), or of tokens, (B, T)."""
+    return advantages.reshape(len(weights_BT), -1) * weights_BT
 
 
 def ask_tokens(

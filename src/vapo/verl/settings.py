@@ -50,7 +50,7 @@ class LoopSettings(_VAPOOptions):
         """Return the algorithm these settings describe."""
         algorithm = make_algorithm(self, self.algorithm_options)
         needs = algorithm.needs
-        if needs.token_weights or needs.token_loss or needs.summary:
+        if needs.token_weights or needs.verdict_weights or needs.token_loss or needs.summary:
             raise ConfigError(
                 f"algorithm {self.algorithm!r} weighs tokens or responses, or adds to the loss of tokens, which a "
                 "plug-in of verl cannot; train it with `vapo train`"
