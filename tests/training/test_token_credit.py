@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from tiny_models import tiny_tokenizer
 from training.training_world import (
     assert_same_parameters,
     make_config,
@@ -42,6 +43,10 @@ class TokenMethod(Algorithm):
 
     def token_loss(self, scores):
         return self.loss * scores.log_probs
+
+
+# What is left are two letters and line breaks.
+SILENCED = sorted({*range(len(tiny_tokenizer()) + 4)} - {*tiny_tokenizer()("ab\n").input_ids})
 
 
 def keep_scored(kept):
@@ -109,8 +114,9 @@ class TestTokens:
 
     def test_verdicts_weigh_the_tokens_before_their_anchors(self, make_trainer):
         rows = make_rows()
-        trainer = make_trainer(algorithm="vapo_tokens", perception_weight=0.0)
-        plain = make_trainer(algorithm="grpo")
+        options = {"max_completion_length": 96, "generation_kwargs": {"suppress_tokens": SILENCED}}
+        trainer = make_trainer(algorithm="vapo_tokens", perception_weight=0.0, verdict="soft", **options)
+        plain = make_trainer(algorithm="grpo", **options)
         batches = []
         for one in (trainer, plain):
             torch.manual_seed(0)
@@ -120,11 +126,13 @@ class TestTokens:
                 batches.append(one._generate_and_score_completions([rows[0]] * 4 + [rows[1]] * 4))
             if one is trainer:
                 judged = scored[0]
-        assert any(own.verdicts for own in judged) and batches[1]["advantages"].any()
+        weighed = []
         for own, tokens, whole in zip(judged, batches[0]["advantages"], batches[1]["advantages"], strict=True):
             length = len(own.rollout.completion_ids)
             weights = trainer.algorithm.verdict_weights(own.verdicts, length, float(whole)) or [1.0] * length
+            weighed += weights
             torch.testing.assert_close(tokens[:length], whole * torch.tensor(weights))
+        assert len(set(weighed)) > 3
 
     def test_refills_and_token_weights_go_together(self, make_trainer, monkeypatch):
         monkeypatch.setattr(dynamic_sampling, "MAX_REFILLS", 0)
@@ -243,3 +251,4 @@ class TestResponses:
         counted = output["completion_mask"].sum(1) > 0
         assert 0 < counted.sum() < 8
         assert [len(group) for group in ResponseMethod.met[0]] == [int(counted[:4].sum()), int(counted[4:].sum())]
+
