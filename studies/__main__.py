@@ -1,4 +1,4 @@
-"""The command line: `python -m studies build|compare|ablate|mechanism`, from the root of the repository."""
+"""The command line: `python -m studies build|compare|methods|ablate|mechanism`, from the root of the repository."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studies.comparison.arms import ABLATIONS, COMPARED
+from studies.comparison.arms import ABLATIONS, COMPARED, METHODS
 from vapo.cli import run_command
 from vapo.cli.parser import RAW, Commands, Parser
 from vapo.cli.progress import show_progress
@@ -76,6 +76,21 @@ def _add_comparisons(commands: Commands) -> None:
         "--figures", action="store_true", help="draw curves as PNG and SVG in OUT/figures (pip install 'vapo[report]')"
     )
     compare.set_defaults(command=run_compare)
+    methods = commands.add_parser(
+        "methods",
+        help="train the lab's model with every method that the library has, and say what each does and does not do",
+        description="Train the lab's model with GRPO, VAPO and every other method, each by its paper's settings on one "
+        "and the same base, from the same checkpoint, with the same seeds and as many rollouts; measure as `compare` "
+        "does, and print what differs from GRPO with 95 % intervals over seeds. The same command goes on where it was "
+        "stopped.",
+        epilog="example: python -m studies methods --seeds 5",
+        formatter_class=RAW,
+    )
+    _add_options(methods, seeds=5, out="runs/methods", late_share=0.25)
+    methods.add_argument(
+        "--only", nargs="+", choices=[arm.name for arm in METHODS], help="train these beside GRPO (default: all)"
+    )
+    methods.set_defaults(command=run_methods)
     ablate = commands.add_parser(
         "ablate",
         help="vary VAPO's settings one at a time, beside the paper's figures",
@@ -124,19 +139,19 @@ def _add_mechanism(commands: Commands) -> None:
     parser.set_defaults(command=run_mechanism)
 
 
-def _add_options(parser: argparse.ArgumentParser, *, seeds: int) -> None:
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/compare"), help="folder of all runs (default: runs/compare)"
-    )
+def _add_options(
+    parser: argparse.ArgumentParser, *, seeds: int, out: str = "runs/compare", late_share: float = 0.0
+) -> None:
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"folder of all runs (default: {out})")
     parser.add_argument("--seeds", type=int, default=seeds, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--first-seed", type=int, default=0, metavar="SEED", help="(default: %(default)s)")
     parser.add_argument("--steps", type=int, metavar="N", help="of training (default: those of the size)")
     parser.add_argument(
         "--late-share",
         type=float,
-        default=0.0,
+        default=late_share,
         metavar="SHARE",
-        help="of questions in training that need the image late; measured are always both kinds (default: 0)",
+        help="of questions in training that need the image late; measured are always both kinds (default: %(default)s)",
     )
     parser.add_argument(
         "--size",
@@ -182,14 +197,23 @@ def run_compare(options: argparse.Namespace) -> int:
 
     if options.figures:
         import_matplotlib()  # that it is missing is said now, not when all is trained
-    first, *others = COMPARED
-    arms = [first, *(arm for arm in others if options.only is None or arm.name in options.only)]
+    arms = _choose_arms(options, COMPARED)
     compared = _run(options, "compare", arms)
     print(write_comparison(compared.results, arms))
-    print(f"\nevery response: {compared.rows}\nevery step:  {compared.steps}")
+    _print_files(compared)
     if options.figures:
         for file in draw_comparison(compared.results, compared.steps, arms, options.out):
             print(f"figure: {file}")
+    return 0
+
+
+def run_methods(options: argparse.Namespace) -> int:
+    from studies.comparison.tables import OF_METHODS, write_comparison
+
+    arms = _choose_arms(options, METHODS)
+    compared = _run(options, "methods", arms)
+    print(write_comparison(compared.results, arms, OF_METHODS))
+    _print_files(compared)
     return 0
 
 
@@ -200,7 +224,7 @@ def run_ablate(options: argparse.Namespace) -> int:
     varied = [ablation for ablation in ABLATIONS if options.only is None or ablation.key in options.only]
     compared = _run(options, "ablate", list_arms(varied))
     print(write_ablations(compared.results, varied))
-    print(f"\nevery response: {compared.rows}\nevery step:  {compared.steps}")
+    _print_files(compared)
     return 0
 
 
@@ -228,6 +252,15 @@ def run_mechanism(options: argparse.Namespace) -> int:
     print(f"The perception reward, variances x 1000:\n\n{tables.write_noise(read_noise(noise))}\n")
     print(f"every number: {options.out / 'mechanism.json'} and {noise}")
     return 0
+
+
+def _choose_arms(options: argparse.Namespace, arms: Sequence[Arm]) -> list[Arm]:
+    first, *others = arms
+    return [first, *(arm for arm in others if options.only is None or arm.name in options.only)]
+
+
+def _print_files(compared: Compared) -> None:
+    print(f"\nevery response: {compared.rows}\nevery step:  {compared.steps}")
 
 
 def _run(options: argparse.Namespace, name: str, arms: Sequence[Arm]) -> Compared:

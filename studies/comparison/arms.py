@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Data = Literal["questions", "questions and claims"]
-Options = Mapping[str, str | int | float]
+Options = Mapping[str, str | int | float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,8 @@ class Arm:
     Attributes:
         name: of its folder.
         title: in tables.
-        options: of `vapo train`.
+        options: of `vapo train`; None takes one of the lab's out.
         data: what is trained on; "questions and claims" asks claims as questions of their own, with answers yes or no.
-        attention_weight: what the share of attention on the image is worth, as a reward in place of probes.
         is_trained: whether it is trained at all.
     """
 
@@ -31,7 +30,6 @@ class Arm:
     title: str
     options: Options = field(default_factory=dict)
     data: Data = "questions"
-    attention_weight: float = 0.0
     is_trained: bool = True
 
 
@@ -46,6 +44,22 @@ def _give_advantage(weight: float) -> Arm:
     return Arm(f"vapo-advantage-{weight}", f"VAPO, in the advantage, weight {weight}", options)
 
 
+_BASE: Options = {"preset": None, "beta": 0.01, "epsilon": 0.2, "epsilon_high": 0.2, "loss_type": "grpo"}
+
+
+def _name_method(name: str, title: str) -> Arm:
+    """Return the arm of a method: its own settings are its defaults, and the rest is that of all arms (`_BASE`)."""
+    return Arm(name.replace("_", "-"), title, {**_BASE, "algorithm": name})
+
+
+ATTENTION = _name_method("attention_reward", "attention reward")
+
+
+def _weigh_tokens(weight: float, title: str) -> Arm:
+    credit = _give_advantage(weight).options
+    return Arm(f"vapo-tokens-{weight}", title, {**credit, "algorithm": "vapo_tokens"})
+
+
 COMPARED = (
     GRPO,
     VAPO,
@@ -57,6 +71,22 @@ COMPARED = (
 )
 """The arms of `python -m studies compare`; all others are set against the first. Where perception is given in the
 advantage, verdicts are soft and draws are shared, too."""
+
+METHODS = (
+    GRPO,
+    VAPO,
+    _give_advantage(0.5),
+    _weigh_tokens(0.0, "VAPO, tokens weighed by verdicts alone"),
+    _weigh_tokens(0.5, "VAPO, in the advantage, and tokens weighed"),
+    _name_method("papo", "PAPO"),
+    _name_method("vppo", "VPPO"),
+    _name_method("pgpo", "PGPO"),
+    _name_method("vgpo", "VGPO"),
+    _name_method("noisy_rollout", "NoisyRollout"),
+    ATTENTION,
+)
+"""The arms of `python -m studies methods`: methods by the settings of their papers on one and the same base, which is
+the preset "paper" of VAPO."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +168,7 @@ ABLATIONS = (
             "answers to claims, 5 an image": Arm(
                 "claims-as-data", "GRPO on questions and claims", {"algorithm": "grpo"}, data="questions and claims"
             ),
-            "attention on the image": Arm(
-                "attention-reward", "GRPO and attention", {"algorithm": "grpo"}, attention_weight=0.1
-            ),
+            "attention on the image": ATTENTION,
         },
         {"nothing (GRPO)": 51.5, "probes": 56.0, "attention on the image": 51.8},
         "full data; with 5,000 examples and K = 5, probes 51.0 and claims as data 49.3",

@@ -12,10 +12,8 @@ from vapo.lab.processes.side_by_side import Report
 from vapo.lab.processes.step_report import StepReport
 from vapo.models.policy.checkpoint import load_policy
 from vapo.training.options import parse_run
-from vapo.training.rewards import accuracy_reward, format_reward
 from vapo.training.run import train
 
-from .attention_reward import AttentionReward
 from .measuring import measure_policy
 from .order import Order
 from .rows import read_kinds, write_responses
@@ -48,13 +46,7 @@ def carry_out(text: str, report: Report) -> None:
 
 
 def _train(order: Order, report: Report) -> None:
-    callbacks: list[Any] = [StepReport(report)]
-    rewards = None
-    if order.arm.attention_weight:
-        attention = AttentionReward(order.arm.attention_weight)
-        callbacks.append(attention)
-        rewards = [accuracy_reward, format_reward, attention]
-    train(parse_run(_list_options(order), "python -m studies compare"), callbacks, rewards)
+    train(parse_run(_list_options(order), "python -m studies compare"), [StepReport(report)])
 
 
 def _list_options(order: Order) -> list[str]:
@@ -69,4 +61,5 @@ def _list_options(order: Order) -> list[str]:
         "seed": order.seed,
         "disable_tqdm": True,
     }
-    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    given = {name: value for name, value in options.items() if value is not None}
+    return [word for name, value in given.items() for word in (f"--{name}", str(value))]

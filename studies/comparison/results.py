@@ -23,11 +23,14 @@ QUARTERS = tuple(f"claims right, quarter {quarter}" for quarter in range(1, NUM_
 LAST_QUARTER = QUARTERS[-1]
 ACCURACY, EARLY_RIGHT, LATE_RIGHT = "answers right", "early answers right", "late answers right"
 PERCEPTION, BLIND = "claims right", "claims right, image hidden"
+SENSITIVITY = "claims right, less with the image hidden"
 LOOKING = "responses that look at least twice"
 TOKENS, READINGS = "tokens in a response", "cells read in a response"
-SECONDS = "training, s"
-MEASURES = (ACCURACY, EARLY_RIGHT, LATE_RIGHT, PERCEPTION, *QUARTERS, BLIND, LOOKING, TOKENS, READINGS, SECONDS)
-"""What is measured of a run: shares in [0, 1], then counts, then what its steps took on this machine."""
+ENTROPY, SECONDS = "entropy at the end, nats", "training, s"
+_SHARES = (ACCURACY, EARLY_RIGHT, LATE_RIGHT, PERCEPTION, *QUARTERS, BLIND, SENSITIVITY, LOOKING)
+MEASURES = (*_SHARES, TOKENS, READINGS, ENTROPY, SECONDS)
+"""What is measured of a run: shares in [0, 1]; counts; the entropy of a token, a mean over the last ten steps, and what
+all steps took on this machine."""
 
 Run = Mapping[str, float]
 """By measure."""
@@ -63,6 +66,7 @@ def summarise_run(responses: Sequence[ResponseRow]) -> dict[str, float]:
     for quarter, name in enumerate(QUARTERS, start=1):
         numbers[name] = _or_nan(share_right(judged, quarter))
     numbers[BLIND] = _or_nan(share_right((probe.depth, probe.is_right_blind) for probe in probes))
+    numbers[SENSITIVITY] = numbers[PERCEPTION] - numbers[BLIND]
     numbers[LOOKING] = _mean([count_looks(response.completion) >= LOOKS_THAT_LAST for response in responses])
     numbers[TOKENS] = _mean([response.num_tokens for response in responses])
     numbers[READINGS] = _mean([response.num_readings for response in responses])

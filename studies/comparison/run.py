@@ -21,7 +21,7 @@ from vapo.run_folder import SETTINGS, adopt_settings
 
 from .arms import START, Arm
 from .order import Order
-from .results import SECONDS, Run, summarise_run
+from .results import ENTROPY, SECONDS, Run, summarise_run
 from .rows import join_runs, read_responses
 from .scale import Scale
 from .steps import join_steps, read_steps
@@ -142,9 +142,12 @@ def _gather(out: Path, name: str, orders: Sequence[Order]) -> Compared:
 
 def summarise_runs(rows: Path, steps: Path) -> dict[str, dict[int, Run]]:
     """Return the numbers of every run, by arm and seed, from the files of responses and of steps."""
-    seconds = read_steps(steps, "seconds")
+    seconds, entropies = read_steps(steps, "seconds"), read_steps(steps, "entropy")
     results: dict[str, dict[int, Run]] = {}
     for (arm, seed), responses in read_responses(rows).items():
-        run = {**summarise_run(responses), SECONDS: sum(seconds.get((arm, seed), []))}
+        last = [entropy for entropy in entropies.get((arm, seed), [])[-10:] if entropy is not None]
+        entropy = sum(last) / len(last) if last else float("nan")
+        of_steps = {ENTROPY: entropy, SECONDS: sum(seconds.get((arm, seed), []))}
+        run = {**summarise_run(responses), **of_steps}
         results.setdefault(arm, {})[seed] = run
     return results

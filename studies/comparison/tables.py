@@ -13,12 +13,14 @@ from .looks import Part
 from .results import (
     ACCURACY,
     EARLY_RIGHT,
+    ENTROPY,
     LAST_QUARTER,
     LATE_RIGHT,
     LOOKING,
     MEASURES,
     READINGS,
     SECONDS,
+    SENSITIVITY,
     TOKENS,
     Interval,
     Run,
@@ -31,10 +33,14 @@ from .steps import read_steps
 MAIN = (EARLY_RIGHT, LATE_RIGHT, LAST_QUARTER, LOOKING, TOKENS)
 """Measures that decide."""
 
+OF_METHODS = (EARLY_RIGHT, LATE_RIGHT, LAST_QUARTER, SENSITIVITY, LOOKING, TOKENS, ENTROPY, SECONDS)
+"""Measures by which methods are set side by side."""
+
 Results = Mapping[str, Mapping[int, Run]]
 """By arm, by seed."""
 
-_COUNTS = (TOKENS, READINGS, SECONDS)
+_DIGITS = {TOKENS: 1, READINGS: 1, SECONDS: 0, ENTROPY: 3}
+"""Digits behind the point of measures that are no shares."""
 
 
 def write_comparison(results: Results, arms: Sequence[Arm], measures: Sequence[str] = MEASURES) -> str:
@@ -160,7 +166,8 @@ def judge_agreement(ours: Interval, theirs: float | None) -> str:
 
 
 def _describe(interval: Interval, measure: str, *, sign: bool = False) -> str:
-    scale, form = 1.0 if measure in _COUNTS else 100.0, "+.1f" if sign else ".1f"
+    scale = 1.0 if measure in _DIGITS else 100.0
+    form = f"{'+' if sign else ''}.{_DIGITS.get(measure, 1)}f"
     if math.isnan(interval.mean):
         return ""
     text = f"{scale * interval.mean:{form}}"

@@ -16,7 +16,7 @@ from studies.cold_start.build import ProgressLine, build_lab
 from studies.cold_start.curriculum import Mixture
 from studies.cold_start.model import ModelSize
 from studies.cold_start.plan import Course, Plan, Stage
-from studies.comparison.arms import ABLATIONS, GRPO, START, VAPO
+from studies.comparison.arms import ABLATIONS, GRPO, METHODS, START, VAPO
 from studies.comparison.figures import draw_comparison
 from studies.comparison.results import ACCURACY, PERCEPTION, SECONDS
 from studies.comparison.run import Lab, prepare_lab, run_arms
@@ -57,7 +57,7 @@ def compare(out, lab, arms, seeds=(3,), on_progress=keep_quiet, **changes):
 @pytest.fixture(scope="module")
 def compared(lab, tmp_path_factory):
     out = tmp_path_factory.mktemp("comparison") / "runs"
-    arms = [GRPO, VAPO, WHAT_IS_PAID_FOR["answers to claims, 5 an image"], WHAT_IS_PAID_FOR["attention on the image"]]
+    arms = [*METHODS, WHAT_IS_PAID_FOR["answers to claims, 5 an image"]]
     return out, arms, compare(out, lab, arms)
 
 
@@ -143,7 +143,7 @@ def test_nothing_to_do_is_refused(lab, tmp_path):
     assert not os.listdir(tmp_path)
 
 
-@pytest.mark.parametrize("command", ["compare", "ablate"])
+@pytest.mark.parametrize("command", ["compare", "methods", "ablate"])
 def test_bad_input_is_one_sentence(command, tmp_path, capsys):
     assert main([command, "--lab", str(tmp_path / "no"), "--out", str(tmp_path / "out")]) == 1
     assert f"make one with `python -m studies build --out {tmp_path / 'no'}`" in capsys.readouterr().err
