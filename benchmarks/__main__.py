@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks probe|step|floor|growth|attention|claims|store|rows`."""
+"""The command line: `python -m benchmarks probe|step|whole|methods|floor|growth|attention|claims|store|rows`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.clock import CLOCKS
 from benchmarks.models import SHAPES
 from benchmarks.settings import Settings
 
-QUICK_REPEATS = {"step": 1}
+QUICK_REPEATS = {"step": 1, "whole": 1, "methods": 1}
 """Rounds that fit into a minute on two cores, where these are not two."""
 QUICK_RESPONSES = 2
 
@@ -75,7 +75,8 @@ def _choose_works(benchmark: Any, options: argparse.Namespace) -> Sequence[Any]:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=sys.modules["benchmarks"].__doc__)
     parser.add_argument(
-        "benchmark", choices=("probe", "step", "floor", "growth", "attention", "claims", "store", "rows")
+        "benchmark",
+        choices=("probe", "step", "whole", "methods", "floor", "growth", "attention", "claims", "store", "rows"),
     )
     parser.add_argument("--quick", action="store_true", help="one grid point, in under a minute on two cores")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings there as well")

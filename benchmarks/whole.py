@@ -1,0 +1,66 @@
+"""A whole training step: TRL's GRPO without probes, ours as GRPO and as VAPO with K probes for each response.
+
+All have the same options, TRL's defaults but for sizes, and the same prompt; responses are sampled by transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from trl import GRPOTrainer
+
+from benchmarks.clock import Spread, compare
+from benchmarks.report import Report
+from benchmarks.rollouts import Work
+from benchmarks.settings import Settings
+from benchmarks.whole_step import PARTS, SteppedTrainer, make_stepped, time_steps
+from vapo.training.trainer import VAPOTrainer
+
+QUICK = (Work(group=8, probes=20, image_tokens=1024, completion_tokens=128),)
+GRID = tuple(
+    Work(group, 20, image_tokens, completion_tokens)
+    for image_tokens, completion_tokens, group in (
+        (1024, 128, 8),
+        (1024, 512, 8),
+        (256, 128, 8),
+        (64, 128, 8),
+        (1024, 128, 4),
+        (1024, 128, 16),
+    )
+)
+
+
+def prepare(settings: Settings, work: Work) -> dict[str, SteppedTrainer]:
+    """Return the trainers that are compared."""
+    packed: dict[str, Any] = {"packing": "require"}
+    probes = {"algorithm": "vapo", "num_anchors": work.probes}
+    return {
+        "trl": make_stepped(GRPOTrainer, settings, work),
+        "grpo": make_stepped(VAPOTrainer, settings, work, algorithm="grpo", **packed),
+        "vapo": make_stepped(VAPOTrainer, settings, work, **probes, **packed),
+        "vapo, all asked": make_stepped(VAPOTrainer, settings, work, closed_gate_probe_share=1.0, **probes, **packed),
+    }
+
+
+def run(settings: Settings, works: Sequence[Work]) -> Report:
+    """Time whole steps of all sides over a grid, after one that warms up."""
+    report = Report("whole", settings)
+    for work in works:
+        stepped = prepare(settings, work)
+        runs = time_steps(stepped, settings)
+        for name, own in runs.items():
+            cells = own.show("step")
+            parts = {part: own.result.get(part) for part in PARTS.values()}
+            report.rows.append({"work": str(work), "side": name, **cells, **parts})
+        report.ratios[f"whole_grpo_over_trl@{work}"] = compare(runs["grpo"].seconds, runs["trl"].seconds)
+        report.ratios[f"whole_vapo_over_trl@{work}"] = compare(runs["vapo"].seconds, runs["trl"].seconds)
+        if runs["trl"].megabytes[-1] is not None:
+            peaks = {name: max(own.megabytes) for name, own in runs.items()}
+            report.ratios[f"whole_memory@{work}"] = Spread.of([peaks["vapo"] / peaks["trl"]])
+        report.ratios[f"whole_vapo_all_asked_over_grpo@{work}"] = compare(
+            runs["vapo, all asked"].seconds, runs["grpo"].seconds
+        )
+        report.ratios[f"whole_vapo_over_grpo@{work}"] = compare(runs["vapo"].seconds, runs["grpo"].seconds)
+    report.notes.append("parts are seconds of the last step; the rest is reading rows, and the optimizer")
+    return report

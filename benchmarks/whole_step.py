@@ -1,0 +1,160 @@
+"""Whole training steps of several trainers in turn: rollouts, rewards, probes, scoring, update and optimizer.
+
+Each trainer runs `train()` in a thread of its own, which stands still between its steps until it is its turn again, so
+that at any time one side computes, as it would alone. A step begins where the one before has ended: it reads its rows
+and opens their images, too.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from threading import Semaphore, Thread
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import TrainerCallback
+from trl import GRPOTrainer
+
+from benchmarks.clock import Runs, time_in_turn
+from benchmarks.models import build_model
+from benchmarks.rollouts import Work, make_rollouts
+from benchmarks.settings import Settings
+from vapo.training.config import VAPOConfig
+
+PARTS: Mapping[str, str] = {
+    "_generate": "rollouts",
+    "_calculate_rewards": "rewards, probes",
+    "_generate_and_score_completions": "scoring",
+    "training_step": "update",
+}
+"""Methods of a trainer, and what the time is spent on that they take beyond those that they call."""
+
+
+class SteppedTrainer(TrainerCallback):
+    """Advances a trainer step by step.
+
+    Args:
+        trainer: not started yet.
+        threads: that PyTorch computes on; it is told each Python thread anew.
+
+    Attributes:
+        parts: seconds of the last step by what they were spent on; the rest is reading rows, and the optimizer.
+    """
+
+    def __init__(self, trainer: Any, threads: int) -> None:
+        self._go, self._done = Semaphore(0), Semaphore(0)
+        self._failure: BaseException | None = None
+        self._threads = threads
+        self._trainer = trainer
+        self._running: list[float] = []  # seconds of what the methods that run now have called
+        self.parts: dict[str, float] = {}
+        for method, part in PARTS.items():
+            setattr(trainer, method, self._clock(getattr(trainer, method), part))
+        trainer.add_callback(self)
+        self._thread = Thread(target=self._train, daemon=True)
+
+    def advance(self) -> dict[str, float]:
+        """Do one step, and return its parts.
+
+        Raises:
+            BaseException: what the trainer raised.
+        """
+        self.parts = defaultdict(float)
+        if self._thread.is_alive():
+            self._go.release()
+        else:
+            self._thread.start()
+        self._done.acquire()
+        if self._failure is not None:
+            raise self._failure
+        return dict(self.parts)
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Stand still until it is this trainer's turn again."""
+        self._done.release()
+        self._go.acquire()
+
+    def _train(self) -> None:
+        torch.set_num_threads(self._threads)
+        try:
+            self._trainer.train()
+        except BaseException as error:
+            self._failure = error
+        self._done.release()
+
+    def _clock(self, method: Callable[..., Any], part: str) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            self._running.append(0.0)
+            try:
+                return method(*args, **kwargs)
+            finally:
+                taken = time.perf_counter() - started
+                self.parts[part] += taken - self._running.pop()
+                if self._running:
+                    self._running[-1] += taken
+
+        return timed
+
+
+def make_stepped(kind: type[GRPOTrainer], settings: Settings, work: Work, **options: Any) -> SteppedTrainer:
+    """Return a trainer of the work's sizes on a model of its own; all train on the same rows, from the same seed.
+
+    Responses are letters and line breaks, so that each has more boundaries than probes, and as long as the work says.
+
+    Args:
+        kind: TRL's trainer, or ours.
+        settings: model, device, rounds.
+        work: sizes.
+        options: of the run, beyond sizes.
+    """
+    model, processor = build_model(settings.model, settings.device)
+    sample = make_rollouts(processor, work)[0].sample
+    row = {
+        "prompt": [{"role": "user", "content": sample.question}],
+        "images": list(sample.images),
+        "answer": "42",
+        "claims": [{"text": claim.text, "is_true": claim.is_true} for claim in sample.claims],
+    }
+    written = set(processor.tokenizer("".join(chr(97 + n) for n in range(26)) + "\n" * 2).input_ids)
+    written |= set(processor.tokenizer("\n").input_ids)
+    args = VAPOConfig(
+        output_dir=tempfile.mkdtemp(),
+        use_cpu=settings.device == "cpu",
+        bf16=settings.device == "cuda",
+        gradient_checkpointing=settings.checkpointing,
+        per_device_train_batch_size=work.group,
+        num_generations=work.group,
+        max_completion_length=work.completion_tokens,
+        generation_kwargs={
+            "min_new_tokens": work.completion_tokens,
+            "suppress_tokens": [token for token in range(model.config.text_config.vocab_size) if token not in written],
+        },
+        max_steps=settings.repeats + 2,
+        learning_rate=1e-6,
+        save_strategy="no",
+        disable_tqdm=True,
+        report_to=[],
+        **options,
+    )
+    rows = Dataset.from_list([row] * 4)
+    trainer: Any = kind(
+        model=model, reward_funcs=[even_tokens], args=args, train_dataset=rows, processing_class=processor
+    )
+    return SteppedTrainer(trainer, settings.threads)
+
+
+def even_tokens(completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float]:
+    """A reward that a random model earns with every other response."""
+    return [float(sum(ids) % 2 == 0) for ids in completion_ids]
+
+
+def time_steps(stepped: dict[str, SteppedTrainer], settings: Settings) -> dict[str, Runs]:
+    """Return the timed steps of trainers that take turns, after one step of each."""
+    for one in stepped.values():
+        one.advance()
+    return time_in_turn({name: one.advance for name, one in stepped.items()}, settings)
