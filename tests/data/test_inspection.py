@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from tiny_models import build_tiny
 
 from vapo.data.inspection import Spread, classify_answer, inspect_samples
 from vapo.data.inspection_table import format_inspection
 from vapo.data.refused_sizes import SizeCheck
 from vapo.data.samples import load_samples
 from vapo.errors import DataError
+from vapo.models.policy.checkpoint import Policy
+from vapo.models.policy.prompt_writer import PromptWriter
 
 MakeRow = Callable[..., dict[str, Any]]
 
@@ -125,13 +129,10 @@ class CharacterProcessor:
         if max(image.size) > 20 * min(image.size):
             raise ValueError("too long.")
 
-    def apply_chat_template(self, messages: list[dict[str, Any]], **options: Any) -> str:
-        parts = [part for message in messages for part in message["content"]]
-        return "".join("I" if part["type"] == "image" else part["text"] for part in parts)
-
-    def __call__(self, images: list[list[Any]], text: list[str]) -> dict[str, list[list[int]]]:
-        assert text[0].count("I") == len(images[0])
-        return {"input_ids": [[0] * (len(text[0]) + 9 * len(images[0]))]}
+    def apply_chat_template(self, conversations: list[Any], **options: Any) -> dict[str, torch.Tensor]:
+        parts = [part for message in conversations[0] for part in message["content"]]
+        length = sum(10 if part["type"] == "image" else len(part["text"]) for part in parts)
+        return {"input_ids": torch.zeros(1, length, dtype=torch.long)}
 
 
 def test_prompts_are_measured_under_a_processor(make_row: MakeRow) -> None:
@@ -140,6 +141,19 @@ def test_prompts_are_measured_under_a_processor(make_row: MakeRow) -> None:
     assert found.prompt_tokens == Spread(14, 18.5, 23)
     assert inspect_samples(rows, processor=CharacterProcessor(), max_prompts=3).prompts_measured == 3
     assert "14 / 18.5 / 23 tokens, over 10 prompts" in format_inspection(found)
+
+
+@pytest.mark.parametrize(
+    "family", ["llava", *(pytest.param(one, marks=pytest.mark.torchvision) for one in ("gemma3", "mistral3", "ovis2"))]
+)
+def test_prompts_have_the_tokens_of_training(make_row: MakeRow, family: str) -> None:
+    """Where template and tokenizer both write what opens a prompt, it stands there once."""
+    model, processor = build_tiny(family)
+    rows = [make_row(problem="How many?"), make_row(images=[Image.new("RGB", (56, 84))] * 2)]
+    writer = PromptWriter(Policy(model, processor))
+    lengths = [len(writer.write(sample).ids) for sample in load_samples(rows)]
+    found = inspect_samples(rows, processor=processor)
+    assert found.prompt_tokens == Spread(min(lengths), sum(lengths) / 2, max(lengths))
 
 
 def test_images_that_the_processor_refuses_are_named_by_row(make_row: MakeRow) -> None:

@@ -264,8 +264,19 @@ def _render_ids(
     images = tuple(open_image(image, folder, policy) for image in unopened.images)
     sample = Sample(unopened.id, images, unopened.question, unopened.answer)
     messages = build_messages(sample, system_prompt, escape)
-    text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    return list(processor(images=[list(images)], text=[text])["input_ids"][0])
+    marks = (part for message in messages for part in message["content"] if part["type"] == "image")
+    for mark, image in zip(marks, images, strict=True):
+        mark["image"] = image
+    # The processor tokenizes what it has rendered: it alone knows which special tokens the template wrote already.
+    encoded = processor.apply_chat_template(
+        [messages],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        processor_kwargs={"return_tensors": "pt"},
+    )
+    return encoded["input_ids"][0].tolist()
 
 
 def _pick_evenly(indices: Sequence[int], most: int) -> list[int]:
