@@ -135,6 +135,8 @@ class TokenScores:
         log_probs: of the tokens themselves.
         entropies: of the distributions they were drawn from, in nats; None where the model gives none.
         second: the same of the same tokens where the response is read behind a second view of the images.
+        divergence: KL(p || q) over the vocabulary, in nats, for p the distribution that the token was drawn from and q
+            that behind the second view, both at the temperature of the run; without gradient.
         image_similarity: cosine, in [-1, 1], of the last layer's state of the token and the mean of its states of the
             image tokens; 0 without an image. Source: arXiv 2604.09349 (S_t).
         image_attention: share, in [0, 1], of image tokens in the attention of the query that predicts the token,
@@ -145,5 +147,6 @@ class TokenScores:
     log_probs: Tensor
     entropies: Tensor | None
     second: TokenScores | None = None
+    divergence: Tensor | None = None
     image_similarity: Tensor | None = None
     image_attention: Tensor | None = None

@@ -41,9 +41,9 @@ def test_each_does_what_it_alone_changes():
 
 
 def test_a_loss_and_weights_that_share_a_view():
-    both = Combined(parts=(PAPO(masked=1.0), PGPO()))
-    assert both.needs.second_view == SecondView(masked=1.0)
-    assert both.token_loss(SCORES).tolist() == PAPO(masked=1.0).token_loss(SCORES).tolist()
+    both = Combined(parts=(PAPO(view_strength=1.0), PGPO()))
+    assert both.needs.second_view == SecondView(strength=1.0)
+    assert both.token_loss(SCORES).tolist() == PAPO(view_strength=1.0).token_loss(SCORES).tolist()
 
 
 def test_other_images():
@@ -83,7 +83,7 @@ class TestByName:
             ("vapo+vppoo", {}, "'vppoo' is none of"),
             ("vapo+vapo", {}, "names a method twice; name each once"),
             ("vapo+vppo", {"kept": 1}, "vapo.vppo has no option 'kept'"),
-            ("papo+vppo", {"masked": 1}, "papo and vppo have an option 'masked'; leave it out"),
+            ("papo+vppo", {"view_strength": 1}, "papo and vppo have an option 'view_strength'; leave it out"),
         ],
     )
     def test_refusals(self, name, own, message):

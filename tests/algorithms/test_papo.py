@@ -7,6 +7,7 @@ import pytest
 import torch
 from algorithms.token_scores import score_tokens
 
+from vapo.algorithms.algorithm import SecondView
 from vapo.algorithms.papo import PAPO
 from vapo.errors import ModelError
 
@@ -39,8 +40,9 @@ def test_the_published_code_lets_none_through_the_second():
 
 
 def test_asks_for_the_patches_it_is_told():
-    view = PAPO(masked=0.3, patch_pixels=28).needs.second_view
-    assert (view.masked, view.patch_pixels, view.noise, view.per_response) == (0.3, 28, 0.0, False)
+    view = PAPO(view_strength=0.3, patch_pixels=28).needs.second_view
+    assert view == SecondView("patches", 0.3, 28, per_response=False)
+    assert PAPO(view="blur").needs.second_view.kind == "blur"
 
 
 def test_a_model_without_entropies():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 
 import pytest
@@ -42,7 +43,14 @@ def test_groups_without_a_counted_response():
 
 def test_each_response_has_a_view_of_its_own():
     view = VPPO().needs.second_view
-    assert (view.masked, view.per_response) == (0.5, True)
+    assert (view.strength, view.per_response) == (0.5, True)
+
+
+def test_divergence_over_the_vocabulary_takes_the_place_of_k3():
+    scores = replace(score_tokens(P, Q), divergence=torch.tensor([0.0, 0.1, 0.4, 0.3, 0.2]))
+    vppo = VPPO(dependence="vocabulary")
+    assert vppo.token_weights(scores).tolist() == [0, 0, 1, 1, 0] and vppo.needs.divergence
+    assert vppo.summarize(scores) == pytest.approx(0.2) and not VPPO().needs.divergence
 
 
 def test_no_gradient_flows():

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from prober_contract import make_sample
 
-from vapo.data.image_views import GREY, leave_out_images, mask_images, scale_image
+from vapo.data.image_views import GREY, change_image, leave_out_images, mask_images, scale_image
 from vapo.errors import ConfigError
 
 
@@ -19,6 +19,25 @@ def test_blank_is_grey_and_keeps_sizes():
     sample = make_sample("pair", (30, 20), num_images=2)
     for image in mask_images(sample).images:
         assert image.size == (30, 20) and (pixels(image) == GREY).all()
+
+
+@pytest.mark.parametrize("kind", ["patches", "grey", "noise", "blur"])
+def test_views_keep_the_size_and_grow_with_their_strength(kind):
+    image = make_sample("a", (60, 40)).images[0]
+    views = [change_image(image, kind, strength, np.random.default_rng(1)) for strength in (0.0, 0.2, 1.0)]
+    moved = [np.abs(pixels(view).astype(float) - pixels(image)).mean() for view in views]
+    assert all(view.size == (60, 40) and view.mode == "RGB" for view in views)
+    assert moved[0] == 0 < moved[1] < moved[2]
+
+
+def test_views_at_full_strength():
+    image, rng = make_sample("a", (60, 40)).images[0], np.random.default_rng(1)
+    assert not pixels(change_image(image, "patches", 1.0, rng)).any()
+    assert (pixels(change_image(image, "grey", 1.0, rng)) == GREY).all()
+    edge = Image.fromarray(np.repeat(np.array([0, 255], np.uint8), 20)[None, :, None].repeat(9, 0).repeat(3, 2))
+    blurred = pixels(change_image(edge, "blur", 0.25, rng, patch_pixels=8))[4, :, 0]
+    # Two pixels from an edge, a Gaussian of a standard deviation of 2 has 1 - Phi(0.75..1.25) of the other side.
+    assert 16 <= blurred[18] <= 82 and 255 - 82 <= blurred[21] <= 255 - 16 and (np.diff(blurred.astype(int)) >= 0).all()
 
 
 @pytest.mark.parametrize("masking", ["noise", "patches"])

@@ -71,7 +71,7 @@ class Everything(Algorithm):
 
     @property
     def needs(self):
-        view = SecondView(masked=1.0) if self.second else None
+        view = SecondView(strength=1.0) if self.second else None
         asked = {"image_similarity": True, "image_attention": self.layers, "second_view": view}
         return Needs(token_weights=True, token_loss=True, **asked)
 

@@ -50,7 +50,7 @@ class VPPO(Algorithm):
 
     @property
     def needs(self):
-        return Needs(token_weights=True, second_view=SecondView(masked=1.0))
+        return Needs(token_weights=True, second_view=SecondView(strength=1.0))
 
     def token_weights(self, scores):
         assert not scores.log_probs.requires_grad and not scores.second.log_probs.requires_grad
@@ -95,8 +95,29 @@ def roll_out(trainer, *numbers):
     return trainer._generate_and_score_completions([rows[number] for number in numbers for _ in range(4)])
 
 
+@dataclass(frozen=True, kw_only=True)
+class WholeDivergence(Algorithm):
+    """Keeps the divergence of each token's distribution between the views."""
+
+    seen: ClassVar[list[torch.Tensor]] = []
+
+    @property
+    def needs(self):
+        return Needs(token_weights=True, second_view=SecondView(strength=1.0), divergence=True)
+
+    def token_weights(self, scores):
+        self.seen.append(scores.divergence)
+        return torch.ones_like(scores.log_probs)
+
+
 def score_plainly(trainer, output, row, image):
     """Return the log-probabilities of a row's response behind an image, by the model's own forward pass."""
+    response = output["completion_ids"][row][output["completion_mask"][row].bool()]
+    return distribute_plainly(trainer, output, row, image).gather(1, response[:, None])[:, 0]
+
+
+def distribute_plainly(trainer, output, row, image):
+    """Return the log-probabilities of the vocabulary at each token of a row's response, likewise; shape (T, V)."""
     model, processor = trainer.model, trainer.processing_class
     prompt = output["prompt_ids"][row][output["prompt_mask"][row].bool()]
     response = output["completion_ids"][row][output["completion_mask"][row].bool()]
@@ -106,7 +127,7 @@ def score_plainly(trainer, output, row, image):
     if name is not None:
         inputs[name] = torch.tensor([token_types(ids[0].tolist(), find_image_token_id(model.config))])
     logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), **inputs).logits[0, len(prompt) - 1 : -1]
-    return logits.float().div(trainer.temperature).log_softmax(-1).gather(1, response[:, None])[:, 0]
+    return logits.float().div(trainer.temperature).log_softmax(-1)
 
 
 class TestSecondView:
@@ -119,7 +140,7 @@ class TestSecondView:
     @pytest.mark.parametrize("packing", ["off", "require"])
     @pytest.mark.parametrize("family", FAMILIES)
     def test_the_loss_and_its_gradient_are_those_of_plain_passes(self, make_trainer, family, packing):
-        algorithm = PAPO(gamma=0.5, view=SecondView(masked=1.0))
+        algorithm = PAPO(gamma=0.5, view=SecondView(strength=1.0))
         trainer = make_trainer(algorithm, family, packing=packing, loss_type="grpo", beta=0.0)
         trainer.current_gradient_accumulation_steps = 1
         output = roll_out(trainer, 0, 1)
@@ -145,14 +166,14 @@ class TestSecondView:
 
     @pytest.mark.parametrize("per_response", [False, True])
     def test_who_gets_a_view_of_its_own(self, make_trainer, per_response):
-        view = SecondView(masked=0.5, patch_pixels=7, per_response=per_response)
+        view = SecondView(strength=0.5, patch_pixels=7, per_response=per_response)
         views, again = (roll_out(make_trainer(PAPO(view=view)), 0, 0)[SECOND] for _ in range(2))
         assert all(map(torch.equal, views, again))
         assert not torch.equal(views[0], views[4])  # the same prompt in another group
         assert torch.equal(views[0], views[1]) != per_response
 
     def test_it_stays_with_its_row_when_batches_are_shuffled(self, make_trainer):
-        trainer = make_trainer(PAPO(view=SecondView(masked=0.0)), packing="off")
+        trainer = make_trainer(PAPO(view=SecondView(strength=0.0)), packing="off")
         met = []
         compute = trainer.compute_loss
         trainer.compute_loss = lambda model, inputs, *a, **k: (met.append(inputs), compute(model, inputs, *a, **k))[1]
@@ -161,9 +182,30 @@ class TestSecondView:
         for inputs in met:  # nothing is masked
             assert torch.equal(torch.cat(inputs[SECOND]), inputs["pixel_values"])
 
-    def test_noise(self, make_trainer):
-        output = roll_out(make_trainer(PAPO(view=SecondView(masked=0.0, noise=0.5))), 0)
+    @pytest.mark.parametrize("kind", ["patches", "grey", "noise", "blur"])
+    def test_kinds(self, make_trainer, kind):
+        output = roll_out(make_trainer(PAPO(view=SecondView(kind, strength=0.5))), 0)
         assert (torch.cat(output[SECOND]) - output["pixel_values"]).abs().mean() > 0.1
+
+    @pytest.mark.parametrize("packing", ["off", "require"])
+    @pytest.mark.parametrize(
+        "family",
+        [*FAMILIES, *(pytest.param(one, marks=pytest.mark.torchvision) for one in ("cohere2_vision", "gemma4"))],
+    )
+    def test_divergence_over_the_vocabulary(self, make_trainer, monkeypatch, family, packing):
+        """Of a model that scales or caps its logits, too; a few tokens at a time."""
+        monkeypatch.setattr("vapo.models.output_layer.LOGITS_AT_ONCE", 3 * 376)
+        trainer = make_trainer(WholeDivergence(), family, packing=packing, temperature=0.7)
+        WholeDivergence.seen.clear()
+        output = roll_out(trainer, 0, 1)
+        assert output["advantages"].dim() == 2 and len(WholeDivergence.seen) == 8
+        for row, found in enumerate(WholeDivergence.seen):
+            image = make_rows()[row // 4]["images"][0]
+            with torch.no_grad():
+                log_p = distribute_plainly(trainer, output, row, image)
+                log_q = distribute_plainly(trainer, output, row, Image.new("RGB", image.size))
+            torch.testing.assert_close(found, (log_p.exp() * (log_p - log_q)).sum(-1), rtol=1e-3, atol=1e-6)
+            assert found.max() > 1e-6
 
     def test_weights_of_tokens_see_it_too(self, make_trainer):
         expected = train(make_trainer())
@@ -181,7 +223,7 @@ class TestSecondView:
             torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=1e-6)
 
     def test_refills_have_theirs(self, make_trainer):
-        trainer = make_trainer(PAPO(view=SecondView(masked=0.0)), dynamic_sampling="accuracy")
+        trainer = make_trainer(PAPO(view=SecondView(strength=0.0)), dynamic_sampling="accuracy")
         output = roll_out(trainer, 0, 1)
         assert torch.equal(torch.cat(output[SECOND]), output["pixel_values"])
 
@@ -192,9 +234,12 @@ class TestSecondView:
         with pytest.raises(DataError, match=r"needs a second view of the image, and the rows have no images"):
             make_trainer(PAPO(), rows=make_rows().remove_columns("images")).train()
 
-    @pytest.mark.parametrize("given", [{"masked": 1.5}, {"noise": -0.1}, {"patch_pixels": 0}])
+    @pytest.mark.parametrize("given", [{"kind": "black"}, {"strength": 1.5}, {"strength": -0.1}, {"patch_pixels": 0}])
     def test_a_view_that_there_is_not(self, given):
-        with pytest.raises(ConfigError, match=r"the first two must be in \[0, 1\], the last at least 1"):
+        with pytest.raises(
+            ConfigError,
+            match=r"must be one of patches, grey, noise, blur, the second in \[0, 1\], the last at least 1",
+        ):
             SecondView(**given)
 
 

@@ -251,4 +251,3 @@ class TestResponses:
         counted = output["completion_mask"].sum(1) > 0
         assert 0 < counted.sum() < 8
         assert [len(group) for group in ResponseMethod.met[0]] == [int(counted[:4].sum()), int(counted[4:].sum())]
-

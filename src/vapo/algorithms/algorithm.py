@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from vapo.algorithms.options import check_options, option
+from vapo.core.image_views import ViewKind
 from vapo.core.rewards import compose_reward
 from vapo.errors import ConfigError
 from vapo.types import Probe, Reward, Rollout, TokenScores, Verdict
@@ -22,23 +23,24 @@ class SecondView:
     """How a second view of a prompt's images is made; it has their size, so the prompt keeps its tokens.
 
     Attributes:
-        masked: share of patches that are blackened, in [0, 1]; 0 for none.
+        kind: patches are blackened, the image is mixed with grey, noise is put over it, or it is blurred; see
+            `vapo.data.image_views.change_image`.
+        strength: of that, in [0, 1]; 0 leaves the image as it is.
         patch_pixels: side of a patch, in pixels of the image.
-        noise: strength of the noise put over it, in [0, 1]; see `vapo.core.image_views.add_noise`.
         per_response: whether each response gets a view of its own, or all of a prompt the same one, which packing
             encodes once.
     """
 
-    masked: float = 0.6
+    kind: ViewKind = "patches"
+    strength: float = 0.6
     patch_pixels: int = 14
-    noise: float = 0.0
     per_response: bool = False
 
     def __post_init__(self) -> None:
-        if not (0 <= self.masked <= 1 and 0 <= self.noise <= 1 and self.patch_pixels >= 1):
+        if not (self.kind in get_args(ViewKind) and 0 <= self.strength <= 1 and self.patch_pixels >= 1):
             raise ConfigError(
-                f"a second view with masked={self.masked}, noise={self.noise} and patch_pixels={self.patch_pixels}: "
-                "the first two must be in [0, 1], the last at least 1"
+                f"a second view of kind={self.kind!r}, strength={self.strength} and patch_pixels={self.patch_pixels}: "
+                f"the first must be one of {', '.join(get_args(ViewKind))}, the second in [0, 1], the last at least 1"
             )
 
 
@@ -59,6 +61,7 @@ class Needs:
         token_loss: `token_loss` is asked, in every update.
         second_view: scores of tokens come with those behind such a view of the images (`TokenScores.second`), at the
             price of a further pass for each of `token_weights` and `token_loss`.
+        divergence: scores of tokens come with `TokenScores.divergence`, where there is a second view.
         summary: `summarize` is asked, once for each response; what it returns is the `perception` of the rewards that
             `added_advantages` is given, and `response_weights` is asked once for each rollout.
         image_similarity: scores of tokens come with `TokenScores.image_similarity`, of all views, at hardly a price.
@@ -78,6 +81,7 @@ class Needs:
     token_weights: bool = False
     token_loss: bool = False
     second_view: SecondView | None = None
+    divergence: bool = False
     image_similarity: bool = False
     image_attention: tuple[int, ...] | Literal["all"] | None = None
     summary: bool = False

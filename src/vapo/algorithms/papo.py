@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vapo.algorithms.algorithm import Algorithm, Needs, SecondView
+from vapo.algorithms.algorithm import Needs
 from vapo.algorithms.options import DAPO, option
+from vapo.algorithms.two_views import TwoViews
 from vapo.core.image_dependence import estimate_dependence
 from vapo.errors import ModelError
 from vapo.types import TokenScores
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PAPO(Algorithm):
+class PAPO(TwoViews):
     """Add to the loss of each token: -gamma * k3(p, q) + eta * (H(p) + H(q)).
 
     p is the policy with the image, q the same policy behind an image with blackened patches, k3 the estimate of
@@ -30,8 +31,6 @@ class PAPO(Algorithm):
 
     gamma: float = option(0.02, "Weight of the divergence between the two views.", at_least=0)
     eta: float = option(0.05, "Weight of the entropies of both views, which are to stay low.", at_least=0)
-    masked: float = option(0.6, "Share of patches that are blackened.", at_least=0, at_most=1)
-    patch_pixels: int = option(14, "Side of a patch, in pixels.", at_least=1)
     second_gradient: bool = option(
         True, "Whether gradients flow through the second view too, as in the paper's objective but not in its code."
     )
@@ -61,7 +60,7 @@ class PAPO(Algorithm):
     @property
     def needs(self) -> Needs:
         """A second view, and to be asked for a loss."""
-        return Needs(token_loss=True, second_view=SecondView(masked=self.masked, patch_pixels=self.patch_pixels))
+        return Needs(token_loss=True, second_view=self.second_view())
 
     def token_loss(self, scores: TokenScores) -> torch.Tensor:
         """Return -gamma * k3 + eta * (H(p) + H(q)).

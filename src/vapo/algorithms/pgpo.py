@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vapo.algorithms.algorithm import Algorithm, Needs, SecondView
+from vapo.algorithms.algorithm import Needs
 from vapo.algorithms.options import DAPO, option
+from vapo.algorithms.two_views import STRENGTH, TwoViews
 from vapo.core.image_dependence import estimate_dependence, stretch_to_unit
 from vapo.errors import ConfigError
 from vapo.types import TokenScores
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PGPO(Algorithm):
+class PGPO(TwoViews):
     """Multiply the advantage of each token by w_t * T / sum(w), T tokens long.
 
     w_t = I_t / tau below tau, and 1 + boost * (I_t - tau) / (1 - tau) from there on, where I is log(1 + k3(p, q))
@@ -27,6 +28,7 @@ class PGPO(Algorithm):
     same size. There is no published code.
     """
 
+    view_strength: float = option(1.0, STRENGTH, at_least=0, at_most=1)
     threshold: float = option(0.4, "tau: dependence, in (0, 1), below which a token is attenuated.")
     boost: float = option(2.0, "beta of the paper: how much more the most dependent token counts.", at_least=0)
     strength: float = option(1.0, "How much of it is done; 0 weighs all tokens alike.", at_least=0, at_most=1)
@@ -42,8 +44,8 @@ class PGPO(Algorithm):
 
     @property
     def needs(self) -> Needs:
-        """A black image beside the prompt's own, and weights of tokens."""
-        return Needs(token_weights=True, second_view=SecondView(masked=1.0))
+        """A second view beside the prompt's own, by default a black image, and weights of tokens."""
+        return Needs(token_weights=True, second_view=self.second_view())
 
     def token_weights(self, scores: TokenScores) -> torch.Tensor:
         """Return the factors, whose sum is T; 1 for all where all tokens depend alike."""

@@ -1,14 +1,16 @@
-"""Other views of an image of the same size: patches of it blackened, or noise over it."""
+"""Other views of an image of the same size: patches of it blackened, noise over it, grey, or blurred."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
+
+ViewKind = Literal["patches", "grey", "noise", "blur"]
 
 
 def blacken_patches(

@@ -10,9 +10,9 @@ from typing import Literal, get_args
 from zlib import crc32
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from vapo.core.image_views import blacken_patches
+from vapo.core.image_views import ViewKind, add_noise, blacken_patches
 from vapo.data.prompts import PLACE
 from vapo.errors import ConfigError
 from vapo.types import Sample
@@ -45,6 +45,31 @@ def mask_images(sample: Sample, masking: Masking = "blank", seed: int = 0) -> Sa
     return replace(sample, images=tuple(_mask(image, masking, rng) for image in sample.images))
 
 
+def change_image(
+    image: Image.Image, kind: ViewKind, strength: float, rng: np.random.Generator, patch_pixels: int = PATCH_PIXELS
+) -> Image.Image:
+    """Return another view of an image, in RGB and of its size.
+
+    Args:
+        image: any.
+        kind: "patches" blackens patches, each with a probability of `strength` (arXiv 2507.06448); "grey" is the mean
+            of image and grey weighted by it; "noise" is `add_noise`; "blur" is Gaussian, with a standard deviation of
+            `strength` patches.
+        strength: in [0, 1]; 0 leaves the pixels as they are.
+        rng: for what is drawn.
+        patch_pixels: side of a patch.
+    """
+    image = image.convert("RGB")
+    if kind == "blur":
+        return image.filter(ImageFilter.GaussianBlur(strength * patch_pixels))
+    if kind == "grey":
+        return Image.blend(image, Image.new("RGB", image.size, GREY), strength)
+    pixels = np.array(image)
+    if kind == "patches":
+        return Image.fromarray(blacken_patches(pixels, strength, patch_pixels, rng))
+    return Image.fromarray(add_noise(pixels, strength, rng) if strength else pixels)
+
+
 def leave_out_images(sample: Sample) -> Sample:
     """Return the sample without images, and without their places in its question."""
     return replace(sample, images=(), question=sample.question.replace(PLACE, "").strip())
@@ -64,4 +89,4 @@ def _mask(image: Image.Image, masking: Masking, rng: np.random.Generator) -> Ima
     width, height = image.size
     if masking == "noise":
         return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
-    return Image.fromarray(blacken_patches(np.array(image.convert("RGB")), MASKED_SHARE, PATCH_PIXELS, rng))
+    return change_image(image, "patches", MASKED_SHARE, rng)

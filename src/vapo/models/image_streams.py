@@ -37,10 +37,12 @@ class AskedStreams:
     Attributes:
         similarity: whether similarities are.
         layers: numbers of the layers whose attention is averaged; None measures none.
+        states: whether the states that predict the tokens are kept.
     """
 
     similarity: bool = False
     layers: tuple[int, ...] | None = None
+    states: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,13 @@ class ImageStreams:
     Attributes:
         similarities: in [-1, 1], shape (T,); gradients flow where they are enabled. 0 without an image.
         attentions: in [0, 1], shape (T,); without gradient. 0 without an image.
+        states: last hidden states of the tokens before, by which each is predicted; shape (T, hidden size), without
+            gradient.
     """
 
     similarities: list[torch.Tensor] = field(default_factory=list[torch.Tensor])
     attentions: list[torch.Tensor] = field(default_factory=list[torch.Tensor])
+    states: list[torch.Tensor] = field(default_factory=list[torch.Tensor])
 
 
 def choose_layers(model: torch.nn.Module, layers: tuple[int, ...] | Literal["all"]) -> tuple[int, ...]:
@@ -117,8 +122,10 @@ def measuring_streams(
         shares.clear()
 
     def end(_module: Any, _args: Any, output: Any) -> None:
+        hidden = output.last_hidden_state
+        if asked.states:
+            streams.states.extend(_take_states(hidden[path.row], path) for path in paths)
         if asked.similarity:
-            hidden = output.last_hidden_state
             streams.similarities.extend(compare_with_image(hidden[path.row], path) for path in paths)
         if asked.layers is not None and paths:
             if len(shares) < len(asked.layers):
@@ -138,6 +145,11 @@ def measuring_streams(
         if asked.layers is not None:
             stack.enter_context(measuring_attention(model, paths, take, asked.layers))
         yield streams
+
+
+def _take_states(hidden: torch.Tensor, path: TokenPath) -> torch.Tensor:
+    before = path.places[len(path.places) - path.num_response - 1 : -1]
+    return hidden.detach()[before.to(hidden.device)]
 
 
 def compare_with_image(hidden: torch.Tensor, path: TokenPath) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What a model's own forward pass does to the logits of its output layer: it scales them, caps them, or neither.
+"""A model's output layer, and what its own forward pass does to the logits: it scales them, caps them, or neither.
 
 Configurations do not tell. That of Cohere 2 names a `logit_scale`, which its text model applies, and which Aya Vision,
 built around the same layers, does not. So the forward pass itself is asked, with chosen numbers in the place of the
@@ -16,11 +16,15 @@ import torch
 from transformers import PreTrainedModel
 
 from vapo.errors import ModelError
+from vapo.models.first_device import find_first_device
 from vapo.models.replaced_method import replaced_method
 
 _SCALES = ("logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling")
 _CAP = "final_logit_softcapping"
 """Options of text models, as TRL's fused output layer reads them; not every forward pass applies them."""
+
+LOGITS_AT_ONCE = 2**24
+"""Of each of two distributions that are compared; 64 MB in float32."""
 
 _LOGITS = (-20.0, -3.0, -0.5, 0.0, 0.25, 2.0, 10.0)
 
@@ -106,6 +110,47 @@ def naming_logit_change(model: torch.nn.Module) -> Generator[None]:
     finally:
         said.clear()
         said.update(before)
+
+
+@torch.no_grad()
+def compare_distributions(
+    model: torch.nn.Module,
+    states: torch.Tensor,
+    second: torch.Tensor,
+    *,
+    temperature: float = 1.0,
+    logits_at_once: int | None = None,
+) -> torch.Tensor:
+    """Return KL(p || q) over the vocabulary, in nats, for the distributions that a model makes of hidden states.
+
+    The vocabulary is reached for a few states at a time, so that logits of all of them are never made. What a family
+    does to logits behind its output layer is done by its own forward pass.
+
+    Args:
+        model: whose output layer it is; its weights must be whole on this process.
+        states: last hidden states that p is made of, shape (T, hidden size).
+        second: those that q is made of, likewise.
+        temperature: that logits are divided by.
+        logits_at_once: what is made of the vocabulary at a time, at least that of one state; None is `LOGITS_AT_ONCE`.
+
+    Returns:
+        float32, shape (T,), on the device of the logits; rounding below 0 is 0.
+    """
+    head = find_language_head(model)
+    device = find_first_device(head)
+    count = max(1, (logits_at_once or LOGITS_AT_ONCE) // head.config.get_text_config().vocab_size)
+
+    def distribute(own: torch.Tensor) -> torch.Tensor:
+        ids = torch.zeros(1, len(own), dtype=torch.long, device=device)
+        with replaced_method(head.base_model, "forward", lambda *_, **__: _States(own[None])):
+            logits = head.forward(input_ids=ids).logits[0]  # hooks are not for this
+        return (logits.float() / temperature).log_softmax(-1)
+
+    found = [torch.zeros(0, device=states.device)]
+    for own, other in zip(states.split(count), second.split(count), strict=True):
+        log_p, log_q = distribute(own), distribute(other)
+        found.append((log_p.exp() * (log_p - log_q)).sum(-1).clamp(min=0))
+    return torch.cat(found[1:] or found)
 
 
 @torch.no_grad()

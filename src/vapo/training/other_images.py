@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from trl import GRPOTrainer
 from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 from trl.trainer.utils import split_pixel_values_by_grid
 
 from vapo.algorithms.algorithm import Algorithm, SecondView
-from vapo.core.image_views import add_noise, blacken_patches
+from vapo.data.image_views import change_image
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.training.rollout_batch import RolloutPosition, count_rollouts, find_progress
 from vapo.training.rows import list_images
@@ -99,7 +98,7 @@ class OtherImages:
         if "pixel_values" not in output:
             raise DataError("the algorithm needs a second view of the image, and the rows have no images; add them")
         images = [
-            [_make_view(image, view, rng) for image in list_images(row)]
+            [change_image(image, view.kind, view.strength, rng, view.patch_pixels) for image in list_images(row)]
             for row, rng in zip(rows, (self._seed(place, view, n) for n in range(len(rows))), strict=True)
         ]
         processor, options = self._trainer.processing_class, self._trainer.chat_template_kwargs
@@ -131,10 +130,3 @@ def show_second(batch: Mapping[str, Any]) -> dict[str, Any]:
 def write_prompts(rows: Sequence[Mapping[str, Any]], images: Sequence[list[Any]]) -> list[Any]:
     """Return rows of a data set as the prompts that TRL makes of them, with these images."""
     return [prepare_multimodal_messages(row["prompt"], images=own) for row, own in zip(rows, images, strict=True)]
-
-
-def _make_view(image: Image.Image, view: SecondView, rng: np.random.Generator) -> Image.Image:
-    pixels = np.array(image.convert("RGB"))
-    if view.masked:
-        pixels = blacken_patches(pixels, view.masked, view.patch_pixels, rng)
-    return Image.fromarray(add_noise(pixels, view.noise, rng) if view.noise else pixels)

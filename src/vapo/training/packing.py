@@ -36,6 +36,8 @@ class BatchScores:
         p_true: answers to each row's questions.
         image_similarity: shape (B, T), see `TokenScores`; None where it was not asked, as below.
         image_attention: shape (B, T), likewise.
+        states: by which tokens are predicted, shape (B, T, hidden size), likewise.
+        divergence: shape (B, T), see `TokenScores`; None where no one asked.
     """
 
     log_probs: torch.Tensor
@@ -43,12 +45,14 @@ class BatchScores:
     p_true: list[list[float]]
     image_similarity: torch.Tensor | None = None
     image_attention: torch.Tensor | None = None
+    states: torch.Tensor | None = None
+    divergence: torch.Tensor | None = None
 
     @classmethod
     def of_rows(cls, log_probs: torch.Tensor, entropies: torch.Tensor | None, image: ImageStreams) -> BatchScores:
         """Return what TRL found of rows, with what was measured meanwhile."""
-        length = log_probs.shape[1]
-        return cls(log_probs, entropies, [], pad_rows(image.similarities, length), pad_rows(image.attentions, length))
+        streams = (image.similarities, image.attentions, image.states)
+        return cls(log_probs, entropies, [], *(pad_rows(own, log_probs.shape[1]) for own in streams))
 
 
 class TreePacking:
@@ -158,6 +162,7 @@ class TreePacking:
             [_answers_of(branch, trees[tree], scores[tree].p_true) for tree, branch in by_row],
             sort(lambda own: own.image.similarities),
             sort(lambda own: own.image.attentions),
+            sort(lambda own: own.image.states),
         )
 
     def _compare(self, model: torch.nn.Module, first: Row, second: Row) -> float:
@@ -202,8 +207,9 @@ def _find_obstacle_in_run(trainer: GRPOTrainer) -> str | None:
 
 
 def pad_rows(values: Sequence[torch.Tensor], length: int) -> torch.Tensor | None:
-    """Return values of rows, each of shape (own length,), with 0 behind, shape (B, length); None if there are none."""
+    """Return values of rows, each of shape (own length, ...), with 0 behind, shape (B, length, ...); None if there are
+    none."""
     if not values:
         return None
     padded = pad_sequence(list(values), batch_first=True)
-    return torch.nn.functional.pad(padded, (0, length - padded.shape[1]))
+    return torch.nn.functional.pad(padded, (*(0, 0) * (padded.dim() - 2), 0, length - padded.shape[1]))

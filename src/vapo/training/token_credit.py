@@ -19,6 +19,7 @@ from vapo.algorithms.algorithm import Algorithm
 from vapo.models.image_attention import TokenPath
 from vapo.models.image_features import find_feature_module
 from vapo.models.image_streams import AskedStreams, ImageStreams, choose_layers, measuring_streams
+from vapo.models.output_layer import compare_distributions
 from vapo.models.vision_tokens import find_image_token_id
 from vapo.training.aggregation import Batch, aggregate, check_loss_type
 from vapo.training.other_images import show_second
@@ -37,8 +38,9 @@ class TokenCredit:
         algorithm: is asked where it needs it.
 
     Raises:
-        ConfigError: it adds to the loss, and how TRL averages this run's loss is not known; or it needs attention on
-            the image in layers that there are not, or that do not say what they attend to.
+        ConfigError: it adds to the loss, and how TRL averages this run's loss is not known; it needs attention on the
+            image in layers that there are not, or that do not say what they attend to; or it needs divergences, and
+            weights are sharded.
         ModelError: it needs attention on the image, and the model's cannot be measured.
 
     Attributes:
@@ -53,6 +55,12 @@ class TokenCredit:
         self._needs = algorithm.needs
         if self._needs.token_loss:
             check_loss_type(str(self._trainer.args.loss_type))
+        if self._needs.divergence and self._trainer._forward_is_collective():
+            raise ConfigError(
+                "the algorithm compares distributions over the vocabulary, for which the weights of the output layer "
+                "must be whole on each process, and here they are sharded; leave that out (for VPPO: set "
+                "dependence='sampled'), or train with multi_gpu"
+            )
         self._asked = self._choose_streams()
 
     @contextmanager
@@ -99,7 +107,24 @@ class TokenCredit:
         ):  # as TRL does where it scores
             size = args.per_device_train_batch_size
             scores = self._score(self._trainer.model, output, size)
-            return scores, self._score_second(self._trainer.model, output, size)
+            second = self._score_second(self._trainer.model, output, size)
+            return self._compare_views(scores, second, output["completion_mask"]), second
+
+    def _compare_views(self, scores: BatchScores, second: BatchScores | None, mask_BT: torch.Tensor) -> BatchScores:
+        """Return the scores with the divergence of each token's distribution between the views, if the method asks."""
+        if not self._needs.divergence or second is None:
+            return scores
+        assert scores.states is not None and second.states is not None
+        trainer, kept = self._trainer, mask_BT.bool()
+        found = torch.zeros_like(scores.log_probs)
+        with trainer.accelerator.autocast():
+            found[kept] = compare_distributions(
+                trainer.accelerator.unwrap_model(trainer.model),
+                scores.states[kept],
+                second.states[kept],
+                temperature=trainer.temperature,
+            ).to(found)
+        return replace(scores, divergence=found)
 
     def _weigh_responses(self, responses: Sequence[TokenScores | None], batch: RolloutBatch) -> torch.Tensor:
         """Return what the method makes of the summaries of all processes' responses, for this one's; shape (B,)."""
@@ -182,10 +207,10 @@ class TokenCredit:
             self.streams = None
 
     def _choose_streams(self) -> AskedStreams | None:
-        needs = self._needs
-        if needs.image_attention is None:
-            return AskedStreams(similarity=True) if needs.image_similarity else None
-        return AskedStreams(needs.image_similarity, choose_layers(self._trainer.model, needs.image_attention))
+        needs, attention = self._needs, self._needs.image_attention
+        layers = None if attention is None else choose_layers(self._trainer.model, attention)
+        asked = AskedStreams(needs.image_similarity, layers, needs.divergence)
+        return None if asked == AskedStreams() else asked
 
     def _score(self, model: torch.nn.Module, batch: dict[str, Any], batch_size: int | None = None) -> BatchScores:
         """Return the scores of a batch's responses, with what the method asks of the image."""
@@ -278,4 +303,5 @@ def _take_row(scores: BatchScores, row: int, length: int) -> TokenScores:
         take(scores.entropies),
         image_similarity=take(scores.image_similarity),
         image_attention=take(scores.image_attention),
+        divergence=take(scores.divergence),
     )

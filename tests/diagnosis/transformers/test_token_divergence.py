@@ -85,9 +85,15 @@ def test_what_a_family_does_to_its_logits_counts(llava, monkeypatch):
     rollout = write(llava)
     masked = replace(rollout, sample=mask_images(rollout.sample))
     plain = measure_divergence(llava, rollout, masked)
-    handle = llava.model.register_forward_hook(lambda _m, _i, out: out.__setitem__("logits", out.logits * 4))
+    forward = llava.model.forward
+
+    def scale(*args, **options):
+        output = forward(*args, **options)
+        output.logits = 4 * output.logits
+        return output
+
+    monkeypatch.setattr(llava.model, "forward", scale)
     scaled = measure_divergence(llava, rollout, masked)
-    handle.remove()
     assert (scaled > 4 * plain).all()
 
 

@@ -27,7 +27,7 @@ class TreeScores:
         log_probs: log-probabilities of each completion's tokens; shapes (completion length,).
         entropies: of the distributions they were drawn from, in nats, likewise; empty if the model gives none.
         p_true: P(yes) / (P(yes) + P(no)) for each question.
-        image: the completions' similarity to the image and attention on it, as far as it was asked.
+        image: the completions' similarity to the image, attention on it and states, as far as it was asked.
     """
 
     log_probs: list[torch.Tensor]
@@ -126,7 +126,7 @@ def _sort_in(
     log_probs = iter(output.log_probs[0][: sum(lengths)].split(lengths) if lengths else ())
     entropy = output.entropy
     entropies = iter(entropy[0][: sum(lengths)].split(lengths) if lengths and entropy is not None else ())
-    similarities, attentions = iter(image.similarities), iter(image.attentions)
+    similarities, attentions, states = iter(image.similarities), iter(image.attentions), iter(image.states)
     answers = iter(p_true)
     for part in parts:
         own = scores[part.tree]
@@ -137,6 +137,7 @@ def _sort_in(
                 (own.entropies, entropies),
                 (own.image.similarities, similarities),
                 (own.image.attentions, attentions),
+                (own.image.states, states),
             ):
                 value = next(values, None)
                 if new and value is not None:
