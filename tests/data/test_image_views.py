@@ -37,7 +37,9 @@ def test_views_at_full_strength():
     edge = Image.fromarray(np.repeat(np.array([0, 255], np.uint8), 20)[None, :, None].repeat(9, 0).repeat(3, 2))
     blurred = pixels(change_image(edge, "blur", 0.25, rng, patch_pixels=8))[4, :, 0]
     # Two pixels from an edge, a Gaussian of a standard deviation of 2 has 1 - Phi(0.75..1.25) of the other side.
-    assert 16 <= blurred[18] <= 82 and 255 - 82 <= blurred[21] <= 255 - 16 and (np.diff(blurred.astype(int)) >= 0).all()
+    assert (
+        16 <= blurred[18] <= 82 and 255 - 82 <= blurred[21] <= 255 - 16 and (np.diff(blurred.astype(int)) >= 0).all()
+    )
 
 
 @pytest.mark.parametrize("masking", ["noise", "patches"])

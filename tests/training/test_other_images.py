@@ -110,19 +110,19 @@ class WholeDivergence(Algorithm):
         return torch.ones_like(scores.log_probs)
 
 
-def score_plainly(trainer, output, row, image):
-    """Return the log-probabilities of a row's response behind an image, by the model's own forward pass."""
+def score_plainly(trainer, output, row, *images):
+    """Return the log-probabilities of a row's response behind images, by the model's own forward pass."""
     response = output["completion_ids"][row][output["completion_mask"][row].bool()]
-    return distribute_plainly(trainer, output, row, image).gather(1, response[:, None])[:, 0]
+    return distribute_plainly(trainer, output, row, *images).gather(1, response[:, None])[:, 0]
 
 
-def distribute_plainly(trainer, output, row, image):
+def distribute_plainly(trainer, output, row, *images):
     """Return the log-probabilities of the vocabulary at each token of a row's response, likewise; shape (T, V)."""
     model, processor = trainer.model, trainer.processing_class
     prompt = output["prompt_ids"][row][output["prompt_mask"][row].bool()]
     response = output["completion_ids"][row][output["completion_mask"][row].bool()]
     ids = torch.cat([prompt, response])[None]
-    inputs = dict(process_images(processor, [image]).tensors)
+    inputs = dict(process_images(processor, images).tensors)
     name = find_token_type_name(model, processor)
     if name is not None:
         inputs[name] = torch.tensor([token_types(ids[0].tolist(), find_image_token_id(model.config))])
