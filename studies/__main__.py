@@ -79,8 +79,8 @@ def _add_comparisons(commands: Commands) -> None:
     methods = commands.add_parser(
         "methods",
         help="train the lab's model with every method that the library has, and say what each does and does not do",
-        description="Train the lab's model with GRPO, VAPO and every other method, each by its paper's settings on one "
-        "and the same base, from the same checkpoint, with the same seeds and as many rollouts; measure as `compare` "
+        description="Train the lab's model with GRPO, VAPO and every other method, each by its paper's settings on "
+        "the same base, from the same checkpoint, with the same seeds and as many rollouts; measure as `compare` "
         "does, and print what differs from GRPO with 95 % intervals over seeds. The same command goes on where it was "
         "stopped.",
         epilog="example: python -m studies methods --seeds 5",
@@ -151,7 +151,7 @@ def _add_options(
         type=float,
         default=late_share,
         metavar="SHARE",
-        help="of questions in training that need the image late; measured are always both kinds (default: %(default)s)",
+        help="of questions in training that need the image late; both kinds are measured (default: %(default)s)",
     )
     parser.add_argument(
         "--size",

@@ -29,8 +29,8 @@ TOKENS, READINGS = "tokens in a response", "cells read in a response"
 ENTROPY, SECONDS = "entropy at the end, nats", "training, s"
 _SHARES = (ACCURACY, EARLY_RIGHT, LATE_RIGHT, PERCEPTION, *QUARTERS, BLIND, SENSITIVITY, LOOKING)
 MEASURES = (*_SHARES, TOKENS, READINGS, ENTROPY, SECONDS)
-"""What is measured of a run: shares in [0, 1]; counts; the entropy of a token, a mean over the last ten steps, and what
-all steps took on this machine."""
+"""What is measured of a run: shares in [0, 1]; counts; the entropy of a token, a mean over the last ten steps, and
+what all steps took on this machine."""
 
 Run = Mapping[str, float]
 """By measure."""

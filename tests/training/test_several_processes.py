@@ -93,6 +93,12 @@ def train_in_two_parts(out: Path) -> None:
     train(out)
 
 
+def train_methods(out: Path, algorithm: str) -> None:
+    """Second views, weights of tokens and of responses, and losses of tokens."""
+    OPTIONS.update({"algorithm": algorithm, "num_generations": 16})
+    train(out)
+
+
 def read_course(out: Path) -> list[dict[str, float]]:
     entries = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return [{name: entry[name] for name in WATCHED if name in entry} for entry in entries if "loss" in entry]
@@ -155,3 +161,11 @@ def test_two_processes_add_the_same_advantages_as_one(tmp_path):
     assert_same_course(tmp_path / "two", tmp_path / "one")
     shares = [step.get("advantage/perception_share") for step in read_course(tmp_path / "one")]
     assert shares[0] == shares[2] == 1.0  # no answer is right, so all of the advantage is perception's
+
+
+@pytest.mark.parametrize("algorithm", ["papo,vgpo", "vapo_tokens,vppo"])
+def test_methods_take_the_course_of_one_process(tmp_path, algorithm):
+    for count in (1, 2):
+        run_processes(count, train_methods, tmp_path / str(count), algorithm)
+    assert_same_course(tmp_path / "2", tmp_path / "1")
+    assert max(abs(step["loss"]) for step in read_course(tmp_path / "1")) > 1e-4

@@ -25,9 +25,10 @@ class VPPO(TwoViews):
     of s_t over the response, stretched over [0, 1] within the rollout; b_max = b_min + (1 - b_min) / mean(s^), so that
     the mean factor is 1.
 
-    The paper defines s_t as KL(p || q) over the vocabulary (`dependence` "vocabulary"); its published code, at a23c54b,
-    uses k3 at the sampled token, the default here. The code stretches within the responses of an update on one process, and takes the mean of s^ over
-    a micro-batch; here both are over all processes' responses of a rollout that are trained on.
+    The paper defines s_t as KL(p || q) over the vocabulary (`dependence` "vocabulary"); its published code, at
+    a23c54b, uses k3 at the sampled token, the default here. The code stretches within the responses of an update on
+    one process, and takes the mean of s^ over a micro-batch; here both are over all processes' responses of a rollout
+    that are trained on.
     """
 
     kept_tokens: float = option(0.4, "Share of a response's tokens that keep their advantage.", at_least=0, at_most=1)

@@ -16,6 +16,7 @@ from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 
 from vapo.algorithms.algorithm import Algorithm
+from vapo.errors import ConfigError
 from vapo.models.image_attention import TokenPath
 from vapo.models.image_features import find_feature_module
 from vapo.models.image_streams import AskedStreams, ImageStreams, choose_layers, measuring_streams
