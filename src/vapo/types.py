@@ -115,7 +115,8 @@ class Reward:
     """What a completion earned.
 
     `perception` is None when nothing was probed. `bonus` is what perception added to `total` (weighted and gated);
-    `total` is what is trained on.
+    `total` is what is trained on. `summary` is what the algorithm summed the response up by (`Algorithm.summarize`);
+    None where it did not.
     """
 
     accuracy: float
@@ -123,6 +124,7 @@ class Reward:
     perception: float | None
     bonus: float
     total: float
+    summary: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

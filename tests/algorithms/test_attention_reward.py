@@ -9,7 +9,7 @@ from vapo.types import Reward
 
 
 def earn(*pairs):
-    return [Reward(accuracy, 0.0, share, 0.0, accuracy) for accuracy, share in pairs]
+    return [Reward(accuracy, 0.0, None, 0.0, accuracy, share) for accuracy, share in pairs]
 
 
 def test_a_response_is_summed_up_by_its_mean():

@@ -9,6 +9,7 @@ from algorithms.test_contract import judge, make_rollout
 from algorithms.token_scores import score_tokens
 
 from vapo.algorithms.algorithm import SecondView
+from vapo.algorithms.attention_reward import AttentionReward
 from vapo.algorithms.combined import Combined
 from vapo.algorithms.noisy_rollout import NoisyRollout
 from vapo.algorithms.papo import PAPO
@@ -18,6 +19,7 @@ from vapo.algorithms.vapo import VAPO
 from vapo.algorithms.vgpo import VGPO
 from vapo.algorithms.vppo import VPPO
 from vapo.errors import ConfigError
+from vapo.types import Reward
 
 SCORES = score_tokens([0.5, 0.25, 0.5, 0.5, 0.5], [0.25, 0.5, 0.5, 0.4, 0.6])
 
@@ -46,6 +48,15 @@ def test_a_loss_and_weights_that_share_a_view():
     assert both.token_loss(SCORES).tolist() == PAPO(view_strength=1.0).token_loss(SCORES).tolist()
 
 
+@pytest.mark.parametrize("other", [VPPO(), VGPO(), VAPO()])
+def test_each_adds_to_advantages_what_it_alone_goes_by(other):
+    """VAPO goes by verdicts, the attention reward by what it sums a response up by."""
+    adding = AttentionReward() if isinstance(other, VAPO) else VAPO(perception_credit="advantage")
+    both = Combined(parts=(adding, other))
+    group = [Reward(1.0, 0.0, perception, 0.0, 1.0, summary) for perception, summary in ((0.2, 0.9), (0.8, 0.1))]
+    assert both.added_advantages(group, 0.5) == adding.added_advantages(group, 0.5) != [0.0, 0.0]
+
+
 def test_other_images():
     both = Combined(parts=(VAPO(), NoisyRollout()))
     images = []
@@ -58,7 +69,6 @@ def test_other_images():
         ((VPPO(), PGPO()), "VPPO and PGPO cannot be combined: each weighs tokens; leave one of them out"),
         ((VPPO(), VGPO()), "VPPO and VGPO cannot be combined: each sums up responses"),
         ((PAPO(), PGPO()), "PAPO and PGPO cannot be combined: they need different second views"),
-        ((VAPO(perception_credit="advantage"), VPPO()), "VAPO and VPPO .*: one adds to advantages what the other"),
     ],
 )
 def test_what_overlaps_is_refused(parts, message):

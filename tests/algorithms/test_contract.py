@@ -180,7 +180,7 @@ def test_switched_off_it_changes_nothing(name):
     assert weights is None or torch.equal(weights, torch.ones(7))
     assert added is None or not added.any()
     assert all(one == 1.0 for own in algorithm.response_weights([[0.1, 0.4], [0.2]]) for one in own)
-    group = [Reward(accuracy, 0.0, accuracy / 2, 0.0, accuracy) for accuracy in (1.0, 0.5, 1.0, 0.0)]
+    group = [Reward(accuracy, 0.0, accuracy / 2, 0.0, accuracy, accuracy / 2) for accuracy in (1.0, 0.5, 1.0, 0.0)]
     assert not np.any(algorithm.added_advantages(group, 0.5))
     assert algorithm.verdict_weights(judge(algorithm, make_rollout()), 30, 1.0) is None
     images = [Image.new("RGB", (8, 8))]

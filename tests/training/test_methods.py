@@ -108,10 +108,13 @@ def test_a_preset_of_other_methods(make_trainer, name, preset, message):
         make_trainer(name, preset=preset)
 
 
-def test_methods_in_a_list_train_together(checkpoints, tmp_path):
-    config = make_config(tmp_path, algorithm=["vapo", "vppo"], max_steps=2, algorithm_options={"kept_tokens": 0.5})
+@pytest.mark.parametrize("credit", ["reward", "advantage"])
+def test_methods_in_a_list_train_together(checkpoints, tmp_path, credit):
+    own = {"algorithm_options": {"kept_tokens": 0.5}, "perception_credit": credit}
+    config = make_config(tmp_path, algorithm=["vapo", "vppo"], max_steps=2, **own)
     assert config.algorithm == "vapo+vppo"
     trainer = VAPOTrainer(checkpoints("llava"), even_letters, config, make_rows())
     trainer.train()
     assert [type(part).__name__ for part in trainer.algorithm.parts] == ["VAPO", "VPPO"]
-    assert metrics_of(trainer, "rewards/perception_bonus/mean") and np.isfinite(metrics_of(trainer, "loss")).all()
+    assert bool(metrics_of(trainer, "rewards/perception_bonus/mean")) == (credit == "reward")
+    assert np.isfinite(metrics_of(trainer, "loss")).all()

@@ -211,7 +211,7 @@ class ResponseMethod(Algorithm):
         return [[2.0, *[1.0] * (len(group) - 1)] if group else [] for group in groups]
 
     def added_advantages(self, group, progress):
-        return [0.0 if one.perception is None else one.perception for one in group]
+        return [0.0 if one.summary is None else one.summary for one in group]
 
 
 class TestResponses:

@@ -62,7 +62,7 @@ class Needs:
         second_view: scores of tokens come with those behind such a view of the images (`TokenScores.second`), at the
             price of a further pass for each of `token_weights` and `token_loss`.
         divergence: scores of tokens come with `TokenScores.divergence`, where there is a second view.
-        summary: `summarize` is asked, once for each response; what it returns is the `perception` of the rewards that
+        summary: `summarize` is asked, once for each response; what it returns is the `summary` of the rewards that
             `added_advantages` is given, and `response_weights` is asked once for each rollout.
         image_similarity: scores of tokens come with `TokenScores.image_similarity`, of all views, at hardly a price.
         image_attention: layers of the language model whose attention is averaged in `TokenScores.image_attention`, of
@@ -158,7 +158,7 @@ class Algorithm:
 
         Args:
             group: what its responses earned, in order, as `reward` returned it; `format` is 0 throughout. One without
-                a perception was not probed, has no summary, or is left out by the engine.
+                a perception was not probed, one without a summary has none, or is left out by the engine.
             progress: share of training done, in [0, 1].
         """
         return [0.0] * len(group)

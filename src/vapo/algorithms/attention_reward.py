@@ -61,5 +61,5 @@ class AttentionReward(Algorithm):
     def added_advantages(self, group: Sequence[Reward], progress: float) -> Sequence[float]:
         """Return weight times the normalised attention of those whom the gate lets through."""
         gates = [gate_weight(self.gate, one.accuracy, 0.0) for one in group]
-        shares = [one.perception for one in group]
+        shares = [one.summary for one in group]
         return (self.weight * perception_advantages(shares, gates, LEAST_SPREAD)).tolist()

@@ -42,9 +42,6 @@ class Combined(Algorithm):
         super().__post_init__()
         for name, does in HOOKS.items():
             self._refuse([one for one in self.parts if getattr(one.needs, name)], f"each {does}")
-        adding, summing = self._owner("advantages"), self._owner("summary")
-        if self._has("advantages") and self._has("summary") and adding is not summing:
-            self._refuse([adding, summing], "one adds to advantages what the other would sum up")
         for name, noun in (("second_view", "second views"), ("image_attention", "layers of attention")):
             asked = [one for one in self.parts if getattr(one.needs, name) is not None]
             if len({repr(getattr(one.needs, name)) for one in asked}) > 1:
@@ -107,9 +104,6 @@ class Combined(Algorithm):
     def token_loss(self, scores: TokenScores) -> torch.Tensor | None:
         """Return the loss of the method that adds to it."""
         return self._owner("token_loss").token_loss(scores)
-
-    def _has(self, name: str) -> bool:
-        return any(getattr(one.needs, name) for one in self.parts)
 
     def _owner(self, *names: str) -> Algorithm:
         """Return the method with the first of these needs that one has, or plain GRPO."""

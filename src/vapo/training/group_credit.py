@@ -57,16 +57,16 @@ class GroupCredit:
     def _ask(self, batch: RolloutBatch) -> NDArray[np.float64]:
         """Return what the algorithm adds to the advantage of each response of all processes."""
         assert batch.scored is not None and batch.rewards_NF is not None
-        perceptions = batch.summaries or [one.reward.perception for one in batch.scored]
+        summaries = batch.summaries or [math.nan] * len(batch.scored)
         own = [
-            [one.reward.accuracy, math.nan if perception is None else perception, one.reward.bonus, one.reward.total]
-            for one, perception in zip(batch.scored, perceptions, strict=True)
+            [one.reward.accuracy, _or_nan(one.reward.perception), one.reward.bonus, one.reward.total, summary]
+            for one, summary in zip(batch.scored, summaries, strict=True)
         ]
         table = _gather(torch.tensor(own, dtype=torch.float64, device=batch.rewards_NF.device))
         unscored = _to_numpy(batch.rewards_NF.isnan().all(dim=1)) > 0
         rewards = [
-            Reward(accuracy, 0.0, None if left_out or math.isnan(perception) else perception, bonus, total)
-            for (accuracy, perception, bonus, total), left_out in zip(table.tolist(), unscored, strict=True)
+            Reward(accuracy, 0.0, _or_none(perception, left_out), bonus, total, _or_none(summary, left_out))
+            for (accuracy, perception, bonus, total, summary), left_out in zip(table.tolist(), unscored, strict=True)
         ]
         progress, size = find_progress(self._trainer), batch.place.group_size
         return np.concatenate(
@@ -103,6 +103,14 @@ class GroupCredit:
             )
         gained = ((after - without) * kept) ** 2
         metrics["advantage/perception_share"].append(float(gained.sum() / ((after * kept) ** 2).sum()))
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _or_none(value: float, left_out: bool) -> float | None:
+    return None if left_out or math.isnan(value) else value
 
 
 def _gather(values: torch.Tensor) -> NDArray[np.float64]:
