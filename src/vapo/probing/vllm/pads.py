@@ -22,11 +22,15 @@ VLLM_FAMILIES = (
     "internvl",
     "llava",
     "llava_next",
+    "glm4v",
+    "mistral3",
 )
 """`model_type` of the families whose prompts and probabilities were shown to be the same in vLLM and transformers."""
 
 REASONS = {
     "gemma3": "on a CPU, vLLM 0.31 lets an image's tokens see only those before them, and on a GPU it is untested",
+    "qwen3_5": "vLLM 0.31 does not read its vision configuration",
+    "qwen3_5_moe": "vLLM 0.31 does not read its vision configuration",
     "llava_onevision": "of several images in a prompt, vLLM 0.31 makes other tokens than transformers",
 }
 """Why others are refused, where it is known."""
