@@ -11,6 +11,7 @@ VERL_PINS := .ci/verl.txt
 AUDIT := $(VENV)-audit
 TORCH := $(shell sed -n '/^torch==/p' $(CONSTRAINTS))
 TORCHVISION := $(shell sed -n '/^torchvision==/p' $(CONSTRAINTS))
+TIMM := timm==1.0.31
 HARNESS := $(abspath $(VENV))/lmms_eval
 HARNESS_PINS := .ci/lmms_eval.txt
 NEWEST := $(VENV)-newest
@@ -151,10 +152,11 @@ $(VENV)/torchvision/.ready: $(VENV)/.made $(CONSTRAINTS)
 	$(call add_torchvision,$(VENV),$(TORCHVISION))
 	@touch $@
 
-# Beside the environment, not in it: transformers would find it there and fail to import it.
+# Beside the environment, not in it: transformers would find it there and fail to import it. timm, which imports it and
+# is the vision tower of some families, likewise.
 define add_torchvision
 rm -rf $(1)/torchvision
-$(1)/bin/python $(PIP) --no-deps --target $(1)/torchvision $(2)
+$(1)/bin/python $(PIP) --no-deps --target $(1)/torchvision $(2) $(TIMM)
 endef
 
 # Beside it likewise: lmms-eval asks for far more than its tasks here need.

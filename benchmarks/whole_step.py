@@ -8,7 +8,6 @@ and opens their images, too.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from threading import Semaphore, Thread
@@ -19,7 +18,7 @@ from datasets import Dataset
 from transformers import TrainerCallback
 from trl import GRPOTrainer
 
-from benchmarks.clock import Runs, time_in_turn
+from benchmarks.clock import CLOCKS, Runs, time_in_turn
 from benchmarks.models import build_model
 from benchmarks.rollouts import Work, make_rollouts
 from benchmarks.settings import Settings
@@ -39,16 +38,16 @@ class SteppedTrainer(TrainerCallback):
 
     Args:
         trainer: not started yet.
-        threads: that PyTorch computes on; it is told each Python thread anew.
+        settings: threads that PyTorch computes on, which each Python thread is told anew, and the clock.
 
     Attributes:
         parts: seconds of the last step by what they were spent on; the rest is reading rows, and the optimizer.
     """
 
-    def __init__(self, trainer: Any, threads: int) -> None:
+    def __init__(self, trainer: Any, settings: Settings) -> None:
         self._go, self._done = Semaphore(0), Semaphore(0)
         self._failure: BaseException | None = None
-        self._threads = threads
+        self._settings = settings
         self._trainer = trainer
         self._running: list[float] = []  # seconds of what the methods that run now have called
         self.parts: dict[str, float] = {}
@@ -79,7 +78,7 @@ class SteppedTrainer(TrainerCallback):
         self._go.acquire()
 
     def _train(self) -> None:
-        torch.set_num_threads(self._threads)
+        torch.set_num_threads(self._settings.threads)
         try:
             self._trainer.train()
         except BaseException as error:
@@ -87,13 +86,15 @@ class SteppedTrainer(TrainerCallback):
         self._done.release()
 
     def _clock(self, method: Callable[..., Any], part: str) -> Callable[..., Any]:
+        now = CLOCKS[self._settings.clock]
+
         def timed(*args: Any, **kwargs: Any) -> Any:
-            started = time.perf_counter()
+            started = now()
             self._running.append(0.0)
             try:
                 return method(*args, **kwargs)
             finally:
-                taken = time.perf_counter() - started
+                taken = now() - started
                 self.parts[part] += taken - self._running.pop()
                 if self._running:
                     self._running[-1] += taken
@@ -145,7 +146,7 @@ def make_stepped(kind: type[GRPOTrainer], settings: Settings, work: Work, **opti
     trainer: Any = kind(
         model=model, reward_funcs=[even_tokens], args=args, train_dataset=rows, processing_class=processor
     )
-    return SteppedTrainer(trainer, settings.threads)
+    return SteppedTrainer(trainer, settings)
 
 
 def even_tokens(completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float]:

@@ -15,6 +15,7 @@ from vapo.errors import ModelError
 from vapo.models.image_features import (
     find_feature_module,
     freeze_vision,
+    keep_batch_statistics,
     name_language_layers,
     passing_images_per_row,
     shared_image_features,
@@ -257,3 +258,13 @@ def test_an_encoder_decoder_is_refused(config, monkeypatch):
         monkeypatch.setitem(vars(model.model.config), name, value)
     with pytest.raises(ModelError, match="a 'llava' model reads prompts with an encoder and responses with a decoder"):
         find_feature_module(model)
+
+
+def test_layers_that_normalise_by_batches_keep_their_statistics():
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4))
+    model[1].running_mean.fill_(0.5)
+    rows, expected = torch.randn(3, 4), model.state_dict()["1.running_mean"].clone()
+    alone = model.eval()(rows[:1])
+    keep_batch_statistics(model)
+    torch.testing.assert_close(model.train()(rows)[:1], alone)
+    assert torch.equal(model[1].running_mean, expected) and model[0].training

@@ -57,6 +57,7 @@ def test_a_configuration_names_tokens_at_any_depth_in_lists_and_beyond_the_token
         id2label={0: "LABEL_0"},
         eos_token_id=7,
         image_seq_length=3,
+        vision_use_cls_token=True,
         eoa_token_index=8,
         visual_indicator_token_ids=[9, size + 2, size + 99],
         vision_config={"image_token_id": 11, "pad_token_id": 12, "num_image_tokens": 13},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from tiny_models.qwen import (
     build_qwen3_vl,
     build_qwen3_vl_moe,
 )
+from tiny_models.timm_towers import build_fast_vlm, build_gemma3n, build_perception_lm
 from tiny_models.tokens import tiny_tokenizer
 from vapo.versions import read_release
 
@@ -76,8 +78,12 @@ BUILDERS: dict[str, Callable] = {
     "cohere2_vision": build_cohere2_vision,
     "deepseek_vl": build_deepseek_vl,
     "janus": build_janus,
+    "perception_lm": build_perception_lm,
+    "fast_vlm": build_fast_vlm,
+    "gemma3n": build_gemma3n,
 }
 NEEDS_TORCHVISION = tuple(family for family in BUILDERS if family not in ("llava", "llava_sliding", "gemma3"))
+NEEDS_TIMM = ("perception_lm", "fast_vlm", "gemma3n")
 EXPERTS = ("qwen3_vl_moe", "qwen3_5_moe", "glm4v_moe", "internvl_moe", "internvl_gpt_oss")
 
 
@@ -85,6 +91,8 @@ def _mark(family: str) -> list[pytest.MarkDecorator]:
     marks = [pytest.mark.torchvision] if family in NEEDS_TORCHVISION else []
     if family in EXPERTS and read_release(torch.__version__) < (2, 10):
         marks.append(pytest.mark.skip(reason="before torch 2.10, transformers 5.10 cannot run experts on a CPU"))
+    if family in NEEDS_TIMM and find_spec("timm") is None:
+        marks.append(pytest.mark.skip(reason="timm, whose vision tower it has, is not installed"))
     return marks
 
 
@@ -101,6 +109,8 @@ NIGHTLY = (
     "pixtral",
     "cohere2_vision",
     "deepseek_vl",
+    "perception_lm",
+    "fast_vlm",
 )
 """Families that every kind of test meets only among those that take minutes; all train in every run of the tests."""
 FAMILIES = [

@@ -73,6 +73,23 @@ def freeze_vision(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in vision)
 
 
+def keep_batch_statistics(model: torch.nn.Module) -> None:
+    """Make layers that normalise by batches go by the statistics they have learned, in training too.
+
+    Else a row's log-probabilities would depend on the rows beside it, and differ from those it was sampled with.
+
+    Args:
+        model: the model, for as long as there is one.
+    """
+
+    def keep(module: torch.nn.Module, _: Any) -> None:
+        module.eval()
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.register_forward_pre_hook(keep)
+
+
 def _find_decoder(module: Any, remedy: str) -> Any:
     # transformers 5 gives every model with a vision part this method; where it knows of no such part, it returns the
     # model itself.

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from vapo.models.policy.inference import explaining_failures
 from vapo.models.prompt_tokens import PADDED, list_token_inputs, strip_padding
 from vapo.models.vision_tokens import TOKEN_TYPE_INPUTS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+FAILED_PROMPT = "the text and the images of prompts"
+"""What errors say that a processor failed on."""
 
 TEXT_INPUTS = ("input_ids", "attention_mask", *TOKEN_TYPE_INPUTS)
 
@@ -42,16 +46,17 @@ def process_images(processor: Any, images: Sequence[Image]) -> ImageInputs:
 
 def apply_chat_template(processor: Any, conversation: list[dict[str, Any]], **options: Any) -> Mapping[str, Any]:
     """Return what a processor makes of one conversation with images: tensors with a batch of one row."""
-    encoded = processor.apply_chat_template(
-        [conversation],
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        # Again among the processor's own options: before transformers 5.23, SmolVLM's processor warns on every call
-        # that comes without any. From then on, it is the one above that counts.
-        processor_kwargs={"return_tensors": "pt", **PADDED},
-        **options,
-    )
+    with explaining_failures(type(processor).__name__, FAILED_PROMPT):
+        encoded = processor.apply_chat_template(
+            [conversation],
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            # Again among the processor's own options: before transformers 5.23, SmolVLM's processor warns on every
+            # call that comes without any. From then on, it is the one above that counts.
+            processor_kwargs={"return_tensors": "pt", **PADDED},
+            **options,
+        )
     stripped = strip_padding(encoded, processor)
     of_tokens = {name: torch.tensor(stripped[name]) for name in list_token_inputs(stripped, processor)}
     return {**stripped, **of_tokens}

@@ -54,7 +54,7 @@ def _walk(config: Mapping[Any, Any]) -> Iterator[int]:
             yield from _walk(cast("Mapping[Any, Any]", value))
         elif _is_media_name(str(name)):
             values = cast("list[Any]", value if isinstance(value, (list, tuple)) else [value])
-            yield from (one for one in values if isinstance(one, int))
+            yield from (one for one in values if isinstance(one, int) and not isinstance(one, bool))
 
 
 def _find_named(tokenizer: Any, named: Mapping[str, Any]) -> Iterator[int]:

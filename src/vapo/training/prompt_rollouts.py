@@ -7,6 +7,7 @@ from typing import Any
 from trl import GRPOTrainer
 
 from vapo.models.image_features import features_like_embeddings, find_feature_module
+from vapo.models.images import FAILED_PROMPT
 from vapo.models.policy.inference import explaining_failures
 from vapo.models.prompt_tokens import PADDED, check_token_inputs, strip_padding
 from vapo.models.replaced_method import replaced_method
@@ -33,7 +34,9 @@ class RollsOutPrompts(GRPOTrainer):
                 return apply(*args, **options)
             # Tensors: Ovis2's processor takes lists apart as such.
             given = {**options.get("processor_kwargs", {}), **PADDED, "return_tensors": "pt"}
-            return strip_padding(apply(*args, **{**options, "processor_kwargs": given}), processor)
+            with explaining_failures(type(processor).__name__, FAILED_PROMPT):
+                encoded = apply(*args, **{**options, "processor_kwargs": given})
+            return strip_padding(encoded, processor)
 
         with replaced_method(processor, "apply_chat_template", apply_chat_template):
             ids, images, inputs = super()._tokenize_prompts(prompts)

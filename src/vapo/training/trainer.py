@@ -25,6 +25,7 @@ from vapo.models.image_features import (
     features_like_embeddings,
     find_feature_module,
     freeze_vision,
+    keep_batch_statistics,
     passing_images_per_row,
 )
 from vapo.models.plain_text import make_escaper
@@ -156,6 +157,7 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
             self.add_callback(callback)
         keep_record(self)
         check_processor(self.processing_class)
+        keep_batch_statistics(self.model)
         check_router_loss(self, collective=self._forward_is_collective())
         self._sizes = SizeCheck(self.processing_class)
         check_sizes(self._sizes, train_dataset, eval_dataset)

@@ -45,8 +45,7 @@ def counting_tiles(processor: Any) -> Generator[None]:
     """Tell TRL how many tiles each image is cut into, where it asks an image processor that cannot be asked so.
 
     Where `pixel_values` has more rows than there are images, TRL 1.16 takes the rows for InternVL's tiles, and calls
-    the image processor with an option of InternVL's. It also tokenizes prompts without asking for tensors, which some
-    processors take for granted (Ovis2).
+    the image processor with an option of InternVL's.
 
     Args:
         processor: of the policy.
@@ -70,7 +69,7 @@ class _TileCounter:
     def __call__(self, *args: Any, **options: Any) -> Any:
         asks_tiles = options.keys() == {"images", "crop_to_patches", "return_tensors"}  # as TRL does
         if not asks_tiles or hasattr(self._own, "crop_to_patches"):
-            made = self._own(*args, **{"return_tensors": "pt", **options})
+            made = self._own(*args, **options)
             if not asks_tiles or "num_patches" in made:
                 return made
         rows: Sequence[Sequence[Any]] = options["images"]

@@ -25,11 +25,12 @@ def inference(model: torch.nn.Module) -> Generator[None]:
 
 
 @contextmanager
-def explaining_failures(name: str) -> Generator[None]:
-    """Turn what a model's own code raises for what its processor made into a sentence; memory that is short stays so.
+def explaining_failures(name: str, given: str = "what its processor made of a prompt") -> Generator[None]:
+    """Turn what a family's own code raises into a sentence; memory that is short stays so.
 
     Args:
-        name: what errors call the model.
+        name: what errors call the model, or its processor.
+        given: what it fails on.
 
     Raises:
         ModelError: it fails.
@@ -41,6 +42,6 @@ def explaining_failures(name: str) -> Generator[None]:
     except Exception as error:  # a family's code raises what it likes
         said = next(iter(str(error).strip().splitlines()), "")
         raise ModelError(
-            f"{name} fails on what its processor made of a prompt ({type(error).__name__}: {said}); use "
+            f"{name} fails on {given} ({type(error).__name__}: {said}); use "
             f"{choose_remedy('another model, or another version of it')}"
         ) from error
