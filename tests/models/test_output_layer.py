@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_models import FAMILIES, build_tiny
+from tiny_models import CAPPED, FAMILIES, build_tiny
 from transformers import (
     Cohere2Config,
     Cohere2ForCausalLM,
@@ -84,7 +84,7 @@ def test_fused_logits_become_those_of_the_model(kind):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_family_here_changes_its_logits_whatever_its_configuration_says(family):
-    assert find_logit_change(build_tiny(family)[0]) == LogitChange()
+    assert find_logit_change(build_tiny(family)[0]) == LogitChange(cap=30.0 if family in CAPPED else None)
 
 
 class MakesLogitsElsewhere(GraniteForCausalLM):

@@ -36,6 +36,7 @@ from vapo.versions import read_release
 
 __all__ = [
     "BUILDERS",
+    "CAPPED",
     "EVERY_FAMILY",
     "FAMILIES",
     "NEEDS_TORCHVISION",
@@ -119,7 +120,9 @@ FAMILIES = [
 ]
 NOT_PACKED = ("qwen3_5", "qwen3_5_moe", "lfm2_vl")
 """Families with layers that are no attention, whose prompts cannot be packed and whose memory cannot be cut."""
-PACKED_FAMILIES = [family for family in FAMILIES if family.values[0] not in NOT_PACKED]
+CAPPED = ("gemma3n",)
+"""Families that cap the logits of their output layer, which are not packed either."""
+PACKED_FAMILIES = [family for family in FAMILIES if family.values[0] not in (*NOT_PACKED, *CAPPED)]
 
 
 def build_tiny(family: str, seed: int = 0):

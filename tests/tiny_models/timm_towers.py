@@ -90,11 +90,13 @@ def build_fast_vlm():
         chat_template=tokenizer.chat_template,
     )
     model = FastVlmForConditionalGeneration(config)
-    # As made, blocks add next to nothing, and statistics are those of no images.
+    # As made, blocks add next to nothing, images fade on their way, and statistics are those of no images.
     for name, parameter in model.named_parameters():
         if name.endswith("gamma"):
             torch.nn.init.ones_(parameter)
     for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2.0)

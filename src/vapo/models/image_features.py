@@ -110,10 +110,12 @@ def name_language_layers(model: Any) -> str:
     """
     decoder = _find_decoder(find_feature_module(model), "name the layers to adapt with lora_target_modules")
     (place,) = [name for name, module in model.named_modules() if module is decoder]
-    linear: set[str] = {
-        name.split(".")[-1] for name, own in decoder.named_modules() if isinstance(own, torch.nn.Linear)
+    linear = {
+        re.sub(r"(?<=\.)\d+", r"\\d+", re.escape(name))
+        for name, own in decoder.named_modules()
+        if isinstance(own, torch.nn.Linear)
     }
-    return rf".*{re.escape(place)}\..*\.({'|'.join(sorted(linear))})"
+    return rf".*{re.escape(place)}\.({'|'.join(sorted(linear))})"
 
 
 def name_images(module: Any, shown: Sequence[ImageInputs]) -> dict[str, torch.Tensor]:
