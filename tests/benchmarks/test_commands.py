@@ -13,8 +13,12 @@ from benchmarks.clock import Spread, compare
 from benchmarks.growth import find_lines, fit_exponent
 from benchmarks.memory import PeakMemory
 from benchmarks.rollouts import Work
+from benchmarks.settings import Settings
 from benchmarks.texts import train_tokenizer, write_claim
+from benchmarks.whole_step import PARTS, make_stepped
+from vapo.algorithms.registry import BUILT_IN
 from vapo.models.questions import PROBE_TEMPLATE
+from vapo.training.trainer import VAPOTrainer
 
 SMALL = ["--model", "test", "--device", "cpu", "--repeats", "2", "--group", "2", "--image-tokens", "16"]
 RATIOS = {
@@ -50,6 +54,35 @@ def test_table_json_and_ratio(benchmark, capsys, tmp_path):
     assert len(written["rows"]) == 1
     for match in printed:
         assert written["ratios"][match[1]]["median"] == pytest.approx(float(match[2]), rel=1e-3)
+
+
+@pytest.mark.torchvision
+@pytest.mark.parametrize(
+    ("benchmark", "sides", "ratios"),
+    [("whole", 4, 5), pytest.param("methods", len(BUILT_IN), len(BUILT_IN) - 1, marks=pytest.mark.slow)],
+)
+def test_whole_steps(benchmark, sides, ratios, capsys, tmp_path):
+    found = tmp_path / "found.json"
+    run(capsys, benchmark, "--probes", "3", "--completion-tokens", "24", "--json", str(found))
+    written = json.loads(found.read_text())
+    assert len(written["rows"]) == sides and len(written["ratios"]) == ratios
+    for row in written["rows"]:
+        parts = [row[part] for part in PARTS.values() if row[part] is not None]
+        assert row["rollouts"] > 0 and row["update"] > 0 and sum(parts) <= row["step s"]["high"]
+    if benchmark == "whole":
+        asked = {row["side"]: row["rewards, probes"] for row in written["rows"]}
+        assert asked["vapo"] > asked["grpo"]
+
+
+@pytest.mark.torchvision
+def test_a_side_that_fails_says_so():
+    class Failing(VAPOTrainer):
+        def training_step(self, *_, **__):
+            raise RuntimeError("broken")
+
+    settings = Settings(model="test", threads=1, repeats=1)
+    with pytest.raises(RuntimeError, match="broken"):
+        make_stepped(Failing, settings, Work(2, 3, 16, 24), algorithm="grpo").advance()
 
 
 @pytest.mark.torchvision
