@@ -15,14 +15,22 @@ from tempfile import TemporaryDirectory
 
 from filled_tables import fill_tables
 
-from studies.comparison.arms import COMPARED, GRPO, START, VAPO, Arm
+from studies.comparison.arms import COMPARED, GRPO, METHODS, START, VAPO, Arm
 from studies.comparison.figures import draw_comparison
 from studies.comparison.looks import pay_luck, sort_late
 from studies.comparison.measuring import ResponseRow
 from studies.comparison.results import ACCURACY, LAST_QUARTER, READINGS, Run
 from studies.comparison.rows import read_responses
 from studies.comparison.run import summarise_runs
-from studies.comparison.tables import MAIN, write_comparison, write_late, write_luck, write_speed, write_steps
+from studies.comparison.tables import (
+    MAIN,
+    OF_METHODS,
+    write_comparison,
+    write_late,
+    write_luck,
+    write_speed,
+    write_steps,
+)
 from studies.mechanism import tables as mechanism
 from studies.mechanism.noise_job import read_noise
 from studies.mechanism.run import Found
@@ -102,6 +110,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "advantage": lambda: write_steps(ROWS / f"{PREDICTED}-steps.parquet", list_compared(PREDICTED)),
     "quarter-late": lambda: compare_late(QUARTER_LATE),
     "all-late": lambda: compare_late(ALL_LATE),
+    "methods": lambda: write_comparison(read_results("methods"), METHODS, OF_METHODS),
     "speed": lambda: write_speed(ROWS / f"{QUARTER_LATE}-steps.parquet", list_compared(QUARTER_LATE)),
     "earlier-lab": lambda: write_comparison(
         read_results("earlier-lab"), EARLIER_LAB, (ACCURACY, LAST_QUARTER, READINGS)
