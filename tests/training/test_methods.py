@@ -14,8 +14,11 @@ from vapo import VAPOTrainer
 from vapo.algorithms.registry import find_algorithm
 from vapo.errors import ConfigError
 
-FAMILIES = ["llava", pytest.param("qwen2_5_vl", marks=pytest.mark.torchvision)]
-PRESETS = [(name, preset) for name in OFF for preset in find_algorithm(name).presets]
+FAMILIES = [
+    "llava",
+    *(pytest.param(one, marks=pytest.mark.torchvision) for one in ("qwen2_5_vl", "smolvlm", "internvl")),
+]
+PRESETS = [(name, preset) for name in OFF for preset in find_algorithm(name).presets or ("recommended",)]
 
 
 def make(checkpoints, folder, name, family="llava", **options) -> VAPOTrainer:
@@ -53,7 +56,7 @@ def test_its_papers_settings_train(make_trainer, family, name, preset):
     trainer = make_trainer(name, family, preset=preset, beta=None, dynamic_sampling="none")
     kind = find_algorithm(name)
     assert type(trainer.algorithm) is kind
-    for option, value in kind.presets[preset].items():
+    for option, value in kind.presets.get(preset, {}).items():
         holder = trainer.args if hasattr(trainer.args, option) else trainer.algorithm
         assert getattr(holder, option) == value or option == "dynamic_sampling", option
     trainer.train()
