@@ -56,9 +56,9 @@ def run(settings: Settings, works: Sequence[Work]) -> Report:
             report.rows.append({"work": str(work), "side": name, **cells, **parts})
         report.ratios[f"whole_grpo_over_trl@{work}"] = compare(runs["grpo"].seconds, runs["trl"].seconds)
         report.ratios[f"whole_vapo_over_trl@{work}"] = compare(runs["vapo"].seconds, runs["trl"].seconds)
-        if runs["trl"].megabytes[-1] is not None:
-            peaks = {name: max(own.megabytes) for name, own in runs.items()}
-            report.ratios[f"whole_memory@{work}"] = Spread.of([peaks["vapo"] / peaks["trl"]])
+        ours, theirs = ([peak for peak in runs[side].megabytes if peak is not None] for side in ("vapo", "trl"))
+        if ours and theirs:
+            report.ratios[f"whole_memory@{work}"] = Spread.of([max(ours) / max(theirs)])
         report.ratios[f"whole_vapo_right_ones_over_grpo@{work}"] = compare(
             runs["vapo, right ones"].seconds, runs["grpo"].seconds
         )

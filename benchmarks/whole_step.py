@@ -149,7 +149,7 @@ def make_stepped(kind: type[GRPOTrainer], settings: Settings, work: Work, **opti
     return SteppedTrainer(trainer, settings)
 
 
-def even_tokens(completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float]:
+def even_tokens(completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float | None]:
     """A reward that a random model earns with every other response."""
     return [float(sum(ids) % 2 == 0) for ids in completion_ids]
 

@@ -59,15 +59,9 @@ def write_table(path: Path, table: Any) -> None:
     """Write an Arrow table as parquet, compressed as far as it goes; the file appears whole or not at all."""
     import pyarrow.parquet
 
+    options: dict[str, Any] = {"use_dictionary": list(_REPEATED), "use_byte_stream_split": list(_FRACTIONS)}
     with atomic_file(path) as temporary:
-        pyarrow.parquet.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            compression_level=19,
-            use_dictionary=list(_REPEATED),
-            use_byte_stream_split=list(_FRACTIONS),
-        )
+        pyarrow.parquet.write_table(table, temporary, compression="zstd", compression_level=19, **options)
 
 
 def _make_schema() -> Any:

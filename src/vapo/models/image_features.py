@@ -86,7 +86,7 @@ def keep_batch_statistics(model: torch.nn.Module) -> None:
         module.eval()
 
     for module in model.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):  # pyright: ignore[reportPrivateUsage]
             module.register_forward_pre_hook(keep)
 
 

@@ -146,9 +146,9 @@ def compare_distributions(
             logits = head.forward(input_ids=ids).logits[0]  # hooks are not for this
         return (logits.float() / temperature).log_softmax(-1)
 
-    found = [torch.zeros(0, device=states.device)]
-    for own, other in zip(states.split(count), second.split(count), strict=True):
-        log_p, log_q = distribute(own), distribute(other)
+    found = [states.new_zeros(0, dtype=torch.float32)]
+    for start in range(0, len(states), count):
+        log_p, log_q = (distribute(own[start : start + count]) for own in (states, second))
         found.append((log_p.exp() * (log_p - log_q)).sum(-1).clamp(min=0))
     return torch.cat(found[1:] or found)
 
