@@ -72,7 +72,11 @@ REMOVED: Mapping[str, str] = {
 """Options that earlier versions had, and what happens now."""
 
 
-RENAMED: Mapping[str, str] = {"data_split": "split", "silent_share": "closed_gate_probe_share"}
+RENAMED: Mapping[str, str] = {
+    "data_split": "split",
+    "silent_share": "closed_gate_probe_share",
+    "masked": "view_strength",
+}
 """Options by the names that they no longer have, with those that they have."""
 
 
