@@ -96,10 +96,10 @@ class ImageReplay:
         messages = prepare_multimodal_messages(messages, [*sample.images, *again])
         try:
             encoded = apply_chat_template(self._processor, messages, add_generation_prompt=bool(turns))
-        except Exception as error:  # a template raises what it likes, most often for the order of turns
+        except ModelError as error:  # most often a template's, for the order of turns
             raise ModelError(
-                f"{self._name} cannot be shown its image again: its chat template refuses the turns ({error}); leave "
-                "visual replay out"
+                f"{self._name} cannot be shown its image again: its chat template refuses the turns "
+                f"({error.__cause__ or error}); leave visual replay out"
             ) from error
         return tuple(encoded["input_ids"][0].tolist())
 
