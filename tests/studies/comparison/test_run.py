@@ -16,7 +16,7 @@ from studies.cold_start.build import ProgressLine, build_lab
 from studies.cold_start.curriculum import Mixture
 from studies.cold_start.model import ModelSize
 from studies.cold_start.plan import Course, Plan, Stage
-from studies.comparison.arms import ABLATIONS, GRPO, METHODS, START
+from studies.comparison.arms import ABLATIONS, GRPO, METHODS, START, VAPO
 from studies.comparison.figures import draw_comparison
 from studies.comparison.results import ACCURACY, PERCEPTION, SECONDS
 from studies.comparison.run import Lab, prepare_lab, run_arms
