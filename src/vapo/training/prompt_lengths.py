@@ -9,7 +9,7 @@ from trl.data_utils import prepare_multimodal_messages
 from vapo.data.checks import Progress
 from vapo.data.prompts import build_messages
 from vapo.data.samples import Samples
-from vapo.errors import ConfigError, DataError
+from vapo.errors import ConfigError, DataError, ModelError
 from vapo.models.images import apply_chat_template
 from vapo.models.plain_text import make_escaper
 
@@ -46,9 +46,9 @@ def leave_out_long_prompts(
         messages = prepare_multimodal_messages(messages, list(sample.images))
         try:
             encoded = apply_chat_template(processor, messages, add_generation_prompt=True)
-        except Exception as error:  # processors raise what they like
-            where = f"{samples.source}, row {samples.row_numbers[place]}"
-            raise DataError(f"{where}: the model's processor refuses it ({error}); leave the row out") from error
+        except ModelError as error:
+            where, said = f"{samples.source}, row {samples.row_numbers[place]}", error.__cause__ or error
+            raise DataError(f"{where}: the model's processor refuses it ({said}); leave the row out") from error
         lengths.append(encoded["input_ids"].shape[1])
         if progress is not None:
             progress(len(lengths), len(samples))
