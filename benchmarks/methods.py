@@ -8,7 +8,7 @@ from benchmarks.clock import compare
 from benchmarks.report import Report
 from benchmarks.rollouts import Work
 from benchmarks.settings import Settings
-from benchmarks.whole_step import PARTS, make_stepped, time_steps
+from benchmarks.whole_step import PARTS_NOTE, make_stepped, report_steps, time_steps
 from vapo.algorithms.registry import BUILT_IN
 from vapo.training.trainer import VAPOTrainer
 
@@ -24,11 +24,9 @@ def run(settings: Settings, works: Sequence[Work]) -> Report:
         runs = time_steps(
             {name: make_stepped(VAPOTrainer, settings, work, algorithm=name, **options) for name in BUILT_IN}, settings
         )
-        for name, own in runs.items():
-            parts = {part: own.result.get(part) for part in PARTS.values()}
-            report.rows.append({"work": str(work), "method": name, **own.show("step"), **parts})
+        report_steps(report, work, runs, "method")
         for name, own in runs.items():
             if name != "grpo":
                 report.ratios[f"methods_{name}_over_grpo@{work}"] = compare(own.seconds, runs["grpo"].seconds)
-    report.notes.append("parts are seconds of the last step; the rest is reading rows, and the optimizer")
+    report.notes.append(PARTS_NOTE)
     return report

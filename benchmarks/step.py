@@ -8,13 +8,11 @@ All completions have the same length, so TRL's rows carry no padding, which is t
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from datasets import Dataset
 from trl import GRPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 
@@ -23,10 +21,10 @@ from benchmarks.models import build_model
 from benchmarks.report import Report
 from benchmarks.rollouts import Work, grow_tree, make_probes, make_rollouts
 from benchmarks.settings import Settings
+from benchmarks.trainers import make_trainer
 from vapo.models.questions import ClaimQuestions
 from vapo.models.tree.packed import TokenTree
 from vapo.models.vision_tokens import token_types
-from vapo.training.config import VAPOConfig
 from vapo.training.trainer import VAPOTrainer
 
 QUICK = (Work(group=8, probes=20, image_tokens=1024, completion_tokens=256),)
@@ -128,29 +126,16 @@ def run(settings: Settings, works: Sequence[Work]) -> Report:
 
 
 def _make_trainer(kind: Any, model: Any, processor: Any, settings: Settings, work: Work) -> Any:
-    args = VAPOConfig(
-        output_dir=tempfile.mkdtemp(),
-        use_cpu=settings.device == "cpu",
-        bf16=settings.device == "cuda",
-        per_device_train_batch_size=work.group,
-        num_generations=work.group,
-        max_completion_length=work.completion_tokens,
-        gradient_checkpointing=settings.checkpointing,
-        packing="require",  # TRL knows nothing of it
-        report_to=[],
-    )
-    rollout = make_rollouts(processor, Work(1, 1, 1, 1))[0].sample
-    claims = [{"text": claim.text, "is_true": claim.is_true} for claim in rollout.claims]
-    row = {"prompt": [{"role": "user", "content": rollout.question}], "images": list(rollout.images), "answer": "1"}
-    rows = Dataset.from_list([{**row, "claims": claims}])
-    trainer = kind(model=model, reward_funcs=[_no_reward], args=args, train_dataset=rows, processing_class=processor)
+    sample = make_rollouts(processor, Work(1, 1, 1, 1))[0].sample
+    # TRL knows nothing of packing.
+    trainer = make_trainer(kind, model, processor, sample, _no_reward, settings, work, packing="require")
     trainer.current_gradient_accumulation_steps = 1  # `train` sets it, which is never called here
     if settings.checkpointing:  # likewise
-        model.gradient_checkpointing_enable(args.gradient_checkpointing_kwargs)
+        model.gradient_checkpointing_enable(trainer.args.gradient_checkpointing_kwargs)
     return trainer
 
 
-def _no_reward(completions: Sequence[Any], **_: Any) -> list[float]:
+def _no_reward(completions: Sequence[Any], **_: Any) -> list[float | None]:
     return [0.0] * len(completions)
 
 

@@ -15,7 +15,7 @@ from benchmarks.clock import Spread, compare
 from benchmarks.report import Report
 from benchmarks.rollouts import Work
 from benchmarks.settings import Settings
-from benchmarks.whole_step import PARTS, SteppedTrainer, make_stepped, time_steps
+from benchmarks.whole_step import PARTS_NOTE, SteppedTrainer, make_stepped, report_steps, time_steps
 from vapo.training.trainer import VAPOTrainer
 
 QUICK = (Work(group=8, probes=20, image_tokens=1024, completion_tokens=128),)
@@ -50,10 +50,7 @@ def run(settings: Settings, works: Sequence[Work]) -> Report:
     for work in works:
         stepped = prepare(settings, work)
         runs = time_steps(stepped, settings)
-        for name, own in runs.items():
-            cells = own.show("step")
-            parts = {part: own.result.get(part) for part in PARTS.values()}
-            report.rows.append({"work": str(work), "side": name, **cells, **parts})
+        report_steps(report, work, runs, "side")
         report.ratios[f"whole_grpo_over_trl@{work}"] = compare(runs["grpo"].seconds, runs["trl"].seconds)
         report.ratios[f"whole_vapo_over_trl@{work}"] = compare(runs["vapo"].seconds, runs["trl"].seconds)
         ours, theirs = ([peak for peak in runs[side].megabytes if peak is not None] for side in ("vapo", "trl"))
@@ -63,5 +60,5 @@ def run(settings: Settings, works: Sequence[Work]) -> Report:
             runs["vapo, right ones"].seconds, runs["grpo"].seconds
         )
         report.ratios[f"whole_vapo_over_grpo@{work}"] = compare(runs["vapo"].seconds, runs["grpo"].seconds)
-    report.notes.append("parts are seconds of the last step; the rest is reading rows, and the optimizer")
+    report.notes.append(PARTS_NOTE)
     return report

@@ -7,22 +7,21 @@ and opens their images, too.
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from threading import Semaphore, Thread
 from typing import Any
 
 import torch
-from datasets import Dataset
 from transformers import TrainerCallback
 from trl import GRPOTrainer
 
 from benchmarks.clock import CLOCKS, Runs, time_in_turn
 from benchmarks.models import build_model
+from benchmarks.report import Report
 from benchmarks.rollouts import Work, make_rollouts
 from benchmarks.settings import Settings
-from vapo.training.config import VAPOConfig
+from benchmarks.trainers import make_trainer
 
 PARTS: Mapping[str, str] = {
     "_generate": "rollouts",
@@ -31,6 +30,7 @@ PARTS: Mapping[str, str] = {
     "training_step": "update",
 }
 """Methods of a trainer, and what the time is spent on that they take beyond those that they call."""
+PARTS_NOTE = "parts are seconds of the last step; the rest is reading rows, and the optimizer"
 
 
 class SteppedTrainer(TrainerCallback):
@@ -115,22 +115,16 @@ def make_stepped(kind: type[GRPOTrainer], settings: Settings, work: Work, **opti
     """
     model, processor = build_model(settings.model, settings.device)
     sample = make_rollouts(processor, work)[0].sample
-    row = {
-        "prompt": [{"role": "user", "content": sample.question}],
-        "images": list(sample.images),
-        "answer": "42",
-        "claims": [{"text": claim.text, "is_true": claim.is_true} for claim in sample.claims],
-    }
     written = set(processor.tokenizer("".join(chr(97 + n) for n in range(26)) + "\n" * 2).input_ids)
     written |= set(processor.tokenizer("\n").input_ids)
-    args = VAPOConfig(
-        output_dir=tempfile.mkdtemp(),
-        use_cpu=settings.device == "cpu",
-        bf16=settings.device == "cuda",
-        gradient_checkpointing=settings.checkpointing,
-        per_device_train_batch_size=work.group,
-        num_generations=work.group,
-        max_completion_length=work.completion_tokens,
+    trainer = make_trainer(
+        kind,
+        model,
+        processor,
+        sample,
+        even_tokens,
+        settings,
+        work,
         generation_kwargs={
             "min_new_tokens": work.completion_tokens,
             "suppress_tokens": [token for token in range(model.config.text_config.vocab_size) if token not in written],
@@ -139,12 +133,7 @@ def make_stepped(kind: type[GRPOTrainer], settings: Settings, work: Work, **opti
         learning_rate=1e-6,
         save_strategy="no",
         disable_tqdm=True,
-        report_to=[],
         **options,
-    )
-    rows = Dataset.from_list([row] * 4)
-    trainer: Any = kind(
-        model=model, reward_funcs=[even_tokens], args=args, train_dataset=rows, processing_class=processor
     )
     return SteppedTrainer(trainer, settings)
 
@@ -159,3 +148,10 @@ def time_steps(stepped: dict[str, SteppedTrainer], settings: Settings) -> dict[s
     for one in stepped.values():
         one.advance()
     return time_in_turn({name: one.advance for name, one in stepped.items()}, settings)
+
+
+def report_steps(report: Report, work: Work, runs: Mapping[str, Runs], column: str) -> None:
+    """Add a row for each side, named in a column, with its seconds, its memory, and the parts of its last step."""
+    for name, own in runs.items():
+        parts = {part: own.result.get(part) for part in PARTS.values()}
+        report.rows.append({"work": str(work), column: name, **own.show("step"), **parts})

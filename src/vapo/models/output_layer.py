@@ -134,7 +134,7 @@ def compare_distributions(
         logits_at_once: what is made of the vocabulary at a time, at least that of one state; None is `LOGITS_AT_ONCE`.
 
     Returns:
-        float32, shape (T,), on the device of the logits; rounding below 0 is 0.
+        float32, shape (T,), on the device of the states; rounding below 0 is 0.
     """
     head = find_language_head(model)
     device = find_first_device(head)
@@ -146,11 +146,11 @@ def compare_distributions(
             logits = head.forward(input_ids=ids).logits[0]  # hooks are not for this
         return (logits.float() / temperature).log_softmax(-1)
 
-    found = [states.new_zeros(0, dtype=torch.float32)]
+    found = states.new_zeros(len(states), dtype=torch.float32)
     for start in range(0, len(states), count):
         log_p, log_q = (distribute(own[start : start + count]) for own in (states, second))
-        found.append((log_p.exp() * (log_p - log_q)).sum(-1).clamp(min=0))
-    return torch.cat(found[1:] or found)
+        found[start : start + count] = (log_p.exp() * (log_p - log_q)).sum(-1).clamp(min=0)
+    return found
 
 
 @torch.no_grad()

@@ -72,18 +72,15 @@ class TokenCredit:
             output: of TRL; advantages of shape (B,) become those of tokens, shape (B, T), if tokens are weighed.
             batch: that the output was made of; gets the summaries.
         """
-        needs = self._needs
-        if not (needs.token_weights or needs.summary):
-            yield
-            self._weigh_by_verdicts(output, batch)
-            return
-        scores, mask_BT = self._score_rollout(output), output["completion_mask"]
-        weights_B = self._weigh_responses(list_token_scores(*scores, mask_BT), batch) if needs.summary else None
+        needs, mask_BT, weights_B = self._needs, output["completion_mask"], None
+        scores = self._score_rollout(output) if needs.token_weights or needs.summary else None
+        if scores is not None and needs.summary:
+            weights_B = self._weigh_responses(list_token_scores(*scores, mask_BT), batch)
         yield
         if weights_B is not None:
             output["advantages"] = output["advantages"] * weights_B.to(output["advantages"])
         self._weigh_by_verdicts(output, batch)
-        if needs.token_weights:
+        if scores is not None and needs.token_weights:
             with torch.no_grad():
                 weights_BT = ask_tokens(self._algorithm.token_weights, scores, mask_BT, 1.0)
             output["advantages"] = spread(output["advantages"], weights_BT)
