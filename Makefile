@@ -11,7 +11,7 @@ VERL_PINS := .ci/verl.txt
 AUDIT := $(VENV)-audit
 TORCH := $(shell sed -n '/^torch==/p' $(CONSTRAINTS))
 TORCHVISION := $(shell sed -n '/^torchvision==/p' $(CONSTRAINTS))
-TIMM := timm==1.0.31
+TIMM := $(shell sed -n '/^timm==/p' $(CONSTRAINTS))
 HARNESS := $(abspath $(VENV))/lmms_eval
 HARNESS_PINS := .ci/lmms_eval.txt
 NEWEST := $(VENV)-newest
