@@ -26,6 +26,7 @@ from vapo.diagnosis.findings import (
     RemedyEffect,
     Sensitivity,
 )
+from vapo.diagnosis.image_swap import SwappedAnswer
 from vapo.models.diagnosed_model import View
 
 HOSTILE = (
@@ -139,6 +140,15 @@ def _make_model(number: int, count: int, repeats: int, rng: np.random.Generator)
         confusion={row: {column: 5 if row == column else 1 for column in CATEGORIES[:2]} for row in CATEGORIES[:2]},
         judge_agreement=_share(0.83, 12),
         questions=questions,
+        yes_rate={v: points([(d, _share(0.5, count)) for d in DEPTHS[::2]]) for v in views},
+        accuracy_true={v: points([(d, _share(perception(v, d), count)) for d in DEPTHS[::2]]) for v in views},
+        accuracy_false={v: points([(d, _share(perception(v, d), count)) for d in DEPTHS[::2]]) for v in views},
+        numbers={
+            "swap_accuracy_image": points([(d, _share(curve[-1], count)) for d in (0, 0.5, 1)]),
+            "swap_accuracy_none": points([(d, _share(curve[-1] * (0.2 + 0.8 * d), count)) for d in (0, 0.5, 1)]),
+            "swap_change_none": points([(d, _estimate(-0.3 * (1 - d), 0.06, count)) for d in (0, 0.5, 1)]),
+            "swap_answers_changed_none": points([(d, _share(0.8 * (1 - d), count)) for d in (0, 0.5, 1)]),
+        },
     )
 
 
@@ -210,6 +220,7 @@ def _make_question(k: int, number: int, repeats: int, rng: np.random.Generator) 
             Remedied("replay", total, True, f"{hostile} the sum is {total}", 0.2),
         ),
         cause=None if right else ErrorCause((truth, truth, "logical"), truth, truth),
+        rows={"swap": (SwappedAnswer(0.5, stop // 2, "none", HOSTILE[0], False, True),)},
     )
 
 

@@ -94,6 +94,9 @@ class ScriptedModel:
         self.cuts += cuts
         return [self._early(cut) for cut in cuts]
 
+    def rewrite_prompts(self, pairs: Sequence[tuple[Rollout, Sample]]) -> list[Rollout]:
+        return [replace(rollout, sample=sample) for rollout, sample in pairs]
+
     def score_probes(self, probes: Sequence[Probe], view: View = "image") -> list[Verdict]:
         self._count("probes", len(probes))
         self.probes.extend((probe, view) for probe in probes)

@@ -322,7 +322,7 @@ def test_progress_ends_at_its_end(questions):
         batch_size=3,
     )
     steps = seen["scripted"]
-    assert steps[0] == (0, 28) and steps[-1] == (28, 28)  # four questions times responses and six protocols
+    assert steps[0] == (0, 32) and steps[-1] == (32, 32)  # four questions times responses and seven protocols
     assert [done for done, _ in steps] == sorted({done for done, _ in steps})
 
 

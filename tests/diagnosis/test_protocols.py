@@ -15,9 +15,10 @@ from vapo.diagnosis.error_causes import find_cause, find_majority
 from vapo.diagnosis.findings import Category, EarlyAnswer, Sensitivity
 from vapo.diagnosis.image_sensitivity import dependent_share, measure_sensitivity
 from vapo.diagnosis.perception_by_depth import choose_depths, draw_balanced_claims, probe_by_depth
+from vapo.diagnosis.protocols import choose_protocols
 from vapo.diagnosis.remedies import focus, replay
 from vapo.diagnosis.responses import read_response
-from vapo.diagnosis.settings import CLOSING_SENTENCE, DiagnosisSettings, choose_protocols, make_settings
+from vapo.diagnosis.settings import CLOSING_SENTENCE, DiagnosisSettings, make_settings
 from vapo.errors import ConfigError
 from vapo.models.diagnosed_model import Cut, View
 from vapo.types import Probe, Sample

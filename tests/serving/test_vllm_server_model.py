@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from prober_contract import ProberContract, make_probes, make_rollout, make_samp
 from vllm_world import build_for_vllm, run_server, save_for_vllm
 
 from vapo.core.boundaries import find_boundaries
+from vapo.data.image_views import leave_out_images, mask_images
 from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError, ModelError
 from vapo.models.diagnosed_model import Cut, View
@@ -93,6 +95,22 @@ def test_early_decision_is_that_of_transformers(there, here, responses):
         for index in (0, *find_boundaries(response.token_texts))
     ]
     assert len(cuts) > 8
+    assert there.continue_cuts(cuts, 12) == here.continue_cuts(cuts, 12)
+
+
+@pytest.mark.parametrize("shown", ["none", "noise", "other"])
+def test_a_response_behind_another_image_goes_on_as_transformers_go_on(there, here, responses, shown):
+    other = make_sample("other", (84, 56))
+    rollout = responses[0]
+    sample = {
+        "none": leave_out_images(rollout.sample),
+        "noise": mask_images(rollout.sample, "noise"),
+        "other": replace(rollout.sample, images=other.images),
+    }[shown]
+    (swapped,) = there.rewrite_prompts([(rollout, sample)])
+    assert swapped == here.rewrite_prompts([(rollout, sample)])[0]
+    cuts = [Cut(swapped, index) for index in (0, *find_boundaries(rollout.token_texts))]
+    assert len(cuts) > 4
     assert there.continue_cuts(cuts, 12) == here.continue_cuts(cuts, 12)
 
 

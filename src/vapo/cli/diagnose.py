@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vapo.cli.data_options import THINK_TAGS_HELP, add_data_options, load_questions, read_split
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
+
+if TYPE_CHECKING:
+    from vapo.data.samples import Samples
 
 
 def add_diagnose(commands: Commands) -> None:
@@ -33,7 +37,11 @@ def add_diagnose(commands: Commands) -> None:
         help="draw the curves for a paper too, as PNG and SVG in OUT/figures (pip install 'vapo[report]')",
     )
     add = parser.add_argument_group("protocols").add_argument
-    add("--protocols", metavar="NAMES", help="early,perception,attention,remedies,errors,sensitivity (default: all)")
+    add(
+        "--protocols",
+        metavar="NAMES",
+        help="early,perception,attention,remedies,errors,sensitivity,swap (default: all)",
+    )
     add("--step", type=float, default=5.0, help="distance of the cuts of early decision, in percent (default: 5)")
     add("--closing", metavar="TEXT", help="written behind a cut (default: the paper's sentence)")
     add("--think-tags", nargs="+", metavar="TAGS", help=THINK_TAGS_HELP)
@@ -44,6 +52,13 @@ def add_diagnose(commands: Commands) -> None:
     add("--claims-per-depth", type=int, default=4, help="(default: 4)")
     add("--first-tokens", type=int, default=250, help="tokens in the curve of attention by step (default: 250)")
     add("--remedy-cuts", type=int, default=4, help="interruptions of a remedied response (default: 4)")
+    add("--num-cuts", type=int, default=4, help="m: the image is replaced at depths 0, 1/m, ... 1 (default: 4)")
+    add(
+        "--replacements",
+        metavar="NAMES",
+        help="what the image is replaced by: none,blank,noise,other,edited (default: all; edited needs its column)",
+    )
+    add("--edited-images-column", metavar="NAME", help="column of edited images, put in place of the image")
     add("--seed", type=int, default=0, help="of responses, claims, sentences and intervals (default: 0)")
     add = parser.add_argument_group("running the model").add_argument
     add("--batch-size", type=int, default=8, help="questions diagnosed together (default: 8)")
@@ -62,6 +77,12 @@ def add_diagnose(commands: Commands) -> None:
     parser.set_defaults(command=diagnose)
 
 
+def load_edited(options: argparse.Namespace, source: str, processors: Sequence[Any]) -> Samples:
+    """Return the same questions with the images of another column."""
+    with_edited = argparse.Namespace(**{**vars(options), "images_column": options.edited_images_column})
+    return load_questions(with_edited, source, processors)
+
+
 def diagnose(options: argparse.Namespace) -> int:
     from vapo.lab.shipped import resolve_data, resolve_model
 
@@ -71,7 +92,8 @@ def diagnose(options: argparse.Namespace) -> int:
     from vapo.diagnosis.diagnose import diagnose as run_diagnosis
     from vapo.diagnosis.figures import import_matplotlib, write_figures
     from vapo.diagnosis.opened_models import choose_data, choose_tags, open_judge, open_models
-    from vapo.diagnosis.settings import choose_protocols, make_settings
+    from vapo.diagnosis.protocols import choose_protocols
+    from vapo.diagnosis.settings import make_settings
     from vapo.lab.judge import find_truth
     from vapo.models.policy.checkpoint import find_parts, load_processor
 
@@ -91,6 +113,8 @@ def diagnose(options: argparse.Namespace) -> int:
         first_tokens=options.first_tokens,
         num_remedy_cuts=options.remedy_cuts,
         votes=options.votes,
+        num_cuts=options.num_cuts,
+        replacements=tuple(options.replacements.split(",")) if options.replacements is not None else None,
         seed=options.seed,
     )
     models = open_models(
@@ -124,6 +148,7 @@ def diagnose(options: argparse.Namespace) -> int:
         settings=settings,
         judge=judge,
         truth=find_truth(source, split),
+        edited=load_edited(options, source, processors) if options.edited_images_column is not None else None,
         batch_size=options.batch_size,
         data=f"{asked}, {len(samples)} questions",
         model_settings=models.settings,

@@ -13,6 +13,9 @@ _WORDS = {
     "recovery": ("recover", "early"),
     "perception": ("perception", "claim"),
     "p_label": ("perception", "claim"),
+    "yes_rate": ("perception", "claim"),
+    "claims_true": ("perception", "claim"),
+    "claims_false": ("perception", "claim"),
     "attention_by_depth": ("attention",),
     "attention_by_step": ("attention",),
     "attention_by_head": ("attention",),
@@ -51,4 +54,4 @@ def explain_absence(key: str, diagnosis: Diagnosis, missing: Sequence[ModelFindi
 
 def _speaks_of(key: str, sentence: str) -> bool:
     opening = " ".join(sentence.lower().split()[:_OPENING])
-    return any(word in opening for word in _WORDS[key])
+    return any(word in opening for word in _WORDS.get(key, (key.partition("_")[0],)))

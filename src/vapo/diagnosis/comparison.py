@@ -8,6 +8,7 @@ from vapo.diagnosis.estimate_words import write_depth
 from vapo.diagnosis.estimates import estimate_difference
 from vapo.diagnosis.findings import ModelFindings, PairedDifference, QuestionFindings
 from vapo.diagnosis.image_sensitivity import dependent_share
+from vapo.diagnosis.protocols import ROW_PROTOCOLS
 from vapo.diagnosis.question_measures import Measure, attention_in, claims_right, early_right, image_gain
 from vapo.diagnosis.recovery import find_fixed_cut
 
@@ -69,5 +70,6 @@ def _list_measures(model: ModelFindings) -> dict[str, Measure]:
         "share of the response that depends on the image": depends,
         "right answers with visual replay": lambda q: remedied(q, "replay"),
         "right answers with a focus prompt": lambda q: remedied(q, "focus"),
+        **{name: own for protocol in ROW_PROTOCOLS.values() for name, own in protocol.measures.items()},
         "response length, tokens": lambda q: float(len(q.token_texts)) if q.token_texts else None,
     }

@@ -30,6 +30,7 @@ from vapo.diagnosis.estimate_words import (
 )
 from vapo.diagnosis.estimates import Estimate, estimate_difference
 from vapo.diagnosis.findings import ModelFindings, QuestionFindings
+from vapo.diagnosis.protocols import ROW_PROTOCOLS
 from vapo.diagnosis.question_measures import (
     Measure,
     attention_in,
@@ -63,6 +64,7 @@ def phrase_conclusion(model: ModelFindings, *, seed: int) -> ModelFindings:
         _phrase_sensitivity(model, seed),
         *_phrase_remedies(model),
         _phrase_causes(model),
+        *(sentence for protocol in ROW_PROTOCOLS.values() for sentence in protocol.phrase(model.numbers)),
     ]
     said = tuple(sentence for sentence in sentences if sentence)
     return replace(model, conclusion=said or (f"{format_percent(model.accuracy)} of the answers are right.",))

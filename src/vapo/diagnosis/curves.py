@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from vapo.diagnosis.absences import explain_absence
 from vapo.diagnosis.findings import Diagnosis, ModelFindings, Point
+from vapo.diagnosis.protocols import ROW_PROTOCOLS
+from vapo.diagnosis.row_protocol import Chart
 from vapo.models.diagnosed_model import View
 
 VIEW_NAMES: dict[View, str] = {"image": "image", "blank": "blank image", "none": "no image"}
@@ -106,6 +108,32 @@ def list_curves(diagnosis: Diagnosis) -> tuple[Curve, ...]:
             guess,
         ),
         curve(
+            "yes_rate",
+            "Verdicts that are yes",
+            "Of claims half of which are true: a model that always says yes judges every true claim right.",
+            response,
+            "verdicts that are yes",
+            by_view(lambda model: model.yes_rate),
+        ),
+        curve(
+            "claims_true",
+            "True claims judged right",
+            "Claims judged right, the true ones alone: a model that always says yes is right on all of them.",
+            response,
+            "true claims judged right",
+            by_view(lambda model: model.accuracy_true),
+            guess,
+        ),
+        curve(
+            "claims_false",
+            "False claims judged right",
+            "Claims judged right, the false ones alone: a model that always says yes is right on none.",
+            response,
+            "false claims judged right",
+            by_view(lambda model: model.accuracy_false),
+            guess,
+        ),
+        curve(
             "attention_by_depth",
             "Attention to the image",
             "Share of the attention that goes to image tokens, averaged over layers and heads.",
@@ -146,4 +174,20 @@ def list_curves(diagnosis: Diagnosis) -> tuple[Curve, ...]:
                 if points
             ],
         ),
+        *(
+            curve(chart.key, chart.title, chart.meaning, chart.x_label, chart.y_label, lines, chart.reference)
+            for protocol in ROW_PROTOCOLS.values()
+            for chart in protocol.charts
+            if (lines := _list_lines(chart, diagnosis.models))
+        ),
     )
+
+
+def _list_lines(chart: Chart, models: Sequence[ModelFindings]) -> list[Line]:
+    """Return a protocol's lines; it has no curve where no model has one, as it can be left out on purpose."""
+    return [
+        Line(number, variant, points)
+        for number, model in enumerate(models)
+        for name, variant in chart.lines.items()
+        if isinstance(points := model.numbers.get(name), tuple)
+    ]

@@ -12,24 +12,18 @@ from vapo.diagnosis.error_causes import Judge
 from vapo.diagnosis.findings import Diagnosis, ModelFindings, QuestionFindings
 from vapo.diagnosis.findings_log import FindingsLog
 from vapo.diagnosis.model_summary import summarise_model
-from vapo.diagnosis.protocol_run import TITLES, ProtocolRun
+from vapo.diagnosis.other_images import OtherImages
+from vapo.diagnosis.protocol_run import ProtocolRun
+from vapo.diagnosis.protocols import NEEDS, TITLES, choose_protocols
 from vapo.diagnosis.row_log import make_folder
-from vapo.diagnosis.settings import DiagnosisSettings, Protocol, choose_protocols
+from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.tables import write_tables
 from vapo.errors import ConfigError, DataError, ModelError
-from vapo.models.diagnosed_model import Ability, DiagnosedModel
+from vapo.models.diagnosed_model import DiagnosedModel
 from vapo.types import Sample
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-_NEEDS: dict[Protocol, Ability] = {
-    "early": "continue",
-    "perception": "probe",
-    "attention": "attend",
-    "remedies": "continue",
-    "sensitivity": "compare_views",
-}
 
 REPORT = "report.html"
 
@@ -43,6 +37,7 @@ def diagnose(
     settings: DiagnosisSettings = DiagnosisSettings(),
     judge: Judge | None = None,
     truth: Judge | None = None,
+    edited: Sequence[Sample] | None = None,
     batch_size: int = 8,
     data: str | None = None,
     model_settings: Mapping[str, Mapping[str, Any]] | None = None,
@@ -57,11 +52,12 @@ def diagnose(
         samples: the questions, at least one, each with a reference answer.
         out: a folder for the report, its tables, and what is finished so far. The same call with the same folder
             goes on where an interrupted one stopped. None writes nothing.
-        protocols: names among `settings.PROTOCOLS`; None for all. What a model, or the data, cannot give is left
-            out, and said so before the model is asked anything.
+        protocols: names among `protocols.PROTOCOLS`; None for the default ones. What a model, or the data, cannot
+            give is left out, and said so before the model is asked anything.
         settings: how each protocol is done.
         judge: says why answers are wrong; None leaves that to `truth`.
         truth: knows why answers are wrong, and is what `judge` is scored against.
+        edited: the same questions with edited images, matched by id; None for none.
         batch_size: questions diagnosed together; it changes results by rounding alone.
         data: what reports call the questions; None for the samples' own name.
         model_settings: per model's name, what its results depend on besides: weights, server, versions.
@@ -87,6 +83,7 @@ def diagnose(
     if folder is not None:
         make_folder(folder)
     has_claims = any(sample.claims for sample in _check_samples(samples))
+    other_images = OtherImages(samples, edited)
     left_out: list[str] = []
     models: list[ModelFindings] = []
     for diagnosed_model in diagnosed_models:
@@ -109,7 +106,16 @@ def diagnose(
         advance = (
             _count(on_progress(diagnosed_model.name), len(samples) * (1 + len(possible))) if on_progress else _ignore
         )
-        run = ProtocolRun(diagnosed_model, possible, settings, log, judge=judge, truth=truth, advance=advance)
+        run = ProtocolRun(
+            diagnosed_model,
+            possible,
+            settings,
+            log,
+            judge=judge,
+            truth=truth,
+            other_images=other_images,
+            advance=advance,
+        )
         questions: list[QuestionFindings] = []
         for start in range(0, len(samples), batch_size):
             chunk = [samples[number] for number in range(start, min(start + batch_size, len(samples)))]
@@ -164,13 +170,13 @@ def _check_samples(samples: Sequence[Sample]) -> Iterator[Sample]:
 
 
 def _sort_protocols(
-    chosen: Sequence[Protocol], diagnosed_model: DiagnosedModel, *, has_claims: bool, judged: bool
-) -> tuple[list[Protocol], list[str]]:
+    chosen: Sequence[str], diagnosed_model: DiagnosedModel, *, has_claims: bool, judged: bool
+) -> tuple[list[str], list[str]]:
     """Return what can be done with a model, and a sentence for all that cannot."""
-    possible: list[Protocol] = []
+    possible: list[str] = []
     reasons: list[str] = []
     for name in chosen:
-        need = _NEEDS.get(name)
+        need = NEEDS.get(name)
         if name == "perception" and not has_claims:
             reasons.append(f"{TITLES[name]} was left out: no row of the data has claims; add a claims column.")
         elif name == "errors" and not judged:
@@ -192,7 +198,7 @@ def _sort_protocols(
 
 def _describe(
     settings: DiagnosisSettings,
-    protocols: Sequence[Protocol],
+    protocols: Sequence[str],
     judge: Judge | None,
     model_settings: Mapping[str, Mapping[str, Any]] | None,
 ) -> dict[str, object]:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vapo.diagnosis.cut_answers import answer_cuts
 from vapo.diagnosis.findings import EarlyAnswer
-from vapo.diagnosis.responses import Response, grade_text
+from vapo.diagnosis.responses import Response
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.models.diagnosed_model import Cut, DiagnosedModel
 
@@ -37,20 +38,16 @@ def decide_early(
     for response, own in zip(responses, places, strict=True):
         kept = sorted({index for index in own.values() if index is not None})
         cuts += [Cut(response.rollout, index, close_response(response, index, settings)) for index in kept]
-    texts = diagnosed_model.continue_cuts(cuts, settings.max_answer_tokens) if cuts else []
-    closing_tag = settings.think_tags[1]
-    graded = {
-        (id(cut.rollout), cut.index): grade_text(text, cut.rollout.sample, closing_tag)
-        for cut, text in zip(cuts, texts, strict=True)
-    }
+    answers = answer_cuts(diagnosed_model, cuts, settings.max_answer_tokens, settings.think_tags[1])
+    graded = {(id(cut.rollout), cut.index): answer for cut, answer in zip(cuts, answers, strict=True)}
     found: list[tuple[EarlyAnswer, ...]] = []
     for response, own in zip(responses, places, strict=True):
-        answers = [
+        own_answers = [
             EarlyAnswer(depth, index, *graded[id(response.rollout), index])
             for depth, index in own.items()
             if index is not None
         ]
-        found.append((*answers, EarlyAnswer(1.0, response.thinking[1], response.answer, response.right)))
+        found.append((*own_answers, EarlyAnswer(1.0, response.thinking[1], response.answer, response.right)))
     return found
 
 

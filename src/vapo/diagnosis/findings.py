@@ -6,8 +6,9 @@ means that it ran and found nothing. Depth is the share of the response's tokens
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from vapo.diagnosis.estimates import Estimate
 from vapo.models.diagnosed_model import View
@@ -98,6 +99,7 @@ class QuestionFindings:
         right: whether that is the reference.
         finished: False if it was cut off at the longest length.
         notes: what could not be done here, in sentences.
+        rows: what each protocol of `vapo.diagnosis.protocols.ROW_PROTOCOLS` found, by its name.
     """
 
     sample_id: str
@@ -117,6 +119,7 @@ class QuestionFindings:
     remedied: tuple[Remedied, ...] | None = None
     cause: ErrorCause | None = None
     image: str = ""
+    rows: Mapping[str, tuple[Any, ...]] = field(default_factory=dict[str, tuple[Any, ...]])
 
     def __post_init__(self) -> None:
         if not self.image:
@@ -197,6 +200,7 @@ class ModelFindings:
         confusion: judged category by true category, counts, where truth is known.
         judge_agreement: share of errors on which the judge and the truth agree.
         questions: what was found on each, in the order of the data.
+        numbers: what the rows of `ROW_PROTOCOLS` come to, by measure: points of a curve, or one number.
     """
 
     name: str
@@ -221,6 +225,9 @@ class ModelFindings:
     yes_rate: dict[View, tuple[Point, ...]] | None = None
     accuracy_true: dict[View, tuple[Point, ...]] | None = None
     accuracy_false: dict[View, tuple[Point, ...]] | None = None
+    numbers: Mapping[str, tuple[Point, ...] | Estimate] = field(
+        default_factory=dict[str, "tuple[Point, ...] | Estimate"]
+    )
 
 
 @dataclass(frozen=True, slots=True)

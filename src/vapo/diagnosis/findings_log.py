@@ -21,6 +21,7 @@ from vapo.diagnosis.findings import (
     Remedied,
     Sensitivity,
 )
+from vapo.diagnosis.protocols import ROW_PROTOCOLS
 from vapo.diagnosis.row_log import RowLog
 from vapo.types import Rollout, Sample
 
@@ -101,6 +102,8 @@ def read_part(part: Part | None) -> Any:
     """Return what a protocol found as the type that `QuestionFindings` holds; None if it found nothing."""
     if part is None or part.value is None:
         return None
+    if part.name in ROW_PROTOCOLS:
+        return tuple(ROW_PROTOCOLS[part.name].row_type(**one) for one in part.value)
     return _READERS[part.name](part.value)
 
 

@@ -23,6 +23,7 @@ from vapo.diagnosis.findings import (
     RemedyEffect,
 )
 from vapo.diagnosis.image_sensitivity import dependent_share
+from vapo.diagnosis.protocols import ROW_PROTOCOLS
 from vapo.diagnosis.question_measures import (
     claims_right,
     early_right,
@@ -90,6 +91,12 @@ def summarise_model(name: str, questions: Sequence[QuestionFindings], settings: 
         yes_rate=_draw_perception(answered, settings, "yes", yes_rate),
         accuracy_true=_draw_perception(answered, settings, "accuracy on true claims", true_claims_right),
         accuracy_false=_draw_perception(answered, settings, "accuracy on false claims", false_claims_right),
+        numbers={
+            measure: number
+            for name, protocol in ROW_PROTOCOLS.items()
+            if any(name in question.rows for question in answered)
+            for measure, number in protocol.sum_up(answered, settings).items()
+        },
     )
     return phrase_conclusion(findings, seed=seed)
 

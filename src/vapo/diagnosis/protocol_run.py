@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from vapo.api.server_errors import ServerError
@@ -22,26 +23,20 @@ from vapo.diagnosis.findings_log import (
     write_rollout,
 )
 from vapo.diagnosis.image_sensitivity import measure_sensitivity
+from vapo.diagnosis.other_images import OtherImages
 from vapo.diagnosis.perception_by_depth import probe_by_depth
+from vapo.diagnosis.protocols import ROW_PROTOCOLS, TITLES
 from vapo.diagnosis.question_rows import digest_sample, name_image
 from vapo.diagnosis.remedies import focus, keep_response, replay
 from vapo.diagnosis.responses import Response, read_response
-from vapo.diagnosis.settings import DiagnosisSettings, Protocol
+from vapo.diagnosis.row_protocol import RowProtocol
+from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.errors import VapoError
 from vapo.models.diagnosed_model import DiagnosedModel, Sampling
 from vapo.types import Sample
 
 _ABOUT_THE_REQUEST = (400, 413, 422)
 """What servers answer to a prompt that does not fit; anything else is not about one question."""
-
-TITLES: dict[Protocol, str] = {
-    "early": "Early decision",
-    "perception": "Perception by depth",
-    "attention": "Visual attention",
-    "remedies": "Remedies",
-    "errors": "Error categories",
-    "sensitivity": "Image sensitivity",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +57,20 @@ class ProtocolRun:
         settings: how.
         log: what is finished.
         judge, truth: who says why an answer is wrong.
+        other_images: where images of other questions, and edited ones, are found.
         advance: called with the number of questions that a protocol has been done with.
     """
 
     def __init__(
         self,
         diagnosed_model: DiagnosedModel,
-        protocols: Sequence[Protocol],
+        protocols: Sequence[str],
         settings: DiagnosisSettings,
         log: FindingsLog,
         *,
         judge: Judge | None = None,
         truth: Judge | None = None,
+        other_images: OtherImages | None = None,
         advance: Callable[[int], None] = lambda questions: None,
     ) -> None:
         self._diagnosed_model = diagnosed_model
@@ -81,6 +78,7 @@ class ProtocolRun:
         self._settings = settings
         self._log = log
         self._judge, self._truth = judge, truth
+        self._other_images = other_images or OtherImages()
         self._advance = advance
         self._attends = "attend" in diagnosed_model.abilities
 
@@ -88,7 +86,7 @@ class ProtocolRun:
         """Do everything that is not done yet for these questions, all together, and return what was found on each."""
         questions = self._write_responses(samples)
         answered = [question for question in questions if question.response is not None]
-        work: dict[Protocol, Callable[[Sequence[Response]], Sequence[Any]]] = {
+        work: dict[str, Callable[[Sequence[Response]], Sequence[Any]]] = {
             "early": lambda responses: decide_early(self._diagnosed_model, responses, self._settings),
             "perception": lambda responses: probe_by_depth(self._diagnosed_model, responses, self._settings),
             "attention": lambda responses: [
@@ -99,6 +97,7 @@ class ProtocolRun:
                 for response in responses
             ],
             "remedies": self._remedy,
+            **{name: partial(self._find_rows, protocol) for name, protocol in ROW_PROTOCOLS.items()},
         }
         for name, do in work.items():
             if name in self._protocols:
@@ -135,7 +134,10 @@ class ProtocolRun:
         limit = self._settings.max_completion_tokens
         return read_response(read_rollout(part.value, sample), tags=self._settings.think_tags, max_tokens=limit)
 
-    def _do(self, name: Protocol, questions: Sequence[Question], do: Callable[..., Sequence[Any]]) -> None:
+    def _find_rows(self, protocol: RowProtocol, responses: Sequence[Response]) -> Sequence[tuple[Any, ...] | None]:
+        return protocol.find(self._diagnosed_model, responses, self._settings, self._other_images)
+
+    def _do(self, name: str, questions: Sequence[Question], do: Callable[..., Sequence[Any]]) -> None:
         """Do one protocol on the questions that lack it; what the model refuses is noted on its question alone."""
         missing = {q.digest: q.response for q in questions if self._log.find(q.digest, name) is None}
         found = _do_or_explain(list(missing.values()), do)
@@ -217,6 +219,7 @@ class ProtocolRun:
             remedied=found.get("remedies"),
             cause=found.get("errors"),
             image=name_image(sample),
+            rows={name: found[name] for name in ROW_PROTOCOLS if found.get(name) is not None},
         )
 
 

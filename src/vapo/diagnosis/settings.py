@@ -1,9 +1,8 @@
-"""What a diagnosis is asked to do: protocols, cuts, claims, sentences, lengths."""
+"""What a diagnosis is asked to do: cuts, claims, sentences, lengths."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -11,10 +10,8 @@ from vapo.core.boundaries import THINK_TAGS
 from vapo.errors import ConfigError
 from vapo.models.diagnosed_model import View
 
-Protocol = Literal["early", "perception", "attention", "remedies", "errors", "sensitivity"]
-"""What can be asked for by name. Recoverable errors come with "early", for they are read off its answers."""
-
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+Replacement = Literal["none", "blank", "noise", "other", "edited"]
+"""What an image is replaced by: nothing, grey, noise, another question's image, or an edited copy of it."""
 
 CLOSING_SENTENCE = "Time is up. I should stop thinking and give an answer based on what I have.</think>"
 """Quoted from arXiv 2509.25848, Section 3.1, because results depend on its words."""
@@ -49,6 +46,8 @@ class DiagnosisSettings:
         votes: answers asked of the judge per error.
         masked_view: what the image is replaced by for its sensitivity.
         dependence_threshold: KL divergence, in nats, from which a token counts as dependent on the image.
+        num_cuts: m, stretches of the thinking part before, between and behind which interventions are made.
+        replacements: what the image is replaced by, besides staying; "edited" where edited images are given.
         num_bins: stretches of the thinking part that attention and sensitivity are averaged over.
         seed: of responses, claims, depths, sentences and of the resampling behind intervals.
     """
@@ -70,6 +69,8 @@ class DiagnosisSettings:
     votes: int = 1
     masked_view: View = "blank"
     dependence_threshold: float = 0.1
+    num_cuts: int = 4
+    replacements: tuple[Replacement, ...] = get_args(Replacement)
     num_bins: int = 10
     seed: int = 0
 
@@ -82,6 +83,7 @@ class DiagnosisSettings:
             "first_tokens": 1,
             "num_remedy_cuts": 1,
             "votes": 1,
+            "num_cuts": 1,
             "num_bins": 2,
             "seed": 0,
         }
@@ -100,6 +102,8 @@ class DiagnosisSettings:
             raise ConfigError(f"depths is {self.depths!r}; it must be 'even' or 'drawn'")
         if "image" not in self.views or not set(self.views) <= set(get_args(View)):
             raise ConfigError(f"views are {self.views}; they must be among {get_args(View)}, the image with them")
+        if not self.replacements or not set(self.replacements) <= set(get_args(Replacement)):
+            raise ConfigError(f"replacements are {self.replacements}; they must be among {get_args(Replacement)}")
         if self.masked_view not in get_args(View) or self.masked_view == "image":
             raise ConfigError(f"masked_view is {self.masked_view!r}; it must be 'blank' or 'none'")
         if len(self.think_tags) != 2 or not all(self.think_tags) or self.think_tags[0] == self.think_tags[1]:
@@ -112,24 +116,13 @@ class DiagnosisSettings:
         count = math.ceil(round(100 / self.step, 9))
         return (*(round(number * self.step / 100, 6) for number in range(count)), 1.0)
 
+    def intervention_depths(self) -> tuple[float, ...]:
+        """Return the depths of interventions: 0, 1/m, ... 1."""
+        return tuple(round(number / self.num_cuts, 6) for number in range(self.num_cuts + 1))
+
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-
-def choose_protocols(names: Sequence[str] | None) -> tuple[Protocol, ...]:
-    """Return the protocols that are named, in their own order; all for None.
-
-    Raises:
-        ConfigError: a name is unknown, or none is given.
-    """
-    if names is None:
-        return PROTOCOLS
-    unknown = [name for name in names if name not in PROTOCOLS]
-    if unknown or not names:
-        what = f"protocol {unknown[0]!r} is unknown" if unknown else "no protocol is named"
-        raise ConfigError(f"{what}; choose among {', '.join(PROTOCOLS)}")
-    return tuple(name for name in PROTOCOLS if name in names)
 
 
 def make_settings(**options: Any) -> DiagnosisSettings:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pyarrow
 import pyarrow.parquet
@@ -16,10 +16,23 @@ import pyarrow.parquet
 from vapo.atomic_files import atomic_file, write_atomically
 from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.findings import Diagnosis, ModelFindings, QuestionFindings
+from vapo.diagnosis.protocols import ROW_PROTOCOLS
 from vapo.diagnosis.recovery import find_last_right
 
 _TEXT, _FLOAT, _INT, _TRUTH = pyarrow.string(), pyarrow.float64(), pyarrow.int64(), pyarrow.bool_()
 _QUESTION = {"model": _TEXT, "sample_id": _TEXT}
+
+
+def _list_columns(row_type: type[Any]) -> dict[str, pyarrow.DataType]:
+    """Return the columns of a row type by its hints; a value that may be missing is of the type that it may have."""
+    kinds = {str: _TEXT, float: _FLOAT, int: _INT, bool: _TRUTH}
+    return _name_kept({name: kinds[(get_args(hint) or (hint,))[0]] for name, hint in get_type_hints(row_type).items()})
+
+
+def _name_kept(row: dict[str, Any]) -> dict[str, Any]:
+    return {("kept_tokens" if name == "index" else name): value for name, value in row.items()}
+
+
 COLUMNS: dict[str, dict[str, pyarrow.DataType]] = {
     "questions": {
         **_QUESTION,
@@ -51,6 +64,7 @@ COLUMNS: dict[str, dict[str, pyarrow.DataType]] = {
     "sensitivity": {**_QUESTION, "token": _INT, "text": _TEXT, "kl_nats": _FLOAT},
     "remedies": {**_QUESTION, "remedy": _TEXT, "answer": _TEXT, "right": _TRUTH, "attention": _FLOAT, "text": _TEXT},
     "errors": {**_QUESTION, "votes": pyarrow.list_(_TEXT), "category": _TEXT, "truth": _TEXT},
+    **{name: {**_QUESTION, **_list_columns(protocol.row_type)} for name, protocol in ROW_PROTOCOLS.items()},
 }
 """Columns of each table; tokens, layers and heads count from 0."""
 
@@ -163,6 +177,11 @@ def list_estimates(model: ModelFindings) -> Iterator[tuple[str, float | None, Es
         }
     for one in model.categories or ():
         single |= {f"errors_{one.category}": one.share, f"errors_{one.category}_recoverable": one.recoverable}
+    for name, found in model.numbers.items():
+        if isinstance(found, Estimate):
+            single[name] = found
+        else:
+            yield from ((name, point.at, point.estimate) for point in found)
     for name, estimate in single.items():
         if estimate is not None:
             yield name, None, estimate
@@ -199,8 +218,8 @@ def _list_heads(question: QuestionFindings) -> Iterable[dict[str, Any]]:
             yield {"layer": layer, "head": head, "share": share}
 
 
-def _name_kept(row: dict[str, Any]) -> dict[str, Any]:
-    return {("kept_tokens" if name == "index" else name): value for name, value in row.items()}
+def _list_own_rows(name: str) -> Callable[[QuestionFindings], Iterable[dict[str, Any]]]:
+    return lambda question: (_name_kept(asdict(row)) for row in question.rows.get(name) or ())
 
 
 _LISTERS: dict[str, Any] = {
@@ -213,6 +232,7 @@ _LISTERS: dict[str, Any] = {
     "sensitivity": lambda q: _list_tokens(q, q.sensitivity.by_token if q.sensitivity else (), "kl_nats"),
     "remedies": lambda q: (asdict(way) for way in q.remedied or ()),
     "errors": lambda q: () if q.cause is None else (to_plain(q.cause),),
+    **{name: _list_own_rows(name) for name in ROW_PROTOCOLS},
 }
 
 

@@ -12,7 +12,8 @@ from transformers import TrainerCallback
 from vapo.core.boundaries import THINK_TAGS
 from vapo.diagnosis.diagnose import diagnose, write_report
 from vapo.diagnosis.findings import Diagnosis, ModelFindings
-from vapo.diagnosis.settings import DiagnosisSettings, choose_protocols
+from vapo.diagnosis.protocols import choose_protocols
+from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError
 from vapo.models.policy.checkpoint import Policy
@@ -143,4 +144,9 @@ def list_metrics(model: ModelFindings) -> dict[str, float]:
         found["attention_last"] = model.attention_by_depth[-1].estimate.value
     if model.dependent_share is not None:
         found["dependent_share"] = model.dependent_share.value
+    for name, number in model.numbers.items():
+        if isinstance(number, tuple):
+            found |= {f"{name}_first": number[0].estimate.value, f"{name}_last": number[-1].estimate.value}
+        else:
+            found[name] = number.value
     return {f"diagnosis/{name}": value for name, value in found.items()}

@@ -73,6 +73,13 @@ class DiagnosedModel(Protocol):
         """Return the text written behind each cut. The cuts of a response share its prefix, which is computed once."""
         ...
 
+    def rewrite_prompts(self, pairs: Sequence[tuple[Rollout, Sample]]) -> list[Rollout]:
+        """Return each rollout behind the prompt of another sample, the tokens of its completion kept.
+
+        ModelError if a rollout's prompt is not the one that is written for its own sample.
+        """
+        ...
+
     def score_probes(self, probes: Sequence[Probe], view: View = "image") -> list[Verdict]:
         """Return one verdict per probe, in order, with the image, with a blank one, or with none in the prompt."""
         ...

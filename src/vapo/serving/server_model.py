@@ -133,6 +133,16 @@ class ServerModel:
         way = self._need("continue")
         return self._connection.map(lambda cut: self._continue_cut(way, cut, max_new_tokens), cuts)
 
+    def rewrite_prompts(self, pairs: Sequence[tuple[Rollout, Sample]]) -> list[Rollout]:
+        """Return each rollout behind the prompt of another sample, the tokens of its completion kept.
+
+        Raises:
+            ModelError: a rollout's prompt is not the one that the server writes for its own sample.
+            ServerError: the server does not answer.
+        """
+        way = self._need("continue")
+        return self._connection.map(lambda pair: self._rewrite(way, *pair), pairs)
+
     def score_probes(self, probes: Sequence[Probe], view: View = "image") -> list[Verdict]:
         """Return one verdict per probe, in order; for the views, see `TransformersModel.score_probes`.
 
@@ -219,12 +229,14 @@ class ServerModel:
             return rollout
         if view == "blank":
             return replace(rollout, sample=mask_images(rollout.sample, "blank"))
+        return self._rewrite(way, rollout, leave_out_images(rollout.sample))
+
+    def _rewrite(self, way: Continuation, rollout: Rollout, sample: Sample) -> Rollout:
         if way.find_prompt(rollout.sample) != rollout.prompt_ids:
             raise ModelError(
                 f"sample {rollout.sample.id!r}: its rollout's prompt is not the one that the server writes for it, so "
-                "it cannot be written without images; use view 'blank'"
+                "it cannot be written with other images or without; use view 'blank'"
             )
-        sample = leave_out_images(rollout.sample)
         return replace(rollout, sample=sample, prompt_ids=way.find_prompt(sample))
 
     def _score(self, way: Continuation, probe: Probe, shown: Rollout) -> Verdict:

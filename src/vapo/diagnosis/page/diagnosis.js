@@ -26,7 +26,7 @@
   }
 
   const curveOf = Object.fromEntries(summary.curves.map((curve) => [curve.key, curve]));
-  const short = { perception: "verdicts", p_label: "probability", attention_by_depth: "by depth", attention_by_step: "by token" };
+  const short = { perception: "verdicts", p_label: "probability", yes_rate: "yes-rate", claims_true: "true", claims_false: "false", attention_by_depth: "by depth", attention_by_step: "by token" };
   const curves = (...keys) => keys.map((key) => ({ ...curveOf[key], short: short[key] }));
 
   const names = models.map((model) => model.name);
@@ -37,10 +37,11 @@
   document.getElementById("conclusions").className = models.length > 1 ? "several" : "one";
   const height = 172;
   into("curves",
-    mountCurve(curves("early"), models, height), mountCurve(curves("perception", "p_label"), models, height),
+    mountCurve(curves("early"), models, height), mountCurve(curves("perception", "p_label", "yes_rate", "claims_true", "claims_false"), models, height),
     mountCurve(curves("attention_by_depth", "attention_by_step"), models, height), mountCurve(curves("sensitivity"), models, height));
   into("tables",
-    vapo.modelsCard(models), mountCurve(curves("recovery"), models, 180), vapo.differencesCard(summary.differences, models),
+    vapo.modelsCard(models), mountCurve(curves("recovery"), models, 180), summary.curve_groups.filter((group) => group.length).map((group) =>
+      mountCurve(group.map(([key, name]) => ({ ...curveOf[key], short: name })), models, 180)), vapo.differencesCard(summary.differences, models),
     vapo.remediesCard(summary.remedies, models), vapo.categoriesCard(summary.categories, models), vapo.confusionCards(summary.confusion, models), vapo.headsCard(summary.heads, models));
   into("notes",
     card("What was left out", null, summary.left_out.length ? make("ul", {}, summary.left_out.map((reason) => make("li", {}, reason))) : make("p", {}, "Nothing: every protocol was run.")),

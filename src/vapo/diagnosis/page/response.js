@@ -91,6 +91,14 @@
       make("div.tokens", { dir: "auto" }, again.text)));
   }
 
+  // What a protocol found on this response, row by row.
+  function rowsTable({ title, columns, rows }) {
+    const show = (value, name) => value === null ? "–" : value === true ? "yes" : value === false ? "no" : name === "depth" ? percent(value) : String(value);
+    const body = rows.map((row) => make("tr", {}, row.map((value, k) => make("td", { dir: "auto" }, show(value, columns[k])))));
+    return make("details.claims", {}, make("summary", {}, `${title} (${rows.length})`), make("div.scroll", { tabindex: 0 },
+      make("table", {}, make("thead", {}, make("tr", {}, columns.map((name) => make("th", { scope: "col" }, name)))), make("tbody", {}, body))));
+  }
+
   // `options`: {name, number, colouring, scales, onCut(depth)}. Returns {element, cutAt(depth)}.
   function makeResponse(response, options) {
     const { name, number: model, colouring, scales, onCut } = options;
@@ -105,7 +113,7 @@
     const claims = asked && allClaims(response);
     const element = make("article.response", { "data-right": String(response.right) }, heading, headline(response), ruler.element, now, text.element,
       colouring && !has && make("p.absent", {}, `${COLOURINGS[colouring].title} was not measured on this response.`),
-      asked, claims, response.remedied && remedied(response), response.notes.length > 0 && make("ul.notes", {}, response.notes.map((note) => make("li", {}, note))));
+      asked, claims, response.remedied && remedied(response), (response.tables || []).map(rowsTable), response.notes.length > 0 && make("ul.notes", {}, response.notes.map((note) => make("li", {}, note))));
 
     function cutAt(depth) {
       const cut = response.early && response.early.filter((one) => one[0] <= depth + 1e-9).pop();

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import astuple, fields
 from typing import Any
 
 from vapo.diagnosis.findings import Diagnosis, ProbedClaim, QuestionFindings
 from vapo.diagnosis.page.numbers import scale_to_integers, shorten
+from vapo.diagnosis.protocols import ROW_PROTOCOLS
 from vapo.diagnosis.recovery import is_recoverable
 
 PER_UNIT = 1000
@@ -65,7 +67,14 @@ def _describe_response(findings: QuestionFindings) -> dict[str, Any]:
         "category": cause and (cause.category or cause.truth),
         "truth": cause and cause.truth,
         "votes": cause and list(cause.votes),
+        "tables": [_describe_rows(ROW_PROTOCOLS[name].title, rows) for name, rows in findings.rows.items() if rows],
     }
+
+
+def _describe_rows(title: str, rows: Sequence[Any]) -> dict[str, Any]:
+    names = [field.name for field in fields(rows[0])]
+    cells = [[shorten(value) if isinstance(value, float) else value for value in astuple(row)] for row in rows]
+    return {"title": title, "columns": names, "rows": cells}
 
 
 def _describe_claims(probed: Sequence[ProbedClaim]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from vapo.diagnosis.absences import explain_absence
 from vapo.diagnosis.curves import Curve, list_curves
 from vapo.diagnosis.findings import Category, Diagnosis, ModelFindings
 from vapo.diagnosis.page.numbers import list_estimate, list_points, shorten
+from vapo.diagnosis.protocols import ROW_PROTOCOLS
 from vapo.versions import OWN
 
 CATEGORIES: tuple[Category, ...] = ("perception", "logical", "knowledge", "other")
@@ -15,12 +16,17 @@ CATEGORIES: tuple[Category, ...] = ("perception", "logical", "knowledge", "other
 
 def describe_diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return the summary as values that JSON can carry; each estimate is [value, low, high, questions]."""
+    curves = list_curves(diagnosis)
     return {
         "version": OWN,
         "data": diagnosis.data,
         "num_questions": max(len(model.questions) for model in diagnosis.models),
         "models": [_describe_model(model) for model in diagnosis.models],
-        "curves": [describe_curve(curve) for curve in list_curves(diagnosis)],
+        "curves": [describe_curve(curve) for curve in curves],
+        "curve_groups": [
+            [[chart.key, chart.short] for chart in protocol.charts if any(curve.key == chart.key for curve in curves)]
+            for protocol in ROW_PROTOCOLS.values()
+        ],
         "remedies": _describe_remedies(diagnosis),
         "categories": _describe_categories(diagnosis),
         "confusion": _describe_confusion(diagnosis),

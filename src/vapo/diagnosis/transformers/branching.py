@@ -87,6 +87,7 @@ def _split(
 ) -> Iterator[list[int]]:
     """Yield the numbers of branches to be continued together, those of one response side by side.
 
+    Prompts with images and prompts without are not put together, as some models read only one kind at a time.
     Every row of a batch is fed as many tokens as the longest has behind its cut. Shorter ones are fed the end of
     their response once more, which must not reach back into an image.
     """
@@ -94,19 +95,24 @@ def _split(
     for number in numbers:
         by_response.setdefault(id(branches[number].rollout), []).append(number)
     batch: list[int] = []
-    longest, fed, text = 0, 0, 0
-    for number in (number for own in by_response.values() for number in own):
+    longest, fed, text, seeing = 0, 0, 0, True
+    by_kind = sorted(by_response.values(), key=lambda own: not branches[own[0]].rollout.sample.images)
+    for number in (number for own in by_kind for number in own):
         branch = branches[number]
+        own_seeing = bool(branch.rollout.sample.images)
         own_longest, own_fed = branch.num_tokens + max_new_tokens, max(1, len(branch.ids))
         own_text = _count_text_behind_images(branch, image_token_id)
         if batch and (
-            max(longest, own_longest) * (len(batch) + 1) > max_batch_tokens or max(fed, own_fed) > min(text, own_text)
+            max(longest, own_longest) * (len(batch) + 1) > max_batch_tokens
+            or max(fed, own_fed) > min(text, own_text)
+            or own_seeing != seeing
         ):
             yield batch
             batch = []
         if not batch:
             longest, fed, text = own_longest, own_fed, own_text
         batch.append(number)
+        seeing = own_seeing
         longest, fed, text = max(longest, own_longest), max(fed, own_fed), min(text, own_text)
     if batch:
         yield batch

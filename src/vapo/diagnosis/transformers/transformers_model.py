@@ -141,6 +141,14 @@ class TransformersModel:
             for branch, ids in zip(branches, written, strict=True)
         ]
 
+    def rewrite_prompts(self, pairs: Sequence[tuple[Rollout, Sample]]) -> list[Rollout]:
+        """Return each rollout behind the prompt of another sample, the tokens of its completion kept.
+
+        Raises:
+            ModelError: a rollout's prompt is not its sample's own.
+        """
+        return [self._rewrite(rollout, sample) for rollout, sample in pairs]
+
     def score_probes(self, probes: Sequence[Probe], view: View = "image") -> list[Verdict]:
         """Return one verdict per probe, in order.
 
@@ -232,13 +240,15 @@ class TransformersModel:
             return rollout
         if view == "blank":
             return replace(rollout, sample=mask_images(rollout.sample, masking, self._seed))
+        return self.rewrite_prompts([(rollout, leave_out_images(rollout.sample))])[0]
+
+    def _rewrite(self, rollout: Rollout, sample: Sample) -> Rollout:
         writer = self._writer
         # One that was shown its images again has more of them than places.
         writable = rollout.sample.question.count(PLACE) in (0, len(rollout.sample.images))
         if not writable or writer.write(rollout.sample).ids != rollout.prompt_ids:
             raise ModelError(
                 f"sample {rollout.sample.id!r}: its rollout's prompt is not the one that {self.name} writes for it, "
-                "so it cannot be written without images; use view 'blank'"
+                "so it cannot be written with other images or without; use view 'blank'"
             )
-        sample = leave_out_images(rollout.sample)
         return replace(rollout, sample=sample, prompt_ids=writer.write(sample).ids)
