@@ -83,6 +83,12 @@ def answering() -> Diagnosis:
     return diagnose_rules(open_careful_policy(), ANSWERING, samples, ("early",))
 
 
+@pytest.fixture(scope="module")
+def swapped() -> Diagnosis:
+    samples = [sample for sample, _ in draw_questions(ANSWERED, seed=0, kind="beside")]
+    return diagnose_rules(open_careful_policy(), ANSWERING, samples, ("swap",), num_cuts=1, replacements=("blank",))
+
+
 def assert_ranked(best_first: list[Estimate]) -> None:
     """Each interval lies above the next one's; without an interval all questions agree."""
     assert min(estimate.num_questions for estimate in best_first) >= 0.9 * WATCHED  # a few responses break off at once
@@ -165,3 +171,20 @@ class TestEarlyDecision:
     def test_differences_are_paired(self, answering):
         for name in ("fading", "blind"):
             assert difference(answering, name, "right answers").high < -0.1
+
+
+@pytest.mark.slow
+class TestImageSwap:
+    def test_ranks_the_models_by_the_accuracy_that_taking_the_image_away_costs(self, swapped):
+        changes = [model.numbers["swap_change_blank"][0].estimate for model in swapped.models]
+        costs = [Estimate(-one.value, -one.high, -one.low, one.num_questions) for one in changes]
+        assert_ranked(costs)
+        assert costs[2].low < 0 < costs[2].high
+
+    def test_the_answers_of_the_blind_model_hardly_change(self, swapped):
+        shares = [model.numbers["swap_answers_changed_blank"][0].estimate for model in swapped.models]
+        assert shares[2].high < 0.2 < 0.8 < min(shares[0].low, shares[1].low)
+
+    def test_at_the_end_of_the_thinking_part_the_image_is_no_longer_needed(self, swapped):
+        for model in swapped.models:
+            assert model.numbers["swap_answers_changed_blank"][-1].estimate.high < 0.1
