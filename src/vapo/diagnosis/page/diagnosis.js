@@ -44,7 +44,7 @@
       mountCurve(group.map(([key, name]) => ({ ...curveOf[key], short: name })), models, 180)), vapo.differencesCard(summary.differences, models),
     vapo.remediesCard(summary.remedies, models), vapo.categoriesCard(summary.categories, models), vapo.confusionCards(summary.confusion, models), vapo.headsCard(summary.heads, models));
   into("notes",
-    card("What was left out", null, summary.left_out.length ? make("ul", {}, summary.left_out.map((reason) => make("li", {}, reason))) : make("p", {}, "Nothing: every protocol was run.")),
+    card("What was left out", null, summary.left_out.length ? make("ul", {}, summary.left_out.map((reason) => make("li", {}, reason))) : make("p", {}, "Nothing that was asked for.")),
     card("Settings", "All that the results depend on.", make("details", {}, make("summary", {}, `${summary.settings.length} settings`), make("div.settings", {}, table("Settings", ["setting", "value"], summary.settings)))));
   document.getElementById("footer").textContent = `Made by vapo ${summary.version}. Curves by uPlot 1.6.32 (MIT). This page is complete: it fetches nothing.`;
 
