@@ -58,10 +58,12 @@ def test_what_is_shown_behind_the_cut():
 
 
 def test_an_edited_image_is_put_in_its_place():
-    edited = [replace(make_question("q0"), images=(Image.new("RGB", (8, 6), "red"),))]
+    # Graded by its own answer: the model answers 9 before half, which is right there, and then 8.
+    edited = [replace(make_question("q0"), images=(Image.new("RGB", (8, 6), "red"),), answer="9")]
     model, diagnosed_model = swap({"q0": RIGHT, "q1": RIGHT}, edited=edited)
     shown = [cut.rollout.sample.images for cut in diagnosed_model.cuts if cut.rollout.sample.id == "q0"]
     assert edited[0].images in shown
+    assert [point.estimate.value for point in model.numbers["swap_accuracy_edited"]] == [1, 0, 0]
     found = model.numbers["swap_answers_changed_edited"]
     assert [(point.estimate.value, point.estimate.num_questions) for point in found] == [(1, 1), (0, 1), (0, 1)]
 

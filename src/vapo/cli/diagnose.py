@@ -60,6 +60,7 @@ def add_diagnose(commands: Commands) -> None:
         help="what the image is replaced by: none,blank,noise,other,edited (default: all; edited needs its column)",
     )
     add("--edited-images-column", metavar="NAME", help="column of edited images, put in place of the image")
+    add("--edited-answer-column", metavar="NAME", help="column of the answers to these (default: the answers' own)")
     add("--seed", type=int, default=0, help="of responses, claims, sentences and intervals (default: 0)")
     add = parser.add_argument_group("running the model").add_argument
     add("--batch-size", type=int, default=8, help="questions diagnosed together (default: 8)")
@@ -79,9 +80,12 @@ def add_diagnose(commands: Commands) -> None:
 
 
 def load_edited(options: argparse.Namespace, source: str, processors: Sequence[Any]) -> Samples:
-    """Return the same questions with the images of another column."""
-    with_edited = argparse.Namespace(**{**vars(options), "images_column": options.edited_images_column})
-    return load_questions(with_edited, source, processors)
+    """Return the same questions with the images, and the answers, of other columns."""
+    columns = {
+        "images_column": options.edited_images_column,
+        "answer_column": options.edited_answer_column or options.answer_column,
+    }
+    return load_questions(argparse.Namespace(**{**vars(options), **columns}), source, processors)
 
 
 def diagnose(options: argparse.Namespace) -> int:

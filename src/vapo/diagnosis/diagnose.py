@@ -57,7 +57,7 @@ def diagnose(
         settings: how each protocol is done.
         judge: says why answers are wrong; None leaves that to `truth`.
         truth: knows why answers are wrong, and is what `judge` is scored against.
-        edited: the same questions with edited images, matched by id; None for none.
+        edited: the same questions with edited images, and the answers to these, matched by id; None for none.
         batch_size: questions diagnosed together; it changes results by rounding alone.
         data: what reports call the questions; None for the samples' own name.
         model_settings: per model's name, what its results depend on besides: weights, server, versions.

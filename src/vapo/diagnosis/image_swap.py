@@ -8,7 +8,8 @@ replacement, n questions, and a(q, d, R) the answer that it comes to:
     changed(d, R)  = 1/n sum over q of [a(q, d, R) differs from a(q, d, image)]
 
 Right is the question's own reference, also behind an image that does not show it: a model that uses its image falls,
-and one that follows its text does not. Behind "image" a greedy model writes its own response again, which is not
+and one that follows its text does not. Behind an edited image it is the answer to that image, and it is the other way
+round. Behind "image" a greedy model writes its own response again, which is not
 asked again.
 
 Source: removal after Take-along Visual Conditioning (arXiv 2503.13360), swaps after VisualSwap (arXiv 2605.15864).

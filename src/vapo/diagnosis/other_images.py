@@ -14,7 +14,7 @@ class OtherImages:
 
     Args:
         samples: all questions, in the order of the data.
-        edited: the same questions with edited images, matched by id; None for none.
+        edited: the same questions with edited images, and the answers to these, matched by id; None for none.
     """
 
     def __init__(self, samples: Sequence[Sample] = (), edited: Sequence[Sample] | None = None) -> None:
@@ -35,10 +35,13 @@ class OtherImages:
         return None
 
     def edit(self, sample: Sample) -> Sample | None:
-        """Return the sample with its edited images; None if it has none, or not as many."""
-        place = self._edited_places.get(sample.id)
-        images = self._edited[place].images if place is not None else ()
-        return replace(sample, images=images) if images and len(images) == len(sample.images) else None
+        """Return the sample with its edited images and their answer; None if it has none, or not as many."""
+        if sample.id not in self._edited_places:
+            return None
+        edited = self._edited[self._edited_places[sample.id]]
+        if not edited.images or len(edited.images) != len(sample.images):
+            return None
+        return replace(sample, images=edited.images, answer=edited.answer)
 
 
 def _find_places(samples: Sequence[Sample]) -> dict[str, int]:
