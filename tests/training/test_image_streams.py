@@ -184,6 +184,27 @@ class TestValues:
             _, attention = read_plainly(trainer, output, row, slice(-1, None))
             torch.testing.assert_close(scores.image_attention, attention, atol=1e-5, rtol=0)
 
+    @PACKINGS
+    @pytest.mark.parametrize("beta", [0.0, 0.1])
+    def test_come_from_the_pass_that_trl_makes_anyway(self, make_trainer, monkeypatch, packing, beta):
+        passes = []
+        score = VAPOTrainer._get_per_token_logps_and_entropies
+        monkeypatch.setattr(
+            VAPOTrainer,
+            "_get_per_token_logps_and_entropies",
+            lambda self, model, *args, **kwargs: passes.append(model) or score(self, model, *args, **kwargs),
+        )
+        trainer = make_trainer(Everything(), packing=packing, num_iterations=2, beta=beta)
+        output = roll_out(trainer, 0, 1)
+        assert passes == [trainer.model] + [trainer.ref_model] * (beta > 0)
+        for row, scores in enumerate(Everything.weighed):
+            similarity, attention = read_plainly(trainer, output, row)
+            length = len(scores.log_probs)
+            assert scores.entropies is not None and scores.entropies.all()
+            torch.testing.assert_close(scores.log_probs, output["old_per_token_logps"][row, :length])
+            torch.testing.assert_close(scores.image_similarity, similarity, atol=1e-5, rtol=0)
+            torch.testing.assert_close(scores.image_attention, attention, atol=1e-5, rtol=0)
+
     @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
     def test_whatever_attends(self, make_trainer, implementation):
         trainer = make_trainer(Everything(), packing="off")

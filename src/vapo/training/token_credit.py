@@ -46,9 +46,12 @@ class TokenCredit:
 
     Attributes:
         streams: what the pass that runs now is to measure of tokens and the image; None for nothing.
+        awaits_scores: whether the next pass is over a rollout whose scores the method asks for.
     """
 
     streams: AskedStreams | None = None
+    awaits_scores: bool = False
+    _rollout_scores: BatchScores | None = None
 
     def __init__(self, trainer: GRPOTrainer, algorithm: Algorithm) -> None:
         self._trainer: Any = trainer
@@ -63,6 +66,23 @@ class TokenCredit:
                 "dependence='sampled'), or train with multi_gpu"
             )
         self._asked = self._choose_streams()
+
+    @contextmanager
+    def keeping_scores(self, scores_old_policy: bool) -> Generator[None]:
+        """Keep what TRL's pass over a rollout finds, so that the method's scores take no pass of their own.
+
+        Args:
+            scores_old_policy: whether TRL makes such a pass, before any others.
+        """
+        self._rollout_scores = None
+        self.awaits_scores = scores_old_policy and (self._needs.token_weights or self._needs.summary)
+        with self._measuring(self._asked if self.awaits_scores else None):
+            yield
+
+    def take_scores(self, scores: BatchScores) -> None:
+        """Take what a pass found, if it is the awaited one."""
+        if self.awaits_scores:
+            self._rollout_scores, self.awaits_scores, self.streams = scores, False, None
 
     @contextmanager
     def weighing_advantages(self, output: dict[str, Any], batch: RolloutBatch) -> Generator[None]:
@@ -104,7 +124,9 @@ class TokenCredit:
             disable_gradient_checkpointing(self._trainer.model, args.gradient_checkpointing_kwargs),
         ):  # as TRL does where it scores
             size = args.per_device_train_batch_size
-            scores = self._score(self._trainer.model, output, size)
+            scores, self._rollout_scores = self._rollout_scores, None
+            if scores is None:
+                scores = self._score(self._trainer.model, output, size)
             second = self._score_second(self._trainer.model, output, size)
             return self._compare_views(scores, second, output["completion_mask"]), second
 

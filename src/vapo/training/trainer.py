@@ -215,7 +215,8 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
             return batch.generated
 
         self._batch = batch
-        with replaced_method(self, "_generate", generate), counting_tiles(self.processing_class):
+        keeping = self._token_credit.keeping_scores(self._scores_old_policy())
+        with replaced_method(self, "_generate", generate), counting_tiles(self.processing_class), keeping:
             output = super()._generate_and_score_completions(inputs)
         self._batch = None
         if looks:
@@ -284,13 +285,14 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
             if self._packing is not None and self._packing.is_on:
                 scores = self._score_packed(*rows, *args, num_images=num_images, **kwargs)
                 if scores is not None:
-                    self._last_scores = scores
+                    self._keep_scores(scores)
                     return scores.log_probs, scores.entropies, None
             reading = self._token_credit.reading_streams(model, logits_to_keep)
             with passing_images_per_row(module, num_images), reading as streams:
                 kwargs["num_images"] = num_images
+                kwargs["compute_entropy"] = kwargs.get("compute_entropy") or self._token_credit.awaits_scores
                 found = super()._get_per_token_logps_and_entropies(*rows, *args, **kwargs)
-            self._last_scores = BatchScores.of_rows(found[0], found[1], streams)
+            self._keep_scores(BatchScores.of_rows(found[0], found[1], streams))
             return found
 
     def _score_packed(
@@ -332,6 +334,10 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
             loss = super().compute_loss(model, inputs, *args, **kwargs)
             loss = self._token_credit.add_to_loss(loss, model, self.take_scores(), inputs)
         return loss * inputs["loss_scale"] if "loss_scale" in inputs else loss
+
+    def _keep_scores(self, scores: BatchScores) -> None:
+        self._token_credit.take_scores(scores)
+        self._last_scores = scores
 
     def take_scores(self) -> BatchScores | None:
         """Return what the last scoring pass found, streams included, and keep it no longer."""
