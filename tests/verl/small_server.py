@@ -7,6 +7,7 @@ logits, greedy or drawn, and the log-probability of the sampled token after both
 from __future__ import annotations
 
 import asyncio
+import zlib
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ class SmallServer:
         self._engine, self._faults, self.seen, self.global_steps = engine, faults, [], weights
 
     def recall(self) -> list[dict[str, Any]]:
-        """Return every request: its id, token ids, parameters and number of images."""
+        """Return every request: its id, token ids, parameters, number of images and a checksum of these."""
         return self.seen
 
     async def generate(
@@ -63,9 +64,9 @@ class SmallServer:
         limit = given.pop("max_tokens", given.pop("max_new_tokens", None))
         asks = limit == 1
         faults = self._faults  # those of now: who sleeps may wake under others
-        self.seen.append(
-            {"id": request_id, "ids": prompt_ids, "params": dict(sampling_params), "images": len(image_data or ())}
-        )
+        pixels = zlib.crc32(b"".join(image.tobytes() for image in image_data or ()))
+        own = {"id": request_id, "ids": prompt_ids, "params": dict(sampling_params)}
+        self.seen.append({**own, "images": len(image_data or ()), "pixels": pixels})
         if asks and faults.get("fails"):
             raise RuntimeError("the engine is gone")
         if asks and faults.get("sleeps"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -74,6 +74,33 @@ def test_probes_follow_their_rollout_to_its_server(world, roll_out, monkeypatch)
     ids = {request_id for request_id, _ in routed}
     assert len(ids) == 2 and len(routed) == 2 * (1 + 2 * 4)  # each probe takes two questions
     assert all(request["images"] == 1 for request in seen)
+
+
+class TestSampledImages:
+    NOISY: ClassVar = {"algorithm": "vapo+noisy_rollout", "algorithm_options": {"noisy_share": 0.5}}
+
+    def test_part_of_a_group_is_sampled_from_noise_and_trained_on_the_clean_image(self, roll_out):
+        out, seen = roll_out(settings=self.NOISY, edit=lambda batch: batch.update(global_steps=np.array([1])))
+        rolled_out = [request["pixels"] for request in seen if not is_probe(request)]
+        probed = {request["pixels"] for request in seen if is_probe(request)}
+        (clean,) = probed  # probes see the prompt's own image
+        assert sorted(pixels == clean for pixels in rolled_out) == [False, True]
+        clean, noisy = (own["pixel_values"] for own in out.non_tensor_batch["multi_modal_inputs"])
+        assert (clean == noisy).all()
+
+    def test_it_goes_away_with_the_training(self, roll_out):
+        _, seen = roll_out(settings=self.NOISY, edit=lambda batch: batch.update(global_steps=np.array([4])))
+        assert len({request["pixels"] for request in seen}) == 1
+
+    def test_where_no_step_is_told_it_is_refused(self, roll_out):
+        with pytest.raises(ConfigError, match="by the progress of the training"):
+            roll_out(settings=self.NOISY)
+
+    @pytest.mark.parametrize("way", [{"bypass_mode": True}, {"rollout_is": "token"}, {"rollout_rs": "token_k1"}])
+    def test_nor_where_the_two_policies_would_be_compared(self, roll_out, way):
+        changes = {f"algorithm.rollout_correction.{name}": value for name, value in way.items()}
+        with pytest.raises(ConfigError, match=f"rollout_correction.{next(iter(way))}"):
+            roll_out(settings=self.NOISY, changes=changes)
 
 
 def test_no_token_of_an_image_is_sampled_and_shared_parameters_stay(roll_out):

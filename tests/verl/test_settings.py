@@ -28,8 +28,7 @@ def test_grpo_asks_nothing():
         (Needs(token_loss=True), "weighs tokens or responses, or adds to the loss of tokens"),
         (Needs(image_similarity=True), "the similarity of tokens to the image, or attention on it"),
         (Needs(image_attention="all"), "the similarity of tokens to the image, or attention on it"),
-        (Needs(second_view=SecondView()), "a second view of the image, or other images to sample from"),
-        (Needs(sampled_images=True), "a second view of the image, or other images to sample from"),
+        (Needs(second_view=SecondView()), "a second view of the image"),
     ],
 )
 def test_what_a_plug_in_cannot_give_is_refused_by_name(monkeypatch, needs, message):

@@ -15,12 +15,13 @@ from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 from trl.trainer.utils import split_pixel_values_by_grid
 
 from vapo.algorithms.algorithm import Algorithm, SecondView
+from vapo.algorithms.sampled_images import choose_images
 from vapo.data.image_views import change_image
 from vapo.errors import ConfigError, DataError, ModelError
 from vapo.training.rollout_batch import RolloutPosition, count_rollouts, find_progress
 from vapo.training.rows import list_images
 
-VIEW_DRAWS, SAMPLED_DRAWS = 3, 4  # keep these generators apart from others with the same seed
+VIEW_DRAWS = 3  # keeps these generators apart from others with the same seed
 SECOND = "second_pixel_values"
 """What TRL's batches call the second view: a list of one tensor for each row, as TRL itself splits `pixel_values`."""
 
@@ -68,18 +69,18 @@ class OtherImages:
         places = range(places, places + len(rows)) if isinstance(places, int) else places
         own = [list_images(row) for row in rows]
         trainer, number, progress = self._trainer, count_rollouts(self._trainer), find_progress(self._trainer)
-        chosen: list[list[Any]] = []
-        for images, place in zip(own, places, strict=True):
-            member = place % trainer.num_generations
-            rng = np.random.default_rng([trainer.args.probe_seed, SAMPLED_DRAWS, number, place])
-            chosen.append(
-                list(self._algorithm.images_to_sample(images, member, trainer.num_generations, rng, progress))
+        chosen = [
+            choose_images(
+                self._algorithm,
+                images,
+                seed=trainer.args.probe_seed,
+                place=[number, place],
+                member=place % trainer.num_generations,
+                group_size=trainer.num_generations,
+                progress=progress,
             )
-            if [image.size for image in chosen[-1]] != [image.size for image in images]:
-                raise ConfigError(
-                    "images_to_sample returned images of other sizes than the row's own, which would have other "
-                    "tokens; scale them back"
-                )
+            for images, place in zip(own, places, strict=True)
+        ]
         *generated, _, tool_images = generate(write_prompts(rows, chosen))
         return (*generated, own, tool_images)
 

@@ -10,12 +10,14 @@ and what it is worth is shared with the trainer on TRL.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
+from vapo.algorithms.sampled_images import choose_images
 from vapo.core.grading import grade_format, grade_sample
 from vapo.errors import ConfigError, ModelError
 from vapo.models.policy.response_texts import spell_tokens
@@ -63,6 +65,8 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
         self._worker = open_worker(
             self.processor, model.path, self._settings, trust_remote_code=bool(model.get("trust_remote_code"))
         )
+        if self._worker.algorithm.needs.sampled_images:
+            _check_correction(self.config.algorithm.get("rollout_correction") or {})
         self._session = RolloutSession(from_verl["server_manager"], sampling_format, self._worker.never_sampled)
         self.server_manager: Any = self._session
 
@@ -70,11 +74,14 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
         """Roll out, ask the probes, and reward; see `AgentLoopBase.run`.
 
         Raises:
+            ConfigError: images to sample from depend on the progress of the training, which verl does not tell.
             DataError: the row cannot be used.
             ModelError: the server does not keep to what it is asked.
         """
         messages = list(row["raw_prompt"])
         sample = read_sample(row, list_images(messages), self._worker.reader)
+        if self._worker.algorithm.needs.sampled_images and is_for_training(row):
+            self._session.sampled_images = self._choose_images(list_images(messages), row)
         plain = keep_text_plain(messages, self._worker.escape)
         output = await super().run(sampling_params, priority=row.get("priority", 0), raw_prompt=plain)
         texts, tags = spell_tokens(self._worker.tokenizer, output.response_ids), self._worker.think_tags
@@ -83,6 +90,23 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
         output.reward_score, output.extra_fields["reward_extra_info"] = await self._reward(rollout, row)
         output.metrics.tool_calls = time.perf_counter() - started  # verl logs it beside the time of the rollout
         return output
+
+    def _choose_images(self, images: list[Any], row: dict[str, Any]) -> list[Any]:
+        if row.get("global_steps") is None:
+            raise ConfigError(
+                f"algorithm {self._settings.algorithm!r} chooses images by the progress of the training, which verl's "
+                "V0 trainer tells no rollout; set trainer.use_v1=True"
+            )
+        place = find_place(row, None, self.rollout_config.n)
+        return choose_images(
+            self._worker.algorithm,
+            images,
+            seed=self._settings.probe_seed,
+            place=[place.rollout_number, place.row, place.member],
+            member=place.member,
+            group_size=self.rollout_config.n,
+            progress=check_progress(find_progress(self.config, place.rollout_number), required=True),
+        )
 
     async def _reward(self, rollout: Rollout, row: dict[str, Any]) -> tuple[float, Parts]:
         algorithm, settings, sample = self._worker.algorithm, self._settings, rollout.sample
@@ -131,3 +155,13 @@ class VAPOAgentLoop(SingleTurnAgentLoop):
         if not all(isinstance(image, Image.Image) for image in images):
             raise ConfigError("images must stand in the data itself; write it with `vapo verl convert`")
         return {"images": images} if images else {}
+
+
+def _check_correction(rollout_correction: Mapping[str, Any]) -> None:
+    """Refuse what compares the policy that sampled with the one that is trained: they see different images."""
+    used = [name for name in ("bypass_mode", "rollout_is", "rollout_rs") if rollout_correction.get(name)]
+    if used:
+        raise ConfigError(
+            "the algorithm samples from other images than it trains on, and "
+            f"algorithm.rollout_correction.{used[0]} would take that for a difference between engines; leave it out"
+        )

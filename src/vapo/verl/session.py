@@ -32,6 +32,8 @@ class RolloutSession:
         self._never = never
         self._request_id: str | None = None
         self._surroundings: dict[str, Any] = {}
+        self.sampled_images: Sequence[Any] | None = None
+        """What the rollout is sampled from in place of the prompt's images, which probes see all the same."""
         self.weights: int | None = None
         """The weights that the rollout ended with, as the trainer counts them; None where the server does not say."""
 
@@ -47,6 +49,8 @@ class RolloutSession:
         if images:
             surroundings = {**surroundings, "image_data": ray.put(images)}
         self._request_id, self._surroundings = request_id, surroundings
+        if self.sampled_images is not None:
+            surroundings = {**surroundings, "image_data": self.sampled_images}
         output = await self._client.generate(
             request_id=request_id,
             prompt_ids=prompt_ids,

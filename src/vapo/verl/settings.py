@@ -65,10 +65,10 @@ class LoopSettings(_VAPOOptions):
                 f"algorithm {self.algorithm!r} needs the similarity of tokens to the image, or attention on it, and a "
                 "plug-in of verl sees neither states nor attention; train it with `vapo train`"
             )
-        if needs.second_view is not None or needs.sampled_images:
+        if needs.second_view is not None:
             raise ConfigError(
-                f"algorithm {self.algorithm!r} needs a second view of the image, or other images to sample from, and "
-                "a plug-in of verl has neither; train it with `vapo train`"
+                f"algorithm {self.algorithm!r} needs a second view of the image, and a plug-in of verl has none; "
+                "train it with `vapo train`"
             )
         return algorithm
 
