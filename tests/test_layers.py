@@ -19,6 +19,7 @@ FLOORS = {
     "algorithms": 2,
     "data": 2,
     "run_folder": 2,
+    "stop_condition": 2,
     "models": 3,
     "claims": 4,
     "planning": 4,

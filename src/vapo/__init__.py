@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vapo.lab.shipped import resolve_data as resolve_data
     from vapo.lab.shipped import resolve_model as resolve_model
     from vapo.models.policy.checkpoint import load_policy as load_policy
+    from vapo.stop_condition import StopCallback as StopCallback
     from vapo.training.cached_rows import make_training_rows as make_training_rows
     from vapo.training.config import VAPOConfig as VAPOConfig
     from vapo.training.trainer import VAPOTrainer as VAPOTrainer
@@ -67,6 +68,7 @@ _MODULES = {
     "vapo.lab.shipped": ("resolve_data", "resolve_model"),
     "vapo.models.policy.checkpoint": ("load_policy",),
     "vapo.training.config": ("VAPOConfig",),
+    "vapo.stop_condition": ("StopCallback",),
     "vapo.training.cached_rows": ("make_training_rows",),
     "vapo.training.trainer": ("VAPOTrainer",),
     "vapo.types": ("Anchor", "Claim", "Probe", "Reward", "Rollout", "Sample", "Verdict"),

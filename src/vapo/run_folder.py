@@ -107,9 +107,9 @@ class RunFolder:
         return next((folder for _, folder in sorted(numbered, reverse=True) if self._is_complete(folder)), None)
 
     def has_all_steps(self, checkpoint: Path) -> bool:
-        """Whether the run had made its last step at `checkpoint`."""
+        """Whether the run had made its last step at `checkpoint`, or was stopped there."""
         state = _read_state(checkpoint)
-        return state["global_step"] >= state["max_steps"]
+        return state["global_step"] >= state["max_steps"] or find_stop(checkpoint) is not None
 
     @property
     def is_finished(self) -> bool:
@@ -124,9 +124,15 @@ class RunFolder:
         file = self.path / METRICS
         return file.exists() and any(_step_of(line) > 0 for line in file.read_text(encoding="utf-8").splitlines())
 
-    def mark_finished(self) -> None:
-        """Record that the policy in this folder is the finished one."""
-        write_atomically(self.path / POLICY_SAVED, "")
+    def mark_finished(self, stopped: str | None = None) -> None:
+        """Record that the policy in this folder is the finished one, and why the run ended early, if it did."""
+        write_atomically(self.path / POLICY_SAVED, stopped or "")
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the finished run ended early; None if it did not."""
+        file = self.path / POLICY_SAVED
+        return (file.read_text(encoding="utf-8") or None) if file.exists() else None
 
     def remove_checkpoints_after(self, checkpoint: Path | None) -> None:
         """Remove what an interrupted run left behind `checkpoint`: unfinished checkpoints and later metrics."""
@@ -337,6 +343,15 @@ def list_versions() -> dict[str, str]:
         except PackageNotFoundError:
             versions[package] = "not installed"
     return versions
+
+
+def find_stop(checkpoint: Path) -> str | None:
+    """Return why the run was ended at a checkpoint, by what `stop_condition.StopCallback` kept there; None if not."""
+    kept = _read_state(checkpoint).get("stateful_callbacks", {}).get("StopCallback", [])
+    for one in kept if isinstance(kept, list) else [kept]:
+        if one["attributes"]["stopped"] is not None:
+            return str(one["attributes"]["stopped"])
+    return None
 
 
 def _read_state(checkpoint: Path) -> dict[str, Any]:

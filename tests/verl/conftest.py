@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-TESTS = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 
 
 class World(NamedTuple):
@@ -43,14 +43,14 @@ def ray_here() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from verl.verl_world import make_run
+    from verl_world.world import make_run
 
     return make_run(tmp_path_factory.mktemp("world"), verdict="soft", preset="paper")
 
 
 @pytest.fixture(scope="session")
 def folder(run: Path) -> Path:
-    from verl.verl_world import plan
+    from verl_world.world import plan
 
     return plan(run, run.parent / "verl")
 
@@ -58,7 +58,7 @@ def folder(run: Path) -> Path:
 @pytest.fixture(scope="session")
 def world(run: Path, folder: Path, ray_here: None) -> World:
     import ray
-    from verl.verl_world import compose_small, make_client, start_server
+    from verl_world.world import compose_small, make_client, start_server
     from verl.workers.rollout.router import get_router_handle
 
     config = compose_small(folder)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.verl
 
 @pytest.fixture(scope="module")
 def on_trl(run):
-    from verl.trl_run import roll_out_on_trl
+    from verl_world.trl_run import roll_out_on_trl
 
     return roll_out_on_trl(run)
 
@@ -52,7 +52,7 @@ def check_probes(seen, expected_probes):
 
 def test_v0(world, on_trl, expected_probes):
     import ray
-    from verl.verl_world import read_rows, roll_out_v0
+    from verl_world.world import read_rows, roll_out_v0
 
     ray.get(world.server.begin_anew.remote())
     batch = roll_out_v0(world.config, world.client, read_rows(world.config))
@@ -69,7 +69,7 @@ def test_v0(world, on_trl, expected_probes):
 
 def test_v1_with_the_transfer_queue(world, on_trl, expected_probes):
     import ray
-    from verl.verl_world import V1, read_rows
+    from verl_world.world import V1, read_rows
 
     ray.get(world.server.begin_anew.remote())
     trainer = V1(world.config, world.client)

@@ -18,7 +18,7 @@ def roll_out(world, monkeypatch):
     """Roll out in this process, after the server was told how to be at fault; return the batch and what it saw."""
     import ray
     from omegaconf import OmegaConf
-    from verl.verl_world import compose_small, make_client, read_rows, roll_out_here
+    from verl_world.world import compose_small, make_client, read_rows, roll_out_here
 
     def run(
         count: int = 1,
@@ -78,9 +78,18 @@ def test_probes_follow_their_rollout_to_its_server(world, roll_out, monkeypatch)
 
 class TestSampledImages:
     NOISY: ClassVar = {"algorithm": "vapo+noisy_rollout", "algorithm_options": {"noisy_share": 0.5}}
+    FOUR_STEPS: ClassVar = {"actor_rollout_ref.actor.optim.total_training_steps": 4}
 
-    def test_part_of_a_group_is_sampled_from_noise_and_trained_on_the_clean_image(self, roll_out):
-        out, seen = roll_out(settings=self.NOISY, edit=lambda batch: batch.update(global_steps=np.array([1])))
+    @pytest.fixture
+    def at_step(self, roll_out):
+        def run(step: int) -> tuple[Any, list[dict[str, Any]]]:
+            told = {"global_steps": np.array([step])}  # as the V1 trainer does
+            return roll_out(settings=self.NOISY, changes=self.FOUR_STEPS, edit=lambda batch: batch.update(told))
+
+        return run
+
+    def test_part_of_a_group_is_sampled_from_noise_and_trained_on_the_clean_image(self, at_step):
+        out, seen = at_step(1)
         rolled_out = [request["pixels"] for request in seen if not is_probe(request)]
         probed = {request["pixels"] for request in seen if is_probe(request)}
         (clean,) = probed  # probes see the prompt's own image
@@ -88,8 +97,8 @@ class TestSampledImages:
         clean, noisy = (own["pixel_values"] for own in out.non_tensor_batch["multi_modal_inputs"])
         assert (clean == noisy).all()
 
-    def test_it_goes_away_with_the_training(self, roll_out):
-        _, seen = roll_out(settings=self.NOISY, edit=lambda batch: batch.update(global_steps=np.array([4])))
+    def test_it_goes_away_with_the_training(self, at_step):
+        _, seen = at_step(5)
         assert len({request["pixels"] for request in seen}) == 1
 
     def test_where_no_step_is_told_it_is_refused(self, roll_out):

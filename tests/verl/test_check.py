@@ -164,7 +164,7 @@ def test_the_launch_command_is_one_that_verl_takes(folder, run):
 
 
 def test_the_plug_in_loads_on_every_node_and_one_without_it_is_named(folder):
-    script = Path(__file__).with_name("two_nodes.py")
+    script = Path(__file__).parents[1] / "verl_world" / "two_nodes.py"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", str(script), str(folder)],
         capture_output=True,

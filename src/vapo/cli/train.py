@@ -69,6 +69,8 @@ def train(arguments: Sequence[str]) -> int:
     options = replace(options, model_name=resolve_model(options.model_name), source=resolve_data(options.source))
     finished = run(options)
     if options.training.process_index == 0:
+        if finished.stopped is not None:
+            print(f"the run was ended: {finished.stopped}")
         print(f"{finished.steps} steps done ({finished.new_steps} of them now); the policy is in {finished.folder}")
     leave_other_processes()
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.think_tags import TOKENIZER, read_think_tags
+from vapo.stop_condition import StopCallback
 from vapo.types import Sample
 
 
@@ -31,11 +33,14 @@ class DiagnosisCallback(TrainerCallback):
         trainer: any trainer of transformers or TRL whose model sees; its model and processor are used.
         samples: questions that are not trained on; some dozens are enough to see a trend.
         every_steps: optimiser steps from one diagnosis to the next; one more is made before the first step.
-        protocols: names; few and cheap ones by default.
+        protocols: names; few and cheap ones by default. What they cost is logged as `diagnosis/seconds`; questions,
+            cuts and lengths (`settings`) make it less.
         settings: of the protocols; without other think tags, those of the run are used.
         out: a folder for a report per diagnosis, `step-N/`; None writes none.
         batch_size: questions diagnosed together.
         system_prompt: text of a system message, as in training.
+        stop_if: ends the run when a number that is logged meets it, of the diagnosis ("diagnosis/accuracy < 0.2") or
+            of training ("perception/accuracy_quarter_4 < 0.55"); see `vapo.StopCallback`.
 
     Attributes:
         diagnoses: by step, what was found.
@@ -55,6 +60,7 @@ class DiagnosisCallback(TrainerCallback):
         out: str | Path | None = None,
         batch_size: int = 8,
         system_prompt: str | None = None,
+        stop_if: str | None = None,
     ) -> None:
         if every_steps < 1:
             raise ConfigError(f"every_steps is {every_steps}; it must be at least 1")
@@ -66,6 +72,8 @@ class DiagnosisCallback(TrainerCallback):
                 "DiagnosisCallback needs the whole model in one process; diagnose the run's checkpoints instead: "
                 "vapo diagnose CHECKPOINT ..."
             )
+        if stop_if is not None:
+            trainer.add_callback(StopCallback(stop_if))
         self.diagnoses: dict[int, Diagnosis] = {}
         self._trainer = trainer
         self._samples = samples
@@ -93,6 +101,7 @@ class DiagnosisCallback(TrainerCallback):
         trainer = self._trainer
         step = int(state.global_step)
         numbers: dict[str, float] = {}
+        started = time.perf_counter()
         if state.is_world_process_zero:
             policy = Policy(
                 trainer.accelerator.unwrap_model(trainer.model),
@@ -108,7 +117,10 @@ class DiagnosisCallback(TrainerCallback):
                 batch_size=self._batch_size,
             )
             self.diagnoses[step] = diagnosis
-            numbers = list_metrics(diagnosis.models[0])
+            numbers = {
+                **list_metrics(diagnosis.models[0]),
+                "diagnosis/seconds": time.perf_counter() - started,
+            }
             if self._out is not None:
                 folder = self._out / f"step-{step}"
                 folder.mkdir(parents=True, exist_ok=True)
@@ -139,6 +151,9 @@ def list_metrics(model: ModelFindings) -> dict[str, float]:
         found[f"claims_at_end_{view}"] = points[-1].estimate.value
     for view, points in (model.yes_rate or {}).items():
         found[f"yes_rate_at_end_{view}"] = points[-1].estimate.value
+    for name, by_view in (("true", model.accuracy_true), ("false", model.accuracy_false)):
+        for view, points in (by_view or {}).items():
+            found[f"{name}_claims_at_end_{view}"] = points[-1].estimate.value
     if model.attention_by_depth:
         found["attention_first"] = model.attention_by_depth[0].estimate.value
         found["attention_last"] = model.attention_by_depth[-1].estimate.value

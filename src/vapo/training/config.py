@@ -28,6 +28,7 @@ from vapo.core.rewards import PRESETS
 from vapo.errors import ConfigError
 from vapo.models.questions import PROBE_TEMPLATE, check_probe_template
 from vapo.models.think_tags import AUTO, read_think_tags
+from vapo.stop_condition import StopCondition
 
 REWARDS_OF_PRESETS = (
     "accuracy_gate",
@@ -149,6 +150,11 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         "paper); rows about which it writes none keep those of the data. 0: only those of the data.",
         at_least=0,
     )
+    stop_if: str | None = option(
+        None,
+        "End the run, with a checkpoint, when a logged metric meets this: 'perception/accuracy_quarter_4 < 0.55', or "
+        "with <=, > or >=.",
+    )
     # None until __post_init__, which fills in the preset's value or TRL's; never None behind it.
     beta: float | None = field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default=None, metadata={"help": "KL coefficient; 0 (TRL's default) keeps no reference model in memory."}
@@ -191,6 +197,8 @@ class VAPOConfig(_VAPOOptions, GRPOConfig):
         check_options(self, BOUNDS_OF_TRL)
         check_probe_template(self.probe_template)
         read_think_tags(self.think_tags)
+        if self.stop_if is not None:
+            StopCondition.parse(self.stop_if)
         self._check_sampling()
         self._fill_from_preset()
         self._fit_to_machine()

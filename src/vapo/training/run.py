@@ -16,7 +16,7 @@ from vapo.data.origin import describe_origin
 from vapo.data.samples import Samples, load_samples
 from vapo.models.policy.checkpoint import load_processor
 from vapo.models.think_tags import adopt_think_tags
-from vapo.run_folder import MetricsFile, ProcessCount, RunFolder
+from vapo.run_folder import MetricsFile, ProcessCount, RunFolder, find_stop
 from vapo.training.cached_rows import make_training_rows
 from vapo.training.checks import check_arguments
 from vapo.training.options import RunOptions
@@ -31,11 +31,19 @@ from vapo.training.vllm_rollouts import check_vllm
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """What a run left behind: its folder, how many steps were made in all, and how many of them by this call."""
+    """What a run left behind.
+
+    Attributes:
+        folder: of the run.
+        steps: made in all.
+        new_steps: made by this call.
+        stopped: why it ended before its last step, if it did.
+    """
 
     folder: Path
     steps: int
     new_steps: int
+    stopped: str | None = None
 
 
 def train(
@@ -81,7 +89,7 @@ def train(
         check_sharded_checkpoint(checkpoint)
     done = 0 if checkpoint is None else int(checkpoint.name.removeprefix("checkpoint-"))
     if folder.is_finished:
-        return FinishedRun(folder.path, done, 0)
+        return FinishedRun(folder.path, done, 0, folder.stopped)
     beginning = Beginning()
     with setting_up(), explaining_out_of_memory():
         trainer = VAPOTrainer(
@@ -110,15 +118,16 @@ def train(
     steps = done
     if checkpoint is not None and folder.has_all_steps(checkpoint):  # stopped between the last step and the end
         trainer._load_from_checkpoint(str(checkpoint))
+        stopped = find_stop(checkpoint)
     else:
         with setting_up(beginning), explaining_out_of_memory():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        steps = trainer.state.global_step
+        steps, stopped = trainer.state.global_step, trainer.stopped
     trainer.save_model(training.output_dir)
     if trainer.accelerator.is_main_process:
-        folder.mark_finished()
+        folder.mark_finished(stopped)
     trainer.accelerator.wait_for_everyone()
-    return FinishedRun(folder.path, steps, steps - done)
+    return FinishedRun(folder.path, steps, steps - done, stopped)
 
 
 def leave_other_processes() -> None:

@@ -21,7 +21,7 @@ class SavesBetweenRollouts(TrainerCallback):
     TRL keeps rollouts in memory alone: a run that went on from the middle of their use would roll out anew, and out of
     step with its data. Where an evaluation decides what is kept, it is put off together with the checkpoint. The last
     step of a run is saved as it is, since nothing comes behind it, and so are checkpoints without an optimizer
-    (`save_only_model`), from which no run goes on exactly.
+    (`save_only_model`), from which no run goes on exactly. A run that is to be stopped is put off likewise.
 
     Args:
         args: a `trl.GRPOConfig`.
@@ -29,7 +29,7 @@ class SavesBetweenRollouts(TrainerCallback):
 
     def __init__(self, args: Any) -> None:
         self._generate_every = args.steps_per_generation * args.num_iterations
-        self._names = [] if args.save_only_model else ["should_save"]
+        self._names = [] if args.save_only_model else ["should_save", "should_training_stop"]
         if args.load_best_model_at_end or args.save_strategy == SaveStrategy.BEST:
             self._names.append("should_evaluate")
         self._put_off: set[str] = set()

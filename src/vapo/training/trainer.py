@@ -37,6 +37,7 @@ from vapo.models.vision_tokens import correct_token_types, find_image_token_id
 from vapo.probing.perception_log import PerceptionLog
 from vapo.probing.prober import Prober
 from vapo.probing.transformers_prober import TransformersProber
+from vapo.stop_condition import StopCallback
 from vapo.training.batches import groups_kept_together
 from vapo.training.cached_rows import cache_rows
 from vapo.training.checks import check_arguments, check_needs, check_processor, find_idle_bonus
@@ -153,6 +154,8 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
         options |= {"train_dataset": cache_rows(train_dataset), "eval_dataset": cache_rows(eval_dataset)}
         with reference_sharded_like_policy(), reference_attending_like_policy(model), logits_fused_as_in_model():
             super().__init__(**options)
+        if args.stop_if is not None:
+            self.add_callback(StopCallback(args.stop_if))
         for callback in (SavesBetweenRollouts(args), RolloutCount(self), IdleRunWarning()):
             self.add_callback(callback)
         keep_record(self)
@@ -338,6 +341,12 @@ class VAPOTrainer(RollsOutPrompts, PrintsCompletions, LoadsCheckpoints):
     def _keep_scores(self, scores: BatchScores) -> None:
         self._token_credit.take_scores(scores)
         self._last_scores = scores
+
+    @property
+    def stopped(self) -> str | None:
+        """Why a condition (`stop_if`) ended the run, in a sentence; None if none did."""
+        callbacks = self.callback_handler.callbacks
+        return next((one.stopped for one in callbacks if isinstance(one, StopCallback) and one.stopped), None)
 
     def take_scores(self) -> BatchScores | None:
         """Return what the last scoring pass found, streams included, and keep it no longer."""

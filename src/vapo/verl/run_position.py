@@ -58,14 +58,14 @@ def find_progress(config: Any, rollout_number: int) -> float | None:
 
 
 def check_progress(progress: float | None, *, required: bool) -> float:
-    """Return the progress that a reward takes.
+    """Return the progress that an algorithm is told.
 
     Raises:
-        ConfigError: rewards depend on it, and nobody knows how far the training is.
+        ConfigError: it depends on it, and nobody knows how far the training is.
     """
     if progress is None and required:
         raise ConfigError(
-            "the reward changes as the training goes on (as with accuracy_gate='relaxed'), but the trainer did not "
-            "say how long it is; set actor_rollout_ref.actor.optim.total_training_steps"
+            "the algorithm changes as the training goes on (as with accuracy_gate='relaxed' and NoisyRollout), but the "
+            "trainer did not say how long it is; set actor_rollout_ref.actor.optim.total_training_steps"
         )
     return progress or 0.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ray
 from ray.cluster_utils import Cluster
-from verl.verl_world import compose_small, make_client, read_rows, roll_out_v0, start_server
+from verl_world.world import compose_small, make_client, read_rows, roll_out_v0, start_server
 from verl.workers.rollout.router import get_router_handle
 
 from vapo.errors import ConfigError
@@ -20,7 +20,7 @@ def main(folder: Path) -> None:
     os.environ.update(RAY_worker_niceness="0", RAY_AUTH_MODE="disabled")
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     cluster.add_node(num_cpus=2)
-    path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     variables = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     ray.init(cluster.address, logging_level="ERROR", runtime_env={"env_vars": variables})
     checked = check_run(folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from verl.verl_world import GROUP, encode_responses
+from verl_world.world import GROUP, encode_responses
 
 from vapo.probing.perception_scorer import ScoredRollout
 from vapo.training.cached_rows import make_training_rows

@@ -94,7 +94,7 @@ def compose_small(folder: Path, changes: dict[str, Any] | None = None) -> Any:
 def start_server(config: Any) -> Any:
     """Start a server whose rollouts are `RESPONSES`; return its handle."""
     import ray
-    from verl.small_server import SmallServer
+    from verl_world.small_server import SmallServer
 
     actor = ray.remote(SmallServer).options(num_cpus=0, max_concurrency=100)
     length = config.actor_rollout_ref.rollout.response_length
