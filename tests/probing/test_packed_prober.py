@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from prober_contract import ProberContract, make_probes, make_rollout, make_sample
@@ -20,7 +21,7 @@ def model_and_processor(request):
 
 
 class TestPackedProber(ProberContract):
-    @pytest.fixture(params=[100_000, 150, 1], ids=["one pass", "several", "one question each"])
+    @pytest.fixture(params=[100_000, 150], ids=["one pass", "several"])
     def prober(self, model, processor, request):
         return PackedProber(model, processor, max_batch_tokens=request.param)
 
@@ -59,6 +60,15 @@ def test_only_tokens_that_somebody_looks_back_on_are_encoded(llava, monkeypatch)
     monkeypatch.setattr(packed_prober, "make_pack", lambda *args: (rows.append(make_pack(*args)), rows[-1])[1])
     PackedProber(model, processor).score([Probe(rollout, Anchor(2, 0.1), rollout.sample.claims[0])])
     assert rows[0].trees[0].completions == (rollout.completion_ids[:2],)
+
+
+@pytest.mark.parametrize("prober", [PackedProber, ReferenceProber])
+def test_a_pass_for_each_question_answers_alike(llava, prober):
+    model, processor = llava
+    probes = make_probes([make_rollout(processor, make_sample(name), "I see a 3, then a 5.") for name in ("a", "b")])
+    expected = [verdict.p_true for verdict in prober(model, processor).score(probes)]
+    alone = [verdict.p_true for verdict in prober(model, processor, max_batch_tokens=1).score(probes)]
+    np.testing.assert_allclose(alone, expected, atol=1e-5)
 
 
 def test_completions_that_are_alike_share_a_branch(llava, monkeypatch):

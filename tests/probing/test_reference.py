@@ -20,7 +20,7 @@ def model_and_processor(request):
 
 
 class TestReferenceProber(ProberContract):
-    @pytest.fixture(params=[100_000, 150, 1], ids=["one batch", "several", "one row each"])
+    @pytest.fixture(params=[100_000, 150], ids=["one batch", "several"])
     def prober(self, model, processor, request):
         return ReferenceProber(model, processor, max_batch_tokens=request.param)
 

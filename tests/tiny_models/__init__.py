@@ -112,6 +112,9 @@ NIGHTLY = (
     "deepseek_vl",
     "perception_lm",
     "fast_vlm",
+    "gemma3n",
+    "aya_vision",
+    "janus",
 )
 """Families that every kind of test meets only among those that take minutes; all train in every run of the tests."""
 FAMILIES = [

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from prober_contract import encode_prompt, extend_prompt, make_sample
-from tiny_models import EVERY_FAMILY, build_tiny, save_tiny
+from tiny_models import EVERY_FAMILY, FAMILIES, build_tiny, save_tiny
 from training.training_world import even_letters, make_config, make_rows
 from trl import GRPOTrainer
 from trl.data_utils import prepare_multimodal_messages
@@ -135,7 +135,7 @@ def test_text_does_not_turn_into_images(run):
     assert special_ids(attack) == special_ids("What is it?")
 
 
-@pytest.mark.parametrize("family", EVERY_FAMILY)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_trains_in_bf16_with_checkpointed_gradients(family, tmp_path):
     options = {"bf16": True, "gradient_checkpointing": True, "packing": "off"}
     trainer = VAPOTrainer(

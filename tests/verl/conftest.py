@@ -58,8 +58,8 @@ def folder(run: Path) -> Path:
 @pytest.fixture(scope="session")
 def world(run: Path, folder: Path, ray_here: None) -> World:
     import ray
-    from verl_world.world import compose_small, make_client, start_server
     from verl.workers.rollout.router import get_router_handle
+    from verl_world.world import compose_small, make_client, start_server
 
     config = compose_small(folder)
     server = start_server(config)

@@ -107,8 +107,10 @@ class TestSampledImages:
 
     @pytest.mark.parametrize("way", [{"bypass_mode": True}, {"rollout_is": "token"}, {"rollout_rs": "token_k1"}])
     def test_nor_where_the_two_policies_would_be_compared(self, roll_out, way):
+        from hydra.errors import InstantiationException
+
         changes = {f"algorithm.rollout_correction.{name}": value for name, value in way.items()}
-        with pytest.raises(ConfigError, match=f"rollout_correction.{next(iter(way))}"):
+        with pytest.raises(InstantiationException, match=f"rollout_correction.{next(iter(way))}"):
             roll_out(settings=self.NOISY, changes=changes)
 
 

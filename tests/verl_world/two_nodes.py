@@ -8,8 +8,8 @@ from pathlib import Path
 
 import ray
 from ray.cluster_utils import Cluster
-from verl_world.world import compose_small, make_client, read_rows, roll_out_v0, start_server
 from verl.workers.rollout.router import get_router_handle
+from verl_world.world import compose_small, make_client, read_rows, roll_out_v0, start_server
 
 from vapo.errors import ConfigError
 from vapo.verl.check import check_run

@@ -65,7 +65,7 @@ def check_progress(progress: float | None, *, required: bool) -> float:
     """
     if progress is None and required:
         raise ConfigError(
-            "the algorithm changes as the training goes on (as with accuracy_gate='relaxed' and NoisyRollout), but the "
+            "the algorithm changes as the training goes on (as accuracy_gate='relaxed' and NoisyRollout do), but the "
             "trainer did not say how long it is; set actor_rollout_ref.actor.optim.total_training_steps"
         )
     return progress or 0.0
