@@ -21,7 +21,7 @@ def add_compare(commands: Commands) -> None:
     parser.add_argument("first", type=Path, metavar="FOLDER", help="evaluation of a model")
     parser.add_argument("second", type=Path, nargs="?", metavar="OTHER", help="answers of another one")
     parser.add_argument(
-        "--suite", default="paper", metavar="NAME", help="that answers of a suite are of (default: paper)"
+        "--suite", metavar="NAME", help="that answers are of (default: the first that has all of their benchmarks)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the resampling (default: 0)")
     parser.set_defaults(command=compare)
@@ -35,7 +35,7 @@ def compare(options: argparse.Namespace) -> int:
     from vapo.evaluation.suite_runs.result import read_result
     from vapo.evaluation.suite_runs.table import format_differences, format_result
     from vapo.evaluation.suites.answers import read_answers
-    from vapo.evaluation.suites.suite import find_suite
+    from vapo.evaluation.suites.suite import find_suite, find_suite_of
 
     folders = [folder for folder in (options.first, options.second) if folder is not None]
     own = [is_evaluation(folder) for folder in folders]
@@ -52,11 +52,12 @@ def compare(options: argparse.Namespace) -> int:
             names = [str(folder) for folder in folders]
             print(format_changes(names, pair_evaluations(*evaluations, seed=options.seed)))
         return 0
-    suite = find_suite(options.suite)
+    answers = [read_answers(folder) for folder in folders]
+    names = {answer.benchmark for own in answers for answer in own}
+    suite = find_suite_of(names) if options.suite is None else find_suite(options.suite)
     if options.second is None:
         print(format_result(suite, read_result(options.first, suite, seed=options.seed)))
         return 0
-    first, second = (read_answers(folder) for folder in folders)
-    differences = compare_answers(suite, first, second, seed=options.seed)
+    differences = compare_answers(suite, *answers, seed=options.seed)
     print(format_differences(suite, [str(folder) for folder in folders], differences))
     return 0

@@ -9,7 +9,11 @@ from vapo.cli.parser import Parser
 
 def add_suite_options(parser: Parser) -> None:
     add = parser.add_argument_group("published benchmarks").add_argument
-    add("--suite", metavar="NAME", help="ask these instead of --data: 'paper' (pip install 'vapo[eval]')")
+    add(
+        "--suite",
+        metavar="NAME",
+        help="ask these instead of --data: paper,perception or one (pip install 'vapo[eval]')",
+    )
     add("--benchmarks", nargs="+", metavar="NAME", help="some of them, such as mmstar wemath (default: all)")
     add("--engine", choices=("transformers", "vllm"), default="transformers", help="(default: transformers)")
     add("--judge", metavar="MODEL", help="gives MM-Vet's scores instead of the rule; its name on its server")

@@ -19,13 +19,23 @@ PLACES = {
     "mmmu": ("lmms-lab-encoder/MMMU", "default", {"validation": "validation"}),
     "mmstar": ("Lin-Chen/MMStar", "default", {"val": "val"}),
     "hallusionbench": ("lmms-lab-encoder/HallusionBench", "default", {"image": "image"}),
+    "pope": ("lmms-lab-encoder/POPE", "default", {"test": "test"}),
+    "mmvp": ("lmms-lab-eval/MMVP", "default", {"train": "train"}),
+    "vstar": ("lmms-lab-encoder/vstar-bench", "default", {"test": "test"}),
+    "blink": ("BLINK-Benchmark/BLINK", "Counting", {"val": "val"}),  # its files lie in folders, whatever their names
+    "realworldqa": ("lmms-lab-encoder/RealWorldQA", "default", {"test": "test"}),
+    "hrbench": ("DreamMr/HR-Bench", "hrbench_version_split", {"hrbench_4k": "hrbench_4k", "hrbench_8k": "hrbench_8k"}),
     "mmvet": ("lmms-lab-encoder/MMVet", "default", {"test": "test"}),
 }
 
 
 def write_copies(folder: Path, rows: dict[str, list[dict[str, Any]]] | None = None) -> None:
     """Write every benchmark's rows below a folder; where there are two splits, one row goes to the first."""
-    for name, own in (rows or make_rows()).items():
+    rows = dict(rows or make_rows())
+    rows.pop("mmstar_perception", None)  # of MMStar's rows
+    if "hrbench_4k" in rows:
+        rows["hrbench"] = [*rows.pop("hrbench_4k"), *rows.pop("hrbench_8k")]
+    for name, own in rows.items():
         place, config, splits = PLACES[name]
         (folder / place / "data").mkdir(parents=True)
         card = ["---", "configs:", f"- config_name: {config}", "  data_files:"]

@@ -11,14 +11,14 @@ from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
-from evaluation.lmms_eval.local_copies import PLACES, write_copies
+from evaluation.lmms_eval.local_copies import write_copies
 from evaluation.suites.row_forms import make_rows
 
 from vapo.cli import main
 from vapo.errors import ConfigError, DataError
 from vapo.evaluation.lmms_eval.run import run_suite
 from vapo.evaluation.suites.answers import read_answers
-from vapo.evaluation.suites.suite import PAPER
+from vapo.evaluation.suites.suite import PAPER, find_suite, find_suite_of
 from vapo.lab.shipped import shipped_checkpoint
 
 pytestmark = [
@@ -36,19 +36,20 @@ def run_lab(benchmarks, **more):
     return run_suite(PAPER, str(shipped_checkpoint()), benchmarks=benchmarks, **options)
 
 
-def test_ten_benchmarks_by_the_harness_own_command(copies):
-    """`python -m lmms_eval --tasks vapo_paper` finds model and tasks, with vapo installed and nothing else said."""
+def test_the_suites_by_the_harness_own_command(copies):
+    """`python -m lmms_eval --tasks vapo_paper,vapo_perception` finds model and tasks, with nothing else said."""
     words = ["--model", "vapo", "--model_args", f"pretrained={shipped_checkpoint()},device=cpu,system_prompt="]
-    words += ["--tasks", "vapo_paper", "--batch_size", "16", "--gen_kwargs", "max_new_tokens=64"]
+    words += ["--tasks", "vapo_paper,vapo_perception", "--batch_size", "16", "--gen_kwargs", "max_new_tokens=64"]
     words += ["--log_samples", "--output_path", "out"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "lmms_eval", *words], capture_output=True, text=True, env=environment, check=False
     )
-    assert done.returncode == 0 and "vapo_paper" in done.stdout, done.stderr[-2000:]
+    assert done.returncode == 0 and "vapo_perception" in done.stdout, done.stderr[-2000:]
     answers = read_answers(copies / "out")
-    counts = {name: sum(answer.benchmark == name for answer in answers) for name in PLACES}
+    counts = {name: sum(answer.benchmark == name for answer in answers) for name in make_rows()}
     assert counts == {name: len(rows) for name, rows in make_rows().items()}
+    assert find_suite_of(counts) == find_suite("paper,perception")
     assert all(answer.num_tokens and answer.response and answer.attributes["image"] for answer in answers)
     # Both splits of Geometry3K, and every step of We-Math's problems.
     assert {answer.id for answer in answers if answer.benchmark == "geometry3k"} == {"2101", "2102"}

@@ -5,6 +5,8 @@ Columns as the stock tasks of lmms-eval 0.7.3 read them, and for Geometry3K as i
 
 from __future__ import annotations
 
+from base64 import b64encode
+from io import BytesIO
 from typing import Any
 
 from PIL import Image
@@ -15,6 +17,18 @@ def paint(number: int) -> Image.Image:
     image = Image.new("RGB", (56, 56), (40 * number % 256, 90, 200))
     image.paste((255, 255, 255), (number % 8 * 6, 8, number % 8 * 6 + 8, 40))
     return image
+
+
+MMSTAR_ROWS = [
+    {
+        "index": 0,
+        "question": "What is in the sky?\nOptions: A: a kite, B: a bird, C: a plane, D: nothing",
+        "image": paint(5),
+        "answer": "A",
+        "category": "coarse perception",
+        "l2_category": "image scene and topic",
+    }
+]
 
 
 def make_rows() -> dict[str, list[dict[str, Any]]]:
@@ -59,26 +73,107 @@ def make_rows() -> dict[str, list[dict[str, Any]]]:
             _mmmu("validation_Art_1", "Who made <image 1> and <image 2>, not <image 1>?", "['Goya', 'Klee']", "B", 2),
             _mmmu("validation_Math_2", "What is the sum in <image 1>?", "[]", "['24', 'twenty-four']", 1, "open"),
         ],
-        "mmstar": [
-            {
-                "index": 0,
-                "question": "What is in the sky?\nOptions: A: a kite, B: a bird, C: a plane, D: nothing",
-                "image": paint(5),
-                "answer": "A",
-                "category": "coarse perception",
-                "l2_category": "image scene and topic",
-            }
-        ],
+        "mmstar": MMSTAR_ROWS,
+        "mmstar_perception": MMSTAR_ROWS,
         "hallusionbench": [
             _hallusion("0", "0", "Is the left line longer?", "0"),
             _hallusion("0", "1", "Are both lines alike?", "1"),
             _hallusion("1", "0", "Is the left line longer?", "1"),
             _hallusion("1", "1", "Are both lines alike?", "0"),
         ],
+        "pope": [
+            _pope("1", "Is there a dog in the image?", "yes", "adversarial"),
+            _pope("2", "Is there a cat in the image?", "no", "adversarial"),
+            _pope("1", "Is there a dog in the image?", "yes", "random"),
+        ],
+        "mmvp": [_mmvp(1, "(a)"), _mmvp(2, "(b)"), _mmvp(3, "(b)")],
+        "vstar": [
+            {
+                "image": paint(1),
+                "text": "What color is the umbrella?\n(A) red\n(B) blue\n(C) green\n(D) white\n"
+                "Answer with the option's letter from the given choices directly.",
+                "category": "direct_attributes",
+                "label": "B",
+                "question_id": "0",
+            }
+        ],
+        "blink": [_blink("val_Counting_1", "Counting", "(C)", 1), _blink("val_Jigsaw_1", "Jigsaw", "(A)", 3)],
+        "realworldqa": [
+            {
+                "image": paint(2),
+                "question": "Which way does the lane go?\n\nA. Left\nB. Right\n\nPlease answer directly with only the "
+                "letter of the correct option and nothing else.",
+                "answer": "B",
+            },
+            {
+                "image": paint(3),
+                "question": "How many signs are there?\nPlease answer directly with a single word or number.",
+                "answer": "2",
+            },
+            {
+                "image": paint(3),
+                "question": "Is the light red? Please answer directly with a single word or number.",
+                "answer": "Yes",
+            },
+        ],
+        "hrbench_4k": [_hrbench(3, "cross", "A")],
+        "hrbench_8k": [_hrbench(0, "single", "B"), _hrbench(0, "single", "C", cycle="1")],
         "mmvet": [
             _mmvet("v1_0", "What is x in the equation?", "-1<AND>-5"),
             _mmvet("v1_1", "Which country is it?", "Italy<OR>the Italian Republic"),
         ],
+    }
+
+
+def _pope(question_id: str, question: str, answer: str, category: str) -> dict[str, Any]:
+    return {
+        "id": question_id,
+        "question_id": question_id,
+        "question": question,
+        "answer": answer,
+        "image_source": "made",
+        "image": paint(int(question_id)),
+        "category": category,
+    }
+
+
+def _mmvp(index: int, answer: str) -> dict[str, Any]:
+    return {
+        "Index": index,
+        "Question": "Where is the tail?",
+        "Options": "(a) On the left (b) On the right",
+        "Correct Answer": answer,
+        "image": paint(index),
+    }
+
+
+def _blink(idx: str, task: str, answer: str, shown: int) -> dict[str, Any]:
+    return {
+        "idx": idx,
+        "question": "How many are there?",
+        "sub_task": task,
+        **{f"image_{number}": paint(number) if number <= shown else None for number in range(1, 5)},
+        "choices": ["one", "two", "three"],
+        "answer": answer,
+        "prompt": "How many are there?\nSelect from the following choices.\n(A) one\n(B) two\n(C) three",
+        "explanation": None,
+    }
+
+
+def _hrbench(index: int, category: str, answer: str, cycle: str = "0") -> dict[str, Any]:
+    file = BytesIO()
+    paint(index).save(file, "PNG")
+    return {
+        "index": index,
+        "question": "What does the sign say?",
+        "answer": answer,
+        "A": "Stop",
+        "B": "Go",
+        "C": "Wait",
+        "D": "Turn",
+        "category": category,
+        "cycle_category": cycle,
+        "image": b64encode(file.getvalue()).decode(),
     }
 
 

@@ -8,7 +8,9 @@ from PIL import Image
 from vapo.errors import ConfigError, DataError
 from vapo.evaluation.suites.benchmark import Graded, grade_response
 from vapo.evaluation.suites.hallusionbench import FIGURE, HALLUSIONBENCH, PAIR, SET
-from vapo.evaluation.suites.suite import PAPER, PROMPT, find_suite
+from vapo.evaluation.suites.mmvp import MMVP
+from vapo.evaluation.suites.pope import POPE
+from vapo.evaluation.suites.suite import PAPER, PERCEPTION, PROMPT, SUITES, find_benchmark, find_suite, find_suite_of
 from vapo.evaluation.suites.wemath import PROBLEM, STEP, WEMATH
 from vapo.training.recipes import list_recipes
 
@@ -16,12 +18,12 @@ ROWS = make_rows()
 
 
 def read(name, number):
-    return PAPER.find(name).question(ROWS[name][number])
+    return find_benchmark(name).question(ROWS[name][number])
 
 
-def test_every_benchmark_of_the_paper_has_rows_and_figures():
+def test_every_benchmark_of_the_paper_has_figures():
     names = [benchmark.name for benchmark in PAPER.benchmarks]
-    assert names == list(ROWS) and len(names) == 10
+    assert set(names) <= set(ROWS) and len(names) == 10
     means = {model: sum(scores.values()) / 10 for model, scores in PAPER.published.items()}
     # The paper's own means, rounded.
     assert means["Qwen2.5-VL-7B"] == pytest.approx(46.3, abs=0.051)
@@ -50,6 +52,15 @@ def test_every_benchmark_of_the_paper_has_rows_and_figures():
         ("mmmu", 1, "sum in <image>", "twenty-four", "25"),
         ("mmstar", 0, "What is in the sky?", "A", "B"),
         ("hallusionbench", 0, "yes or no", "no", "yes"),
+        ("pope", 0, "a dog in the image?\nThe answer is yes or no.", "yes", "no"),
+        ("mmvp", 0, "Where is the tail?\nA. On the left\nB. On the right", "A", "on the right"),
+        ("vstar", 0, "(D) white", "B", "A"),
+        ("blink", 0, "(C) three", "three", "B"),
+        ("realworldqa", 0, "B. Right", "Right", "A"),
+        ("realworldqa", 1, "How many signs are there?", "2", "3"),
+        ("realworldqa", 2, "Is the light red?", "yes", "no"),
+        ("hrbench_4k", 0, "What does the sign say?\nA. Stop\nB. Go", "A", "Wait"),
+        ("mmstar_perception", 0, "What is in the sky?", "A", "B"),
         ("mmvet", 0, "What is x", "-1 and -5", "3"),
         ("mmvet", 1, "Which country", "the Italian Republic", "Spain"),
     ],
@@ -72,7 +83,7 @@ def test_what_cannot_be_parsed_is_not_a_wrong_answer():
 
 @pytest.mark.parametrize("name", list(ROWS))
 def test_images_come_in_order(name):
-    benchmark = PAPER.find(name)
+    benchmark = find_benchmark(name)
     for row in ROWS[name]:
         question = benchmark.question(row)
         images = benchmark.images(row)
@@ -82,7 +93,7 @@ def test_images_come_in_order(name):
 
 @pytest.mark.parametrize("name", list(ROWS))
 def test_a_row_without_its_image_is_one_sentence(name):
-    benchmark = PAPER.find(name)
+    benchmark = find_benchmark(name)
     row = {**ROWS[name][0], **dict.fromkeys(benchmark.question(ROWS[name][0]).images)}
     with pytest.raises(DataError, match=f"{benchmark.title}, row .*: it has no image"):
         benchmark.images(row)
@@ -91,7 +102,7 @@ def test_a_row_without_its_image_is_one_sentence(name):
 def test_other_data_is_named():
     with pytest.raises(DataError, match="MMStar: a row has no column 'index'; its columns are question"):
         PAPER.find("mmstar").question({"question": "?"})
-    with pytest.raises(ConfigError, match="no suite 'papers'; there is 'paper'"):
+    with pytest.raises(ConfigError, match="no suite 'papers'; there is 'paper', 'perception'"):
         find_suite("papers")
     with pytest.raises(ConfigError, match="no benchmark 'mmlu'; it has mathverse"):
         PAPER.find("mmlu")
@@ -133,3 +144,55 @@ def test_images_are_shown_as_data_sets_show_them():
     assert PAPER.find("mmstar").images(deep)[0].getpixel((0, 0)) == white
     with pytest.raises(DataError, match=r"MMStar, row .*: image has pixels that are NaN or infinite"):
         PAPER.find("mmstar").images({**row, "image": Image.new("F", (4, 4), float("nan"))})
+
+
+def test_suites_together():
+    both = find_suite("perception, paper")
+    assert both.name == "perception,paper" and len(both.benchmarks) == len(set(both.benchmarks)) == 18
+    assert [one.name for one in both.benchmarks] and set(ROWS) == {one.name for one in both.benchmarks}
+    assert find_suite_of(["mmstar", "hallusionbench"]) == PAPER and find_suite_of(["pope"]) == PERCEPTION
+    assert find_suite_of(["mmmu", "pope"]) == find_suite(",".join(SUITES))
+    for text in ("paper,", "", "paper,percepton"):
+        with pytest.raises(ConfigError, match="there is no suite"):
+            find_suite(text)
+
+
+def test_what_asks_to_answer_at_once_is_left_out():
+    for name in ("vstar", "realworldqa"):
+        for number in range(len(ROWS[name])):
+            assert "directly" not in read(name, number).text
+
+
+def test_mmvp_by_hand():
+    """A pair counts where both are right; the third, whose other half was not asked, is left out."""
+    scores = {1: 1, 2: 1, 3: 1, 4: 0, 5: 1}
+    graded = [Graded(score, {"pair": str((number + 1) // 2)}) for number, score in scores.items()]
+    assert MMVP.shares(graded) == (1 / 2,)
+    assert MMVP.describe(graded) == {"single answers": 4 / 5}
+
+
+def test_pope_by_hand():
+    """Six of a split: yes-yes, yes-no, yes-unparsed, no-no, no-yes, no-unparsed (truth, said)."""
+    outcomes = [(1, True), (0, True), (0, False)]
+    graded = [
+        Graded(score, {"split": "random", "truth": truth}, parsed)
+        for truth in ("yes", "no")
+        for score, parsed in outcomes
+    ]
+    found = POPE.describe(graded)
+    assert found["random"] == 2 / 6 and found["random yes-rate"] == 2 / 6
+    precision, recall = 1 / 2, 1 / 3
+    assert found["random F1"] == pytest.approx(2 * precision * recall / (precision + recall))
+    nothing = POPE.describe([Graded(0, {"split": "popular", "truth": "no"}, False)])
+    assert nothing == {"popular": 0, "popular F1": 0, "popular yes-rate": 0}
+
+
+def test_parts_of_mmstar():
+    takes = find_benchmark("mmstar_perception").takes
+    kinds = ["coarse perception", "fine-grained perception", "instance reasoning", "math"]
+    assert [takes({"category": kind}) for kind in kinds] == [True, True, False, False]
+
+
+def test_a_path_is_no_picture():
+    with pytest.raises(DataError, match="it has no image"):
+        find_benchmark("hrbench_8k").images({**ROWS["hrbench_8k"][0], "image": "images/" + "0/" * 100 + "1.png"})

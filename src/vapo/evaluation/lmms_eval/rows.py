@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow
 import pyarrow.compute
 
-from vapo.evaluation.suites.benchmark import Benchmark
-from vapo.evaluation.suites.suite import PAPER
+from vapo.evaluation.suites import suite
+from vapo.evaluation.suites.benchmark import ROW, Benchmark, list_images
 
 MARK = "vapo_benchmark"
 
@@ -20,7 +20,7 @@ _compute: Any = pyarrow.compute  # makes its functions when it is imported, wher
 
 
 def mark_rows(name: str, data: Any) -> Any:
-    """Add to each row the name of its benchmark, by which all other functions of its task know how to read it.
+    """Take a benchmark's rows, number them, and add its name, by which its task's functions know how to read them.
 
     Args:
         name: of the benchmark.
@@ -29,24 +29,33 @@ def mark_rows(name: str, data: Any) -> Any:
     Raises:
         DataError: a row has no image, or is of another form.
     """
-    _check_images(PAPER.find(name), data)
+    benchmark = suite.find_benchmark(name)
+    if benchmark.takes is not None:
+        data = data.select([number for number, row in enumerate(_take_texts(data)) if benchmark.takes(row)])
+    data = data.add_column(ROW, list(range(len(data))))
+    _check_images(benchmark, data)
     return data.add_column(MARK, [name] * len(data))
 
 
 def find_benchmark(row: dict[str, Any]) -> Benchmark:
     """Return the benchmark of a marked row."""
-    return PAPER.find(row[MARK])
+    return suite.find_benchmark(row[MARK])
 
 
 def _check_images(benchmark: Benchmark, data: Any) -> None:
     columns = [name for name in data.column_names if _holds_images(data.features[name])]
-    texts = data.select_columns([name for name in data.column_names if name not in columns])
     missing = {name: set(_list_empty(data, name)) for name in columns}
-    for number, row in enumerate(texts):
+    for number, row in enumerate(_take_texts(data)):
         question = benchmark.question(row)
         for column in question.images:
-            if column not in missing or number in missing[column]:
+            absent = number in missing[column] if column in missing else not list_images(row.get(column))
+            if absent:
                 raise benchmark.missing_image(question.id)
+
+
+def _take_texts(data: Any) -> Any:
+    """Return the columns in which no images stand."""
+    return data.select_columns([name for name in data.column_names if not _holds_images(data.features[name])])
 
 
 def _holds_images(feature: Any) -> bool:
@@ -73,3 +82,11 @@ mmmu = partial(mark_rows, "mmmu")
 mmstar = partial(mark_rows, "mmstar")
 hallusionbench = partial(mark_rows, "hallusionbench")
 mmvet = partial(mark_rows, "mmvet")
+pope = partial(mark_rows, "pope")
+mmvp = partial(mark_rows, "mmvp")
+vstar = partial(mark_rows, "vstar")
+blink = partial(mark_rows, "blink")
+realworldqa = partial(mark_rows, "realworldqa")
+hrbench_4k = partial(mark_rows, "hrbench_4k")
+hrbench_8k = partial(mark_rows, "hrbench_8k")
+mmstar_perception = partial(mark_rows, "mmstar_perception")

@@ -11,8 +11,9 @@ from typing import Any
 
 from vapo.data.prompts import PLACE, split_question
 from vapo.evaluation.lmms_eval.rows import find_benchmark
+from vapo.evaluation.suites import suite
 from vapo.evaluation.suites.benchmark import IMAGE, Benchmark, Graded, digest_images, grade_response
-from vapo.evaluation.suites.suite import PAPER, PROMPT
+from vapo.evaluation.suites.suite import PROMPT
 
 Row = dict[str, Any]
 
@@ -87,8 +88,9 @@ def _name_images(benchmark: Benchmark, row: Row) -> dict[str, str]:
 
 def aggregate_scores(outcomes: Sequence[Mapping[str, Any]]) -> float:
     """Return a benchmark's own score in percent; not a number if no group of questions was asked whole."""
-    benchmark = PAPER.find(outcomes[0]["benchmark"])
-    shares = benchmark.shares([Graded(outcome["score"], outcome["attributes"]) for outcome in outcomes])
+    benchmark = suite.find_benchmark(outcomes[0]["benchmark"])
+    graded = [Graded(outcome["score"], outcome["attributes"], outcome["is_parsed"]) for outcome in outcomes]
+    shares = benchmark.shares(graded)
     return 100 * sum(shares) / len(shares) if shares else math.nan
 
 

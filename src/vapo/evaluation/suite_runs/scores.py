@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zlib import crc32
 
 import numpy as np
@@ -39,6 +39,7 @@ class BenchmarkScore:
         unparsed: share whose response held no answer of the kind asked for.
         num_tokens: length of a response; None where the engine did not say.
         grader: `rule`, or the judge's name.
+        details: further shares that the benchmark's authors report, by name.
     """
 
     name: str
@@ -49,6 +50,7 @@ class BenchmarkScore:
     unparsed: Estimate
     num_tokens: Estimate | None
     grader: str
+    details: dict[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,12 @@ def select_answers(suite: Suite, answers: Sequence[Answer], benchmark: Benchmark
 
 def group_answers(benchmark: Benchmark, answers: Sequence[Answer]) -> list[GroupScores]:
     """Group answers into the benchmark's independent groups."""
-    return benchmark.group_scores([Graded(answer.score, answer.attributes) for answer in answers])
+    return benchmark.group_scores(_grade(answers))
 
 
 def share_answers(benchmark: Benchmark, answers: Sequence[Answer]) -> tuple[float, ...]:
     """Return the shares that a benchmark's score is the mean of; none if no group of questions was asked whole."""
-    return benchmark.shares([Graded(answer.score, answer.attributes) for answer in answers])
+    return benchmark.shares(_grade(answers))
 
 
 def draw_scores(benchmark: Benchmark, groups: Sequence[GroupScores], seed: int) -> NDArray[np.float64]:
@@ -173,7 +175,12 @@ def _score_benchmark(
         unparsed=estimate_rate([not answer.is_parsed for answer in answers], images),
         num_tokens=estimate_mean(lengths, seed=seed, name=f"tokens {benchmark.name}") if lengths else None,
         grader=next((answer.grader for answer in answers if answer.grader != RULE), RULE),
+        details=benchmark.describe(_grade(answers)) if benchmark.describe is not None else {},
     )
+
+
+def _grade(answers: Sequence[Answer]) -> list[Graded]:
+    return [Graded(answer.score, answer.attributes, answer.is_parsed) for answer in answers]
 
 
 def _estimate(

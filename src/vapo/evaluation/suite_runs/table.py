@@ -13,8 +13,8 @@ from vapo.evaluation.suite_runs.scores import BenchmarkScore
 from vapo.evaluation.suites.answers import RULE
 from vapo.evaluation.suites.suite import Suite
 
-_SCORES = (16, 9, 16, 11, 8, 7)
-_DIFFERENCES = (16, 9, 9, 9, 16, 7)
+_SCORES = (18, 9, 16, 11, 8, 7)
+_DIFFERENCES = (18, 9, 9, 9, 16, 7)
 
 
 def format_result(suite: Suite, result: SuiteResult) -> str:
@@ -25,13 +25,16 @@ def format_result(suite: Suite, result: SuiteResult) -> str:
     lines = [
         f"{result.model} on the suite {suite.name!r}: {sum(one.num_questions for one in score.benchmarks)} questions",
         f"ours: {result.harness or 'harness not recorded'}, {result.engine or 'engine not recorded'}, greedy",
-        f"published: {suite.published_by}",
+        *([f"published: {suite.published_by}"] if suite.published else []),
         "",
         align(head, widths),
         *(align(_write(suite, one), widths) for one in score.benchmarks),
     ]
     if score.mean is not None:
-        means = [f"{sum(scores.values()) / len(scores):.1f}" for scores in suite.published.values()]
+        means = [
+            f"{sum(scores.values()) / len(scores):.1f}" if len(scores) == len(suite.benchmarks) else "-"
+            for scores in suite.published.values()
+        ]
         lines.append(align(("mean", *_write_score(score.mean), "", "", "", *means), widths))
     if result.tokens_per_second is not None:
         lines += ["", f"{result.tokens_per_second:,.0f} tokens per second"]
@@ -62,7 +65,7 @@ def format_differences(suite: Suite, names: Sequence[str], differences: Sequence
 def _write(suite: Suite, one: BenchmarkScore) -> list[object]:
     benchmark = suite.find(one.name)
     length = "-" if one.num_tokens is None else f"{one.num_tokens.value:,.0f}"
-    published = [f"{scores[one.name]:.1f}" for scores in suite.published.values()]
+    published = [f"{scores[one.name]:.1f}" if one.name in scores else "-" for scores in suite.published.values()]
     unparsed = f"{100 * one.unparsed.value:.1f} %"
     return [benchmark.title, *_write_score(one.score), unparsed, length, one.num_questions, *published]
 
@@ -89,6 +92,8 @@ def _notes(suite: Suite, result: SuiteResult) -> list[str]:
         if one.parts:
             parts = ", ".join(f"{name} {100 * share:.1f}" for name, share in one.parts.items())
             remarks.append(f"{benchmark.score}, here {parts}")
+        if one.details:
+            remarks.append(", ".join(f"{name} {100 * share:.1f}" for name, share in one.details.items()))
         if benchmark.wants_judge:
             remarks.append("graded by rule, stricter than the published judge" if one.grader == RULE else one.grader)
         notes += [f"{benchmark.title}: {'; '.join(remarks)}."] if remarks else []
@@ -99,5 +104,8 @@ def _notes(suite: Suite, result: SuiteResult) -> list[str]:
     notes.append(
         "No answer: the response holds none of the kind asked for; it scores 0, and is not counted as a wrong answer."
     )
-    notes.append("Published scores were measured with another harness, prompt and grader: differences hold these too.")
+    if suite.published:
+        notes.append(
+            "Published scores were measured with another harness, prompt and grader: differences hold these too."
+        )
     return notes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +21,11 @@ Row = Mapping[str, Any]
 
 IMAGE = "image"
 """Attribute of a graded question: a digest of its images."""
+
+ROW = "vapo_row"
+"""Column that numbers rows, from 0, where they were loaded for a suite."""
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{32,}={0,2}\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,7 @@ class Graded:
 
     score: float
     attributes: Mapping[str, str]
+    is_parsed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,23 @@ def group_by_image(graded: Sequence[Graded]) -> list[GroupScores]:
     return [GroupScores((sum(scores),), (float(len(scores)),)) for scores in groups.values()]
 
 
+def split_by(attribute: str, graded: Sequence[Graded]) -> dict[str, list[Graded]]:
+    """Sort questions by an attribute, in the order in which its values come."""
+    found: dict[str, list[Graded]] = {}
+    for one in graded:
+        found.setdefault(one.attributes[attribute], []).append(one)
+    return found
+
+
+def accuracy_by(attribute: str) -> Callable[[Sequence[Graded]], dict[str, float]]:
+    """Return what tells the mean score for each value of an attribute."""
+
+    def describe(graded: Sequence[Graded]) -> dict[str, float]:
+        return {value: sum(one.score for one in own) / len(own) for value, own in split_by(attribute, graded).items()}
+
+    return describe
+
+
 @dataclass(frozen=True, slots=True)
 class Benchmark:
     """A published benchmark, in the split and with the score that a suite takes of it.
@@ -106,6 +131,8 @@ class Benchmark:
         group_scores: groups graded questions.
         parts: names of the K shares, where the score is a mean of several.
         wants_judge: whether the published score is a judge's, so that grading by rule is stricter.
+        takes: which rows of the data are its own; None for all.
+        describe: further shares that its authors report, by name; None for none.
     """
 
     name: str
@@ -118,6 +145,8 @@ class Benchmark:
     group_scores: Callable[[Sequence[Graded]], list[GroupScores]] = group_by_image
     parts: tuple[str, ...] = ()
     wants_judge: bool = False
+    takes: Callable[[Row], bool] | None = None
+    describe: Callable[[Sequence[Graded]], dict[str, float]] | None = None
 
     def question(self, row: Row) -> Question:
         """Return a row's question.
@@ -140,7 +169,7 @@ class Benchmark:
             DataError: the row is not of this benchmark's form, or has no image, or a broken one.
         """
         question = self.question(row)
-        found = [image for column in question.images for image in _list_images(row.get(column))]
+        found = [image for column in question.images for image in list_images(row.get(column))]
         if not found or len(found) < len(question.images):
             raise self.missing_image(question.id)
         try:
@@ -184,7 +213,10 @@ def put_options(question: str, options: Sequence[str]) -> str:
     return "\n".join([question, *lettered])
 
 
-def _list_images(value: Any) -> list[Any]:
+def list_images(value: Any) -> list[Any]:
+    """Return the images that a cell holds: none, one, a list, or one in base64. A path is no image."""
     if isinstance(value, (list, tuple)):
         return [image for image in cast(Sequence[Any], value) if image is not None]
-    return [] if value is None or isinstance(value, str) else [value]
+    if isinstance(value, str):
+        return [base64.b64decode(value)] if _BASE64.fullmatch(value[-64:]) else []
+    return [] if value is None else [value]

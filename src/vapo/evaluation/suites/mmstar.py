@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vapo.evaluation.suites.benchmark import Benchmark, Question, Row
 from vapo.evaluation.suites.keys import Choice
 
@@ -11,6 +13,11 @@ def read_question(row: Row) -> Question:
     return Question(str(row["index"]), str(row["question"]), Choice((str(row["answer"]).strip(),)), ("image",))
 
 
+def asks_for_perception(row: Row) -> bool:
+    """Return whether a row is of one of the two categories of perception, coarse and fine-grained."""
+    return str(row["category"]).strip().endswith("perception")
+
+
 MMSTAR = Benchmark(
     name="mmstar",
     title="MMStar",
@@ -18,4 +25,8 @@ MMSTAR = Benchmark(
     split="val",
     num_questions=1500,
     read=read_question,
+)
+
+MMSTAR_PERCEPTION = replace(
+    MMSTAR, name="mmstar_perception", title="MMStar perception", num_questions=500, takes=asks_for_perception
 )

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vapo.errors import ConfigError
 from vapo.evaluation.suites.benchmark import Benchmark
+from vapo.evaluation.suites.blink import BLINK
 from vapo.evaluation.suites.geometry3k import GEOMETRY3K
 from vapo.evaluation.suites.hallusionbench import HALLUSIONBENCH
+from vapo.evaluation.suites.hrbench import HRBENCH_4K, HRBENCH_8K
 from vapo.evaluation.suites.logicvista import LOGICVISTA
 from vapo.evaluation.suites.mathverse import MATHVERSE
 from vapo.evaluation.suites.mathvision import MATHVISION
 from vapo.evaluation.suites.mathvista import MATHVISTA
 from vapo.evaluation.suites.mmmu import MMMU
-from vapo.evaluation.suites.mmstar import MMSTAR
+from vapo.evaluation.suites.mmstar import MMSTAR, MMSTAR_PERCEPTION
 from vapo.evaluation.suites.mmvet import MMVET
+from vapo.evaluation.suites.mmvp import MMVP
+from vapo.evaluation.suites.pope import POPE
+from vapo.evaluation.suites.realworldqa import REALWORLDQA
+from vapo.evaluation.suites.vstar import VSTAR
 from vapo.evaluation.suites.wemath import WEMATH
 
 PROMPT = (
@@ -76,15 +82,59 @@ PAPER = Suite(
     published_by="arXiv 2509.25848, with VLMEvalKit",
 )
 
-SUITES = {suite.name: suite for suite in (PAPER,)}
+PERCEPTION = Suite(
+    name="perception",
+    benchmarks=(
+        POPE,
+        MMVP,
+        VSTAR,
+        BLINK,
+        REALWORLDQA,
+        HRBENCH_4K,
+        HRBENCH_8K,
+        MMSTAR_PERCEPTION,
+        HALLUSIONBENCH,
+    ),
+    published={},
+    published_by="none that were measured in this harness with these prompts",
+)
+
+SUITES = {suite.name: suite for suite in (PAPER, PERCEPTION)}
 
 
 def find_suite(name: str) -> Suite:
-    """Return the suite of a name.
+    """Return the suite of a name, or one of all benchmarks of several, with commas between their names.
 
     Raises:
         ConfigError: there is none of this name.
     """
-    if name not in SUITES:
-        raise ConfigError(f"there is no suite {name!r}; there is {', '.join(map(repr, SUITES))}")
-    return SUITES[name]
+    suites: list[Suite] = []
+    for part in dict.fromkeys(part.strip() for part in name.split(",")):
+        if part not in SUITES:
+            raise ConfigError(f"there is no suite {part!r}; there is {', '.join(map(repr, SUITES))}")
+        suites.append(SUITES[part])
+    if len(suites) == 1:
+        return suites[0]
+    return Suite(
+        name=",".join(suite.name for suite in suites),
+        benchmarks=tuple(dict.fromkeys(one for suite in suites for one in suite.benchmarks)),
+        published={model: scores for suite in suites for model, scores in suite.published.items()},
+        published_by="; ".join(suite.published_by for suite in suites if suite.published),
+    )
+
+
+def find_suite_of(names: Iterable[str]) -> Suite:
+    """Return the first suite that has all of these benchmarks, or all suites together."""
+    wanted = set(names)
+    every = ",".join(SUITES)
+    suites = (*SUITES.values(), find_suite(every))
+    return next((one for one in suites if wanted <= {benchmark.name for benchmark in one.benchmarks}), suites[-1])
+
+
+def find_benchmark(name: str) -> Benchmark:
+    """Return the benchmark of a name, of whatever suite.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    return find_suite(",".join(SUITES)).find(name)
