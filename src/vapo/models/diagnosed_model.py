@@ -19,11 +19,23 @@ response; report attention on image tokens; report how distributions move withou
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A response kept up to `index` tokens, with `suffix` text behind it, to be continued."""
+    """A response kept up to `index` tokens, with `suffix` behind it and then `text`, to be continued.
+
+    Special tokens in the suffix are read as such, and those in the text, which may come from data, are not.
+    """
 
     rollout: Rollout
     index: int
     suffix: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredText:
+    """A text in tokens: what each adds to it, and its log-probability given all before it, in nats."""
+
+    token_texts: tuple[str, ...]
+    logprobs: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,10 @@ class DiagnosedModel(Protocol):
         """Return the text written behind each cut. The cuts of a response share its prefix, which is computed once."""
         ...
 
+    def score_texts(self, cuts: Sequence[Cut]) -> list[ScoredText]:
+        """Return how likely each cut's text is behind its suffix; every token of the vocabulary competes with it."""
+        ...
+
     def rewrite_prompts(self, pairs: Sequence[tuple[Rollout, Sample]]) -> list[Rollout]:
         """Return each rollout behind the prompt of another sample, the tokens of its completion kept.
 
@@ -102,7 +118,7 @@ class ReadsSuffixes(Protocol):
     """What a diagnosed model offers besides, if it can attend to responses that are partly written by others."""
 
     def read_cut(self, cut: Cut) -> Rollout:
-        """Return the kept response with the cut's suffix as further tokens of it; nothing is written."""
+        """Return the kept response with the cut's suffix and text as further tokens of it; nothing is written."""
         ...
 
 

@@ -139,18 +139,22 @@ def share_of_yes(logprobs: Mapping[int, float], yes: Sequence[int], no: Sequence
     return p_yes / (p_yes + p_no)
 
 
-def one_token_of(token_ids: Sequence[int]) -> dict[str, Any]:
+def one_token_of(token_ids: Sequence[int], *, among_all: bool = False) -> dict[str, Any]:
     """Return the sampling parameters of vLLM that ask how likely each of `token_ids` is, and for nothing else.
 
     Greedy, so that no random number is drawn. `allowed_token_ids` keeps the answer among the asked;
     `logprob_token_ids` returns all of theirs, whether the engine gives raw or processed log-probabilities. Not
     `prompt_logprobs`: vLLM leaves its prefix cache unread for those.
+
+    Args:
+        token_ids: at most 20, which is what vLLM lists unless it is told otherwise.
+        among_all: let all tokens compete, so that processed log-probabilities are those of the whole vocabulary too.
     """
     ids = list(token_ids)
     return {
         "max_tokens": 1,
         "temperature": 0.0,
-        "allowed_token_ids": ids,
+        **({} if among_all else {"allowed_token_ids": ids}),
         "logprob_token_ids": ids,
         "logprobs": len(ids),
         "detokenize": False,

@@ -75,7 +75,13 @@ class ChatEndpoint:
         return read_ids(self._continue(sample, prompt_ids, ids, options), "token_ids")
 
     def ask(
-        self, sample: Sample, prompt_ids: Sequence[int], ids: Sequence[int], token_ids: Sequence[int]
+        self,
+        sample: Sample,
+        prompt_ids: Sequence[int],
+        ids: Sequence[int],
+        token_ids: Sequence[int],
+        *,
+        among_all: bool = False,
     ) -> dict[int, float]:
         """Return the log-probability of those of `token_ids` that the server tells; see `TokenEndpoints.ask`."""
         wanted = list(token_ids)
@@ -83,13 +89,13 @@ class ChatEndpoint:
             "max_completion_tokens": 1,
             "logprobs": True,
             "top_logprobs": min(MAX_TOP_LOGPROBS, len(wanted)),
-            "allowed_token_ids": wanted,
+            **({} if among_all else {"allowed_token_ids": wanted}),
             "logprob_token_ids": wanted,
             "return_tokens_as_token_ids": True,
         }
         choice = self._continue(sample, prompt_ids, ids, options)
         logprobs = read_logprobs(choice, wanted)
-        if set(read_ids(choice, "token_ids")) <= set(wanted) or len(wanted) >= MAX_TOP_LOGPROBS:
+        if among_all or set(read_ids(choice, "token_ids")) <= set(wanted) or len(wanted) >= MAX_TOP_LOGPROBS:
             return logprobs
         # Restrictions were ignored: what is left is to look among the likeliest.
         options = {**options, "top_logprobs": MAX_TOP_LOGPROBS}

@@ -16,12 +16,12 @@ from vapo.api.connection import ServerConnection
 from vapo.data.image_views import leave_out_images, mask_images
 from vapo.data.repeated_images import REPLAY_SENTENCE, repeat_images
 from vapo.errors import ConfigError, ModelError
-from vapo.models.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
+from vapo.models.diagnosed_model import GREEDY, Ability, Cut, Sampling, ScoredText, View
 from vapo.models.media_tokens import find_vision_token_ids
 from vapo.models.plain_text import make_escaper
-from vapo.models.policy.response_texts import read_suffix, spell_tokens
+from vapo.models.policy.response_texts import read_cut_texts, spell_tokens
 from vapo.models.questions import PROBE_TEMPLATE, AnswerTokens, ClaimQuestions, share_of_yes
-from vapo.serving.chat import UNKNOWN_ID, write_text_only
+from vapo.serving.chat import MAX_TOP_LOGPROBS, UNKNOWN_ID, write_text_only
 from vapo.serving.conversation import Message, write_conversation
 from vapo.types import Probe, Rollout, Sample, Verdict
 
@@ -45,9 +45,16 @@ class Continuation(Protocol):
         ...
 
     def ask(
-        self, sample: Sample, prompt_ids: Sequence[int], ids: Sequence[int], token_ids: Sequence[int]
+        self,
+        sample: Sample,
+        prompt_ids: Sequence[int],
+        ids: Sequence[int],
+        token_ids: Sequence[int],
+        *,
+        among_all: bool = False,
     ) -> dict[int, float]:
-        """Return the log-probabilities of those of `token_ids` that are known, up to a shared constant."""
+        """Return the log-probabilities of those of `token_ids` that are known, up to a constant that all of them
+        share; `among_all` tokens of the vocabulary that is 0."""
         ...
 
     def find_replay_prompt(self, rollout: Rollout, ids: Sequence[int], sample: Sample, words: str) -> tuple[int, ...]:
@@ -133,6 +140,46 @@ class ServerModel:
         way = self._need("continue")
         return self._connection.map(lambda cut: self._continue_cut(way, cut, max_new_tokens), cuts)
 
+    def score_texts(self, cuts: Sequence[Cut]) -> list[ScoredText]:
+        """Return the log-probability of each token of the cuts' texts, each asked for behind all before it.
+
+        Tokens behind the same ones are asked for together; a server with a prefix cache reads the shared part once.
+
+        Raises:
+            ModelError: a cut cannot be continued exactly, or the server does not tell the log-probability of any
+                token that is asked for.
+            ServerError: the server does not answer.
+        """
+        way = self._need("continue")
+        read = [self._read(cut) for cut in cuts]
+        places: dict[tuple[int, tuple[int, ...]], tuple[Rollout, set[int]]] = {}
+        for cut, (kept, text) in zip(cuts, read, strict=True):
+            for number, token in enumerate(text):
+                place = (id(cut.rollout), kept + text[:number])
+                places.setdefault(place, (cut.rollout, set()))[1].add(token)
+        asked = [
+            (place, rollout, sorted(tokens)[start : start + MAX_TOP_LOGPROBS])
+            for place, (rollout, tokens) in places.items()
+            for start in range(0, len(tokens), MAX_TOP_LOGPROBS)
+        ]
+        known: dict[tuple[int, tuple[int, ...]], dict[int, float]] = {}
+        told = self._connection.map(lambda one: self._ask_among_all(way, one[1], one[0][1], one[2]), asked)
+        for (place, *_), logprobs in zip(asked, told, strict=True):
+            known.setdefault(place, {}).update(logprobs)
+        return [
+            ScoredText(
+                spell_tokens(self._tokenizer, text, kept),
+                tuple(known[id(cut.rollout), kept + text[:n]][token] for n, token in enumerate(text)),
+            )
+            for cut, (kept, text) in zip(cuts, read, strict=True)
+        ]
+
+    def read_cut(self, cut: Cut) -> Rollout:
+        """Return the kept response with the cut's suffix and text as further tokens, as `continue_cuts` reads it."""
+        self._need("continue")
+        kept, text = self._read(cut)
+        return replace(cut.rollout, completion_ids=kept + text, token_texts=spell_tokens(self._tokenizer, kept + text))
+
     def rewrite_prompts(self, pairs: Sequence[tuple[Rollout, Sample]]) -> list[Rollout]:
         """Return each rollout behind the prompt of another sample, the tokens of its completion kept.
 
@@ -172,7 +219,7 @@ class ServerModel:
         way, sample = self._need("replay"), cut.rollout.sample
         shown = repeat_images(sample, scale)
         kept = self._keep(cut)
-        if self._has_ended(cut) and not cut.suffix:
+        if self._has_ended(cut) and not cut.suffix + cut.text:
             kept = kept[:-1]  # the turn's own end stands there
         prompt = way.find_replay_prompt(cut.rollout, kept, shown, REPLAY_SENTENCE)
         ids = way.write(shown, prompt, (), max_new_tokens)
@@ -203,21 +250,28 @@ class ServerModel:
         return Rollout(sample, prompt, ids, spell_tokens(self._tokenizer, ids))
 
     def _continue_cut(self, way: Continuation, cut: Cut, max_tokens: int) -> str:
-        if self._has_ended(cut) and not cut.suffix:
+        if self._has_ended(cut) and not cut.suffix + cut.text:
             return ""
         kept = self._keep(cut)
         new = way.write(cut.rollout.sample, cut.rollout.prompt_ids, kept, max_tokens)
         return "".join(spell_tokens(self._tokenizer, new, kept))
 
     def _keep(self, cut: Cut) -> tuple[int, ...]:
-        """Return the tokens of the completion that stand before what comes next, the suffix's included."""
+        """Return the tokens of the completion that stand before what comes next, suffix and text included."""
+        kept, text = self._read(cut)
+        return kept + text
+
+    def _read(self, cut: Cut) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the tokens of the completion up to the end of the suffix, and those of the text."""
         if not 0 <= cut.index <= len(cut.rollout.completion_ids):
             raise ValueError(
                 f"a cut behind {cut.index} tokens of a response that has {len(cut.rollout.completion_ids)}"
             )
-        suffix = read_suffix(self._tokenizer, cut.suffix, find_vision_token_ids(None, self._tokenizer))
-        index = cut.index - 1 if suffix and self._has_ended(cut) else cut.index
-        return cut.rollout.completion_ids[:index] + suffix
+        assert self._escape is not None  # wherever responses can be continued
+        vision_token_ids = find_vision_token_ids(None, self._tokenizer)
+        suffix, text = read_cut_texts(self._tokenizer, cut, self._escape, vision_token_ids)
+        index = cut.index - 1 if suffix + text and self._has_ended(cut) else cut.index
+        return cut.rollout.completion_ids[:index] + suffix, text
 
     def _has_ended(self, cut: Cut) -> bool:
         """Whether the last kept token is the response's end token."""
@@ -246,12 +300,30 @@ class ServerModel:
         logprobs = way.ask(shown.sample, shown.prompt_ids, ids, [*answers.yes, *answers.no])
         return Verdict(probe, _share_of_yes(logprobs, answers, probe.rollout.sample.id))
 
+    def _ask_among_all(
+        self, way: Continuation, rollout: Rollout, ids: tuple[int, ...], token_ids: Sequence[int]
+    ) -> dict[int, float]:
+        sample = rollout.sample
+        logprobs = way.ask(sample, rollout.prompt_ids, ids, token_ids, among_all=True)
+        if not set(token_ids) <= set(logprobs):
+            raise ModelError(
+                f"sample {sample.id!r}: the server ignores `logprob_token_ids`, so how likely a given answer is remains "
+                "unknown; use vLLM 0.31 or newer, or run the checkpoint with transformers"
+            )
+        if max(logprobs.values()) > _ROUNDING:
+            raise ModelError(
+                f"sample {sample.id!r}: the server tells logits in the place of log-probabilities; start it with "
+                "`--logprobs-mode raw_logprobs`"
+            )
+        return logprobs
+
     def _need(self, ability: Ability) -> Continuation:
         if self._continuation is None:
             raise ModelError(self.why_not(ability))
         return self._continuation
 
 
+_ROUNDING = 1e-3  # by which the log-probability of a certain token may pass 0, in nats
 _RUN_IT_HERE = "for that, run its checkpoint with transformers, without a server"
 
 

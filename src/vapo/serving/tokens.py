@@ -109,10 +109,19 @@ class TokenEndpoints:
         return read_ids(choice, "token_ids")
 
     def ask(
-        self, sample: Sample, prompt_ids: Sequence[int], ids: Sequence[int], token_ids: Sequence[int]
+        self,
+        sample: Sample,
+        prompt_ids: Sequence[int],
+        ids: Sequence[int],
+        token_ids: Sequence[int],
+        *,
+        among_all: bool = False,
     ) -> dict[int, float]:
-        """Return the log-probability of each of `token_ids` behind `ids`, up to a constant that all of them share."""
-        choice = self._generate(sample, [*prompt_ids, *ids], one_token_of(token_ids))
+        """Return the log-probability of each of `token_ids` behind `ids`, up to a constant that all of them share.
+
+        `among_all` tokens of the vocabulary that constant is 0.
+        """
+        choice = self._generate(sample, [*prompt_ids, *ids], one_token_of(token_ids, among_all=among_all))
         return read_logprobs(choice, token_ids)
 
     def find_replay_prompt(self, rollout: Rollout, ids: Sequence[int], sample: Sample, words: str) -> tuple[int, ...]:

@@ -105,6 +105,40 @@ def test_a_suffix_is_read_as_it_stands(policy, diagnosed_model, responses):
         assert diagnosed_model.continue_cuts([Cut(responses[0], 3, suffix)], 3) == [expected]
 
 
+def test_scored_texts_equal_one_plain_forward_each(policy, diagnosed_model, responses):
+    tokenizer = policy.processor.tokenizer
+    cuts = [
+        Cut(response, index, suffix, text)
+        for response in responses
+        for index, suffix, text in (
+            (0, "", "\\boxed{8}"),
+            (0, " Time is up.</think>", "\\boxed{red}"),
+            (5, " Time is up.</think>", " 8}"),
+            (5, "", "I see, and so on."),
+            (len(response.completion_ids), "</think>", tokenizer.eos_token),
+            (3, " Time", ""),
+        )
+    ]
+    scored = diagnosed_model.score_texts(cuts)
+    for cut, own in zip(cuts, scored, strict=True):
+        read = diagnosed_model.read_cut(cut)
+        count = len(own.logprobs)
+        assert "".join(own.token_texts).replace("\u200b", "") == cut.text
+        assert len(own.token_texts) == count == len(read.completion_ids) - len(
+            diagnosed_model.read_cut(replace(cut, text="")).completion_ids
+        )
+        if not count:
+            continue
+        prompt = encode_prompt(policy.processor, cut.rollout.sample)
+        with torch.no_grad():
+            inputs = extend_prompt(prompt, read.completion_ids)
+            logprobs = policy.model(**inputs, use_cache=False).logits[0].float().log_softmax(-1)
+        ids = list(read.completion_ids[-count:])
+        expected = [float(logprobs[place - count - 1, token]) for place, token in enumerate(ids)]
+        np.testing.assert_allclose(own.logprobs, expected, atol=1e-5)
+        assert not set(ids) & set(tokenizer.all_special_ids)
+
+
 @pytest.mark.parametrize("view", ["image", "blank", "none"])
 def test_verdicts_equal_one_plain_forward_per_probe(policy, diagnosed_model, responses, view):
     probes = make_probes(responses)

@@ -68,17 +68,11 @@ def write_on(
     if not _agrees.get(policy.model, True):
         return None
     module = find_feature_module(policy.model)
-    device = responses[0].prompt_positions.device
+    fed = max(1, *(len(branch.ids) for branch in branches))
+    ids, positions, mask, cache = _feed(branches, responses, fed)
+    device = ids.device
     never = list(find_vision_token_ids(policy.model.config, policy.processor))
     ends = torch.tensor(list(eos_ids), device=device)
-    fed = max(1, *(len(branch.ids) for branch in branches))
-    kept = [branch.num_tokens - fed for branch in branches]
-    ids = torch.tensor([branch.all_ids[-fed:] for branch in branches], device=device)
-    pairs = list(zip(responses, kept, strict=True))
-    positions = torch.stack([response.positions(length, length + fed) for response, length in pairs], dim=1)
-    slots = torch.arange(max(kept) + fed, device=device)
-    mask = (slots >= max(kept) - torch.tensor(kept, device=device)[:, None]).long()
-    cache = _align(pairs)
     rows = list(range(len(branches)))
     written: list[list[int]] = [[] for _ in branches]
     for _ in range(max_new_tokens):
@@ -90,11 +84,8 @@ def write_on(
             logits_to_keep=1,
         )
         logits = output.logits[:, -1].to(device, torch.float32, copy=True)
-        if policy.model not in _agrees:
-            shortest = kept.index(min(kept))
-            _agrees[policy.model] = _first_token_agrees(policy, branches[shortest], logits[shortest])
-            if not _agrees[policy.model]:
-                return None
+        if not _agree(policy, branches, logits):
+            return None
         logits[:, never] = -torch.inf
         ids = logits.argmax(-1, keepdim=True)
         for row, token in zip(rows, ids[:, 0].tolist(), strict=True):
@@ -112,6 +103,71 @@ def write_on(
         mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
         positions = positions[:, :, -1:] + 1
     return [tuple(ids) for ids in written]
+
+
+def score_ends(
+    policy: Policy, branches: Sequence[Branch], responses: Sequence[ReadResponse], counts: Sequence[int]
+) -> list[tuple[float, ...]] | None:
+    """Return the log-probabilities of each branch's last tokens, or None if this model would read them otherwise.
+
+    Args:
+        policy: the model and its processor.
+        branches: as for `write_on`; every row is fed one token more than that.
+        responses: what was read of each branch's rollout.
+        counts: number of last tokens, for each branch from 1 to that of its `ids`.
+    """
+    if not _agrees.get(policy.model, True):
+        return None
+    module = find_feature_module(policy.model)
+    fed = 1 + max(len(branch.ids) for branch in branches)
+    ids, positions, mask, cache = _feed(branches, responses, fed)
+    most = max(counts) + 1
+    output = policy.model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=as_position_ids(positions),
+        **continuing(module, cache),
+        logits_to_keep=most,
+    )
+    logits = output.logits[:, -most:].to(ids.device, torch.float32)
+    if not _agree(policy, branches, logits[:, -1]):
+        return None
+    return [take_last(own, row, count) for own, row, count in zip(logits, ids, counts, strict=True)]
+
+
+def take_last(logits: torch.Tensor, ids: torch.Tensor, count: int) -> tuple[float, ...]:
+    """Return the log-probabilities of the last `count` of a row's tokens.
+
+    Args:
+        logits: of each token's successor, float32; shape (at least count + 1, vocabulary), the last one unused.
+        ids: of the row, shape (at least count,).
+        count: at least 1.
+    """
+    logprobs = logits[-count - 1 : -1].log_softmax(-1).gather(-1, ids[-count:, None])
+    return tuple(map(float, logprobs[:, 0]))
+
+
+def _feed(
+    branches: Sequence[Branch], responses: Sequence[ReadResponse], fed: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, DynamicCache]:
+    """Return the last `fed` tokens of each branch, their positions, the mask, and the memory of all before them."""
+    device = responses[0].prompt_positions.device
+    kept = [branch.num_tokens - fed for branch in branches]
+    ids = torch.tensor([branch.all_ids[-fed:] for branch in branches], device=device)
+    pairs = list(zip(responses, kept, strict=True))
+    positions = torch.stack([response.positions(length, length + fed) for response, length in pairs], dim=1)
+    slots = torch.arange(max(kept) + fed, device=device)
+    mask = (slots >= max(kept) - torch.tensor(kept, device=device)[:, None]).long()
+    return ids, positions, mask, _align(pairs)
+
+
+def _agree(policy: Policy, branches: Sequence[Branch], logits: torch.Tensor) -> bool:
+    """Return whether the model reads branches as a plain pass does, which is looked at once, on the shortest."""
+    if policy.model not in _agrees:
+        lengths = [branch.num_tokens for branch in branches]
+        shortest = lengths.index(min(lengths))
+        _agrees[policy.model] = _first_token_agrees(policy, branches[shortest], logits[shortest])
+    return _agrees[policy.model]
 
 
 def _align(pairs: Sequence[tuple[ReadResponse, int]]) -> DynamicCache:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from vapo.diagnosis.transformers.aligned_rows import Branch, write_on
+from vapo.diagnosis.transformers.aligned_rows import Branch, score_ends, take_last, write_on
 from vapo.diagnosis.transformers.response_reader import ResponseReader
 from vapo.errors import ConfigError, ModelError
 from vapo.models.images import process_images
@@ -12,6 +13,7 @@ from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.generation import complete_prompts, find_eos_token_ids
 from vapo.models.policy.inference import inference
 from vapo.models.policy.prompt_writer import Prompt
+from vapo.models.policy.rollout_row import lay_row, reading_row
 from vapo.models.vision_tokens import find_image_token_id
 
 MAX_BATCH_TOKENS = 32_768
@@ -65,6 +67,56 @@ def continue_branches(
     return written
 
 
+def score_branches(
+    policy: Policy,
+    branches: Sequence[Branch],
+    counts: Sequence[int],
+    *,
+    max_batch_tokens: int = MAX_BATCH_TOKENS,
+) -> list[tuple[float, ...]]:
+    """Return the log-probabilities of the last tokens of each branch, in nats, among the whole vocabulary.
+
+    Equal, up to rounding, to those of a plain pass over the whole row; and read so by a model whose memory cannot be
+    cut.
+
+    Args:
+        policy: the model and its processor.
+        branches: any number, of any responses.
+        counts: for each branch the number of its last tokens, from 0 to the number of its `ids`.
+        max_batch_tokens: as for `continue_branches`.
+
+    Raises:
+        ModelError: a branch is longer than the model's context.
+        ValueError: a branch is cut beyond its response, or a count is out of its range.
+    """
+    for branch, count in zip(branches, counts, strict=True):
+        _check(policy, branch, 0)
+        if not 0 <= count <= len(branch.ids):
+            raise ValueError(f"{count} tokens are to be scored of a branch that ends in {len(branch.ids)}")
+    reader = ResponseReader(policy)
+    scored: list[tuple[float, ...]] = [()] * len(branches)
+    image_token_id = find_image_token_id(policy.model.config)
+    wanted = [number for number, count in enumerate(counts) if count]
+    with inference(policy.model):
+        for batch in _split(branches, wanted, image_token_id, 0, max_batch_tokens, before=1):
+            own, own_counts = [branches[number] for number in batch], [counts[number] for number in batch]
+            responses = reader.read([branch.rollout for branch in own])
+            found = None if responses is None else score_ends(policy, own, responses, own_counts)
+            if found is None:
+                found = [_score_plainly(policy, *one) for one in zip(own, own_counts, strict=True)]
+            for number, logprobs in zip(batch, found, strict=True):
+                scored[number] = logprobs
+    return scored
+
+
+def _score_plainly(policy: Policy, branch: Branch, count: int) -> tuple[float, ...]:
+    ids = branch.rollout.completion_ids[: branch.index] + branch.ids
+    row = lay_row(policy, replace(branch.rollout, completion_ids=ids, token_texts=("",) * len(ids)))
+    with reading_row(policy, row):
+        logits = policy.model(**row.inputs, use_cache=False, logits_to_keep=count + 1).logits[0].float()
+    return take_last(logits, row.inputs["input_ids"][0].to(logits.device), count)
+
+
 def _check(policy: Policy, branch: Branch, max_new_tokens: int) -> None:
     length = len(branch.rollout.completion_ids)
     if not 0 <= branch.index <= length:
@@ -84,12 +136,13 @@ def _split(
     image_token_id: int,
     max_new_tokens: int,
     max_batch_tokens: int,
+    before: int = 0,
 ) -> Iterator[list[int]]:
     """Yield the numbers of branches to be continued together, those of one response side by side.
 
     Prompts with images and prompts without are not put together, as some models read only one kind at a time.
     Every row of a batch is fed as many tokens as the longest has behind its cut. Shorter ones are fed the end of
-    their response once more, which must not reach back into an image.
+    their response once more, which must not reach back into an image. `before` tokens before the cut are fed too.
     """
     by_response: dict[int, list[int]] = {}
     for number in numbers:
@@ -100,7 +153,7 @@ def _split(
     for number in (number for own in by_kind for number in own):
         branch = branches[number]
         own_seeing = bool(branch.rollout.sample.images)
-        own_longest, own_fed = branch.num_tokens + max_new_tokens, max(1, len(branch.ids))
+        own_longest, own_fed = branch.num_tokens + max_new_tokens, max(1, len(branch.ids) + before)
         own_text = _count_text_behind_images(branch, image_token_id)
         if batch and (
             max(longest, own_longest) * (len(batch) + 1) > max_batch_tokens

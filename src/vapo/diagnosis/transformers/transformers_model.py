@@ -12,18 +12,19 @@ from vapo.data.image_views import Masking, leave_out_images, mask_images
 from vapo.data.prompts import PLACE
 from vapo.diagnosis.transformers.aligned_rows import Branch
 from vapo.diagnosis.transformers.attention_ratio import attention_on_image
-from vapo.diagnosis.transformers.branching import MAX_BATCH_TOKENS, continue_branches
+from vapo.diagnosis.transformers.branching import MAX_BATCH_TOKENS, continue_branches, score_branches
 from vapo.diagnosis.transformers.image_replay import ImageReplay
 from vapo.diagnosis.transformers.obstacles import find_obstacles
 from vapo.diagnosis.transformers.token_divergence import measure_divergence
 from vapo.errors import ModelError
-from vapo.models.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
+from vapo.models.diagnosed_model import GREEDY, Ability, Cut, Sampling, ScoredText, View
 from vapo.models.media_tokens import find_vision_token_ids
+from vapo.models.plain_text import Escaper, make_escaper
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.first_look import FirstLook
 from vapo.models.policy.generation import find_eos_token_ids, sample_completions
 from vapo.models.policy.prompt_writer import PromptWriter
-from vapo.models.policy.response_texts import read_suffix, spell_tokens
+from vapo.models.policy.response_texts import read_cut_texts, spell_tokens
 from vapo.models.questions import PROBE_TEMPLATE
 from vapo.probing.transformers_prober import TransformersProber
 from vapo.types import Probe, Rollout, Sample, Verdict
@@ -81,6 +82,10 @@ class TransformersModel:
         return find_vision_token_ids(self._policy.model.config, self._policy.processor)
 
     @cached_property
+    def _escape(self) -> Escaper:
+        return make_escaper(self._policy.processor)
+
+    @cached_property
     def _first_look(self) -> FirstLook:
         return FirstLook(self._policy, self._system_prompt, self._probe_template)
 
@@ -123,8 +128,8 @@ class TransformersModel:
         """Return the text written behind each cut, without special tokens.
 
         A suffix is read by the tokenizer as it stands: `</think>` is the model's own token if it has one. It is the
-        caller's configuration; text from data must be escaped before it gets here. An end token among what is
-        kept is left out before a suffix.
+        caller's configuration; text from data comes as a cut's text. An end token among what is kept is left out
+        before either.
 
         Raises:
             ConfigError: a suffix holds a token that stands for an image.
@@ -139,6 +144,23 @@ class TransformersModel:
         return [
             "".join(spell_tokens(self._tokenizer, ids, branch.all_ids))
             for branch, ids in zip(branches, written, strict=True)
+        ]
+
+    def score_texts(self, cuts: Sequence[Cut]) -> list[ScoredText]:
+        """Return the log-probability of each token of the cuts' texts.
+
+        Raises:
+            ConfigError: a suffix holds a token that stands for an image.
+            ModelError: a text leaves the model's context.
+        """
+        self._demand("continue")
+        read = [self._read(cut) for cut in cuts]
+        counts = [len(text) for _, text in read]
+        branches = [self._grow(cut) for cut in cuts]
+        scored = score_branches(self._policy, branches, counts, max_batch_tokens=self._max_batch_tokens)
+        return [
+            ScoredText(spell_tokens(self._tokenizer, text, branch.all_ids[: branch.num_tokens - len(text)]), logprobs)
+            for (_, text), branch, logprobs in zip(read, branches, scored, strict=True)
         ]
 
     def rewrite_prompts(self, pairs: Sequence[tuple[Rollout, Sample]]) -> list[Rollout]:
@@ -202,7 +224,7 @@ class TransformersModel:
         ]
 
     def read_cut(self, cut: Cut) -> Rollout:
-        """Return the kept response with the cut's suffix as further tokens of it, as `continue_cuts` reads it."""
+        """Return the kept response with the cut's suffix and text as further tokens, as `continue_cuts` reads it."""
         branch = self._grow(cut)
         kept = branch.rollout.completion_ids[: branch.index]
         texts = branch.rollout.token_texts[: branch.index] + spell_tokens(self._tokenizer, branch.ids, kept)
@@ -228,8 +250,12 @@ class TransformersModel:
         if ability in self._obstacles:
             raise ModelError(self._obstacles[ability])
 
+    def _read(self, cut: Cut) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return read_cut_texts(self._tokenizer, cut, self._escape, self._never_written)
+
     def _grow(self, cut: Cut) -> Branch:
-        ids = read_suffix(self._tokenizer, cut.suffix, self._never_written)
+        suffix, text = self._read(cut)
+        ids = suffix + text
         index = cut.index
         if ids and index and cut.rollout.completion_ids[index - 1] in find_eos_token_ids(self._policy):
             index -= 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from vapo.core.token_texts import split_into_token_texts
 from vapo.errors import ConfigError
+from vapo.models.diagnosed_model import Cut
 
 _CONTEXT_OF_TEXT = 16  # tokens; enough before new ones to know what text they add
 
@@ -39,3 +40,15 @@ def read_suffix(tokenizer: Any, suffix: str, vision_token_ids: Collection[int]) 
         names = ", ".join(tokenizer.convert_ids_to_tokens(sorted(images)))
         raise ConfigError(f"the text {suffix!r} holds {names}, which stands for an image; write it otherwise")
     return ids
+
+
+def read_cut_texts(
+    tokenizer: Any, cut: Cut, escape: Callable[[str], str], vision_token_ids: Collection[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the tokens of a cut's suffix, and those of its text, of which none is special.
+
+    Raises:
+        ConfigError: the suffix holds a token that stands for an image.
+    """
+    text = tuple(tokenizer.encode(escape(cut.text), add_special_tokens=False)) if cut.text else ()
+    return read_suffix(tokenizer, cut.suffix, vision_token_ids), text
