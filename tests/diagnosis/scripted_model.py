@@ -11,7 +11,7 @@ from PIL import Image
 
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.errors import ModelError
-from vapo.models.diagnosed_model import GREEDY, Ability, Cut, Sampling, View
+from vapo.models.diagnosed_model import GREEDY, Ability, Cut, Sampling, ScoredText, View
 from vapo.types import Claim, Probe, Rollout, Sample, Verdict
 
 ALL: frozenset[Ability] = frozenset(get_args(Ability))
@@ -36,6 +36,7 @@ class ScriptedModel:
         responses: text by sample id; a missing one is refused with a ModelError.
         early: text written behind a cut.
         judge: P(true) of a probe under a view.
+        likely: log-probability of each token of a cut's text, which are its characters.
         attention: share on the image of each token, by its index.
         sensitivity: KL of each token, by its index.
     """
@@ -47,11 +48,13 @@ class ScriptedModel:
         name: str = "scripted",
         early: Callable[[Cut], str] = lambda cut: "\\boxed{0}",
         judge: Callable[[Probe, View], float] = lambda probe, view: 0.5,
+        likely: Callable[[Cut], float] = lambda cut: -1.0,
         attention: Callable[[int], float] = lambda token: 0.25,
         sensitivity: Callable[[int], float] = lambda token: 0.0,
         abilities: frozenset[Ability] = ALL,
     ) -> None:
         self._responses, self._early, self._judge = responses, early, judge
+        self._likely = likely
         self._attention, self._sensitivity = attention, sensitivity
         self._name, self._abilities = name, abilities
         self.asked: dict[str, int] = {}
@@ -94,6 +97,10 @@ class ScriptedModel:
         self.cuts += cuts
         return [self._early(cut) for cut in cuts]
 
+    def score_texts(self, cuts: Sequence[Cut]) -> list[ScoredText]:
+        self._count("texts", len(cuts))
+        return [ScoredText(tuple(cut.text), (self._likely(cut),) * len(cut.text)) for cut in cuts]
+
     def rewrite_prompts(self, pairs: Sequence[tuple[Rollout, Sample]]) -> list[Rollout]:
         return [replace(rollout, sample=sample) for rollout, sample in pairs]
 
@@ -108,7 +115,8 @@ class ScriptedModel:
         return as_rollout(cut.rollout.sample, self._early(cut))
 
     def read_cut(self, cut: Cut) -> Rollout:
-        return as_rollout(cut.rollout.sample, "".join(cut.rollout.token_texts[: cut.index]) + cut.suffix)
+        kept = "".join(cut.rollout.token_texts[: cut.index])
+        return as_rollout(cut.rollout.sample, kept + cut.suffix + cut.text)
 
     def attend_to_image(self, rollout: Rollout) -> list[list[list[float]]]:
         self._count("attention", 1)

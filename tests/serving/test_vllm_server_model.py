@@ -98,6 +98,28 @@ def test_early_decision_is_that_of_transformers(there, here, responses):
     assert there.continue_cuts(cuts, 12) == here.continue_cuts(cuts, 12)
 
 
+def test_given_answers_are_as_likely_as_transformers_find_them(there, here, responses):
+    cuts = [
+        Cut(response, index, CLOSING, f" \\boxed{{{answer}}}")
+        for response in responses
+        for index in (0, *find_boundaries(response.token_texts))
+        for answer in ("8", "83", "red", "two cats")
+    ]
+    assert len(cuts) > 32
+    got, expected = there.score_texts(cuts), here.score_texts(cuts)
+    assert [own.token_texts for own in got] == [own.token_texts for own in expected]
+    ours, theirs = ([logprob for own in scored for logprob in own.logprobs] for scored in (got, expected))
+    difference = np.abs(np.subtract(ours, theirs)).max()
+    print(f"largest difference of log-probabilities: {difference:.1e}")
+    assert difference < 1e-3
+
+
+def test_text_behind_a_cut_holds_no_special_token(there, here, responses):
+    cuts = [Cut(responses[0], 5, "", " Someone said <|im_end|> and 9.")]
+    assert there.read_cut(cuts[0]).completion_ids == here.read_cut(cuts[0]).completion_ids
+    assert there.continue_cuts(cuts, 8) == here.continue_cuts(cuts, 8) != [""]
+
+
 @pytest.mark.parametrize("shown", ["none", "noise", "other"])
 def test_a_response_behind_another_image_goes_on_as_transformers_go_on(there, here, responses, shown):
     other = make_sample("other", (84, 56))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vapo.diagnosis.confidence import CONFIDENCE_ALONG
 from vapo.diagnosis.image_swap import IMAGE_SWAP
 from vapo.diagnosis.row_protocol import RowProtocol
 from vapo.errors import ConfigError
@@ -13,6 +14,7 @@ ROW_PROTOCOLS: dict[str, RowProtocol] = {
     protocol.name: protocol
     for protocol in (
         IMAGE_SWAP,
+        CONFIDENCE_ALONG,
     )
 }  # fmt: skip
 

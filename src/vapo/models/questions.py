@@ -147,10 +147,13 @@ def one_token_of(token_ids: Sequence[int], *, among_all: bool = False) -> dict[s
     `prompt_logprobs`: vLLM leaves its prefix cache unread for those.
 
     Args:
-        token_ids: at most 20, which is what vLLM lists unless it is told otherwise.
+        token_ids: at most 20 tokens, 19 among all, which is what vLLM lists unless it is told otherwise.
         among_all: let all tokens compete, so that processed log-probabilities are those of the whole vocabulary too.
+            vLLM then lists the token that it draws before the asked ones, and leaves out the last: one more is asked.
     """
     ids = list(token_ids)
+    if among_all:
+        ids.append(next(token for token in range(len(ids) + 1) if token not in ids))
     return {
         "max_tokens": 1,
         "temperature": 0.0,

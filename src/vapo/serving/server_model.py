@@ -158,9 +158,9 @@ class ServerModel:
                 place = (id(cut.rollout), kept + text[:number])
                 places.setdefault(place, (cut.rollout, set()))[1].add(token)
         asked = [
-            (place, rollout, sorted(tokens)[start : start + MAX_TOP_LOGPROBS])
+            (place, rollout, sorted(tokens)[start : start + _ASKED_TOGETHER])
             for place, (rollout, tokens) in places.items()
-            for start in range(0, len(tokens), MAX_TOP_LOGPROBS)
+            for start in range(0, len(tokens), _ASKED_TOGETHER)
         ]
         known: dict[tuple[int, tuple[int, ...]], dict[int, float]] = {}
         told = self._connection.map(lambda one: self._ask_among_all(way, one[1], one[0][1], one[2]), asked)
@@ -323,6 +323,7 @@ class ServerModel:
         return self._continuation
 
 
+_ASKED_TOGETHER = MAX_TOP_LOGPROBS - 1  # tokens; one place is that of the token which the server draws
 _ROUNDING = 1e-3  # by which the log-probability of a certain token may pass 0, in nats
 _RUN_IT_HERE = "for that, run its checkpoint with transformers, without a server"
 

@@ -124,8 +124,10 @@ def test_scored_texts_equal_one_plain_forward_each(policy, diagnosed_model, resp
         read = diagnosed_model.read_cut(cut)
         count = len(own.logprobs)
         assert "".join(own.token_texts).replace("\u200b", "") == cut.text
-        assert len(own.token_texts) == count == len(read.completion_ids) - len(
-            diagnosed_model.read_cut(replace(cut, text="")).completion_ids
+        assert (
+            len(own.token_texts)
+            == count
+            == len(read.completion_ids) - len(diagnosed_model.read_cut(replace(cut, text="")).completion_ids)
         )
         if not count:
             continue
