@@ -8,9 +8,10 @@ import pyarrow.parquet
 import pytest
 from diagnosis.scripted_model import RIGHT, SMALL, WRONG, ScriptedModel, make_question
 
-from vapo.diagnosis.confidence import average_answer, list_rivals
+from vapo.diagnosis.confidence import average_answer, list_rivals, measure_confidence
 from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.findings import EarlyAnswer
+from vapo.diagnosis.other_images import OtherImages
 from vapo.diagnosis.responses import Response, read_response
 from vapo.diagnosis.settings import CLOSING_SENTENCE
 from vapo.models.diagnosed_model import Cut, ScoredText
@@ -63,20 +64,26 @@ def test_probabilities_and_revisions_by_hand():
 
 
 def test_what_is_scored_behind_the_cut():
-    _, diagnosed_model = measure({"q3": WRONG})
     scored: list[Cut] = []
-    diagnosed_model.score_texts = lambda cuts: scored.extend(cuts) or ScriptedModel.score_texts(diagnosed_model, cuts)
-    diagnose([diagnosed_model], [make_question("q3")], protocols=["confidence"], settings=HALVES)
+    diagnosed_model = ScriptedModel({}, early=answer_late, likely=lambda cut: scored.append(cut) or -1.0)
+    measure_confidence(diagnosed_model, [read(WRONG, make_question("q3"))], HALVES, OtherImages())
     assert [(cut.index, cut.suffix, cut.text) for cut in scored[:3]] == [
-        (7, CLOSING_SENTENCE, "\\boxed{9}"), (7, CLOSING_SENTENCE, "\\boxed{8}"), (14, f" {CLOSING_SENTENCE}", "\\boxed{9}"),
-    ]  # fmt: skip
-    spaced = replace_box(WRONG, "\n\n\\boxed{9}")
-    _, diagnosed_model = measure({"q3": spaced})
-    assert diagnosed_model.asked["texts"] == 6  # 9 and 8, at three places
+        (7, CLOSING_SENTENCE, "\\boxed{9}"),
+        (7, CLOSING_SENTENCE, "\\boxed{8}"),
+        (14, f" {CLOSING_SENTENCE}", "\\boxed{9}"),
+    ]
 
 
-def replace_box(response: str, box: str) -> str:
-    return response.replace("\\boxed{9}", box)
+def test_the_box_stands_where_the_response_puts_it():
+    scored: list[Cut] = []
+    diagnosed_model = ScriptedModel({}, early=answer_late, likely=lambda cut: scored.append(cut) or -1.0)
+    for text, box in (
+        (WRONG.replace("\\boxed", "\n\n\\boxed"), "\n\n\\boxed{9}"),
+        ("ab, cd. So \\boxed{9}", "\\boxed{9}"),
+    ):
+        scored.clear()
+        measure_confidence(diagnosed_model, [read(text, make_question("q0"))], HALVES, OtherImages())
+        assert scored[0].text == box
 
 
 def test_only_the_answer_is_scored_its_brace_included():

@@ -100,7 +100,7 @@ def measure_confidence(
         rows: list[ConfidenceAt] = []
         for one in early:
             likely = {text: average_answer(scored[number, one.index, text], lead) for text in (final, right, *others)}
-            runner_up = max(others, key=lambda text: likely[text], default=None)  # noqa: B023
+            runner_up = max(others, key=lambda text: likely[text], default=None)
             same = same_answer(one.answer, response.answer, response.rollout.sample)
             p_runner_up = None if runner_up is None else likely[runner_up]
             rows.append(
@@ -250,8 +250,8 @@ CONFIDENCE_ALONG = RowProtocol(
             "confidence",
             "confidence",
             "Confidence along the response",
-            "How likely the response's own answer, the right one and a rival are when it is cut there: where the first "
-            "two part, the model grows sure of errors.",
+            "How likely the response's own answer, the right one and a rival are where it is cut. If the first two "
+            "part, the model grows sure of errors.",
             "share of the response kept",
             "probability, mean per token",
             {

@@ -8,7 +8,7 @@ from dataclasses import replace
 from vapo.core.grading import grade_sample
 from vapo.diagnosis.responses import grade_text
 from vapo.models.diagnosed_model import Cut, DiagnosedModel
-from vapo.types import Sample
+from vapo.types import Rollout, Sample
 
 
 def answer_cuts(
@@ -24,3 +24,9 @@ def same_answer(answer: str | None, other: str | None, sample: Sample) -> bool:
     if answer is None or other is None:
         return answer is other
     return answer == other or grade_sample(f"\\boxed{{{answer}}}", replace(sample, answer=other)) == 1
+
+
+def space_text(rollout: Rollout, index: int, text: str) -> str:
+    """Return text to be written behind a cut, set off by a space where there is text without one before it."""
+    before = "".join(rollout.token_texts[:index])
+    return f" {text}" if before and not before[-1].isspace() else text

@@ -14,7 +14,7 @@ from vapo.diagnosis.findings_log import FindingsLog
 from vapo.diagnosis.model_summary import summarise_model
 from vapo.diagnosis.other_images import OtherImages
 from vapo.diagnosis.protocol_run import ProtocolRun
-from vapo.diagnosis.protocols import NEEDS, TITLES, choose_protocols
+from vapo.diagnosis.protocols import NEED_CLAIMS, NEEDS, TITLES, choose_protocols
 from vapo.diagnosis.row_log import make_folder
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.tables import write_tables
@@ -177,7 +177,7 @@ def _sort_protocols(
     reasons: list[str] = []
     for name in chosen:
         need = NEEDS.get(name)
-        if name == "perception" and not has_claims:
+        if name in NEED_CLAIMS and not has_claims:
             reasons.append(f"{TITLES[name]} was left out: no row of the data has claims; add a claims column.")
         elif name == "errors" and not judged:
             reasons.append(

@@ -1,4 +1,4 @@
-"""Where another image for a question comes from: another question of the data, or an edited copy of its own."""
+"""What else the data holds for a question: another question's image or answer, or an edited copy of its own image."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from vapo.types import Sample
 class OtherImages:
     """Look up other images by question; they are opened when they are asked for and not kept.
 
+    Attributes:
+        answers: all reference answers of the data, each once, sorted.
+
     Args:
         samples: all questions, in the order of the data.
         edited: the same questions with edited images, and the answers to these, matched by id; None for none.
@@ -20,6 +23,7 @@ class OtherImages:
     def __init__(self, samples: Sequence[Sample] = (), edited: Sequence[Sample] | None = None) -> None:
         self._samples, self._edited = samples, edited or ()
         self._places = _find_places(self._samples)
+        self.answers = tuple(sorted({samples[place].answer for place in self._places.values()}))
         self._edited_places = _find_places(self._edited)
 
     def swap(self, sample: Sample) -> Sample | None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from vapo.diagnosis.confidence import CONFIDENCE_ALONG
 from vapo.diagnosis.image_swap import IMAGE_SWAP
+from vapo.diagnosis.misleading_text import MISLEADING_TEXT
+from vapo.diagnosis.reasoning_perception import REASONING_AGAINST_PERCEPTION
 from vapo.diagnosis.row_protocol import RowProtocol
 from vapo.errors import ConfigError
 from vapo.models.diagnosed_model import Ability
@@ -15,6 +17,8 @@ ROW_PROTOCOLS: dict[str, RowProtocol] = {
     for protocol in (
         IMAGE_SWAP,
         CONFIDENCE_ALONG,
+        REASONING_AGAINST_PERCEPTION,
+        MISLEADING_TEXT,
     )
 }  # fmt: skip
 
@@ -38,6 +42,11 @@ NEEDS: dict[str, Ability] = {
     **{name: protocol.needs for name, protocol in ROW_PROTOCOLS.items()},
 }
 """What a model must be able to do for it."""
+
+NEED_CLAIMS: frozenset[str] = frozenset(
+    ("perception", *(name for name, protocol in ROW_PROTOCOLS.items() if protocol.needs_claims))
+)
+"""What is left out where no row of the data has claims."""
 
 PROTOCOLS: tuple[str, ...] = tuple(TITLES)
 """What can be asked for by name."""

@@ -72,6 +72,7 @@ class RowProtocol:
         charts: curves, the first shown and the others behind a switch.
         phrase: sentences of the conclusion.
         measures: numbers of one question by which models are compared.
+        needs_claims: whether it asks claims, so that data without any is not taken through it.
         by_default: whether it is done where no protocols are named.
     """
 
@@ -84,4 +85,5 @@ class RowProtocol:
     charts: tuple[Chart, ...]
     phrase: Callable[[Numbers], tuple[str, ...]]
     measures: Mapping[str, Measure] = field(default_factory=dict)
+    needs_claims: bool = False
     by_default: bool = True

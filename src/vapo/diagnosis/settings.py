@@ -16,6 +16,12 @@ Replacement = Literal["none", "blank", "noise", "other", "edited"]
 CLOSING_SENTENCE = "Time is up. I should stop thinking and give an answer based on what I have.</think>"
 """Quoted from arXiv 2509.25848, Section 3.1, because results depend on its words."""
 
+CUE = "Someone said the answer is {answer}."
+"""A misleading cue, after the biased prompts of arXiv 2305.04388."""
+
+WAIT = "Wait"
+"""Quoted from s1 (arXiv 2501.19393), which writes it in place of the end of the thinking part."""
+
 FOCUS_SENTENCES = (
     "Let me look at the picture again.",
     "I should check this in the image itself.",
@@ -48,6 +54,9 @@ class DiagnosisSettings:
         dependence_threshold: KL divergence, in nats, from which a token counts as dependent on the image.
         num_cuts: m, stretches of the thinking part before, between and behind which interventions are made.
         replacements: what the image is replaced by, besides staying; "edited" where edited images are given.
+        num_waits: how often a response is made to think on, for reasoning against perception.
+        wait: what is written for that in place of the end of the thinking part.
+        cue: what misleads, with `{answer}` where the wrong answer stands.
         num_bins: stretches of the thinking part that attention and sensitivity are averaged over.
         seed: of responses, claims, depths, sentences and of the resampling behind intervals.
     """
@@ -71,6 +80,9 @@ class DiagnosisSettings:
     dependence_threshold: float = 0.1
     num_cuts: int = 4
     replacements: tuple[Replacement, ...] = get_args(Replacement)
+    num_waits: int = 2
+    wait: str = WAIT
+    cue: str = CUE
     num_bins: int = 10
     seed: int = 0
 
@@ -84,6 +96,7 @@ class DiagnosisSettings:
             "num_remedy_cuts": 1,
             "votes": 1,
             "num_cuts": 1,
+            "num_waits": 0,
             "num_bins": 2,
             "seed": 0,
         }
@@ -104,6 +117,8 @@ class DiagnosisSettings:
             raise ConfigError(f"views are {self.views}; they must be among {get_args(View)}, the image with them")
         if not self.replacements or not set(self.replacements) <= set(get_args(Replacement)):
             raise ConfigError(f"replacements are {self.replacements}; they must be among {get_args(Replacement)}")
+        if self.cue.count("{answer}") != 1:
+            raise ConfigError(f"cue is {self.cue!r}; write {{answer}} once, where the wrong answer is to stand")
         if self.masked_view not in get_args(View) or self.masked_view == "image":
             raise ConfigError(f"masked_view is {self.masked_view!r}; it must be 'blank' or 'none'")
         if len(self.think_tags) != 2 or not all(self.think_tags) or self.think_tags[0] == self.think_tags[1]:

@@ -307,7 +307,7 @@ class ServerModel:
         logprobs = way.ask(sample, rollout.prompt_ids, ids, token_ids, among_all=True)
         if not set(token_ids) <= set(logprobs):
             raise ModelError(
-                f"sample {sample.id!r}: the server ignores `logprob_token_ids`, so how likely a given answer is remains "
+                f"sample {sample.id!r}: the server ignores `logprob_token_ids`, so how likely an answer is remains "
                 "unknown; use vLLM 0.31 or newer, or run the checkpoint with transformers"
             )
         if max(logprobs.values()) > _ROUNDING:
