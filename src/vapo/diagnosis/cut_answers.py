@@ -26,7 +26,7 @@ def same_answer(answer: str | None, other: str | None, sample: Sample) -> bool:
     return answer == other or grade_sample(f"\\boxed{{{answer}}}", replace(sample, answer=other)) == 1
 
 
-def space_text(rollout: Rollout, index: int, text: str) -> str:
-    """Return text to be written behind a cut, set off by a space where there is text without one before it."""
+def space_text(rollout: Rollout, index: int, text: str, start: int) -> str:
+    """Return text to be written behind a cut, set off by a space unless it begins the thinking part at `start`."""
     before = "".join(rollout.token_texts[:index])
-    return f" {text}" if before and not before[-1].isspace() else text
+    return text if index == start or before[-1:].isspace() else f" {text}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vapo.diagnosis.cut_answers import answer_cuts
+from vapo.diagnosis.cut_answers import answer_cuts, space_text
 from vapo.diagnosis.findings import EarlyAnswer
 from vapo.diagnosis.responses import Response
 from vapo.diagnosis.settings import DiagnosisSettings
@@ -54,5 +54,4 @@ def decide_early(
 def close_response(response: Response, index: int, settings: DiagnosisSettings) -> str:
     """Return what is written behind a cut: the closing sentence, without its tag where the response has no tags."""
     closing = settings.closing if response.tagged else settings.closing.replace(settings.think_tags[1], "\n")
-    before = "".join(response.rollout.token_texts[:index])
-    return closing if index == response.thinking[0] or before[-1:].isspace() else f" {closing}"
+    return space_text(response.rollout, index, closing, response.thinking[0])

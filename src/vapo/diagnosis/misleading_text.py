@@ -102,8 +102,9 @@ def mislead(
         for depth in settings.intervention_depths():
             index = responses[number].cut_near(depth)
             if index is not None:
-                text = space_text(responses[number].rollout, index, settings.cue.format(answer=cue))
-                planned.append((number, depth, Cut(responses[number].rollout, index, text=text)))
+                response = responses[number]
+                text = space_text(response.rollout, index, settings.cue.format(answer=cue), response.thinking[0])
+                planned.append((number, depth, Cut(response.rollout, index, text=text)))
     answers = answer_cuts(diagnosed_model, [cut for *_, cut in planned], settings.max_completion_tokens, closing_tag)
     for (number, depth, cut), answer in zip(planned, answers, strict=True):
         add(number, "response", depth, cut.index, *answer)

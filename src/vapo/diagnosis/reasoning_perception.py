@@ -1,9 +1,9 @@
 """Reasoning against perception: what longer thinking gains in answers, and what it costs in sight of the image.
 
 A finished response is made shorter and longer. Shorter: it is cut at depths 0, 1/m, ..., 1 of its thinking part and
-answers behind the closing sentence, as in early decision. Longer: "Wait" is written in place of the end of the thinking
-part, and the model writes on and answers; then once more. At each length l, claims about the image are asked where the
-thinking ends. With x_l the share of right answers and y_l the share of claims judged right, sorted by x:
+answers behind the closing sentence, as in early decision. Longer: "Wait" is written in place of the end of the
+thinking part, and the model writes on and answers; then once more. At each length l, claims about the image are asked
+where the thinking ends. With x_l the share of right answers and y_l the share of claims judged right, sorted by x:
 
     RH-AUC          = sum over l of (x'_{l+1} - x'_l) (y'_l + y'_{l+1}) / 2,    z' = (z - min z) / (max z - min z)
     perception held = sum over l of (x_{l+1} - x_l) (y_l + y_{l+1}) / 2 / (max x - min x)
@@ -13,9 +13,9 @@ not how well either is done; it is not had where all x or all y are alike. The s
 right over the range of right answers, and can be compared between models.
 
 Source: arXiv 2505.21523, with its published code (RH-AUC.py of MLRM-Halu) for sorting, scaling and area. There x and y
-are scores on two benchmarks, and lengths come of budgets and of steering hidden states; here both are taken on the same
-questions and responses. "Wait" after s1 (arXiv 2501.19393). Intervals are ours: all lengths of an image are resampled
-together.
+are scores on two benchmarks, and lengths come of budgets and of steering hidden states; here both are taken on the
+same questions and responses. "Wait" after s1 (arXiv 2501.19393). Intervals are ours: all lengths of an image are
+resampled together.
 """
 
 from __future__ import annotations
@@ -104,10 +104,13 @@ def _wait(
     found: list[list[LengthAt]] = [[] for _ in responses]
     if not isinstance(diagnosed_model, ReadsSuffixes):
         return found
+    starts = [response.thinking[0] for response in responses]
     ends = [(response.rollout, response.thinking[1]) for response in responses]
     for wait in range(1, settings.num_waits + 1):
-        openings = [space_text(rollout, end, settings.wait) for rollout, end in ends]
-        cuts = [Cut(rollout, end, text=text) for (rollout, end), text in zip(ends, openings, strict=True)]
+        cuts = [
+            Cut(rollout, end, text=space_text(rollout, end, settings.wait, start))
+            for (rollout, end), start in zip(ends, starts, strict=True)
+        ]
         written = diagnosed_model.continue_cuts(cuts, settings.max_completion_tokens)
         answers: list[tuple[str | None, bool]] = []
         ends = []
@@ -120,7 +123,7 @@ def _wait(
         verdicts = iter(diagnosed_model.score_probes([probe for own in probes for probe in own]))
         for number, (own, answer) in enumerate(zip(probes, answers, strict=True)):
             correct = [next(verdicts).correct for _ in own]
-            tokens = ends[number][1] - responses[number].thinking[0]
+            tokens = ends[number][1] - starts[number]
             found[number].append(LengthAt(1.0 + wait, tokens, *answer, sum(correct) / len(correct), len(correct)))
     return found
 
@@ -263,7 +266,7 @@ REASONING_AGAINST_PERCEPTION = RowProtocol(
             "reasoning_perception",
             "one over the other",
             "Reasoning against perception",
-            "One point per length of thinking: where the line falls to the right, more right answers are paid for with "
+            "One point per length of thinking. Where the line falls to the right, more right answers are paid for by "
             "worse sight of the image.",
             "right answers",
             "claims judged right",
