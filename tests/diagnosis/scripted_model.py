@@ -116,7 +116,8 @@ class ScriptedModel:
 
     def read_cut(self, cut: Cut) -> Rollout:
         kept = "".join(cut.rollout.token_texts[: cut.index])
-        return as_rollout(cut.rollout.sample, kept + cut.suffix + cut.text)
+        rollout = as_rollout(cut.rollout.sample, kept + cut.suffix + cut.text)
+        return replace(rollout, completion_ids=rollout.completion_ids[:-1], token_texts=rollout.token_texts[:-1])
 
     def attend_to_image(self, rollout: Rollout) -> list[list[list[float]]]:
         self._count("attention", 1)

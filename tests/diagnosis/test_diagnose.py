@@ -18,6 +18,7 @@ from diagnosis.test_protocols import Voter
 from vapo.api.server_errors import ServerError
 from vapo.diagnosis.diagnose import diagnose
 from vapo.diagnosis.findings import Diagnosis
+from vapo.diagnosis.protocols import DEFAULT_PROTOCOLS, PROTOCOLS
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.tables import COLUMNS, SUMMARY_COLUMNS, list_estimates
 from vapo.errors import ConfigError, DataError, ModelError
@@ -224,7 +225,9 @@ def test_a_server_that_is_gone_stops_the_work_and_nothing_is_marked(questions, t
 
 
 def test_files_hold_what_was_found(questions, tmp_path):
-    diagnosis = diagnose([make_diagnosed_model()], questions, tmp_path, settings=SMALL, truth=Voter("logical"))
+    diagnosis = diagnose(
+        [make_diagnosed_model()], questions, tmp_path, protocols=PROTOCOLS, settings=SMALL, truth=Voter("logical")
+    )
     plain = json.loads((tmp_path / "diagnosis.json").read_text(encoding="utf-8"))
     assert plain["models"][0]["accuracy"]["value"] == 0.5
     assert plain["models"][0]["questions"][2]["early"][2] == {"depth": 0.5, "index": 14, "answer": "8", "right": True}
@@ -321,8 +324,8 @@ def test_progress_ends_at_its_end(questions):
         on_progress=on_progress,
         batch_size=3,
     )
-    steps = seen["scripted"]
-    assert steps[0] == (0, 32) and steps[-1] == (32, 32)  # four questions times responses and seven protocols
+    steps, total = seen["scripted"], 4 * (1 + len(DEFAULT_PROTOCOLS))  # questions times responses and protocols
+    assert steps[0] == (0, total) and steps[-1] == (total, total)
     assert [done for done, _ in steps] == sorted({done for done, _ in steps})
 
 

@@ -9,7 +9,7 @@ from vapo.diagnosis.estimates import estimate_difference
 from vapo.diagnosis.findings import ModelFindings, PairedDifference, QuestionFindings
 from vapo.diagnosis.image_sensitivity import dependent_share
 from vapo.diagnosis.protocols import ROW_PROTOCOLS
-from vapo.diagnosis.question_measures import Measure, attention_in, claims_right, early_right, image_gain
+from vapo.diagnosis.question_measures import Measure, attention_in, claims_right, early_area, early_right, image_gain
 from vapo.diagnosis.recovery import find_fixed_cut
 
 
@@ -61,6 +61,7 @@ def _list_measures(model: ModelFindings) -> dict[str, Measure]:
         "right answers": lambda q: float(q.right) if q.token_texts else None,
         "right answers without reasoning": lambda q: early_right(q, 0.0),
         **stopped,
+        "right answers, mean over cuts": early_area,
         "claims judged right before the response": lambda q: claims_right(q, "image", 0.0),
         "claims judged right along the response": lambda q: claims_right(q, "image"),
         "claims judged right at the end": lambda q: claims_right(q, "image", last),

@@ -199,6 +199,7 @@ class ModelFindings:
         dependent_share: share of tokens whose KL divergence passes `dependence_threshold`.
         confusion: judged category by true category, counts, where truth is known.
         judge_agreement: share of errors on which the judge and the truth agree.
+        early_area: area under `early`, the mean accuracy over depth.
         questions: what was found on each, in the order of the data.
         numbers: what the rows of `ROW_PROTOCOLS` come to, by measure: points of a curve, or one number.
     """
@@ -225,6 +226,7 @@ class ModelFindings:
     yes_rate: dict[View, tuple[Point, ...]] | None = None
     accuracy_true: dict[View, tuple[Point, ...]] | None = None
     accuracy_false: dict[View, tuple[Point, ...]] | None = None
+    early_area: Estimate | None = None
     numbers: Mapping[str, tuple[Point, ...] | Estimate] = field(
         default_factory=dict[str, "tuple[Point, ...] | Estimate"]
     )

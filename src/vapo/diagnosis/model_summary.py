@@ -13,7 +13,7 @@ import numpy as np
 
 from vapo.diagnosis.conclusion import phrase_conclusion
 from vapo.diagnosis.error_causes import CATEGORIES, count_confusion, list_agreements
-from vapo.diagnosis.estimates import estimate_difference, estimate_mean, estimate_rate, estimate_share
+from vapo.diagnosis.estimates import Estimate, estimate_difference, estimate_mean, estimate_rate, estimate_share
 from vapo.diagnosis.findings import (
     CategoryShare,
     ModelFindings,
@@ -26,6 +26,7 @@ from vapo.diagnosis.image_sensitivity import dependent_share
 from vapo.diagnosis.protocols import ROW_PROTOCOLS
 from vapo.diagnosis.question_measures import (
     claims_right,
+    early_area,
     early_right,
     false_claims_right,
     p_label,
@@ -91,6 +92,7 @@ def summarise_model(name: str, questions: Sequence[QuestionFindings], settings: 
         yes_rate=_draw_perception(answered, settings, "yes", yes_rate),
         accuracy_true=_draw_perception(answered, settings, "accuracy on true claims", true_claims_right),
         accuracy_false=_draw_perception(answered, settings, "accuracy on false claims", false_claims_right),
+        early_area=_estimate_early_area(early, seed),
         numbers={
             measure: number
             for name, protocol in ROW_PROTOCOLS.items()
@@ -135,6 +137,14 @@ def _draw_early(questions: Sequence[QuestionFindings]) -> Curve:
         Point(depth, estimate_rate([right for right, _ in own], [image for _, image in own]))
         for depth, own in sorted(outcomes.items())
     )
+
+
+def _estimate_early_area(questions: Sequence[QuestionFindings], seed: int) -> Estimate | None:
+    areas = [(area, question.image) for question in questions if (area := early_area(question)) is not None]
+    if not areas:
+        return None
+    values, images = zip(*areas, strict=True)
+    return estimate_share(values, seed=seed, name="early area", images=images)
 
 
 def _draw_perception(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from vapo.core.perception import share_right
 from vapo.diagnosis.findings import ProbedClaim, QuestionFindings
@@ -63,6 +64,14 @@ def image_gain(question: QuestionFindings, depth: float) -> float | None:
 def early_right(question: QuestionFindings, depth: float) -> float | None:
     """Return whether the answer at a cut was right, as 0 or 1."""
     return next((float(cut.right) for cut in question.early or () if cut.depth == depth), None)
+
+
+def early_area(question: QuestionFindings) -> float | None:
+    """Return the area under right (1) and wrong (0) answers over the depth of the cuts, by trapezoids."""
+    cuts = question.early or ()
+    if len(cuts) < 2:
+        return None
+    return sum((later.depth - cut.depth) * (later.right + cut.right) / 2 for cut, later in pairwise(cuts))
 
 
 def attention_in(question: QuestionFindings, first: float, last: float) -> float | None:

@@ -166,6 +166,7 @@ def list_estimates(model: ModelFindings) -> Iterator[tuple[str, float | None, Es
     single: dict[str, Estimate | None] = {
         "recoverable_anywhere": found.anywhere if found else None,
         "lost_anywhere": found.lost_anywhere if found else None,
+        "early_area": model.early_area,
         "dependent_share": model.dependent_share,
         "judge_agreement": model.judge_agreement,
     }
