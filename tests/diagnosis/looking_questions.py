@@ -51,15 +51,34 @@ def claim_what_is_not_noted(
 
     Only the image tells whether these are right.
     """
-    rng = np.random.default_rng([seed, 32])
-    samples: list[Sample] = []
-    for (sample, grid), response in zip(drawn, responses, strict=True):
-        noted = {cell for cell, _ in find_readings(response.text)}
-        shown = [(cell, digit) for cell, digit in zip(grid.names, grid.flat(), strict=True) if cell not in noted]
+    samples = [sample for sample, _ in drawn]
+    unsaid = [
+        [
+            (cell, digit)
+            for cell, digit in zip(grid.names, grid.flat(), strict=True)
+            if cell not in {cell for cell, _ in find_readings(response.text)}
+        ]
+        for (_, grid), response in zip(drawn, responses, strict=True)
+    ]
+    return _claim(samples, unsaid, np.random.default_rng([seed, 32]))
+
+
+def claim_cells(drawn: Sequence[tuple[Sample, Grid]], *, seed: int) -> list[Sample]:
+    """Return the questions with four claims each, two right and two wrong, about any cells."""
+    samples = [sample for sample, _ in drawn]
+    cells = [list(zip(grid.names, grid.flat(), strict=True)) for _, grid in drawn]
+    return _claim(samples, cells, np.random.default_rng([seed, 33]))
+
+
+def _claim(
+    samples: Sequence[Sample], shown: Sequence[Sequence[tuple[str, int]]], rng: np.random.Generator
+) -> list[Sample]:
+    claimed: list[Sample] = []
+    for sample, cells in zip(samples, shown, strict=True):
         claims: list[Claim] = []
-        for place in rng.permutation(len(shown))[:2]:
-            cell, digit = shown[place]
+        for place in rng.permutation(len(cells))[:2]:
+            cell, digit = cells[place]
             wrong = (digit + int(rng.integers(1, 10))) % 10
-            claims += [Claim(f"The picture shows {cell}{claimed}.", claimed == digit) for claimed in (digit, wrong)]
-        samples.append(replace(sample, claims=tuple(claims)))
-    return samples
+            claims += [Claim(f"The picture shows {cell}{said}.", said == digit) for said in (digit, wrong)]
+        claimed.append(replace(sample, claims=tuple(claims)))
+    return claimed

@@ -19,6 +19,7 @@ from diagnosis.looking_questions import (
     NOTED,
     PROMPT,
     QUESTION,
+    claim_cells,
     claim_what_is_not_noted,
     draw_questions,
     open_careful_policy,
@@ -87,6 +88,24 @@ def answering() -> Diagnosis:
 def swapped() -> Diagnosis:
     samples = [sample for sample, _ in draw_questions(ANSWERED, seed=0, kind="beside")]
     return diagnose_rules(open_careful_policy(), ANSWERING, samples, ("swap",), num_cuts=1, replacements=("blank",))
+
+
+@pytest.fixture(scope="module")
+def confident() -> Diagnosis:
+    samples = [sample for sample, _ in draw_questions(ANSWERED, seed=0, kind="beside")]
+    return diagnose_rules(open_careful_policy(), ANSWERING, samples, ("confidence",), num_cuts=2)
+
+
+@pytest.fixture(scope="module")
+def balanced() -> Diagnosis:
+    samples = claim_cells(draw_questions(ANSWERED, seed=0, kind="beside"), seed=0)
+    return diagnose_rules(open_careful_policy(), ANSWERING, samples, ("balance",), num_cuts=2, num_waits=1)
+
+
+@pytest.fixture(scope="module")
+def misled() -> Diagnosis:
+    samples = [sample for sample, _ in draw_questions(ANSWERED, seed=0, kind="beside")]
+    return diagnose_rules(open_careful_policy(), ANSWERING, samples, ("cue",), num_cuts=1)
 
 
 def assert_ranked(best_first: list[Estimate]) -> None:
@@ -188,3 +207,44 @@ class TestImageSwap:
     def test_at_the_end_of_the_thinking_part_the_image_is_no_longer_needed(self, swapped):
         for model in swapped.models:
             assert model.numbers["swap_answers_changed_blank"][-1].estimate.high < 0.1
+
+
+@pytest.mark.slow
+class TestConfidence:
+    def test_ranks_the_models_by_the_probability_of_the_right_answer_at_the_end(self, confident):
+        assert_ranked([last(model.numbers["confidence_right"]) for model in confident.models])
+
+    def test_only_seeing_models_revise_to_right(self, confident):
+        plain, fading, blind = (model.numbers["confidence_revised_to_right"] for model in confident.models)
+        assert blind.high < min(plain.low, fading.low)
+
+    def test_all_are_sure_of_what_they_answer(self, confident):
+        for model in confident.models:
+            assert last(model.numbers["confidence_final"]).low > 0.95
+
+
+@pytest.mark.slow
+class TestReasoningAgainstPerception:
+    def test_ranks_the_models_by_the_perception_held(self, balanced):
+        """RH-AUC itself does not: it is scaled to each model's own worst and best."""
+        assert_ranked([model.numbers["perception_held"] for model in balanced.models])
+
+    def test_thinking_on_costs_sight(self, balanced):
+        for model in balanced.models[:2]:
+            claims = [point.estimate for point in model.numbers["reasoning_claims"]]
+            assert claims[-1].high < claims[0].low
+
+
+@pytest.mark.slow
+class TestMisleadingText:
+    """Whom a model believes does not tell how well it sees: the cue does not rank these models."""
+
+    def test_a_cue_makes_the_answer_that_nothing_else_would(self, misled):
+        for model in misled.models:
+            control = model.numbers["misleading_control"]
+            for place in ("question", "response"):
+                assert all(point.estimate.low > control.high for point in model.numbers[f"misleading_given_{place}"])
+
+    def test_who_sees_the_image_is_not_told_by_who_follows(self, misled):
+        plain, _, blind = (model.numbers["misleading_followed_question"][0].estimate for model in misled.models)
+        assert plain.low < blind.high and blind.low < plain.high

@@ -224,6 +224,7 @@ MISLEADING_TEXT = RowProtocol(
         ),
     ),
     phrase=phrase_cues,
+    by_default=False,
     measures={
         "answers that follow a cue in the question": _measure("question", 0.0),
         "answers that follow a cue at the end of the response": _measure("response", 1.0),
