@@ -41,6 +41,7 @@ def test_numbers_are_those_worked_by_hand(questions):
         (0.75, 0.0),
         (1.0, 0.5),
     ]
+    assert model.early_area.value == (0.25 + 0.5 / 2) / 4  # trapezoids of a quarter each
     assert model.recovery is not None and model.recovery.anywhere.value == 0.5
     assert [point.estimate.value for point in model.recovery.by_cut] == [0, 0, 0.5, 0]
     assert [point.estimate.value for point in model.recovery.lost_by_cut] == [1, 1, 1, 1]
@@ -225,8 +226,9 @@ def test_a_server_that_is_gone_stops_the_work_and_nothing_is_marked(questions, t
 
 
 def test_files_hold_what_was_found(questions, tmp_path):
+    asked = [*questions, make_question("unanswered", "5")]  # a wrong answer to the others
     diagnosis = diagnose(
-        [make_diagnosed_model()], questions, tmp_path, protocols=PROTOCOLS, settings=SMALL, truth=Voter("logical")
+        [make_diagnosed_model()], asked, tmp_path, protocols=PROTOCOLS, settings=SMALL, truth=Voter("logical")
     )
     plain = json.loads((tmp_path / "diagnosis.json").read_text(encoding="utf-8"))
     assert plain["models"][0]["accuracy"]["value"] == 0.5

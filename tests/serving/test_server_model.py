@@ -30,14 +30,24 @@ class Model:
         stale: whether it begins a new turn where one is to be continued, as other servers do.
         obeys: whether it knows `allowed_token_ids` and `logprob_token_ids`.
         likely: the tokens it finds likeliest, best first.
+        first: log-probability of the first token listed; each further one has 1 less.
     """
 
-    def __init__(self, answer: str, *, stale: bool = False, obeys: bool = True, likely: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        answer: str,
+        *,
+        stale: bool = False,
+        obeys: bool = True,
+        likely: tuple[str, ...] = (),
+        first: float = -1.0,
+    ) -> None:
         self.tokenizer = tiny_tokenizer()
         self._answer = answer
         self._stale = stale
         self._obeys = obeys
         self._likely = likely
+        self._first = first
 
     def __call__(self, body: dict[str, Any]) -> Reply:
         prompt = self._read(body)
@@ -61,8 +71,8 @@ class Model:
     def _list(self, body: dict[str, Any], prompt: list[int]) -> Reply:
         ids = [self.tokenizer.encode(word)[0] for word in self._likely]
         if self._obeys:
-            ids = body["allowed_token_ids"]
-        top = [{"token": f"token_id:{token}", "logprob": -1.0 - place} for place, token in enumerate(ids)]
+            ids = body["logprob_token_ids"]
+        top = [{"token": f"token_id:{token}", "logprob": self._first - place} for place, token in enumerate(ids)]
         return self._reply(prompt, ids[:1], {"content": [{**top[0], "top_logprobs": top[: body["top_logprobs"]]}]})
 
     def _reply(self, prompt: list[int], ids: list[int], logprobs: Any) -> Reply:
@@ -151,6 +161,40 @@ class TestAChatEndpointThatReportsTokens:
 
         with pytest.raises(ModelError, match="name the folder or the hub name"):
             connect(shift)
+
+
+class TestScoredTexts:
+    def test_each_token_is_asked_for_once_behind_all_before_it(self, connect):
+        asked: list[dict[str, Any]] = []
+        model = Model("So it is 7.")
+
+        def listen(body: dict[str, Any]) -> Reply:
+            asked.append(body)
+            return model(body)
+
+        diagnosed_model = connect(listen)
+        (rollout,) = diagnosed_model.write_responses([SAMPLE], 100)
+        asked.clear()
+        seven, eight = diagnosed_model.score_texts([Cut(rollout, 2, text=text) for text in (" is 7", " is 8")])
+        assert (seven.token_texts[0], "".join(seven.token_texts), "".join(eight.token_texts)) == (
+            eight.token_texts[0], " is 7", " is 8",
+        )  # fmt: skip
+        shared = sum(a == b for a, b in zip(seven.token_texts, eight.token_texts, strict=True))
+        assert shared > 0 and len(asked) == len(seven.token_texts)  # what both begin with is not asked twice
+        assert all("allowed_token_ids" not in body for body in asked)
+        assert set(seven.logprobs) | set(eight.logprobs) <= {-1.0, -2.0}
+
+    def test_a_server_that_does_not_tell_is_refused_by_name(self, connect):
+        diagnosed_model = connect(Model("7", obeys=False, likely=("The",)))
+        (rollout,) = diagnosed_model.write_responses([SAMPLE], 5)
+        with pytest.raises(ModelError, match=r"'asked': the server tells no log-probability .* vLLM 0.31"):
+            diagnosed_model.score_texts([Cut(rollout, 0, text="8")])
+
+    def test_logits_are_not_taken_for_log_probabilities(self, connect):
+        diagnosed_model = connect(Model("7", first=4.0))
+        (rollout,) = diagnosed_model.write_responses([SAMPLE], 5)
+        with pytest.raises(ModelError, match="without `--logprobs-mode`"):
+            diagnosed_model.score_texts([Cut(rollout, 0, text="8")])
 
 
 class TestProbesWithoutRestrictions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,10 @@ from vllm_world import build_for_vllm, run_server, save_for_vllm
 
 from vapo.core.boundaries import find_boundaries
 from vapo.data.image_views import leave_out_images, mask_images
+from vapo.diagnosis.other_images import OtherImages
+from vapo.diagnosis.protocols import ROW_PROTOCOLS
+from vapo.diagnosis.responses import read_response
+from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.diagnosis.transformers.transformers_model import TransformersModel
 from vapo.errors import ConfigError, ModelError
 from vapo.models.diagnosed_model import Cut, View
@@ -112,6 +116,27 @@ def test_given_answers_are_as_likely_as_transformers_find_them(there, here, resp
     difference = np.abs(np.subtract(ours, theirs)).max()
     print(f"largest difference of log-probabilities: {difference:.1e}")
     assert difference < 1e-3
+
+
+@pytest.mark.parametrize("protocol", ["confidence", "balance", "cue"])
+def test_rows_of_protocols_are_those_of_transformers(server, here, policy, protocol):
+    """Along a response that is not the model's own, as a random model ends none."""
+    there = connect_model(server, tokenizer=policy.processor.tokenizer)
+    sample = replace(make_sample("one", (112, 84)), answer="8")
+    text = "<think>I see a 3, then a 5. So 3 + 5 = 8: there are two cats.</think> \\boxed{8}"
+    response = read_response(
+        make_rollout(policy.processor, sample, text), tags=("<think>", "</think>"), max_tokens=512
+    )
+    assert response.answer == "8" and len(response.boundaries) > 2
+    settings = DiagnosisSettings(num_cuts=2, max_completion_tokens=24, num_waits=1)
+    others = OtherImages([sample, replace(sample, id="other", answer="5")])
+    (got,), (expected,) = (
+        ROW_PROTOCOLS[protocol].find(model, [response], settings, others) for model in (there, here)
+    )
+    assert len(got) == len(expected) >= 3
+    for ours, theirs in zip(got, expected, strict=True):
+        for name, value in asdict(theirs).items():
+            assert getattr(ours, name) == (pytest.approx(value, abs=1e-3) if isinstance(value, float) else value)
 
 
 def test_text_behind_a_cut_holds_no_special_token(there, here, responses):

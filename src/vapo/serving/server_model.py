@@ -307,13 +307,8 @@ class ServerModel:
         logprobs = way.ask(sample, rollout.prompt_ids, ids, token_ids, among_all=True)
         if not set(token_ids) <= set(logprobs):
             raise ModelError(
-                f"sample {sample.id!r}: the server ignores `logprob_token_ids`, so how likely an answer is remains "
-                "unknown; use vLLM 0.31 or newer, or run the checkpoint with transformers"
-            )
-        if max(logprobs.values()) > _ROUNDING:
-            raise ModelError(
-                f"sample {sample.id!r}: the server tells logits in the place of log-probabilities; start it with "
-                "`--logprobs-mode raw_logprobs`"
+                f"sample {sample.id!r}: the server tells no log-probability of a given token (`logprob_token_ids`), "
+                "so how likely an answer is remains unknown; use vLLM 0.31 or newer without `--logprobs-mode`, or run the checkpoint with transformers"
             )
         return logprobs
 
@@ -324,7 +319,6 @@ class ServerModel:
 
 
 _ASKED_TOGETHER = MAX_TOP_LOGPROBS - 1  # tokens; one place is that of the token which the server draws
-_ROUNDING = 1e-3  # by which the log-probability of a certain token may pass 0, in nats
 _RUN_IT_HERE = "for that, run its checkpoint with transformers, without a server"
 
 
