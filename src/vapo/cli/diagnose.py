@@ -20,8 +20,8 @@ def add_diagnose(commands: Commands) -> None:
         "diagnose",
         help="see whether and where a model's reasoning loses sight of the image",
         description="Diagnose models along their own responses: early decisions, recoverable errors, perception by "
-        "depth, attention on the image, remedies, causes of errors, sensitivity to the image, the image replaced. "
-        "Writes a page that opens offline, tables, and all numbers with intervals. The same command goes on where it "
+        "depth, attention on the image, remedies, causes of errors, sensitivity to the image, the image replaced, "
+        "confidence, longer and shorter thinking, misleading text. Writes a page that opens offline, tables, and all numbers with intervals. The same command goes on where it "
         "was stopped.",
         epilog="example: vapo diagnose lab --limit 12 --out report\n"
         "         vapo diagnose runs/checkpoint-100 runs/checkpoint-200 --data my.parquet --out report",
@@ -41,7 +41,8 @@ def add_diagnose(commands: Commands) -> None:
     add(
         "--protocols",
         metavar="NAMES",
-        help="early,perception,attention,remedies,errors,sensitivity,swap (default: all)",
+        help="early,perception,attention,remedies,errors,sensitivity,swap,confidence,balance,cue (default: all but "
+        "balance and cue)",
     )
     add("--step", type=float, default=5.0, help="distance of the cuts of early decision, in percent (default: 5)")
     add("--closing", metavar="TEXT", help="written behind a cut (default: the paper's sentence)")
@@ -53,7 +54,12 @@ def add_diagnose(commands: Commands) -> None:
     add("--claims-per-depth", type=int, default=4, help="(default: 4)")
     add("--first-tokens", type=int, default=250, help="tokens in the curve of attention by step (default: 250)")
     add("--remedy-cuts", type=int, default=4, help="interruptions of a remedied response (default: 4)")
-    add("--num-cuts", type=int, default=4, help="m: the image is replaced at depths 0, 1/m, ... 1 (default: 4)")
+    add(
+        "--num-cuts",
+        type=int,
+        default=4,
+        help="m: swap, confidence, balance and cue cut at depths 0, 1/m, ... 1 (default: 4)",
+    )
     add(
         "--replacements",
         metavar="NAMES",

@@ -95,11 +95,10 @@ def measure_confidence(
     scored = dict(zip(cuts, diagnosed_model.score_texts(list(cuts.values())), strict=True)) if cuts else {}
     found: list[tuple[ConfidenceAt, ...]] = [() for _ in responses]
     for number, response, early in zip(usable, chosen, answered, strict=True):
-        lead = len(_lead(response, settings))
         final, right, *others = list_rivals(response, early)
         rows: list[ConfidenceAt] = []
         for one in early:
-            likely = {text: average_answer(scored[number, one.index, text], lead) for text in (final, right, *others)}
+            likely = {text: average_answer(scored[number, one.index, text]) for text in (final, right, *others)}
             runner_up = max(others, key=lambda text: likely[text], default=None)
             same = same_answer(one.answer, response.answer, response.rollout.sample)
             p_runner_up = None if runner_up is None else likely[runner_up]
@@ -132,8 +131,9 @@ def list_rivals(response: Response, early: Sequence[EarlyAnswer]) -> list[str]:
     return [final, right, *_find_most_frequent(early, final, sample)]
 
 
-def average_answer(scored: ScoredText, lead: int) -> float:
-    """Return the geometric mean of the probabilities of the tokens that reach beyond the first `lead` characters."""
+def average_answer(scored: ScoredText) -> float:
+    """Return the geometric mean of the probabilities of the tokens that reach beyond what opens the box."""
+    lead = max(0, "".join(scored.token_texts).find(BOX) + len(BOX))
     logprobs: list[float] = []
     place = 0
     for text, logprob in zip(scored.token_texts, scored.logprobs, strict=True):

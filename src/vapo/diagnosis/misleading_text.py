@@ -91,7 +91,7 @@ def mislead(
         response = responses[number]
         add(number, "none", 0.0, 0, response.answer, response.right)
         sample = response.rollout.sample
-        asked.append(replace(sample, question=f"{sample.question}\n{settings.cue.format(answer=cue)}"))
+        asked.append(replace(sample, question=f"{sample.question}\n{settings.cue.replace('{answer}', cue)}"))
     sampling = Sampling(settings.temperature, settings.seed)
     written = diagnosed_model.write_responses(asked, settings.max_completion_tokens, sampling) if asked else []
     closing_tag = settings.think_tags[1]
@@ -103,7 +103,7 @@ def mislead(
             index = responses[number].cut_near(depth)
             if index is not None:
                 response = responses[number]
-                text = space_text(response.rollout, index, settings.cue.format(answer=cue), response.thinking[0])
+                text = space_text(response.rollout, index, settings.cue.replace("{answer}", cue), response.thinking[0])
                 planned.append((number, depth, Cut(response.rollout, index, text=text)))
     answers = answer_cuts(diagnosed_model, [cut for *_, cut in planned], settings.max_completion_tokens, closing_tag)
     for (number, depth, cut), answer in zip(planned, answers, strict=True):

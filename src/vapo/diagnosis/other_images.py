@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from vapo.diagnosis.question_rows import name_image
 from vapo.types import Sample
@@ -11,9 +12,6 @@ from vapo.types import Sample
 
 class OtherImages:
     """Look up other images by question; they are opened when they are asked for and not kept.
-
-    Attributes:
-        answers: all reference answers of the data, each once, sorted.
 
     Args:
         samples: all questions, in the order of the data.
@@ -23,8 +21,12 @@ class OtherImages:
     def __init__(self, samples: Sequence[Sample] = (), edited: Sequence[Sample] | None = None) -> None:
         self._samples, self._edited = samples, edited or ()
         self._places = _find_places(self._samples)
-        self.answers = tuple(sorted({samples[place].answer for place in self._places.values()}))
         self._edited_places = _find_places(self._edited)
+
+    @cached_property
+    def answers(self) -> tuple[str, ...]:
+        """All reference answers of the data, each once, sorted."""
+        return tuple(sorted({self._samples[place].answer for place in self._places.values()}))
 
     def swap(self, sample: Sample) -> Sample | None:
         """Return the sample with the images of the next question that has as many but different ones; None if no

@@ -308,7 +308,8 @@ class ServerModel:
         if not set(token_ids) <= set(logprobs):
             raise ModelError(
                 f"sample {sample.id!r}: the server tells no log-probability of a given token (`logprob_token_ids`), "
-                "so how likely an answer is remains unknown; use vLLM 0.31 or newer without `--logprobs-mode`, or run the checkpoint with transformers"
+                "so how likely an answer is remains unknown; use vLLM 0.31 or newer without `--logprobs-mode`, or run "
+                "the checkpoint with transformers"
             )
         return logprobs
 
