@@ -89,13 +89,11 @@ def test_the_box_stands_where_the_response_puts_it():
 def test_only_the_answer_is_scored_its_brace_included():
     texts, logprobs = ("\\bo", "xed{", "-", "8}", " "), (-9.0, -9.0, -1.0, -2.0, -6.0)
     assert average_answer(ScoredText(texts, logprobs)) == pytest.approx(math.exp(-3))
-    assert average_answer(ScoredText(("\\boxed{-", "8}"), (-1.0, -2.0)), len("\\boxed{")) == pytest.approx(
-        math.exp(-1.5)
-    )
+    joined = ScoredText(("\\boxed{-", "8}"), (-1.0, -2.0))
+    assert average_answer(joined) == pytest.approx(math.exp(-1.5))
     # Bytes of a character that later tokens complete add no text, and count.
-    assert average_answer(ScoredText(("\\boxed{", "", "é", "}"), (-9.0, -1.0, -2.0, -3.0))) == pytest.approx(
-        math.exp(-2)
-    )
+    spelled = ScoredText(("\\boxed{", "", "é", "}"), (-9.0, -1.0, -2.0, -3.0))
+    assert average_answer(spelled) == pytest.approx(math.exp(-2))
 
 
 def read(text: str, sample: Sample) -> Response:

@@ -21,7 +21,8 @@ def add_diagnose(commands: Commands) -> None:
         help="see whether and where a model's reasoning loses sight of the image",
         description="Diagnose models along their own responses: early decisions, recoverable errors, perception by "
         "depth, attention on the image, remedies, causes of errors, sensitivity to the image, the image replaced, "
-        "confidence, longer and shorter thinking, misleading text. Writes a page that opens offline, tables, and all numbers with intervals. The same command goes on where it "
+        "confidence, longer and shorter thinking, misleading text. Writes a page that opens "
+        "offline, tables, and all numbers with intervals. The same command goes on where it "
         "was stopped.",
         epilog="example: vapo diagnose lab --limit 12 --out report\n"
         "         vapo diagnose runs/checkpoint-100 runs/checkpoint-200 --data my.parquet --out report",

@@ -133,7 +133,8 @@ def list_rivals(response: Response, early: Sequence[EarlyAnswer]) -> list[str]:
 
 def average_answer(scored: ScoredText) -> float:
     """Return the geometric mean of the probabilities of the tokens that reach beyond what opens the box."""
-    lead = max(0, "".join(scored.token_texts).find(BOX) + len(BOX))
+    before, box, _ = "".join(scored.token_texts).partition(BOX)
+    lead = len(before + box) if box else 0
     logprobs: list[float] = []
     place = 0
     for text, logprob in zip(scored.token_texts, scored.logprobs, strict=True):
