@@ -124,6 +124,7 @@ def test_a_metric_of_evaluations_is_waited_for(make_trainer, caplog):
     trainer = make_trainer(stop_if="eval_reward >= 0", eval_strategy="steps", eval_steps=2)
     trainer.train()
     assert trainer.state.global_step == 3 and trainer.stopped is not None
+    assert not any("waits for" in message for message in caplog.messages)
 
 
 def test_a_diagnosis_ends_a_run(make_trainer):

@@ -129,7 +129,7 @@ class StopCallback(TrainerCallback, ExportableState):
             self._was_logged = True
             if self._reason is None and self.condition.is_met(value):
                 self._reason = f"{name} was {value:.4g} at step {state.global_step}, and stop_if is {self.condition}"
-        elif "reward" in logs and not (self._was_missed or self._was_logged):
+        elif "reward" in logs and not (self._was_missed or self._was_logged or name.startswith("eval_")):
             self._was_missed = True
             logging.getLogger(__name__).warning(
                 "stop_if waits for %s, which the first log of a step does not hold%s; it holds %s",
