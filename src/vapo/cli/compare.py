@@ -33,6 +33,7 @@ def compare(options: argparse.Namespace) -> int:
     from vapo.evaluation.paired_evaluations import format_changes, is_evaluation, load_evaluation, pair_evaluations
     from vapo.evaluation.suite_runs.comparison import compare_answers
     from vapo.evaluation.suite_runs.result import read_result
+    from vapo.evaluation.suite_runs.sampled_comparison import compare_samples
     from vapo.evaluation.suite_runs.table import format_differences, format_result
     from vapo.evaluation.suites.answers import read_answers
     from vapo.evaluation.suites.suite import find_suite, find_suite_of
@@ -59,5 +60,6 @@ def compare(options: argparse.Namespace) -> int:
         print(format_result(suite, read_result(options.first, suite, seed=options.seed)))
         return 0
     differences = compare_answers(suite, *answers, seed=options.seed)
-    print(format_differences(suite, [str(folder) for folder in folders], differences))
+    sampled = compare_samples(suite, *answers, seed=options.seed)
+    print(format_differences(suite, [str(folder) for folder in folders], differences, sampled))
     return 0

@@ -26,7 +26,9 @@ def add_evaluate(commands: Commands) -> None:
     parser.add_argument("model", help="checkpoint folder, name on the Hugging Face hub, or 'lab'")
     add_data_options(parser, split="heldout", needed="unless --suite is given or the model is 'lab'")
     parser.add_argument("--out", type=Path, help="folder for results and finished rows; resumable")
-    parser.add_argument("--num-completions", type=int, default=0, metavar="N", help="also report avg@N (default: 0)")
+    parser.add_argument(
+        "--num-completions", type=int, default=0, metavar="N", help="sample N too, and report avg@N (default: 0)"
+    )
     parser.add_argument("--temperature", type=float, default=1.0, help="of those N completions (default: 1.0)")
     parser.add_argument(
         "--max-completion-tokens", type=int, metavar="N", help="longest completion (default: 512; 2048 of a suite)"

@@ -47,6 +47,8 @@ def evaluate_suite(options: argparse.Namespace) -> int:
         device=options.device,
         dtype=options.dtype,
         trust_remote_code=options.trust_remote_code,
+        num_completions=options.num_completions,
+        temperature=options.temperature,
         seed=options.seed,
         regrade=open_grader(suite, options.judge, options.judge_url),
     )

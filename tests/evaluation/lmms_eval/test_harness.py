@@ -82,6 +82,37 @@ def test_the_command_writes_a_result_and_goes_on(copies, capsys):
     assert "other settings (max_completion_tokens was 64 and is 32)" in capsys.readouterr().err
 
 
+def test_samples_are_drawn_besides_the_greedy_responses(copies, capsys):
+    """They differ, are kept, can be added to, and leave the greedy responses as they are without them."""
+    words = ["evaluate", "lab", "--suite", "perception", *SHORT, "--out", "eval", "--benchmarks", "mmvp"]
+
+    def read():
+        rows = [json.loads(line) for line in (copies / "eval" / "rows.jsonl").read_text().splitlines()]
+        return {(row["row"], row["completion"], row["digest"]): row["text"] for row in rows}
+
+    assert main(words) == 0
+    greedy = read()
+    assert main([*words, "--num-completions", "2"]) == 0
+    two = read()
+    assert len(two) == 9 and greedy.items() <= two.items() and len(set(two.values())) > 3
+    shown = capsys.readouterr().out
+    assert "sampled besides, at temperature 1" in shown and "avg@k" in shown
+    assert main([*words, "--num-completions", "3"]) == 0
+    three = read()
+    assert len(three) == 12 and two.items() <= three.items()
+    result = json.loads((copies / "eval" / "suite.json").read_text())
+    assert result["score"]["benchmarks"][0]["sampled"]["num_completions"] == 3
+    assert (result["settings"]["temperature"], result["settings"]["num_completions"]) == (1.0, 3)
+    answers = read_answers(copies / "eval")
+    assert sorted(answer.completion for answer in answers) == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
+    assert all(answer.attributes["image"] and answer.num_tokens for answer in answers)
+    assert main([*words, "--num-completions", "1", "--temperature", "0.5"]) == 0
+    assert len(read()) == 15  # drawn anew
+    assert main(["compare", "eval", "eval"]) == 0 and "pass@1" in capsys.readouterr().out
+    assert main([*words, "--num-completions", "2", "--temperature", "0"]) == 1
+    assert "a temperature above 0" in capsys.readouterr().err
+
+
 def test_a_stopped_run_loses_no_response(copies):
     """What was handed out before the stop is not asked again, and the rest is the same as without it."""
     whole = run_lab(["wemath"], batch_size=4)

@@ -1,4 +1,4 @@
-"""A model of lmms-eval that answers as `vapo evaluate` does: the trainer's prompts, greedy, no image tokens."""
+"""A model of lmms-eval that answers as `vapo evaluate` does: the trainer's prompts, and no image tokens."""
 
 # pyright: reportMissingImports=false
 # lmms-eval stands beside the environment that types are checked in.
@@ -77,11 +77,7 @@ class VapoModel(lmms):
         return self._policy.model.device
 
     def generate_until(self, requests: Sequence[Any]) -> list[GenerationResult]:
-        """Answer each request, in order.
-
-        Raises:
-            ConfigError: a task asks for sampling, which this model does not do.
-        """
+        """Answer each request, in order: greedily, or as its `temperature`, `top_p` and `seed` say if it samples."""
         results: list[GenerationResult] = []
         began = time.perf_counter()
         with tqdm(total=len(requests), desc="answering", disable=self.rank != 0) as bar:
@@ -90,7 +86,8 @@ class VapoModel(lmms):
                     self._policy,
                     group.conversations,
                     max_completion_tokens=group.max_tokens,
-                    temperature=0,
+                    temperature=group.temperature,
+                    top_p=group.top_p,
                     batch_size=self._batch_size,
                     system_prompt=group.system_prompt if self._system_prompt is None else self._system_prompt or None,
                 ):
@@ -123,11 +120,12 @@ class _Conversations(Sequence[Sample]):
         return len(self._requests)
 
     def __getitem__(self, number: Any) -> Any:
-        _, put_messages, _, row, task, split = self._requests[number].args
+        _, put_messages, settings, row, task, split = self._requests[number].args
         parts = _find_turn(put_messages(self._rows[task][split][row]), "user")
         images = tuple(part["url"] for part in parts if part["type"] == "image")
         text = "".join(PLACE if part["type"] == "image" else part["text"] for part in parts)
-        return Sample(f"{task}-{row}", images, text, "")
+        # The draws of a sample follow from its name.
+        return Sample(f"{task}-{row}-{settings.get('seed', 0)}", images, text, "")
 
     def read_system_prompt(self) -> str | None:
         """Return the text of the system's turn, which is the same in all conversations of a task."""
@@ -139,11 +137,8 @@ class _Conversations(Sequence[Sample]):
 class _Group:
     def __init__(self, requests: Sequence[Any], rows: Mapping[str, Any]) -> None:
         settings = requests[0].args[2]
-        if settings.get("do_sample") and settings.get("temperature"):
-            raise ConfigError(
-                f"task {requests[0].args[4]!r} samples at temperature {settings['temperature']}; the model 'vapo' of "
-                "lmms-eval answers greedily, so set temperature=0 in --gen_kwargs or choose another model"
-            )
+        self.temperature = float(settings.get("temperature") or 0) if settings.get("do_sample") else 0.0
+        self.top_p = float(settings.get("top_p") or 1)
         self.max_tokens = int(settings["max_new_tokens"])
         self.conversations = _Conversations(requests, rows)
         self.system_prompt = self.conversations.read_system_prompt()
@@ -153,11 +148,16 @@ def _group_alike(requests: Sequence[Any], rows: Mapping[str, Any]) -> list[_Grou
     """Split requests where the task or its settings change; they come task by task."""
     runs: list[list[Any]] = []
     for request in requests:
-        if runs and runs[-1][0].args[4] == request.args[4] and runs[-1][0].args[2] == request.args[2]:
+        if runs and _settle(runs[-1][0]) == _settle(request):
             runs[-1].append(request)
         else:
             runs.append([request])
     return [_Group(run, rows) for run in runs]
+
+
+def _settle(request: Any) -> tuple[str, dict[str, Any]]:
+    """Return what requests asked together have in common."""
+    return request.args[4], {name: value for name, value in request.args[2].items() if name != "seed"}
 
 
 def _find_turn(messages: Sequence[Mapping[str, Any]], role: str) -> Sequence[Mapping[str, Any]]:

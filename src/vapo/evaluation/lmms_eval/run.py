@@ -25,7 +25,7 @@ class HarnessRun:
     """What came back.
 
     Attributes:
-        answers: all of them, graded by rule.
+        answers: all of them, graded by rule, the sampled ones behind the greedy.
         harness: its name and version.
         tokens_per_second: of what was generated now; None if all answers were kept from an earlier run.
     """
@@ -65,8 +65,11 @@ def run_suite(
     trust_remote_code: bool = False,
     known: Sequence[Response] = (),
     keep: Callable[[Sequence[Response]], None] | None = None,
+    num_completions: int = 0,
+    temperature: float = 1.0,
+    seed: int = 0,
 ) -> HarnessRun:
-    """Ask a model the questions of a suite, greedily.
+    """Ask a model the questions of a suite, greedily, and if wanted by sampling too.
 
     Args:
         suite: which.
@@ -80,7 +83,10 @@ def run_suite(
         device, dtype: of transformers.
         trust_remote_code: run code that comes with the checkpoint.
         known: responses that were kept; their questions are not asked again.
-        keep: called with responses as they come.
+        keep: called with responses as they come, the greedy ones first.
+        num_completions: k of avg@k: responses sampled per question besides the greedy one; 0 for none.
+        temperature: of these, above 0.
+        seed: of these.
 
     Raises:
         ConfigError: the harness is not installed, an option is out of its range, or there is no such benchmark.
@@ -91,6 +97,11 @@ def run_suite(
     names = [suite.find(name).name for name in benchmarks or [one.name for one in suite.benchmarks]]
     if max_new_tokens < 1 or batch_size < 1 or (limit is not None and limit < 1):
         raise ConfigError("max_completion_tokens, batch_size and limit must be at least 1")
+    if num_completions < 0 or (num_completions and temperature <= 0):
+        raise ConfigError(
+            f"num_completions is {num_completions} and temperature {temperature:g}; give 0 completions or more, and "
+            "a temperature above 0 if any are sampled"
+        )
     options = {
         "transformers": {
             "pretrained": model,
@@ -111,8 +122,9 @@ def run_suite(
     from lmms_eval.models import get_model
     from lmms_eval.tasks import TaskManager
 
-    from vapo.evaluation.lmms_eval.keeping import KeptModel
+    from vapo.evaluation.lmms_eval.keeping import KeptModel, Sampling
     from vapo.evaluation.lmms_eval.plugin import TASKS
+    from vapo.evaluation.lmms_eval.task import grade
 
     # Of our tasks alone: the harness's own are many, and take seconds to list.
     manager = TaskManager(include_path=str(TASKS), include_defaults=False)
@@ -125,6 +137,7 @@ def run_suite(
         system_prompt,
         known,
         keep,
+        Sampling(num_completions, temperature, seed) if num_completions else None,
     )
     results = simple_evaluate(
         model=asked,
@@ -136,8 +149,19 @@ def run_suite(
         bootstrap_iters=0,
     )
     logged = results["samples"]
-    answers = tuple(read_logged(sample) for name in names for sample in logged[f"vapo_{name}"])
-    return HarnessRun(answers, harness, asked.num_tokens / asked.seconds if asked.num_tokens else None)
+    answers = [read_logged(sample) for name in names for sample in logged[f"vapo_{name}"]]
+    answers += [
+        Answer(
+            row=one.row,
+            response=one.text,
+            num_tokens=one.num_tokens,
+            completion=one.completion,
+            **grade(row, [one.text])["score"],
+        )
+        for row, responses in asked.list_drawn()
+        for one in responses
+    ]
+    return HarnessRun(tuple(answers), harness, asked.num_tokens / asked.seconds if asked.num_tokens else None)
 
 
 def _load_tasks(suite: Suite, names: Sequence[str], manager: Any) -> list[Any]:

@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from vapo.diagnosis.estimates import Estimate, reach_zero
 from vapo.errors import DataError
-from vapo.evaluation.suite_runs.scores import (
+from vapo.evaluation.suite_runs.groups import (
     bound,
     draw_scores,
     group_answers,
     select_answers,
-    share_answers,
     share_out,
 )
 from vapo.evaluation.suites.answers import Answer
-from vapo.evaluation.suites.benchmark import Benchmark
+from vapo.evaluation.suites.benchmark import Benchmark, share_groups
 from vapo.evaluation.suites.suite import Suite
 
 
@@ -32,6 +31,7 @@ class Difference:
         num_questions: that both answered.
         first, second: their scores on these, in [0, 1].
         change: the second less the first, with its paired interval.
+        measure: what is compared.
     """
 
     name: str | None
@@ -39,10 +39,11 @@ class Difference:
     first: float
     second: float
     change: Estimate
+    measure: str = "score"
 
 
 def compare_answers(
-    suite: Suite, first: Sequence[Answer], second: Sequence[Answer], *, seed: int = 0
+    suite: Suite, first: Sequence[Answer], second: Sequence[Answer], *, sampled: bool = False, seed: int = 0
 ) -> tuple[Difference, ...]:
     """Compare two models on the questions that both answered.
 
@@ -52,6 +53,7 @@ def compare_answers(
     Args:
         suite: whose benchmarks they answered.
         first, second: their answers.
+        sampled: whether to compare what they scored on average in sampled responses, instead of greedily.
         seed: of the resampling.
 
     Returns:
@@ -65,15 +67,17 @@ def compare_answers(
     draws: list[NDArray[np.float64]] = []
     parts: list[NDArray[np.float64]] = []
     for benchmark in suite.benchmarks:
-        ours, theirs = _pair(benchmark, *(select_answers(suite, answers, benchmark) for answers in (first, second)))
+        both = [select_answers(suite, answers, benchmark, sampled=sampled) for answers in (first, second)]
+        ours, theirs = pair_answers(benchmark, *both)
         groups = [group_answers(benchmark, answers) for answers in (ours, theirs)]
         if groups[0]:
-            scores = [float(np.mean(share_answers(benchmark, answers))) for answers in (ours, theirs)]
+            scores = [float(np.mean(share_groups(own))) for own in groups]
             drawn = [draw_scores(benchmark, own, seed) for own in groups]
             draws.append(drawn[1] - drawn[0])
             parts.append(share_out(groups[1]) - share_out(groups[0]))
             change = _bound(scores[1] - scores[0], draws[-1], parts[-1], len(groups[0]), seed)
-            differences.append(Difference(benchmark.name, len(ours), scores[0], scores[1], change))
+            count = len({answer.row for answer in ours})
+            differences.append(Difference(benchmark.name, count, scores[0], scores[1], change))
     if not differences:
         raise DataError("the two have no question in common; evaluate both on the same benchmarks")
     if len(differences) > 1:
@@ -83,10 +87,15 @@ def compare_answers(
     return tuple(differences)
 
 
-def _pair(
+def pair_answers(
     benchmark: Benchmark, first: Sequence[Answer], second: Sequence[Answer]
 ) -> tuple[list[Answer], list[Answer]]:
-    by_row = {answer.row: answer for answer in second}
+    """Return the answers of two models to the questions that both answered.
+
+    Raises:
+        DataError: under the same row the two were asked different questions, or they were graded differently.
+    """
+    by_row, of_first = ({answer.row: answer for answer in own} for own in (second, first))
     common = [answer for answer in first if answer.row in by_row]
     for answer in common:
         other = by_row[answer.row]
@@ -101,10 +110,12 @@ def _pair(
                 "have both graded alike"
             )
     # What either knows of a question, such as its image, holds for both.
-    known = [{**by_row[answer.row].attributes, **answer.attributes} for answer in common]
-    ours = [replace(answer, attributes=own) for answer, own in zip(common, known, strict=True)]
-    theirs = [replace(by_row[answer.row], attributes=own) for answer, own in zip(common, known, strict=True)]
-    return ours, theirs
+    known = {row: {**by_row[row].attributes, **of_first[row].attributes} for row in by_row.keys() & of_first.keys()}
+
+    def select(answers: Sequence[Answer]) -> list[Answer]:
+        return [replace(answer, attributes=known[answer.row]) for answer in answers if answer.row in known]
+
+    return select(first), select(second)
 
 
 def _bound(

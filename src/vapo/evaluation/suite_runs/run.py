@@ -37,10 +37,12 @@ def evaluate_suite(
     device: str = "auto",
     dtype: str = "auto",
     trust_remote_code: bool = False,
+    num_completions: int = 0,
+    temperature: float = 1.0,
     seed: int = 0,
     regrade: Regrade | None = None,
 ) -> SuiteResult:
-    """Ask a model a suite's questions greedily, and score its answers.
+    """Ask a model a suite's questions, greedily and if wanted by sampling too, and score its answers.
 
     Args:
         suite: which.
@@ -55,7 +57,10 @@ def evaluate_suite(
         system_prompt: takes the place of the suite's prompt; an empty one stands for none.
         device, dtype: of transformers.
         trust_remote_code: run code that comes with the checkpoint.
-        seed: of the intervals' resampling.
+        num_completions: k of avg@k and pass@k: responses sampled per question besides the greedy one; 0 for none. A
+            folder takes more of them later; at another temperature or seed they are drawn anew.
+        temperature: of these, above 0.
+        seed: of these, and of the intervals' resampling.
         regrade: gives answers the scores of a judge, where the benchmark's published score is one's.
 
     Raises:
@@ -95,9 +100,14 @@ def evaluate_suite(
         trust_remote_code=trust_remote_code,
         known=log.rows,
         keep=log.append,
+        num_completions=num_completions,
+        temperature=temperature,
+        seed=seed,
     )
     answers = list(run.answers) if regrade is None else regrade(run.answers)
     score = score_answers(suite, answers, seed=seed)
+    if num_completions:
+        settings |= {"num_completions": num_completions, "temperature": temperature, "seed": seed}
     result = SuiteResult(suite.name, model, score, run.harness, engine, run.tokens_per_second, settings)
     write_result(out, suite, result, answers)
     return result

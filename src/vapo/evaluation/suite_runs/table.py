@@ -9,12 +9,15 @@ from vapo.diagnosis.estimate_words import format_p_value
 from vapo.diagnosis.estimates import Estimate
 from vapo.evaluation.suite_runs.comparison import Difference
 from vapo.evaluation.suite_runs.result import SuiteResult
+from vapo.evaluation.suite_runs.sampled_comparison import TOKENS
 from vapo.evaluation.suite_runs.scores import BenchmarkScore
 from vapo.evaluation.suites.answers import RULE
 from vapo.evaluation.suites.suite import Suite
 
 _SCORES = (18, 9, 16, 11, 8, 7)
+_SAMPLED = (18, 4, 9, 16, 9, 16, 11, 8)
 _DIFFERENCES = (18, 9, 9, 9, 16, 7)
+_SAMPLED_DIFFERENCES = (18, 16, 9, 9, 9, 16, 7)
 
 
 def format_result(suite: Suite, result: SuiteResult) -> str:
@@ -36,18 +39,22 @@ def format_result(suite: Suite, result: SuiteResult) -> str:
             for scores in suite.published.values()
         ]
         lines.append(align(("mean", *_write_score(score.mean), "", "", "", *means), widths))
+    lines += _write_sampled(suite, result)
     if result.tokens_per_second is not None:
         lines += ["", f"{result.tokens_per_second:,.0f} tokens per second"]
     return "\n".join([*lines, "", *_notes(suite, result)])
 
 
-def format_differences(suite: Suite, names: Sequence[str], differences: Sequence[Difference]) -> str:
+def format_differences(
+    suite: Suite, names: Sequence[str], differences: Sequence[Difference], sampled: Sequence[Difference] = ()
+) -> str:
     """Return a table of the second model's scores less the first's, paired by question.
 
     Args:
         suite: whose benchmarks they are.
         names: of the two models.
         differences: see `compare_answers`.
+        sampled: see `compare_samples`; none if nothing was sampled.
     """
     lines = [
         f"{names[1]} less {names[0]}, on the questions that both answered",
@@ -59,7 +66,43 @@ def format_differences(suite: Suite, names: Sequence[str], differences: Sequence
         scores = (f"{100 * one.first:.1f}", f"{100 * one.second:.1f}", f"{100 * one.change.value:+.1f}")
         cells = (name, *scores, _interval(one.change, "+.1f"), one.num_questions)
         lines.append(align(cells, _DIFFERENCES) + format_p_value(one.change))
+    if sampled:
+        lines += ["", "in sampled responses", ""]
+        lines.append(align(("", "", "first", "second", "change", "95 % interval", "asked"), _SAMPLED_DIFFERENCES))
+        for one in sampled:
+            name = "mean" if one.name is None else suite.find(one.name).title
+            scale = 1 if one.measure == TOKENS else 100
+            scores = (f"{scale * one.first:.1f}", f"{scale * one.second:.1f}", f"{scale * one.change.value:+.1f}")
+            cells = (name, one.measure, *scores, _interval(one.change, "+.1f", scale), one.num_questions)
+            lines.append(align(cells, _SAMPLED_DIFFERENCES) + format_p_value(one.change))
     return "\n".join([*lines, "", "Scores in percent; intervals paired by question, which agree with an exact test."])
+
+
+def _write_sampled(suite: Suite, result: SuiteResult) -> list[str]:
+    """Return the table of sampled responses; nothing if there are none."""
+    sampled = [(one, one.sampled) for one in result.score.benchmarks if one.sampled is not None]
+    if not sampled:
+        return []
+    heat = result.settings.get("temperature")
+    lines = [
+        "",
+        f"sampled besides{f', at temperature {heat:g}' if heat is not None else ''}",
+        "",
+        align(("", "k", "avg@k", "95 % interval", "pass@k", "95 % interval", "no answer", "tokens"), _SAMPLED),
+    ]
+    for one, own in sampled:
+        cells = (
+            suite.find(one.name).title,
+            own.num_completions,
+            *_write_score(own.average),
+            *_write_score(own.passed[own.num_completions]),
+            f"{100 * own.unparsed.value:.1f} %",
+            "-" if own.num_tokens is None else f"{own.num_tokens.value:,.0f}",
+        )
+        lines.append(align(cells, _SAMPLED))
+    if result.score.mean_sampled is not None:
+        lines.append(align(("mean", "", *_write_score(result.score.mean_sampled)), _SAMPLED))
+    return lines
 
 
 def _write(suite: Suite, one: BenchmarkScore) -> list[object]:
@@ -74,10 +117,10 @@ def _write_score(estimate: Estimate | None) -> tuple[str, str]:
     return ("-", "") if estimate is None else (f"{100 * estimate.value:.1f}", _interval(estimate, ".1f"))
 
 
-def _interval(estimate: Estimate, form: str) -> str:
+def _interval(estimate: Estimate, form: str, scale: float = 100) -> str:
     if estimate.low is None or estimate.high is None:
         return "all alike"
-    return f"{100 * estimate.low:{form}} to {100 * estimate.high:{form}}"
+    return f"{scale * estimate.low:{form}} to {scale * estimate.high:{form}}"
 
 
 def _notes(suite: Suite, result: SuiteResult) -> list[str]:

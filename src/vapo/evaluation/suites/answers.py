@@ -33,6 +33,7 @@ class Answer:
         response: all that the model wrote.
         num_tokens: its length; None where the engine did not say.
         grader: `rule`, or the name of the judge that gave the score.
+        completion: 0 for the greedy response, 1, 2, ... for sampled ones.
     """
 
     benchmark: str
@@ -47,6 +48,7 @@ class Answer:
     num_tokens: int | None = None
     attributes: Mapping[str, str] = field(default_factory=dict[str, str])
     grader: str = RULE
+    completion: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,10 @@ class Response:
     Attributes:
         task: the harness's name of the benchmark.
         row: the question's place in the data, from 0.
-        digest: of the question's text.
+        digest: of the question's text, and of how the response was drawn if it was sampled.
         text: all that was written.
         num_tokens: its length.
+        completion: 0 for the greedy response, 1, 2, ... for sampled ones.
     """
 
     task: str
@@ -66,6 +69,7 @@ class Response:
     digest: str
     text: str
     num_tokens: int
+    completion: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -99,14 +103,14 @@ def read_answers(folder: Path) -> list[Answer]:
             "`python -m lmms_eval --tasks vapo_paper --log_samples` writes. To compare diagnoses, give both models to "
             "one `vapo diagnose`"
         )
-    seen: set[tuple[str, int]] = set()
+    seen: set[tuple[str, int, int]] = set()
     for answer in found:
-        if (answer.benchmark, answer.row) in seen:
+        if (answer.benchmark, answer.row, answer.completion) in seen:
             raise DataError(
                 f"{folder} holds two answers to row {answer.row} of {answer.benchmark}, as of two runs; name the "
                 "folder of one"
             )
-        seen.add((answer.benchmark, answer.row))
+        seen.add((answer.benchmark, answer.row, answer.completion))
     return found
 
 

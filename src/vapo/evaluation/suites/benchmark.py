@@ -186,10 +186,14 @@ class Benchmark:
 
     def shares(self, graded: Sequence[Graded]) -> tuple[float, ...]:
         """Return the K shares in [0, 1] that the score is the mean of; none if no group of questions is whole."""
-        groups = self.group_scores(graded)
-        reached = [sum(column) for column in zip(*(group.reached_K for group in groups), strict=True)]
-        possible = [sum(column) for column in zip(*(group.possible_K for group in groups), strict=True)]
-        return tuple(have / of for have, of in zip(reached, possible, strict=True))
+        return share_groups(self.group_scores(graded))
+
+
+def share_groups(groups: Sequence[GroupScores]) -> tuple[float, ...]:
+    """Return the shares that a benchmark's score is the mean of; none if no group of questions was asked whole."""
+    reached = [sum(column) for column in zip(*(group.reached_K for group in groups), strict=True)]
+    possible = [sum(column) for column in zip(*(group.possible_K for group in groups), strict=True)]
+    return tuple(have / of for have, of in zip(reached, possible, strict=True))
 
 
 def grade_response(question: Question, response: str) -> Grade:
