@@ -7,6 +7,7 @@ from PIL import Image
 
 from vapo.errors import ConfigError, DataError
 from vapo.evaluation.suites.benchmark import Graded, grade_response
+from vapo.evaluation.suites.blink import BLINK
 from vapo.evaluation.suites.hallusionbench import FIGURE, HALLUSIONBENCH, PAIR, SET
 from vapo.evaluation.suites.mmvp import MMVP
 from vapo.evaluation.suites.pope import POPE
@@ -169,6 +170,12 @@ def test_mmvp_by_hand():
     graded = [Graded(score, {"pair": str((number + 1) // 2)}) for number, score in scores.items()]
     assert MMVP.shares(graded) == (1 / 2,)
     assert MMVP.describe(graded) == {"single answers": 4 / 5}
+
+
+def test_blink_tells_the_mean_of_its_tasks():
+    graded = [Graded(score, {"task": task}) for task, score in (("a", 1), ("a", 1), ("a", 0), ("b", 0))]
+    assert BLINK.shares(graded) == (1 / 2,)
+    assert BLINK.describe(graded) == {"a": 2 / 3, "b": 0, "mean of the tasks": 1 / 3}
 
 
 def test_pope_by_hand():
