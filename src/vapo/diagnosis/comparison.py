@@ -24,7 +24,7 @@ def compare_models(models: Sequence[ModelFindings], *, seed: int) -> tuple[Paire
         One difference per model and measure, over the questions on which both models have the measure.
     """
     first, *others = models
-    measures = _list_measures(first)
+    measures = list_measures(first)
     found: list[PairedDifference] = []
     for other in others:
         mine = {question.digest: question for question in other.questions}
@@ -42,7 +42,8 @@ def compare_models(models: Sequence[ModelFindings], *, seed: int) -> tuple[Paire
     return tuple(found)
 
 
-def _list_measures(model: ModelFindings) -> dict[str, Measure]:
+def list_measures(model: ModelFindings) -> dict[str, Measure]:
+    """Return what is compared by question, by name; places and thresholds are those of `model`, the first."""
     last = model.perception["image"][-1].at if model.perception and "image" in model.perception else 1.0
     threshold = model.dependence_threshold
     cut = find_fixed_cut(model.questions)
