@@ -30,6 +30,7 @@ COMMANDS = [
     ["evaluate"],
     ["compare"],
     ["diagnose"],
+    ["report"],
     ["export"],
     ["demo"],
     ["data", "inspect"],

@@ -8,7 +8,22 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from vapo.api.redaction import redact
-from vapo.cli import check, claims, compare, data, demo, diagnose, evaluate, export, lab, plan, recipes, train, verl
+from vapo.cli import (
+    check,
+    claims,
+    compare,
+    data,
+    demo,
+    diagnose,
+    evaluate,
+    export,
+    lab,
+    plan,
+    recipes,
+    report,
+    train,
+    verl,
+)
 from vapo.cli.parser import RAW, Parser
 from vapo.cli.terminal import plain_output
 from vapo.core.control_characters import show_controls
@@ -89,6 +104,7 @@ def build_parser() -> Parser:
     evaluate.add_evaluate(commands)
     compare.add_compare(commands)
     diagnose.add_diagnose(commands)
+    report.add_report(commands)
     export.add_export(commands)
     demo.add_demo(commands)
     data.add_data(commands)

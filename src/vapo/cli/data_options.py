@@ -82,6 +82,15 @@ def load_questions(options: argparse.Namespace, source: str, processors: Sequenc
     )
 
 
+def load_processors(models: Sequence[str], trust_remote_code: bool) -> list[Any]:
+    """Return the processors of models by name, each once."""
+    from vapo.lab.shipped import resolve_model
+    from vapo.models.policy.checkpoint import find_parts, load_processor
+
+    named = dict.fromkeys(find_parts(resolve_model(name)).processor for name in models)
+    return [load_processor(source, trust_remote_code) for source in named]
+
+
 def open_reader(options: argparse.Namespace, *, whole_rows: bool) -> tuple[RowReader, int]:
     from vapo.data.samples import prepare_reader
     from vapo.lab.shipped import resolve_data

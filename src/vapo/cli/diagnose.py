@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vapo.cli.data_options import THINK_TAGS_HELP, add_data_options, load_questions, read_split
+from vapo.cli.data_options import THINK_TAGS_HELP, add_data_options, load_processors, load_questions, read_split
 from vapo.cli.parser import RAW, Commands
 from vapo.cli.progress import show_progress
 
@@ -107,7 +107,6 @@ def diagnose(options: argparse.Namespace) -> int:
     from vapo.diagnosis.protocols import choose_protocols
     from vapo.diagnosis.settings import make_settings
     from vapo.lab.judge import find_truth
-    from vapo.models.policy.checkpoint import find_parts, load_processor
 
     if options.figures:
         import_matplotlib()  # that it is missing is said now, not when all is computed
@@ -145,10 +144,8 @@ def diagnose(options: argparse.Namespace) -> int:
     data = choose_data(options.data, options.models)
     judge = open_judge(options.judge, options.judge_url, options.judge_prices)
     source = resolve_data(data)
-    processors: list[Any] = []
-    if options.base_url is None:  # a server keeps its processor to itself
-        named = dict.fromkeys(find_parts(resolve_model(name)).processor for name in options.models)
-        processors = [load_processor(source_of_one, options.trust_remote_code) for source_of_one in named]
+    # A server keeps its processor to itself.
+    processors = load_processors(options.models, options.trust_remote_code) if options.base_url is None else []
     split = read_split(options, source)
     samples = load_questions(options, source, processors)
     asked = data if split is None or Path(source).is_file() else f"{data}, {split}"

@@ -7,12 +7,12 @@ import argparse
 from vapo.cli.parser import Parser
 
 
-def add_suite_options(parser: Parser) -> None:
+def add_suite_options(parser: Parser, *, place: str = "instead of") -> None:
     add = parser.add_argument_group("published benchmarks").add_argument
     add(
         "--suite",
         metavar="NAME",
-        help="ask these instead of --data: paper,perception or one (pip install 'vapo[eval]')",
+        help=f"ask these {place} --data: paper,perception or one (pip install 'vapo[eval]')",
     )
     add("--benchmarks", nargs="+", metavar="NAME", help="some of them, such as mmstar wemath (default: all)")
     add("--engine", choices=("transformers", "vllm"), default="transformers", help="(default: transformers)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -10,22 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from vapo.diagnosis.fingerprint import fingerprint_files
+from vapo.diagnosis.row_log import make_folder
 from vapo.errors import ConfigError, ModelError
 from vapo.evaluation.suite_runs.judging import open_grader
 from vapo.evaluation.suite_runs.run import choose_suite_prompt, evaluate_suite
 from vapo.evaluation.suites.answers import Answer, read_answers
 from vapo.evaluation.suites.suite import find_suite
 from vapo.models.policy.checkpoint import check_checkpoint
+from vapo.run_folder import SETTINGS, adopt_settings
 
-PLACES = ("first", "second")
-"""Folders of the two models' answers to a suite."""
+PLACES, DIAGNOSIS = ("first", "second"), "diagnosis"
+"""Folders, in that of the report, of the two models' answers to a suite and of what was found on own data."""
 
 
-def check_models(models: Sequence[str]) -> dict[str, str]:
-    """Refuse what cannot be compared before anything is asked.
+def check_models(names: Sequence[str], resolve: Callable[[str], str]) -> dict[str, str]:
+    """Refuse two models that cannot be compared, before anything is asked.
 
     Args:
-        models: two folders or names on the hub.
+        names: of the two.
+        resolve: turns a name into a folder or a name on the hub.
 
     Returns:
         What tells their weights from others', by place.
@@ -34,12 +37,30 @@ def check_models(models: Sequence[str]) -> dict[str, str]:
         ConfigError: both are the same.
         ModelError: one cannot be used.
     """
-    for model in models:
-        check_checkpoint(model)
-    weights = [fingerprint_files(model) for model in models]
+    sources = [resolve(name) for name in names]
+    for source in sources:
+        check_checkpoint(source)
+    weights = [fingerprint_files(source) for source in sources]
     if weights[0] == weights[1]:
-        raise ConfigError(f"{models[0]} and {models[1]} hold the same weights; name two different checkpoints")
+        raise ConfigError(f"{names[0]} and {names[1]} are the same weights; name two different checkpoints")
     return dict(zip(PLACES, weights, strict=True))
+
+
+def open_folder(out: Path, weights: dict[str, str]) -> None:
+    """Make the report's folder, and refuse one that holds what other models were asked.
+
+    Args:
+        out: the folder.
+        weights: of the two models, see `check_models`.
+
+    Raises:
+        ConfigError: a file has its name, or it is of other models.
+        OSError: it cannot be written to.
+    """
+    make_folder(out)
+    begun = any((out / name).exists() for name in (*PLACES, DIAGNOSIS))
+    remedy = "give another folder, or delete this one"
+    adopt_settings(out / SETTINGS, weights, what="a report", remedy=remedy, binding=begun)
 
 
 def evaluate_both(
@@ -76,8 +97,8 @@ def evaluate_both(
                 process.submit(_evaluate, suite, model, out / place, judge, judge_url, own).result()
             except BrokenProcessPool as error:
                 raise ModelError(
-                    f"the process that asked {model} was killed, as when memory runs out; give a smaller --batch-size, "
-                    "and the same command goes on where this one stopped"
+                    f"the process that asked {model} was killed, as when memory runs out; give a smaller "
+                    "--batch-size, and the same command goes on where this one stopped"
                 ) from error
     return [read_answers(out / place) for place in PLACES]
 

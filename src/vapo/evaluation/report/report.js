@@ -47,8 +47,10 @@
     into("models", diagnosis.models.map((model, k) => card(modelName(models, k), `on ${diagnosis.data}`,
       make("ul", {}, model.conclusion.map((sentence) => make("li", {}, emphasised(sentence)))))));
     into("curves", figures.slice(0, OPEN));
-    if (figures.length > OPEN) into("more", make("summary", {}, `${figures.length - OPEN} more`), make("div.curves", {}, figures.slice(OPEN)));
+    if (figures.length <= OPEN) document.getElementById("more").remove();
+    else into("more", make("summary", {}, `${figures.length - OPEN} more`), make("div.curves", {}, figures.slice(OPEN)));
   } else {
+    document.getElementById("more").remove();
     into("models", make("p.absent", {}, "Not measured: give --data with claims, and --diagnose for all curves."));
   }
   const left = diagnosis ? diagnosis.left_out : [];

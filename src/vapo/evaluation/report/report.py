@@ -23,8 +23,8 @@ from vapo.evaluation.suites.answers import Answer
 from vapo.types import Sample
 from vapo.versions import OWN
 
-PAGE, NUMBERS, DIAGNOSIS = "report.html", "report.json", "diagnosis"
-"""Files in the report's folder, and the folder of the diagnosis in it."""
+PAGE, NUMBERS = "report.html", "report.json"
+"""Files in the report's folder."""
 
 
 @dataclass(frozen=True, slots=True)
