@@ -14,6 +14,7 @@ from vapo.cli.progress import show_progress
 if TYPE_CHECKING:
     from vapo.data.samples import Samples
     from vapo.diagnosis.findings import Diagnosis
+    from vapo.diagnosis.settings import DiagnosisSettings
 
 
 def add_report(commands: Commands) -> None:
@@ -72,6 +73,7 @@ def report(options: argparse.Namespace) -> int:
         describe_harness()
     weights = check_models(names, resolve_model)
     samples = load_own(options) if options.data is not None or options.diagnose else None
+    measures = choose_settings(options) if samples is not None else None
     open_folder(options.out, weights)
     answers, settings = None, {}
     if options.suite is not None:
@@ -95,7 +97,7 @@ def report(options: argparse.Namespace) -> int:
             judge=options.judge,
             judge_url=options.judge_url,
         )
-    diagnosis = diagnose_own(options, samples) if samples is not None else None
+    diagnosis = None if samples is None or measures is None else diagnose_own(options, samples, measures)
     written = make_report(names, answers=answers, diagnosis=diagnosis, settings=settings, seed=options.seed)
     write_report(written, samples or [], options.out)
     for verdict in written.verdicts:
@@ -115,11 +117,22 @@ def load_own(options: argparse.Namespace) -> Samples:
     return load_questions(options, source, load_processors(names, options.trust_remote_code))
 
 
-def diagnose_own(options: argparse.Namespace, samples: Samples) -> Diagnosis:
+def choose_settings(options: argparse.Namespace) -> DiagnosisSettings:
+    from vapo.diagnosis.opened_models import choose_tags
+    from vapo.diagnosis.settings import make_settings
+    from vapo.lab.shipped import resolve_model
+
+    return make_settings(
+        think_tags=choose_tags(None, [options.first, options.second], resolve_model),
+        max_completion_tokens=options.max_completion_tokens,
+        seed=options.seed,
+    )
+
+
+def diagnose_own(options: argparse.Namespace, samples: Samples, settings: DiagnosisSettings) -> Diagnosis:
     """Put both models through a diagnosis, or what it says of perception, in a folder of the report."""
     from vapo.diagnosis.diagnose import diagnose
-    from vapo.diagnosis.opened_models import choose_data, choose_tags, open_judge, open_models
-    from vapo.diagnosis.settings import make_settings
+    from vapo.diagnosis.opened_models import choose_data, open_judge, open_models
     from vapo.evaluation.report.asking import DIAGNOSIS
     from vapo.lab.judge import find_truth
     from vapo.lab.shipped import resolve_data, resolve_model
@@ -141,11 +154,7 @@ def diagnose_own(options: argparse.Namespace, samples: Samples) -> Diagnosis:
         samples,
         options.out / DIAGNOSIS,
         protocols=None if options.diagnose else ["perception"],
-        settings=make_settings(
-            think_tags=choose_tags(None, names, resolve_model),
-            max_completion_tokens=options.max_completion_tokens,
-            seed=options.seed,
-        ),
+        settings=settings,
         judge=open_judge(options.judge, options.judge_url) if options.diagnose else None,
         truth=find_truth(resolve_data(data), options.split),
         batch_size=options.batch_size,

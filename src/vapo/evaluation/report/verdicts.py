@@ -154,8 +154,9 @@ def compare_findings(aspect: Aspect, diagnosis: Diagnosis) -> list[Change]:
 
 
 def _phrase(aspect: Aspect, lead: Change) -> str:
-    subject = f"{lead.what} ({lead.source})"
     count = lead.change.num_questions
+    asked = lead.source if "question" in lead.source else f"{lead.source}, {count} questions"
+    subject = f"{lead.what} ({asked})"
     if count < FEWEST:
         return f"{subject}: {count} questions are too few to say whether {aspect} is up or down."
     numbers = (
