@@ -13,7 +13,7 @@
   function verdictCard({ aspect, direction, sentences }) {
     const [first, ...others] = sentences;
     return make("article.conclusion-card", { "data-aspect": aspect, "data-direction": direction },
-      make("h2", {}, make("span", {}, TITLES[aspect]), make("span.verdict", {}, WORDS[direction])),
+      make("h2", {}, make("span", {}, TITLES[aspect]), make("span.outcome", {}, WORDS[direction])),
       make("p.first", {}, emphasised(first)),
       others.length > 0 && make("ul", {}, others.map((sentence) => make("li", {}, emphasised(sentence)))));
   }
@@ -44,8 +44,11 @@
   into("tables", summary.verdicts.map(changesCard));
   if (diagnosis) {
     const figures = listFigures().map((group) => mountCurve(group, models, 190));
-    into("models", diagnosis.models.map((model, k) => card(modelName(models, k), `on ${diagnosis.data}`,
-      make("ul", {}, model.conclusion.map((sentence) => make("li", {}, emphasised(sentence)))))));
+    into("models", diagnosis.models.map((model, k) => {
+      const [first, second, ...others] = model.conclusion.map((sentence) => make("li", {}, emphasised(sentence)));
+      return card(modelName(models, k), `on ${diagnosis.data}`, make("ul", {}, first, second),
+        others.length > 0 && make("details", {}, make("summary", {}, `${others.length} more sentences`), make("ul", {}, others)));
+    }));
     into("curves", figures.slice(0, OPEN));
     if (figures.length <= OPEN) document.getElementById("more").remove();
     else into("more", make("summary", {}, `${figures.length - OPEN} more`), make("div.curves", {}, figures.slice(OPEN)));
