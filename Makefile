@@ -18,7 +18,7 @@ NEWEST := $(VENV)-newest
 LOWEST := $(VENV)-lowest
 # The tests that tell most about other versions of other packages: commands, two steps of training and probes against
 # plain passes for every family, evaluation, diagnosis, export and demo. `make newest VERSION_TESTS=` runs all.
-VERSION_TESTS := tests/test_cli.py tests/test_versions.py tests/test_users_models.py tests/probing \
+VERSION_TESTS := tests/test_cli.py tests/test_versions.py tests/test_users_models.py tests/probing/test_packed_prober.py \
 	tests/models/policy/test_generation.py tests/training/test_families.py tests/training/test_declared_options.py \
 	tests/diagnosis/test_diagnose_command.py tests/export/test_export_command.py tests/lab/demo/test_run.py
 SHIM = $(CURDIR)/tests/torchvision_on_cpu:$(abspath $(1))/torchvision
