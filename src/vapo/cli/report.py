@@ -102,7 +102,7 @@ def report(options: argparse.Namespace) -> int:
     write_report(written, samples or [], options.out)
     for verdict in written.verdicts:
         print("\n".join(verdict.sentences))
-    print(f"the report is in {options.out / PAGE}")
+    print(f"the report is in {options.out.joinpath(PAGE)}")
     return 0
 
 
@@ -152,7 +152,7 @@ def diagnose_own(options: argparse.Namespace, samples: Samples, settings: Diagno
     return diagnose(
         models,
         samples,
-        options.out / DIAGNOSIS,
+        options.out.joinpath(DIAGNOSIS),
         protocols=None if options.diagnose else ["perception"],
         settings=settings,
         judge=open_judge(options.judge, options.judge_url) if options.diagnose else None,
