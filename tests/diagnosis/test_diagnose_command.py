@@ -102,6 +102,9 @@ def test_a_runs_model_is_asked_as_it_was_trained(tmp_path):
         (["lab", "--judge-url", "http://localhost:1"], "name it with --judge"),
         (["some/model"], "no data set is named"),
         (["lab", "--split", "tomorrow"], "tomorrow"),
+        (["lab", "--replacements", "none,edited"], "no column of edited images"),
+        (["lab", "--edited-answer-column", "answer"], "no column of edited images"),
+        (["lab", "--replacements", "sepia"], "replacements are"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_loaded(words, message, tmp_path, capsys, monkeypatch):

@@ -96,8 +96,12 @@ def load_edited(options: argparse.Namespace, source: str, processors: Sequence[A
 
 
 def diagnose(options: argparse.Namespace) -> int:
+    from vapo.errors import ConfigError
     from vapo.lab.shipped import resolve_data, resolve_model
 
+    named = (options.replacements or "").split(",")
+    if options.edited_images_column is None and ("edited" in named or options.edited_answer_column is not None):
+        raise ConfigError("no column of edited images is named; give it with --edited-images-column")
     if options.data is not None:  # that there is no such split is said before importing what takes long
         options.split = read_split(options, resolve_data(options.data))
     from vapo.diagnosis.diagnose import REPORT
