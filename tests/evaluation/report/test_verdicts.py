@@ -16,7 +16,7 @@ from vapo.evaluation.report.verdicts import Change, compare_findings, compare_su
 
 def change(value: float, half: float | None = 0.05, count: int = 40, source: str = "suite paper") -> Change:
     low, high = (None, None) if half is None else (value - half, value + half)
-    return Change(source, "mean of 10 benchmarks", 0.5, 0.5 + value, Estimate(value, low, high, count))
+    return Change(source, "mean of 10 benchmarks", 0.5, 0.5 + value, Estimate(value, low, high, count), count)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,7 @@ def change(value: float, half: float | None = 0.05, count: int = 40, source: str
         ([[change(0.0, None)]], "unclear", "Whether reasoning is up or down cannot be told"),
         ([[change(0.5, None)]], "up", "+50.0 points."),
         ([[change(0.3, count=9)]], "unclear", "9 questions are too few to say whether reasoning is up or down."),
+        ([[change(0.3, count=1)]], "unclear", "(suite paper, 1 question): 1 question is too few to say"),
         ([[], [change(0.2, source="own")]], "up", "(own, 40 questions)"),
         ([[change(0.2)], [change(-0.2, source="own")]], "contradictory", "Reasoning is up"),
         ([[change(0.01)], [change(0.2, source="own")]], "unclear", "cannot be told"),
@@ -62,6 +63,9 @@ def test_one_benchmark_is_its_own_mean_and_none_is_nothing():
     (only,) = compare_suite("reasoning", answer_rows("mmstar", [0, 1]), answer_rows("mmstar", [1, 1]))
     assert (only.what, only.first, only.second) == ("MMStar", 0.5, 1)
     assert compare_suite("perception", answer_rows("mmvet", [1]), answer_rows("mmvet", [1])) == []
+    image = answer_rows("pope", [0, 1, 1], attributes={"image": "one", "split": "random"})
+    (pope,) = compare_suite("perception", image, image)
+    assert (pope.num_questions, pope.change.num_questions) == (3, 1)
     steps = answer_wemath([(1, 1, 1)])[:2]  # no problem whole
     assert compare_suite("reasoning", steps, steps) == []
     other = answer_rows("mmstar", [1, 1], reference="B")

@@ -24,7 +24,7 @@
     return wide(card(TITLES[aspect], "Of the questions that both answered. A change whose interval leaves out 0 can be told from chance.",
       table(TITLES[aspect], ["", "asked", modelName(models, 0), modelName(models, 1), "change, paired", "line at 0", "", "questions"], changes.map((one) => [
         one.what, one.source, percent(one.first, 1), percent(one.second, 1), signed(one.change), interval(one.change, scale, 1),
-        make("span", { class: one.direction }, one.direction === "unclear" ? "" : WORDS[one.direction]), String(one.change[3])]))));
+        make("span", { class: one.direction }, one.direction === "unclear" ? "" : WORDS[one.direction]), String(one.num_questions)]))));
   }
 
   // Groups of curves, each drawn as one figure with a switch; those of forgetting come first.

@@ -123,6 +123,7 @@ def _describe_verdict(verdict: Verdict) -> dict[str, Any]:
                 "second": shorten(one.second),
                 "change": list_estimate(one.change),
                 "direction": one.direction,
+                "num_questions": one.num_questions,
             }
             for one in verdict.changes
         ],

@@ -53,6 +53,7 @@ class Change:
         what: is measured.
         first, second: its values.
         change: the second less the first, with its paired interval.
+        num_questions: that both answered; `change` counts those about one image once where it has to.
     """
 
     source: str
@@ -60,11 +61,12 @@ class Change:
     first: float
     second: float
     change: Estimate
+    num_questions: int
 
     @property
     def direction(self) -> Direction:
         """Where it went, as far as that can be told."""
-        if self.change.num_questions < FEWEST or not is_clear(self.change):
+        if self.num_questions < FEWEST or not is_clear(self.change):
             return "unclear"
         return "up" if self.change.value > 0 else "down"
 
@@ -128,6 +130,7 @@ def compare_suite(aspect: Aspect, first: Sequence[Answer], second: Sequence[Answ
             one.first,
             one.second,
             one.change,
+            one.num_questions,
         )
         for one in differences
     ]
@@ -149,16 +152,17 @@ def compare_findings(aspect: Aspect, diagnosis: Diagnosis) -> list[Change]:
         pairs = [(measures[name](one), measures[name](mine[one.digest])) for one in first.questions]
         both = [(before, after) for before, after in pairs if before is not None and after is not None]
         before, after = (sum(values) / len(both) for values in zip(*both, strict=True))
-        changes.append(Change(diagnosis.data, name, before, after, known[name]))
+        changes.append(Change(diagnosis.data, name, before, after, known[name], len(both)))
     return changes
 
 
 def _phrase(aspect: Aspect, lead: Change) -> str:
-    count = lead.change.num_questions
-    asked = lead.source if "question" in lead.source else f"{lead.source}, {count} questions"
+    count = lead.num_questions
+    asked = lead.source if "question" in lead.source else f"{lead.source}, {_count(count)}"
     subject = f"{lead.what} ({asked})"
     if count < FEWEST:
-        return f"{subject}: {count} questions are too few to say whether {aspect} is up or down."
+        verb = "is" if count == 1 else "are"
+        return f"{subject}: {_count(count)} {verb} too few to say whether {aspect} is up or down."
     numbers = (
         f"{subject} {write_percent(lead.first)} and then {write_percent(lead.second)}, {format_points(lead.change)}"
         f"{format_p_value(lead.change)}"
@@ -166,3 +170,7 @@ def _phrase(aspect: Aspect, lead: Change) -> str:
     if lead.direction == "unclear":
         return f"Whether {aspect} is up or down cannot be told: {numbers}."
     return f"{aspect.title()} is {lead.direction}: {numbers}."
+
+
+def _count(number: int) -> str:
+    return f"{number} question{'' if number == 1 else 's'}"
