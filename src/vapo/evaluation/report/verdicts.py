@@ -17,7 +17,7 @@ from vapo.diagnosis.estimate_words import format_p_value, format_points, is_clea
 from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.findings import Diagnosis
 from vapo.evaluation.suite_runs.comparison import compare_answers
-from vapo.evaluation.suite_runs.scores import group_answers, select_answers
+from vapo.evaluation.suite_runs.groups import group_answers, select_answers
 from vapo.evaluation.suites.answers import Answer
 from vapo.evaluation.suites.suite import PAPER, PERCEPTION, Suite
 
