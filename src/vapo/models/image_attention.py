@@ -106,6 +106,7 @@ def measuring_attention(
     paths: Sequence[TokenPath],
     take: Callable[[int, list[torch.Tensor]], None],
     layers: Collection[int] | None = None,
+    measure: Callable[..., torch.Tensor] = measure_share,
 ) -> Generator[None]:
     """Measure the share of images in the attention of responses while the model reads them.
 
@@ -114,6 +115,7 @@ def measuring_attention(
         paths: the responses in the pass that comes; looked at again in every layer.
         take: is given a layer's number and, for each path, the shares, float32, shape (heads, T).
         layers: numbers of the layers to measure; None for all.
+        measure: what is taken; a function of `vapo.models.key_shares`.
 
     Raises:
         ModelError: a layer does what no mask says, or looks at something else than the row of tokens.
@@ -138,7 +140,8 @@ def measuring_attention(
             _check_layer(module, query, key, attention_mask, options)
             output, lse = _attend(attend, module, query, key, value, attention_mask, options)
             with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
-                take(module.layer_idx, [_measure(path, query, key, attention_mask, options, lse) for path in paths])
+                seen = [_measure(path, query, key, attention_mask, options, lse, measure) for path in paths]
+                take(module.layer_idx, seen)
             return output
 
         return attend_and_measure
@@ -173,6 +176,7 @@ def _measure(
     mask: Any,
     options: dict[str, Any],
     lse: torch.Tensor | None,
+    measure: Callable[..., torch.Tensor],
 ) -> torch.Tensor:
     rows, places = path.predicting, path.places
     asking = places[rows.start : rows.stop]
@@ -184,7 +188,7 @@ def _measure(
         window = options.get("sliding_window")
     else:
         seen = mask[min(path.row, len(mask) - 1)][:, asking][..., places]
-    return measure_share(
+    return measure(
         query[path.row][:, asking],
         key[path.row] if len(places) == key.shape[2] else key[path.row][:, places],
         rows,

@@ -51,6 +51,55 @@ def measure_share(
     return torch.exp(sum_up(query, key, rows, counted, mask, scale, window) - lse).clamp(max=1.0).float()
 
 
+def average_weights(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    rows: range,
+    counted: torch.Tensor,
+    mask: torch.Tensor | None,
+    scale: float,
+    lse: torch.Tensor | None = None,
+    window: int | None = None,
+    sinks: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Return the weight of each key that is counted, averaged over heads; shape (R, counted keys).
+
+    Arguments are those of `measure_share`, which is the sum over keys of what this is the mean over heads of.
+    """
+    heads = len(query)
+    if lse is None:
+        lse = sum_up(query, key, rows, torch.arange(key.shape[1]), mask, scale, window)
+    if sinks is not None:
+        lse = torch.logaddexp(lse, sinks.to(lse.dtype)[:, None])
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    places = counted.to(query.device)
+    keys = key[:, places].to(dtype).mT
+    weights = torch.empty(len(rows), len(counted), device=query.device)
+    most = _SCORES_AT_ONCE.get(query.device.type, _SCORES_AT_ONCE_ELSEWHERE)
+    at_once = max(1, most // (heads * max(1, len(counted))))
+    for start in range(0, len(rows), at_once):
+        stop = min(start + at_once, len(rows))
+        queries = (query[:, start:stop].to(dtype) * scale).reshape(len(key), -1, query.shape[-1])
+        scores = (queries @ keys).view(heads, stop - start, len(counted))
+        _hide(scores, rows[start:stop], places, None if mask is None else mask[:, start:stop], window)
+        weights[start:stop] = torch.exp(scores - lse[:, start:stop, None]).mean(0).float()
+    return weights
+
+
+def _hide(
+    scores: torch.Tensor, rows: range, places: torch.Tensor, mask: torch.Tensor | None, window: int | None
+) -> None:
+    """Set scores of keys that a query does not see to -inf, or add what the mask adds."""
+    if mask is None:
+        distance = torch.arange(rows[0], rows[-1] + 1, device=scores.device)[:, None] - places
+        unseen = distance < 0 if window is None else (distance < 0) | (distance >= window)
+        scores.masked_fill_(unseen, -torch.inf)
+    elif mask.dtype == torch.bool:
+        scores.masked_fill_(~mask[..., places], -torch.inf)
+    else:
+        scores += mask[..., places]
+
+
 def sum_up(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -78,13 +127,6 @@ def sum_up(
         in_view = int(torch.searchsorted(among, rows[stop - 1] + 1)) if mask is None else len(among)
         queries = (query[:, start:stop].to(dtype) * scale).reshape(len(key), -1, head_dim)  # of one key head together
         scores = (queries @ keys[..., :in_view]).view(heads, stop - start, in_view)
-        if mask is None:
-            distance = torch.arange(rows[start], rows[stop - 1] + 1, device=query.device)[:, None] - places[:in_view]
-            unseen = distance < 0 if window is None else (distance < 0) | (distance >= window)
-            scores.masked_fill_(unseen, -torch.inf)
-        elif mask.dtype == torch.bool:
-            scores.masked_fill_(~mask[:, start:stop][..., places], -torch.inf)
-        else:
-            scores += mask[:, start:stop][..., places]
+        _hide(scores, rows[start:stop], places[:in_view], None if mask is None else mask[:, start:stop], window)
         sums[:, start:stop] = scores.logsumexp(-1)
     return sums

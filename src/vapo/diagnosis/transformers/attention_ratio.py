@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from vapo.errors import ModelError
 from vapo.models.image_attention import TokenPath, describe_foreign_attention, measuring_attention
 from vapo.models.image_features import ImageFeatures, find_feature_module
+from vapo.models.key_shares import average_weights, measure_share
 from vapo.models.policy.checkpoint import Policy
 from vapo.models.policy.inference import inference
 from vapo.models.policy.rollout_row import lay_row, reading_row
@@ -45,6 +47,32 @@ def attention_on_image(
 
     Source: arXiv 2509.25848, Section A.4.
     """
+    shares = _read(model, processor, rollout, features, measure_share)
+    return torch.stack(shares).permute(2, 0, 1).contiguous()
+
+
+def weights_on_image(
+    model: torch.nn.Module, processor: Any, rollout: Rollout, features: dict[int, ImageFeatures] | None = None
+) -> torch.Tensor:
+    """Return each image token's weight in the attention of each completion token, averaged over heads.
+
+    Arguments and errors are those of `attention_on_image`, whose mean over heads is the sum of this over image tokens.
+
+    Returns:
+        float32 on the CPU, shape (layers, completion tokens, image tokens), image tokens in the order of the prompt.
+    """
+    weights = _read(model, processor, rollout, features, average_weights)
+    return torch.stack(weights)
+
+
+def _read(
+    model: torch.nn.Module,
+    processor: Any,
+    rollout: Rollout,
+    features: dict[int, ImageFeatures] | None,
+    measure: Callable[..., torch.Tensor],
+) -> list[torch.Tensor]:
+    """Return what `measure` makes of each layer, on the CPU."""
     if not rollout.prompt_ids:
         raise ModelError(
             f"sample {rollout.sample.id!r}: its rollout has no prompt, so nothing predicts its first token"
@@ -65,9 +93,9 @@ def attention_on_image(
         inference(model),
         reading_row(policy, row, features),
         switched_attention(decoder.config, "sdpa" if decoder._supports_sdpa else "eager"),
-        measuring_attention(model, [path], lambda _layer, found: shares.extend(found)),
+        measuring_attention(model, [path], lambda _layer, found: shares.extend(found), measure=measure),
     ):
         model(**row.inputs, use_cache=False, logits_to_keep=1)
     if not shares:
         raise ModelError(describe_foreign_attention(module))
-    return torch.stack([share.cpu() for share in shares]).permute(2, 0, 1).contiguous()
+    return [share.cpu() for share in shares]
