@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vapo.diagnosis.confidence import CONFIDENCE_ALONG
+from vapo.diagnosis.image_looks import IMAGE_LOOKS
 from vapo.diagnosis.image_swap import IMAGE_SWAP
 from vapo.diagnosis.misleading_text import MISLEADING_TEXT
 from vapo.diagnosis.reasoning_perception import REASONING_AGAINST_PERCEPTION
@@ -19,6 +20,7 @@ ROW_PROTOCOLS: dict[str, RowProtocol] = {
         CONFIDENCE_ALONG,
         REASONING_AGAINST_PERCEPTION,
         MISLEADING_TEXT,
+        IMAGE_LOOKS,
     )
 }  # fmt: skip
 

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 from zlib import crc32
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vapo.types import Probe, Rollout, Sample, Verdict
 
 View = Literal["image", "blank", "none"]
 """What a model is shown: its image, a grey one of the same size, or none at all."""
 
-Ability = Literal["continue", "probe", "replay", "attend", "compare_views"]
+Ability = Literal["continue", "probe", "replay", "attend", "compare_views", "locate"]
 """continue a response exactly from a cut; answer probes under any view; show the image again in the middle of a
-response; report attention on image tokens; report how distributions move without the image."""
+response; report attention on image tokens; report how distributions move without the image;
+say which part of the image each of its tokens shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,4 +132,20 @@ class ReplaysTogether(Protocol):
 
     def replay_images(self, cuts: Sequence[Cut], max_new_tokens: int, scale: float) -> list[Rollout]:
         """Do `replay_image` for every cut."""
+        ...
+
+
+@runtime_checkable
+class LocatesAttention(Protocol):
+    """What a diagnosed model that can "locate" offers."""
+
+    def map_attention(self, rollout: Rollout) -> NDArray[np.float32]:
+        """Return attention on the cells of a rollout's one image, over heads; shape (layers, tokens, rows, columns).
+
+        ModelError where the image, or there being several, does not allow it.
+        """
+        ...
+
+    def score_rest(self, rollout: Rollout, start: int, cells: NDArray[np.bool_] | None = None) -> float:
+        """Return the mean log-probability, in nats, of completion tokens `start` and later, with `cells` grey."""
         ...

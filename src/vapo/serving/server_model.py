@@ -109,6 +109,8 @@ class ServerModel:
         """Return why an ability is missing, in a sentence that says what to do."""
         if ability == "attend":
             return f"{self._name} runs behind a server, which reports no attention; {_RUN_IT_HERE}"
+        if ability == "locate":
+            return f"{self._name} runs behind a server, which reports no attention on an image; {_RUN_IT_HERE}"
         if ability == "compare_views":
             return f"{self._name} runs behind a server, which reports no whole distributions; {_RUN_IT_HERE}"
         return self._obstacle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,8 @@ from vapo.models.vision_tokens import find_image_token_id
 from vapo.types import Rollout, Sample
 
 _TRIAL_SIZE = (112, 84)
-_TRIED = 3  # tokens whose part of the picture is painted
-_HIGHEST = 0.1
-"""A painted token's own change must be among this share of the greatest, or the greatest of fewer than twenty."""
+_TRIED = 5  # tokens whose part of the picture is painted
+_LEAST_OWN = 0.05  # log of how much more a token changes than others do, where its own part is painted
 
 
 class ImageLooks:
@@ -92,40 +92,46 @@ def grey_cells(image: Image.Image, cells: NDArray[np.bool_]) -> Image.Image:
 def find_looks_obstacle(policy: Policy) -> str | None:
     """Return why it is not known where a model's image tokens lie, or None.
 
-    A picture of noise has the part that one token shows painted grey. That token's embedding must change more than
-    nearly all others: where features are mixed by queries of their own, no token shows a part of the image.
+    Parts of a picture of noise that tokens are said to show are painted grey, one at a time. With D_ij the relative
+    change of token j's embedding when token i's part is painted, and rows and columns of log D centred, what lies on
+    the diagonal must be above nothing, and its sum above that of any other assignment of parts to tokens.
     """
     try:
-        looks = ImageLooks(policy)
-        regions = looks.locate(_TRIAL_SIZE)
+        regions = ImageLooks(policy).locate(_TRIAL_SIZE)
         rng = np.random.default_rng(0)
-        picture = Image.fromarray(rng.integers(0, 256, (*_TRIAL_SIZE[::-1], 3), dtype=np.uint8))
+        picture = rng.integers(0, 256, (*_TRIAL_SIZE[::-1], 3), dtype=np.uint8)
         plain = _embed(policy, picture)
-        rows, columns = regions.shape
         sizes = np.prod(regions.boxes[:, 2:] - regions.boxes[:, :2], axis=1)
         finest = np.flatnonzero(sizes < 1.5 * sizes.min())
-        for number in rng.choice(finest, min(_TRIED, len(finest)), replace=False):
-            pixels = np.array(picture)
-            scale = np.tile(_TRIAL_SIZE, 2)
-            left, top, right, bottom = np.clip(np.rint(regions.boxes[number] * scale), 0, scale).astype(int)
-            pixels[top:bottom, left:right] = GREY
-            painted = _embed(policy, Image.fromarray(pixels))
-            change = ((painted - plain).norm(dim=-1) / plain.norm(dim=-1)).numpy()[finest]
-            own = change[finest.tolist().index(int(number))]
-            if int((change > own).sum()) > max(0, int(_HIGHEST * len(finest)) - 1):
-                return (
-                    f"{policy.name} mixes its image's features, so its image tokens show no parts of it; leave out "
-                    "where the model looks"
-                )
+        tried = rng.choice(finest, min(_TRIED, len(finest)), replace=False)
+        logs = np.log([_change(policy, picture, regions.boxes[number], plain)[tried] + 1e-12 for number in tried])
+        own = logs - logs.mean(0) - logs.mean(1, keepdims=True) + logs.mean()
+        sums = [own[range(len(tried)), order].sum() for order in permutations(range(len(tried)))]
+        if own.trace() < _LEAST_OWN * len(tried) or sums[0] < max(sums):
+            return (
+                f"{policy.name} mixes the features of its image, so its image tokens do not show parts of it; leave "
+                "out where the model looks"
+            )
     except ModelError as error:
         return str(error)
     return None
 
 
-def _embed(policy: Policy, picture: Image.Image) -> torch.Tensor:
+def _change(
+    policy: Policy, picture: NDArray[np.uint8], box: NDArray[np.float64], plain: torch.Tensor
+) -> NDArray[np.float32]:
+    """Return each image token's relative change when a box is painted grey."""
+    scale = np.tile(_TRIAL_SIZE, 2)
+    left, top, right, bottom = np.clip(np.rint(box * scale), 0, scale).astype(int)
+    painted = picture.copy()
+    painted[top:bottom, left:right] = GREY
+    return ((_embed(policy, painted) - plain).norm(dim=-1) / plain.norm(dim=-1)).numpy()
+
+
+def _embed(policy: Policy, picture: NDArray[np.uint8]) -> torch.Tensor:
     """Return the embeddings that the language model reads in an image's tokens; shape (n, hidden size)."""
     module: Any = find_feature_module(policy.model)
-    sample = Sample("trial", images=(picture,), question="?", answer="?")
+    sample = Sample("trial", images=(Image.fromarray(picture),), question="?", answer="?")
     rollout = Rollout(sample, tuple(PromptWriter(policy, None).write(sample).ids), (), ())
     row = lay_row(policy, rollout)
     seen: list[torch.Tensor] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from vapo.diagnosis.transformers.image_looks import find_looks_obstacle
 from vapo.diagnosis.transformers.image_replay import find_replay_obstacle
 from vapo.errors import ModelError
 from vapo.models.diagnosed_model import Ability
@@ -40,6 +41,9 @@ def find_obstacles(policy: Policy, probe_template: str, system_prompt: str | Non
     attention = find_attention_obstacle(policy.model)
     if attention is not None:
         found["attend"] = attention
+    looks = attention or find_looks_obstacle(policy)
+    if looks is not None:
+        found["locate"] = looks
     return found
 
 

@@ -8,11 +8,15 @@ from dataclasses import replace
 from functools import cached_property
 from typing import get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vapo.data.image_views import Masking, leave_out_images, mask_images
 from vapo.data.prompts import PLACE
 from vapo.diagnosis.transformers.aligned_rows import Branch
 from vapo.diagnosis.transformers.attention_ratio import attention_on_image
 from vapo.diagnosis.transformers.branching import MAX_BATCH_TOKENS, continue_branches, score_branches
+from vapo.diagnosis.transformers.image_looks import ImageLooks, show_grey
 from vapo.diagnosis.transformers.image_replay import ImageReplay
 from vapo.diagnosis.transformers.obstacles import find_obstacles
 from vapo.diagnosis.transformers.token_divergence import measure_divergence
@@ -76,6 +80,10 @@ class TransformersModel:
     @cached_property
     def _replay(self) -> ImageReplay:
         return ImageReplay(self._policy, self._system_prompt)
+
+    @cached_property
+    def _looks(self) -> ImageLooks:
+        return ImageLooks(self._policy)
 
     @cached_property
     def _never_written(self) -> tuple[int, ...]:
@@ -239,6 +247,16 @@ class TransformersModel:
         """Return KL(with the image || under `view`) of each completion token, in nats; shape (T,)."""
         self._demand("compare_views")
         return measure_divergence(self._policy, rollout, self._show(rollout, view, self._masking)).tolist()
+
+    def map_attention(self, rollout: Rollout) -> NDArray[np.float32]:
+        """Return the attention on each cell of the image; see `ImageLooks.map_attention`."""
+        self._demand("locate")
+        return self._looks.map_attention(rollout)
+
+    def score_rest(self, rollout: Rollout, start: int, cells: NDArray[np.bool_] | None = None) -> float:
+        """Return the mean log-probability of completion tokens `start` and later, in nats, with `cells` grey."""
+        self._demand("locate")
+        return self._looks.score(rollout if cells is None else show_grey(rollout, cells), start)
 
     def _check_continuation(self, branch: Branch, written: tuple[int, ...]) -> None:
         kept = branch.rollout.completion_ids[: branch.index] + branch.ids
