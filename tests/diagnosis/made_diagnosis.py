@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -26,6 +27,7 @@ from vapo.diagnosis.findings import (
     RemedyEffect,
     Sensitivity,
 )
+from vapo.diagnosis.image_looks import GROUPS, Look
 from vapo.diagnosis.image_swap import SwappedAnswer
 from vapo.models.diagnosed_model import View
 
@@ -144,6 +146,8 @@ def _make_model(number: int, count: int, repeats: int, rng: np.random.Generator)
         accuracy_true={v: points([(d, _share(perception(v, d), count)) for d in DEPTHS[::2]]) for v in views},
         accuracy_false={v: points([(d, _share(perception(v, d), count)) for d in DEPTHS[::2]]) for v in views},
         numbers={
+            "looks_attended": points([(d, _estimate(0.2 * (1 - d), 0.05, count)) for d in (0, 0.5, 1)]),
+            "looks_random": points([(d, _estimate(0.04 * (1 - d), 0.03, count)) for d in (0, 0.5, 1)]),
             "swap_accuracy_image": points([(d, _share(curve[-1], count)) for d in (0, 0.5, 1)]),
             "swap_accuracy_none": points([(d, _share(curve[-1] * (0.2 + 0.8 * d), count)) for d in (0, 0.5, 1)]),
             "swap_change_none": points([(d, _estimate(-0.3 * (1 - d), 0.06, count)) for d in (0, 0.5, 1)]),
@@ -220,8 +224,20 @@ def _make_question(k: int, number: int, repeats: int, rng: np.random.Generator) 
             Remedied("replay", total, True, f"{hostile} the sum is {total}", 0.2),
         ),
         cause=None if right else ErrorCause((truth, truth, "logical"), truth, truth),
-        rows={"swap": (SwappedAnswer(0.5, stop // 2, "none", HOSTILE[0], False, True),)},
+        rows={
+            "swap": (SwappedAnswer(0.5, stop // 2, "none", HOSTILE[0], False, True),),
+            "looks": (*_look(stop, rng), Look("attended", 1, stop, 0.0, 0.2, 8, 8, "6")),
+        },
     )
+
+
+def _look(stop: int, rng: np.random.Generator, side: int = 16) -> list[Look]:
+    edges = [1, *range(2, min(stop, 9)), stop]
+    return [
+        Look(name, first, last, first / stop, 0.2, side, side, "".join(rng.choice(list("0123456789abcdef"), side**2)))
+        for first, last in pairwise(edges)
+        for name in GROUPS
+    ]
 
 
 def _belief(view: View, is_true: bool, depth: float, forgets: bool, rng: np.random.Generator) -> float:

@@ -323,9 +323,23 @@ def test_a_response_of_nothing_and_a_model_without_the_question(browser, tmp_pat
         assert visited.complaints == []
 
 
+def test_maps_lie_over_the_image_and_follow_the_cut(page):
+    response = page.locator(".response").first
+    looks = response.locator(".look")
+    assert looks.evaluate_all("all => all.map((one) => one.dataset.layers)") == ["early", "middle", "late"]
+    over, under = (looks.first.locator(what).bounding_box() for what in ("canvas", "img"))
+    assert all(abs(over[side] - under[side]) <= 1 for side in ("x", "y", "width", "height"))
+    assert "20.0 % on the image" in looks.first.inner_text()
+    said = response.locator("details", has=page.locator(".looks")).locator("p")
+    last = said.inner_text()
+    for _ in range(19):
+        page.keyboard.press(",")
+    assert said.inner_text() != last
+
+
 def test_inspector_works_without_the_rest_of_the_page(browser, tmp_path):
     folder = files("vapo.diagnosis.page")
-    names = ("elements.js", "ruler.js", "response.js", "inspector.js")
+    names = ("elements.js", "ruler.js", "looks.js", "response.js", "inspector.js")
     response = {"tokens": ["a", " b", " c"], "thinking": [0, 2], "answer": "1", "right": True, "finished": True}
     absent = dict.fromkeys(("early", "claims", "attention", "sensitivity", "remedied", "category", "truth", "votes"))
     response |= {"notes": [], "recoverable": False, **absent}

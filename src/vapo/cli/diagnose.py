@@ -42,8 +42,8 @@ def add_diagnose(commands: Commands) -> None:
     add(
         "--protocols",
         metavar="NAMES",
-        help="early,perception,attention,remedies,errors,sensitivity,swap,confidence,balance,cue (default: all but "
-        "balance and cue)",
+        help="early,perception,attention,remedies,errors,sensitivity,swap,confidence,balance,cue,looks (default: all "
+        "but balance, cue and looks)",
     )
     add("--step", type=float, default=5.0, help="distance of the cuts of early decision, in percent (default: 5)")
     add("--closing", metavar="TEXT", help="written behind a cut (default: the paper's sentence)")
@@ -107,6 +107,7 @@ def diagnose(options: argparse.Namespace) -> int:
     from vapo.diagnosis.diagnose import REPORT
     from vapo.diagnosis.diagnose import diagnose as run_diagnosis
     from vapo.diagnosis.figures import import_matplotlib, write_figures
+    from vapo.diagnosis.map_figures import write_maps
     from vapo.diagnosis.opened_models import choose_data, choose_tags, open_judge, open_models
     from vapo.diagnosis.protocols import choose_protocols
     from vapo.diagnosis.settings import make_settings
@@ -170,6 +171,7 @@ def diagnose(options: argparse.Namespace) -> int:
     )
     if options.figures:
         write_figures(diagnosis, options.out)
+        write_maps(diagnosis, {sample.id: sample.images for sample in samples}, options.out)
     for model in diagnosis.models:
         print("\n  ".join([f"{model.name}:", *model.conclusion]))
     if judge is not None:

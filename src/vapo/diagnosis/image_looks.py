@@ -10,7 +10,7 @@ cells are painted grey, at each depth d from which the rest of the response, r, 
 
     loss(d, C) = 1/|r| log p(r | image, text to d) - 1/|r| log p(r | image with cells C grey, text to d)     in nats
 
-C are the tenth of the cells with most attention of r, or as many drawn at random. Where the model uses what it looks
+C are the tenth of the cells with most attention of r, or as many drawn at random among those that tokens show. Where the model uses what it looks
 at, the first loss is above the second; `looks_used` is their difference, paired by question.
 
 Source: visual attention after arXiv 2509.25848, Appendix A.4; masking what is attended to, against as much at random,
@@ -19,9 +19,9 @@ is the deletion test of RISE (arXiv 1806.07421), with attention as the map that 
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from zlib import crc32
 
 import numpy as np
@@ -43,7 +43,7 @@ MASKED_SHARE = 0.1
 """Share of the cells that is painted grey, at least one of them."""
 MOST_CELLS = 16
 """Rows and columns of a map that is kept; finer ones are summed over neighbours."""
-MOST_MAPS = 12
+MOST_MAPS = 8
 """Stretches of a response that have maps; a longer response's neighbours are joined."""
 
 _CELL_DRAWS = 11  # keeps this generator apart from others with the same seed
@@ -59,7 +59,7 @@ class Look:
         depth: where they begin, as a share of the thinking part.
         value: attention on the image, in [0, 1]; or the loss, in nats per token.
         rows, columns: of the map that is kept; or of the grid whose cells were painted.
-        cells: for a map, base64 of a byte per cell, row by row, in 255ths of the greatest; else how many were painted.
+        cells: for a map, a hexadecimal digit per cell, row by row, in 15ths of the greatest; else how many were painted.
     """
 
     what: str
@@ -107,17 +107,24 @@ def _keep_maps(maps: NDArray[np.float32], response: Response) -> list[Look]:
     if len(edges) > MOST_MAPS + 1:
         edges = [edges[place] for place in np.linspace(0, len(edges) - 1, MOST_MAPS + 1).round().astype(int)]
     found: list[Look] = []
-    layers = [part for part in np.array_split(np.arange(len(maps)), len(GROUPS))]
-    for first, last in zip(edges, edges[1:], strict=False):
+    layers = np.array_split(np.arange(len(maps)), len(GROUPS))
+    for first, last in pairwise(edges):
         for name, part in zip(GROUPS, layers, strict=True):
             if not len(part):
                 continue
             cells = maps[part, first:last].mean((0, 1), dtype=np.float64)
             depth = (first - start) / max(1, stop - start)
             small = coarsen(cells)
-            packed = b64encode(np.rint(255 * small / max(small.max(), 1e-12)).astype(np.uint8).tobytes()).decode()
+            digits = np.rint(15 * small / max(small.max(), 1e-12)).astype(int).ravel()
+            packed = "".join(f"{digit:x}" for digit in digits)
             found.append(Look(name, first, last, round(depth, 6), float(cells.sum()), *small.shape, packed))
     return found
+
+
+def read_map(look: Look) -> NDArray[np.float64]:
+    """Return the attention on each cell of a map, to a 15th of the greatest; shape (rows, columns)."""
+    cells = np.array([int(digit, 16) for digit in look.cells], dtype=np.float64).reshape(look.rows, look.columns)
+    return cells * (look.value / max(cells.sum(), 1.0))
 
 
 def coarsen(cells: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -136,7 +143,8 @@ def _paint(
     rollout = response.rollout
     rows, columns = maps.shape[2:]
     count = max(1, round(MASKED_SHARE * rows * columns))
-    if 2 * count > rows * columns:  # nothing else could be drawn
+    shown = np.flatnonzero(maps.sum((0, 1)))  # a processor that crops leaves cells that no token shows
+    if 2 * count > len(shown):  # nothing else could be drawn
         return []
     rng = np.random.default_rng([_CELL_DRAWS, settings.seed, crc32(rollout.sample.id.encode())])
     found: list[Look] = []
@@ -147,7 +155,7 @@ def _paint(
         attended = maps[:, index:].mean((0, 1), dtype=np.float64).ravel()
         drawn = {
             "attended": np.argsort(-attended, kind="stable")[:count],
-            "random": rng.choice(rows * columns, count, replace=False),
+            "random": rng.choice(shown, count, replace=False),
         }
         plain = model.score_rest(rollout, index)
         for what, numbers in drawn.items():

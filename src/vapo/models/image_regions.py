@@ -1,8 +1,8 @@
 """Where in an image each of its tokens looks: found by showing pictures to the family's own processor.
 
 Four pictures of the image's size are processed: black, white, and a ramp along each axis. A value v of the ramp's
-tensor, between those of black (b) and white (w) at the same place, tells which pixel it came from: (v - b) / (w - b) of
-the image's width or height. So resizing, cropping, padding and tiling are all read off. What does not differ between
+tensor, between those of black (b) and white (w) at the same place, tells which pixel it came from: (v - b) / (w - b)
+of the image's width or height. So resizing, cropping, padding and tiling are all read off. What does not differ between
 black and white is padding.
 
 Within a tile (or a picture cut into patches) tokens lie in rows and columns; their centres are the affine map of these
@@ -171,9 +171,7 @@ def _mean(values: NDArray[np.float64]) -> float:
     return float(real.mean()) if 2 * real.size > values.size else math.nan
 
 
-def _fit(
-    name: str, xs: NDArray[np.float64], ys: NDArray[np.float64], rows: int, columns: int
-) -> NDArray[np.float64]:
+def _fit(name: str, xs: NDArray[np.float64], ys: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.float64]:
     """Return the boxes of tokens in rows and columns whose centres are nearest to what was read."""
     numbers = np.arange(rows * columns)
     left, width = _fit_axis(name, xs, numbers % columns, columns)

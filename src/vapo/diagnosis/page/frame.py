@@ -11,7 +11,16 @@ from importlib.resources import files
 from typing import Any
 
 _STYLES = ("uplot/uPlot.min.css", "style.css", "inspector.css")
-_SCRIPTS = ("elements.js", "curves.js", "tables.js", "ruler.js", "response.js", "inspector.js", "unpacking.js")
+_SCRIPTS = (
+    "elements.js",
+    "curves.js",
+    "tables.js",
+    "ruler.js",
+    "looks.js",
+    "response.js",
+    "inspector.js",
+    "unpacking.js",
+)
 _LIBRARY, _LICENCE = "uplot/uPlot.iife.min.js", "uplot/LICENSE"
 
 

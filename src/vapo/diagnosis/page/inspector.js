@@ -84,7 +84,7 @@
       }
       stops = stopsOf(question);
       slider.max = stops.length - 1;
-      responses = question.responses.map((response, n) => makeResponse(response, { name: models[n].name, number: n, colouring: state.colouring, scales, onCut: cutAt }));
+      responses = question.responses.map((response, n) => makeResponse(response, { name: models[n].name, number: n, colouring: state.colouring, scales, image: ((places && places[k]) || []).length ? images[places[k][0]] : null, onCut: cutAt }));
       const asked = make("div.asked", {}, make("div.images", {}, imagesOf(k)),
         make("div", {}, make("p.faint", { dir: "auto" }, question.id), make("p.question", { dir: "auto" }, question.question),
           make("p", {}, make("span.faint", {}, "right answer "), make("strong.reference", { dir: "auto" }, question.reference))));

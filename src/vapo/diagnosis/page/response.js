@@ -2,7 +2,7 @@
 // claims it was asked.
 (function (vapo) {
   "use strict";
-  const { make, swatch, percent, number, makeRuler, verdictsAt, VIEWS } = vapo;
+  const { make, swatch, percent, number, makeRuler, makeLooks, verdictsAt, VIEWS } = vapo;
   const PER_UNIT = 1000; // attention and sensitivity come in thousandths
   const STEPS = 9;
 
@@ -99,9 +99,9 @@
       make("table", {}, make("thead", {}, make("tr", {}, columns.map((name) => make("th", { scope: "col" }, name)))), make("tbody", {}, body))));
   }
 
-  // `options`: {name, number, colouring, scales, onCut(depth)}. Returns {element, cutAt(depth)}.
+  // `options`: {name, number, colouring, scales, image, onCut(depth)}; `image` is the address of the question's first. Returns {element, cutAt(depth)}.
   function makeResponse(response, options) {
-    const { name, number: model, colouring, scales, onCut } = options;
+    const { name, number: model, colouring, scales, image, onCut } = options;
     const heading = make("h4", {}, swatch(model), make("span", {}, name));
     if (!response) return { element: make("article.response", {}, heading, make("p.absent", {}, "This model has no response on this question.")), cutAt: () => {} };
     const has = colouring && response[colouring];
@@ -111,9 +111,10 @@
     const now = make("p.now", { "aria-live": "polite" });
     const asked = response.claims && response.claims.length ? make("div.here", {}) : null;
     const claims = asked && allClaims(response);
+    const looks = response.maps && response.maps.length ? makeLooks(response, image) : null;
     const element = make("article.response", { "data-right": String(response.right) }, heading, headline(response), ruler.element, now, text.element,
       colouring && !has && make("p.absent", {}, `${COLOURINGS[colouring].title} was not measured on this response.`),
-      asked, claims, response.remedied && remedied(response), (response.tables || []).map(rowsTable), response.notes.length > 0 && make("ul.notes", {}, response.notes.map((note) => make("li", {}, note))));
+      looks && looks.element, asked, claims, response.remedied && remedied(response), (response.tables || []).map(rowsTable), response.notes.length > 0 && make("ul.notes", {}, response.notes.map((note) => make("li", {}, note))));
 
     function cutAt(depth) {
       const cut = response.early && response.early.filter((one) => one[0] <= depth + 1e-9).pop();
@@ -122,6 +123,7 @@
       const nearest = (response.claims || []).reduce((best, row) => (Math.abs(row.index - index) < Math.abs(best - index) ? row.index : best), Infinity);
       ruler.moveTo(index);
       text.cutAt(index, nearest);
+      looks?.moveTo(index);
       now.replaceChildren(make("strong", {}, whole ? "Whole response" : `Stopped at ${percent(cut ? cut[0] : depth)}`), ` (${index} tokens)`);
       if (whole) now.append(": ", answerText(response.answer, response.right));
       else if (cut) now.append(": ", answerText(cut[2], cut[3]));

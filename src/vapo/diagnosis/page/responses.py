@@ -8,6 +8,7 @@ from dataclasses import astuple, fields
 from typing import Any
 
 from vapo.diagnosis.findings import Diagnosis, ProbedClaim, QuestionFindings
+from vapo.diagnosis.image_looks import GROUPS, Look
 from vapo.diagnosis.page.numbers import scale_to_integers, shorten
 from vapo.diagnosis.protocols import ROW_PROTOCOLS
 from vapo.diagnosis.recovery import is_recoverable
@@ -67,8 +68,29 @@ def _describe_response(findings: QuestionFindings) -> dict[str, Any]:
         "category": cause and (cause.category or cause.truth),
         "truth": cause and cause.truth,
         "votes": cause and list(cause.votes),
-        "tables": [_describe_rows(ROW_PROTOCOLS[name].title, rows) for name, rows in findings.rows.items() if rows],
+        "maps": _describe_maps(findings.rows.get("looks") or ()),
+        "tables": [
+            _describe_rows(ROW_PROTOCOLS[name].title, shown)
+            for name, rows in findings.rows.items()
+            if (shown := [row for row in rows if not _is_map(row)])
+        ],
     }
+
+
+def _is_map(row: Any) -> bool:
+    return isinstance(row, Look) and row.what in GROUPS
+
+
+def _describe_maps(rows: Sequence[Look]) -> list[list[Any]]:
+    """Return each stretch that has maps: its first token, the one behind its last, rows, columns, and its maps.
+
+    A map is the attention on the image, and a hexadecimal digit for each cell.
+    """
+    stretches: dict[tuple[int, int], list[Any]] = {}
+    for row in filter(_is_map, rows):
+        stretch = stretches.setdefault((row.index, row.stop), [row.index, row.stop, row.rows, row.columns, {}])
+        stretch[-1][row.what] = [shorten(row.value), row.cells]
+    return list(stretches.values())
 
 
 def _describe_rows(title: str, rows: Sequence[Any]) -> dict[str, Any]:

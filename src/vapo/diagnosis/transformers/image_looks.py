@@ -1,4 +1,4 @@
-"""Where in its image a transformers model looks while it writes, and what a response is worth with parts of it grey."""
+"""Where in its image a transformers model looks while it writes, and what a response is worth with parts grey."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ class ImageLooks:
         row = lay_row(self._policy, rollout)
         count = len(rollout.completion_ids) - start
         with inference(self._policy.model), reading_row(self._policy, row):
-            logits = self._policy.model(**row.inputs, use_cache=False, logits_to_keep=count + 1).logits[0, -count - 1 :]
+            logits = self._policy.model(**row.inputs, use_cache=False, logits_to_keep=count + 1).logits[
+                0, -count - 1 :
+            ]
         ids = torch.tensor(rollout.completion_ids[start:], device=logits.device)
         chosen = logits[:-1].float().log_softmax(-1).gather(-1, ids[:, None])
         return float(chosen.mean())
