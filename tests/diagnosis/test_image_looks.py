@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_maps_and_losses_by_hand():
     maps = [row for row in rows if row.what == "early"]
     assert len(maps) > 2 and all(row.value == pytest.approx(0.4 + 19 * 0.01) for row in maps)
     assert [row.value for row in rows if row.what == "late"] == pytest.approx([0.69] * len(maps))
-    assert [(a.stop, b.index) for a, b in zip(maps, maps[1:], strict=False)] == [(a.stop,) * 2 for a in maps[:-1]]
+    assert [(a.stop, b.index) for a, b in pairwise(maps)] == [(a.stop,) * 2 for a in maps[:-1]]
     cells = read_map(maps[0])
     assert cells.argmax() == 7 and cells.sum() == pytest.approx(maps[0].value)
     attended, random, used = (model.numbers[f"looks_{name}"] for name in ("attended", "random", "used"))
@@ -59,13 +60,11 @@ def test_maps_and_losses_by_hand():
         assert difference.estimate.value == pytest.approx(one.estimate.value - other.estimate.value)
 
 
-def test_a_response_that_cannot_be_mapped_has_no_rows():
-    assert look(Unlocated).numbers == {}
-
-
-def test_a_model_that_cannot_locate_is_refused():
-    with pytest.raises(ModelError, match="cannot locate its attention"):
-        look(ScriptedModel)
+@pytest.mark.parametrize(("model_type", "reason"), [(Unlocated, "has 2 images"), (ScriptedModel, "cannot locate")])
+def test_what_cannot_be_mapped_is_said_on_its_question(model_type, reason):
+    model = look(model_type)
+    assert model.numbers == {}
+    assert all(reason in " ".join(question.notes) and not question.rows for question in model.questions)
 
 
 def test_fine_maps_are_kept_coarser_with_their_sum():

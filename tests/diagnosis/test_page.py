@@ -191,9 +191,10 @@ def test_both_models_stand_side_by_side_and_claims_are_listed(page):
     left, right = (page.locator(".response").nth(k) for k in range(2))
     assert right.bounding_box()["x"] > left.bounding_box()["x"] + left.bounding_box()["width"]
     assert left.locator(".verdict").count() == 3 * 6  # views by depths
-    left.locator(".claims summary").click()
-    assert left.locator(".claims tbody tr").count() == 6 * 2
-    assert left.locator(".claims").inner_text().count(HOSTILE[1]) == 6
+    claims = left.locator("details", has=page.locator("summary", has_text="All claims"))
+    claims.locator("summary").click()
+    assert claims.locator("tbody tr").count() == 6 * 2
+    assert claims.inner_text().count(HOSTILE[1]) == 6
 
 
 def test_anchors_stand_in_the_response_and_show_what_was_asked_there(page):
@@ -282,6 +283,7 @@ def test_what_was_left_out_is_said_in_place_of_its_chart(browser, tmp_path):
         attention_by_head=None,
         perception=None,
         p_label=None,
+        numbers={},
         remedies=None,
         questions=tuple(
             replace(q, attention=None, sensitivity=None, probed=None, early=None, remedied=None, cause=None)
@@ -321,6 +323,16 @@ def test_a_response_of_nothing_and_a_model_without_the_question(browser, tmp_pat
         assert "This model has no response on this question." in text
         visited.page.keyboard.press("ArrowRight")
         assert visited.complaints == []
+
+
+def test_six_curves_are_open_and_the_rest_is_drawn_when_it_is_unfolded(page):
+    curves = page.locator("figure.curve")
+    assert page.locator("figure.curve:visible").count() == 6 < curves.count()
+    more = page.locator("details.more")
+    assert more.locator("canvas").count() == 0
+    more.locator("summary").first.click()
+    more.locator("canvas").first.wait_for()
+    assert page.locator("figure.curve:visible").count() == curves.count()
 
 
 def test_maps_lie_over_the_image_and_follow_the_cut(page):

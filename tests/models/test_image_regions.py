@@ -48,5 +48,5 @@ def test_tiles_and_the_whole_image_behind_them(family):
 @pytest.mark.torchvision
 @pytest.mark.parametrize("family", ["llava_next", "llava_onevision", "lfm2_vl"])
 def test_what_cannot_be_read_is_refused_by_name(family):
-    with pytest.raises(ModelError, match="Processor .* not known which part"):
+    with pytest.raises(ModelError, match=r"Processor .* not known which part"):
         locate(family, (96, 64))

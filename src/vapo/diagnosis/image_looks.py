@@ -10,7 +10,8 @@ cells are painted grey, at each depth d from which the rest of the response, r, 
 
     loss(d, C) = 1/|r| log p(r | image, text to d) - 1/|r| log p(r | image with cells C grey, text to d)     in nats
 
-C are the tenth of the cells with most attention of r, or as many drawn at random among those that tokens show. Where the model uses what it looks
+C are the tenth of the cells with most attention of r, or as many drawn at random
+among those that tokens show. Where the model uses what it looks
 at, the first loss is above the second; `looks_used` is their difference, paired by question.
 
 Source: visual attention after arXiv 2509.25848, Appendix A.4; masking what is attended to, against as much at random,
@@ -59,7 +60,8 @@ class Look:
         depth: where they begin, as a share of the thinking part.
         value: attention on the image, in [0, 1]; or the loss, in nats per token.
         rows, columns: of the map that is kept; or of the grid whose cells were painted.
-        cells: for a map, a hexadecimal digit per cell, row by row, in 15ths of the greatest; else how many were painted.
+        cells: for a map, a hexadecimal digit per cell, row by row, in 15ths of the greatest; else how many were
+            painted.
     """
 
     what: str
@@ -77,27 +79,27 @@ def find_looks(
     responses: Sequence[Response],
     settings: DiagnosisSettings,
     other_images: OtherImages,
-) -> list[tuple[Look, ...] | None]:
-    """Map attention and paint what is attended to; None for a response whose image has no map.
+) -> list[tuple[Look, ...]]:
+    """Map attention and paint what is attended to.
 
     Args:
         diagnosed_model: a model that can locate its attention.
         responses: any number; those that were cut off, or have no boundary, have no rows.
         settings: number of depths, seed.
         other_images: not used.
+
+    Raises:
+        ModelError: the model cannot locate its attention, or not on one of the images.
     """
     if not isinstance(diagnosed_model, LocatesAttention):
         raise ModelError(f"{diagnosed_model.name} cannot locate its attention; leave out protocol 'looks'")
     return [_look(diagnosed_model, response, settings) for response in responses]
 
 
-def _look(model: LocatesAttention, response: Response, settings: DiagnosisSettings) -> tuple[Look, ...] | None:
+def _look(model: LocatesAttention, response: Response, settings: DiagnosisSettings) -> tuple[Look, ...]:
     if not (response.finished and response.boundaries and response.rollout.sample.images):
         return ()
-    try:
-        maps = model.map_attention(response.rollout)
-    except ModelError:
-        return None
+    maps = model.map_attention(response.rollout)
     return (*_keep_maps(maps, response), *_paint(model, maps, response, settings))
 
 

@@ -2,8 +2,8 @@
 
 Four pictures of the image's size are processed: black, white, and a ramp along each axis. A value v of the ramp's
 tensor, between those of black (b) and white (w) at the same place, tells which pixel it came from: (v - b) / (w - b)
-of the image's width or height. So resizing, cropping, padding and tiling are all read off. What does not differ between
-black and white is padding.
+of the image's width or height. So resizing, cropping, padding and tiling are all read off. What does not differ
+between black and white is padding.
 
 Within a tile (or a picture cut into patches) tokens lie in rows and columns; their centres are the affine map of these
 that fits the tensors. Where they do not fit, or the inputs say something else about the picture, there is no map.

@@ -8,18 +8,22 @@ from prober_contract import encode_prompt, extend_prompt, make_rollout, make_sam
 from tiny_models import build_tiny
 
 from vapo.data.image_views import GREY
-from vapo.diagnosis.transformers.attention_ratio import attention_on_image
+from vapo.diagnosis.transformers.attention_ratio import attention_on_image, weights_on_image
 from vapo.diagnosis.transformers.image_looks import ImageLooks, find_looks_obstacle, grey_cells, show_grey
 from vapo.errors import ModelError
+from vapo.models.image_features import find_feature_module
 from vapo.models.policy.checkpoint import Policy
+from vapo.models.tree.attention_switch import switched_attention
 
 RESPONSE = "<think>I see a 3, then a 5. Or two cats: no, one!</think> \\boxed{2}"
-LOCATED = ["llava", *(pytest.param(f, marks=pytest.mark.torchvision) for f in ("qwen2_5_vl", "qwen3_vl", "internvl", "idefics3", "mistral3"))]  # fmt: skip # noqa: E501
+TILED_AND_MERGED = ("qwen2_5_vl", "qwen3_vl", "internvl", "idefics3", "mistral3")
+LOCATED = ["llava", *(pytest.param(family, marks=pytest.mark.torchvision) for family in TILED_AND_MERGED)]
 
 
 def sharpen(model):
-    for name, parameter in model.named_parameters():
-        if "language_model" in name and ("q_proj" in name or "k_proj" in name):
+    # A model as it is made attends to all alike, and a wrong cell would hardly show.
+    for name, parameter in find_feature_module(model).get_decoder().named_parameters():
+        if "q_proj" in name or "k_proj" in name:
             parameter.data *= 8
     return model
 
@@ -36,6 +40,18 @@ def test_maps_sum_to_the_attention_on_the_image(policy):
     shares = attention_on_image(policy.model, policy.processor, rollout).mean(2).T
     np.testing.assert_allclose(maps.sum((2, 3)), shares.numpy(), atol=1e-5)
     assert maps.max() > 1.5 * maps.mean()
+
+
+def test_each_tokens_weight_is_that_of_eager_attention(policy):
+    rollout = make_rollout(policy.processor, make_sample("a", size=(96, 64)), RESPONSE)
+    inputs = extend_prompt(encode_prompt(policy.processor, rollout.sample), rollout.completion_ids)
+    config = find_feature_module(policy.model).get_decoder().config
+    with torch.no_grad(), switched_attention(config, "eager"):
+        weights = torch.stack(policy.model(**inputs, output_attentions=True).attentions)[:, 0].mean(1)
+    first = len(rollout.prompt_ids) - 1
+    is_image = inputs["input_ids"][0] == policy.model.config.image_token_id
+    expected = weights[:, first : first + len(rollout.completion_ids)][..., is_image]
+    torch.testing.assert_close(weights_on_image(policy.model, policy.processor, rollout), expected, atol=1e-5, rtol=0)
 
 
 def test_painting_what_a_token_shows_changes_its_embedding(policy):

@@ -39,9 +39,12 @@
   into("curves",
     mountCurve(curves("early"), models, height), mountCurve(curves("perception", "p_label", "yes_rate", "claims_true", "claims_false"), models, height),
     mountCurve(curves("attention_by_depth", "attention_by_step"), models, height), mountCurve(curves("sensitivity"), models, height));
+  // Six curves at most are open: the four above, and two more. A folded one is drawn when it is first seen.
+  const further = [...summary.curve_groups.filter((group) => group.length).map((group) => group.map(([key, name]) => ({ ...curveOf[key], short: name }))), curves("recovery")]
+    .map((choices) => mountCurve(choices, models, 180));
+  const folded = further.splice(2);
   into("tables",
-    vapo.modelsCard(models), mountCurve(curves("recovery"), models, 180), summary.curve_groups.filter((group) => group.length).map((group) =>
-      mountCurve(group.map(([key, name]) => ({ ...curveOf[key], short: name })), models, 180)), vapo.differencesCard(summary.differences, models),
+    vapo.modelsCard(models), further, folded.length > 0 && wide(make("details.more", {}, make("summary", {}, folded.length === 1 ? "One more curve" : `${folded.length} more curves`), make("div.cards", {}, folded))), vapo.differencesCard(summary.differences, models),
     vapo.remediesCard(summary.remedies, models), vapo.categoriesCard(summary.categories, models), vapo.confusionCards(summary.confusion, models), vapo.headsCard(summary.heads, models));
   into("notes",
     card("What was left out", null, summary.left_out.length ? make("ul", {}, summary.left_out.map((reason) => make("li", {}, reason))) : make("p", {}, "Nothing that was asked for.")),
