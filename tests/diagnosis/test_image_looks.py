@@ -34,6 +34,14 @@ class Looking(ScriptedModel):
         return -1.0 - np.where(np.arange(20).reshape(4, 5) == 7, 1.0, 0.1)[cells].sum()
 
 
+class Blind(Looking):
+    def map_attention(self, rollout):
+        return 0 * super().map_attention(rollout)
+
+    def score_rest(self, rollout, start, cells=None):
+        return -1.0
+
+
 class Unlocated(Looking):
     def map_attention(self, rollout):
         raise ModelError("sample 'q0' has 2 images; maps are made of one")
@@ -58,6 +66,12 @@ def test_maps_and_losses_by_hand():
     assert [point.estimate.value for point in attended] == pytest.approx([1.1] * 3)
     for one, other, difference in zip(attended, random, used, strict=True):
         assert difference.estimate.value == pytest.approx(one.estimate.value - other.estimate.value)
+
+
+def test_a_model_that_attends_to_nothing_is_painted_too():
+    model = look(Blind)
+    assert [point.estimate.value for point in model.numbers["looks_used"]] == [0, 0, 0]
+    assert all(set(row.cells) == {"0"} for row in model.questions[0].rows["looks"] if row.what == "late")
 
 
 @pytest.mark.parametrize(("model_type", "reason"), [(Unlocated, "has 2 images"), (ScriptedModel, "cannot locate")])

@@ -283,6 +283,9 @@ def test_what_was_left_out_is_said_in_place_of_its_chart(browser, tmp_path):
         attention_by_head=None,
         perception=None,
         p_label=None,
+        yes_rate=None,
+        accuracy_true=None,
+        accuracy_false=None,
         numbers={},
         remedies=None,
         questions=tuple(

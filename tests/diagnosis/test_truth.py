@@ -38,6 +38,7 @@ WATCHED, ANSWERED = 48, 100
 ATTENDING = (untouched(), fade(0.15), go_blind(PROMPT + 4))  # best first; blind behind "<think>I note AU"
 NOTING = (untouched(), fade(0.22), go_blind(QUESTION))
 ANSWERING = (untouched(), fade(0.2), go_blind(QUESTION))
+LOOKS = ("looks_attended", "looks_used")
 SETTINGS = DiagnosisSettings(
     closing="</think>",  # as short as can be: the answer is then given from where the response was cut
     step=50,
@@ -248,3 +249,14 @@ class TestMisleadingText:
     def test_who_sees_the_image_is_not_told_by_who_follows(self, misled):
         plain, _, blind = (model.numbers["misleading_followed_question"][0].estimate for model in misled.models)
         assert plain.low < blind.high and blind.low < plain.high
+
+
+@pytest.mark.slow
+class TestLooks:
+    def test_parts_the_models_that_see_from_the_blind_one(self):
+        samples = [sample for sample, _ in draw_questions(WATCHED, seed=0, kind="beside")]
+        found = diagnose_rules(open_careful_policy(), ANSWERING, samples, ("looks",), num_cuts=1)
+        *seeing, blind = ([model.numbers[name][0].estimate for name in LOOKS] for model in found.models)
+        for attended, used in seeing:
+            assert used.low > 0.02 and attended.low > 0.05
+        assert max(abs(end) for one in blind for end in (one.low, one.high)) < 0.005

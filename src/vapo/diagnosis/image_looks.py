@@ -10,9 +10,9 @@ cells are painted grey, at each depth d from which the rest of the response, r, 
 
     loss(d, C) = 1/|r| log p(r | image, text to d) - 1/|r| log p(r | image with cells C grey, text to d)     in nats
 
-C are the tenth of the cells with most attention of r, or as many drawn at random
-among those that tokens show. Where the model uses what it looks
-at, the first loss is above the second; `looks_used` is their difference, paired by question.
+C are the tenth of the cells with most attention of r, or as many drawn at random among those that tokens show. Where
+the model uses what it looks at, the first loss is above the second; `looks_used` is their difference, paired by
+question.
 
 Source: visual attention after arXiv 2509.25848, Appendix A.4; masking what is attended to, against as much at random,
 is the deletion test of RISE (arXiv 1806.07421), with attention as the map that is tested.
@@ -145,7 +145,8 @@ def _paint(
     rollout = response.rollout
     rows, columns = maps.shape[2:]
     count = max(1, round(MASKED_SHARE * rows * columns))
-    shown = np.flatnonzero(maps.sum((0, 1)))  # a processor that crops leaves cells that no token shows
+    # A processor that crops leaves cells that no token shows. A model that is kept from its image attends to none.
+    shown = np.flatnonzero(maps.sum((0, 1)) if maps.any() else np.ones((rows, columns)))
     if 2 * count > len(shown):  # nothing else could be drawn
         return []
     rng = np.random.default_rng([_CELL_DRAWS, settings.seed, crc32(rollout.sample.id.encode())])

@@ -44,7 +44,7 @@
     .map((choices) => mountCurve(choices, models, 180));
   const folded = further.splice(2);
   into("tables",
-    vapo.modelsCard(models), further, folded.length > 0 && wide(make("details.more", {}, make("summary", {}, folded.length === 1 ? "One more curve" : `${folded.length} more curves`), make("div.cards", {}, folded))), vapo.differencesCard(summary.differences, models),
+    vapo.modelsCard(models), further, folded.length > 0 && vapo.wide(make("details.more", {}, make("summary", {}, folded.length === 1 ? "One more curve" : `${folded.length} more curves`), make("div.cards", {}, folded))), vapo.differencesCard(summary.differences, models),
     vapo.remediesCard(summary.remedies, models), vapo.categoriesCard(summary.categories, models), vapo.confusionCards(summary.confusion, models), vapo.headsCard(summary.heads, models));
   into("notes",
     card("What was left out", null, summary.left_out.length ? make("ul", {}, summary.left_out.map((reason) => make("li", {}, reason))) : make("p", {}, "Nothing that was asked for.")),
