@@ -19,19 +19,19 @@
       make("figcaption", {}, `${name} layers: ${percent(share, 1)} on the image`));
   }
 
-  // Returns {element, moveTo(index)}: the stretch that holds token `index`, or the last before it.
+  // Returns {element, moveTo(index)}: the stretch that holds the token before `index`; of a whole response (null), the one
+  // with most attention on the image.
   function makeLooks(response, image) {
     const said = make("p.faint", { dir: "auto" }), pictures = make("div.looks", {});
-    let shown = null;
+    const amount = (stretch) => Object.values(stretch[4]).reduce((sum, [share]) => sum + share, 0);
+    const most = response.maps.reduce((best, one) => (amount(one) > amount(best) ? one : best));
     function moveTo(index) {
-      const stretch = response.maps.filter(([first]) => first < index).pop() || response.maps[0];
-      if (stretch === shown) return;
-      shown = stretch;
+      const stretch = index == null ? most : response.maps.filter(([first]) => first < index).pop() || response.maps[0];
       const [first, stop, rows, columns, maps] = stretch;
-      said.textContent = `“${response.tokens.slice(first, stop).join("").trim()}”`;
+      said.textContent = `${index == null ? "Most while it writes" : "While it writes"} “${response.tokens.slice(first, stop).join("").trim()}”`;
       pictures.replaceChildren(...Object.entries(maps).map(([name, map]) => pictureOf(name, map, rows, columns, image)));
     }
-    return { element: make("details.claims", { open: true }, make("summary", {}, "Where it looks"), said, pictures), moveTo };
+    return { element: make("details.claims", { open: true }, make("summary", {}, "Attention on the parts of the image"), said, pictures), moveTo };
   }
 
   vapo.makeLooks = makeLooks;

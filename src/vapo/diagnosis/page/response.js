@@ -123,7 +123,7 @@
       const nearest = (response.claims || []).reduce((best, row) => (Math.abs(row.index - index) < Math.abs(best - index) ? row.index : best), Infinity);
       ruler.moveTo(index);
       text.cutAt(index, nearest);
-      looks?.moveTo(index);
+      looks?.moveTo(whole ? null : index);
       now.replaceChildren(make("strong", {}, whole ? "Whole response" : `Stopped at ${percent(cut ? cut[0] : depth)}`), ` (${index} tokens)`);
       if (whole) now.append(": ", answerText(response.answer, response.right));
       else if (cut) now.append(": ", answerText(cut[2], cut[3]));
