@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, get_args
 from zlib import crc32
 
+import numpy as np
 from PIL import Image
 
 from vapo.diagnosis.settings import DiagnosisSettings
@@ -126,6 +127,14 @@ class ScriptedModel:
             [[share - 0.1, share + 0.1], [share, share]]
             for share in map(self._attention, range(len(rollout.completion_ids)))
         ]
+
+    def map_attention(self, rollout: Rollout) -> np.ndarray:
+        self._count("maps", 1)
+        return np.full((3, len(rollout.completion_ids), 4, 5), 0.01, dtype=np.float32)
+
+    def score_rest(self, rollout: Rollout, start: int, cells: np.ndarray | None = None) -> float:
+        self._count("scores", 1)
+        return -1.0 if cells is None else -1.5
 
     def compare_views(self, rollout: Rollout, view: View = "blank") -> list[float]:
         self._count("views", 1)

@@ -349,7 +349,7 @@ def test_maps_lie_over_the_image_and_follow_the_cut(page):
     assert said.inner_text().startswith("Most while it writes “")
     page.keyboard.press(",")
     before = said.inner_text()
-    for _ in range(15):
+    for _ in range(18):
         page.keyboard.press(",")
     assert before.startswith("While it writes “") and said.inner_text() not in ("", before)
 

@@ -119,7 +119,9 @@ def _keep_maps(maps: NDArray[np.float32], response: Response) -> list[Look]:
             small = coarsen(cells)
             digits = np.rint(15 * small / max(small.max(), 1e-12)).astype(int).ravel()
             packed = "".join(f"{digit:x}" for digit in digits)
-            found.append(Look(name, first, last, round(depth, 6), float(cells.sum()), *small.shape, packed))
+            found.append(
+                Look(name, first, last, round(depth, 6), float(cells.sum()), len(small), small.shape[1], packed)
+            )
     return found
 
 

@@ -96,21 +96,21 @@ def find_regions(processor: Any, image_token_id: int, size: tuple[int, int]) -> 
         what = f"also makes {unknown[0]}" if unknown else "makes no pixel_values"
         raise ModelError(_refuse(name, what))
     num_tokens = int((torch.as_tensor(encoded["input_ids"]) == image_token_id).sum())
-    black, white, *ramps = (one["pixel_values"].double().numpy() for _, one in shown)
-    if num_tokens == 0 or any(ramp.shape != black.shape for ramp in (white, *ramps)):
+    black, white, ramp_x, ramp_y = (one["pixel_values"].double().numpy() for _, one in shown)
+    if num_tokens == 0 or any(ramp.shape != black.shape for ramp in (white, ramp_x, ramp_y)):
         raise ModelError(_refuse(name, "makes other tensors of other pictures"))
     contrast = white - black
     real = np.abs(contrast) > 1e-3 * np.abs(contrast).max()
     with np.errstate(divide="ignore", invalid="ignore"):
-        xs, ys = (np.where(real, (ramp - black) / contrast, np.nan) for ramp in ramps)
+        xs, ys = (np.where(real, (ramp - black) / contrast, np.nan) for ramp in (ramp_x, ramp_y))
     if GRID in inputs:
         return ImageRegions(_read_patches(name, xs, ys, inputs[GRID], num_tokens))
     if black.ndim not in (4, 5) or (black.ndim == 5 and len(black) > 1):
         raise ModelError(_refuse(name, f"makes pixel_values of {black.ndim} axes"))
-    tiles = [axis.reshape(-1, *axis.shape[-3:]) for axis in (xs, ys)]
-    if "image_sizes" in inputs and len(tiles[0]) > 1:
+    tiles_x, tiles_y = (axis.reshape(-1, *axis.shape[-3:]) for axis in (xs, ys))
+    if "image_sizes" in inputs and len(tiles_x) > 1:
         raise ModelError(_refuse(name, "cuts tiles by image_sizes"))
-    return ImageRegions(_read_tiles(name, *tiles, num_tokens))
+    return ImageRegions(_read_tiles(name, tiles_x, tiles_y, num_tokens))
 
 
 def _refuse(name: str, what: str) -> str:
@@ -139,13 +139,13 @@ def _read_patches(
 ) -> NDArray[np.float64]:
     """Read patches that lie one behind the other, those of a token together."""
     if grid.shape != (1, 3) or xs.ndim != 2 or int(grid[0, 0]) != 1 or len(xs) % num_tokens:
-        raise ModelError(_refuse(name, f"cuts an image by {GRID} {grid.tolist()} into {num_tokens} tokens"))
+        raise ModelError(_refuse(name, f"cuts {len(xs)} patches into {num_tokens} tokens"))
     merged = math.sqrt(len(xs) / num_tokens)
     rows, columns = (int(side) / merged for side in grid[0, 1:])
     if rows % 1 or columns % 1:
         raise ModelError(_refuse(name, f"merges {len(xs)} patches into {num_tokens} tokens"))
-    centres = [axis.reshape(num_tokens, -1).mean(1) for axis in (xs, ys)]
-    return _fit(name, *centres, int(rows), int(columns))
+    centre_x, centre_y = (axis.reshape(num_tokens, -1).mean(1) for axis in (xs, ys))
+    return _fit(name, centre_x, centre_y, int(rows), int(columns))
 
 
 def _read_tiles(name: str, xs: NDArray[np.float64], ys: NDArray[np.float64], num_tokens: int) -> NDArray[np.float64]:
@@ -159,10 +159,15 @@ def _read_tiles(name: str, xs: NDArray[np.float64], ys: NDArray[np.float64], num
     for tile_x, tile_y in zip(xs, ys, strict=True):
         if np.isfinite(tile_x).mean() < LEAST_SHOWN:
             raise ModelError(_refuse(name, "pads an image by more than half of a tile"))
-        centre_x = np.array([_mean(tile_x[..., piece]) for piece in np.array_split(np.arange(width), columns)])
-        centre_y = np.array([_mean(tile_y[:, piece]) for piece in np.array_split(np.arange(height), rows)])
+        centre_x = np.array([_mean(tile_x[..., low:high]) for low, high in _split(width, columns)])
+        centre_y = np.array([_mean(tile_y[:, low:high]) for low, high in _split(height, rows)])
         found.append(_fit(name, np.tile(centre_x, rows), np.repeat(centre_y, columns), rows, columns))
     return np.concatenate(found)
+
+
+def _split(side: int, count: int) -> list[tuple[int, int]]:
+    """Return `count` stretches of a side, from and to."""
+    return [(number * side // count, (number + 1) * side // count) for number in range(count)]
 
 
 def _mean(values: NDArray[np.float64]) -> float:

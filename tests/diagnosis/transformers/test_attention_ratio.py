@@ -199,7 +199,7 @@ class TestRefusals:
 
     def test_layers_that_do_not_ask_for_an_implementation(self, llava, monkeypatch):
         model, processor = llava
-        monkeypatch.setattr(attention_ratio, "measuring_attention", lambda *_: nullcontext())
+        monkeypatch.setattr(attention_ratio, "measuring_attention", lambda *_, **__: nullcontext())
         with pytest.raises(ModelError, match="AttentionInterface"):
             attention_on_image(model, processor, make_rollout(processor, make_sample("a"), RESPONSE))
 
