@@ -27,7 +27,7 @@ from vapo.diagnosis.findings import (
     RemedyEffect,
     Sensitivity,
 )
-from vapo.diagnosis.image_looks import GROUPS, Look
+from vapo.diagnosis.image_looks import GROUPS, MOST_MAPS, Look
 from vapo.diagnosis.image_swap import SwappedAnswer
 from vapo.models.diagnosed_model import View
 
@@ -232,7 +232,7 @@ def _make_question(k: int, number: int, repeats: int, rng: np.random.Generator) 
 
 
 def _look(stop: int, rng: np.random.Generator, side: int = 16) -> list[Look]:
-    edges = [1, *range(2, min(stop, 9)), stop]
+    edges = [1, *range(2, min(stop, MOST_MAPS + 1)), stop]
     return [
         Look(name, first, last, first / stop, 0.2, side, side, "".join(rng.choice(list("0123456789abcdef"), side**2)))
         for first, last in pairwise(edges)

@@ -20,7 +20,7 @@ def test_each_curve_is_a_figure(tmp_path):
     files = write_figures(missing, tmp_path)
     assert [file.name for file in files[:4]] == ["early.png", "early.svg", "perception.png", "perception.svg"]
     assert not (tmp_path / "figures/sensitivity.svg").exists()
-    assert len(files) == 2 * 11
+    assert len(files) == 2 * 12
     svg = (tmp_path / "figures/early.svg").read_text()
     text = " ".join(xml.etree.ElementTree.fromstring(svg).itertext())
     assert "$a_b$ <&>" in text and "share of the response kept, %" in text

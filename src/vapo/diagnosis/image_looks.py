@@ -44,7 +44,7 @@ MASKED_SHARE = 0.1
 """Share of the cells that is painted grey, at least one of them."""
 MOST_CELLS = 16
 """Rows and columns of a map that is kept; finer ones are summed over neighbours."""
-MOST_MAPS = 8
+MOST_MAPS = 6
 """Stretches of a response that have maps; a longer response's neighbours are joined."""
 
 _CELL_DRAWS = 11  # keeps this generator apart from others with the same seed
