@@ -299,10 +299,8 @@ class TestTraining:
     def test_only_passes_that_are_asked_measure(self, make_trainer, packing, monkeypatch):
         """Neither the reference model's pass nor any pass of a method without these needs."""
         measured = []
-        measure = image_attention.measure_share
-        monkeypatch.setattr(
-            image_attention, "measure_share", lambda *a, **k: (measured.append(1), measure(*a, **k))[1]
-        )
+        measure = image_attention._measure
+        monkeypatch.setattr(image_attention, "_measure", lambda *a: (measured.append(1), measure(*a))[1])
         make_trainer(packing=packing, max_steps=1).train()
         assert not measured
         trainer = make_trainer(Attending(), packing=packing, max_steps=1)
