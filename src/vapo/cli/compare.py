@@ -57,7 +57,7 @@ def compare(options: argparse.Namespace) -> int:
     names = {answer.benchmark for own in answers for answer in own}
     suite = find_suite_of(names) if options.suite is None else find_suite(options.suite)
     if options.second is None:
-        print(format_result(suite, read_result(options.first, suite, seed=options.seed)))
+        print(format_result(suite, read_result(options.first, suite, *answers, seed=options.seed)))
         return 0
     differences = compare_answers(suite, *answers, seed=options.seed)
     sampled = compare_samples(suite, *answers, seed=options.seed)

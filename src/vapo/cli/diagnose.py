@@ -104,7 +104,7 @@ def diagnose(options: argparse.Namespace) -> int:
         raise ConfigError("no column of edited images is named; give it with --edited-images-column")
     if options.data is not None:  # that there is no such split is said before importing what takes long
         options.split = read_split(options, resolve_data(options.data))
-    from vapo.diagnosis.diagnose import REPORT
+    from vapo.diagnosis.diagnose import REPORT, SampleImages
     from vapo.diagnosis.diagnose import diagnose as run_diagnosis
     from vapo.diagnosis.figures import import_matplotlib, write_figures
     from vapo.diagnosis.map_figures import write_maps
@@ -171,7 +171,7 @@ def diagnose(options: argparse.Namespace) -> int:
     )
     if options.figures:
         write_figures(diagnosis, options.out)
-        write_maps(diagnosis, {sample.id: sample.images for sample in samples}, options.out)
+        write_maps(diagnosis, SampleImages(samples), options.out)
     for model in diagnosis.models:
         print("\n  ".join([f"{model.name}:", *model.conclusion]))
     if judge is not None:

@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Literal
 
 from vapo.diagnosis.estimate_words import (
+    FEWEST,
     format_p_value,
     format_percent,
     format_points,
@@ -45,9 +46,6 @@ from vapo.diagnosis.question_measures import (
 
 MARGIN = 0.1
 """A difference below this counts as none: 10 points."""
-
-FEWEST = 10
-"""Questions below which a sentence says that there are too few."""
 
 _ImageUse = Literal["sees", "blind", "unclear"]
 

@@ -32,7 +32,7 @@ from vapo.core.answers.comparison import find_options
 from vapo.core.grading import take_reference
 from vapo.diagnosis.cut_answers import same_answer
 from vapo.diagnosis.early_decision import close_response, decide_early
-from vapo.diagnosis.estimate_words import format_percent
+from vapo.diagnosis.estimate_words import FEWEST, format_percent
 from vapo.diagnosis.estimates import Estimate, estimate_rate, estimate_share
 from vapo.diagnosis.findings import EarlyAnswer, Point, QuestionFindings
 from vapo.diagnosis.other_images import OtherImages
@@ -42,7 +42,6 @@ from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.models.diagnosed_model import Cut, DiagnosedModel, ScoredText
 from vapo.types import Sample
 
-FEWEST = 10  # questions below which nothing is said
 BOX = "\\boxed{"
 _LETTER = re.compile(r"([^A-Za-z]*)([A-J])([^A-Za-z]*)")
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from vapo.diagnosis.estimates import Estimate
 
+FEWEST = 10
+"""Questions below which nothing is said, or that there are too few."""
+
 
 def is_clear(change: Estimate) -> bool:
     """Return whether a difference can be told from 0: its interval leaves 0 out."""

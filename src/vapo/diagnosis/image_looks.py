@@ -28,9 +28,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from vapo.diagnosis.estimate_words import FEWEST
 from vapo.diagnosis.estimates import Estimate, estimate_difference
 from vapo.diagnosis.findings import Point, QuestionFindings
-from vapo.diagnosis.image_swap import FEWEST
 from vapo.diagnosis.other_images import OtherImages
 from vapo.diagnosis.responses import Response
 from vapo.diagnosis.row_protocol import Chart, Numbers, RowProtocol

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from vapo.data.image_views import leave_out_images, mask_images
 from vapo.diagnosis.cut_answers import answer_cuts, same_answer
-from vapo.diagnosis.estimate_words import format_p_value, format_percent, format_points, write_depth
+from vapo.diagnosis.estimate_words import FEWEST, format_p_value, format_percent, format_points, write_depth
 from vapo.diagnosis.estimates import estimate_difference, estimate_rate
 from vapo.diagnosis.findings import Point, QuestionFindings
 from vapo.diagnosis.other_images import OtherImages
@@ -31,8 +31,6 @@ from vapo.diagnosis.row_protocol import Chart, Numbers, RowProtocol
 from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.models.diagnosed_model import Cut, DiagnosedModel
 from vapo.types import Rollout, Sample
-
-FEWEST = 10  # questions below which nothing is said
 
 REPLACEMENTS = {
     "image": "untouched",

@@ -26,7 +26,7 @@ from vapo.core.answers.choices import read_options, read_yes_or_no
 from vapo.core.answers.comparison import find_options
 from vapo.core.grading import find_reference_rule, take_reference
 from vapo.diagnosis.cut_answers import answer_cuts, same_answer, space_text
-from vapo.diagnosis.estimate_words import format_percent, write_depth
+from vapo.diagnosis.estimate_words import FEWEST, format_percent, write_depth
 from vapo.diagnosis.estimates import Estimate, estimate_rate
 from vapo.diagnosis.findings import Point, QuestionFindings
 from vapo.diagnosis.other_images import OtherImages
@@ -36,7 +36,6 @@ from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.models.diagnosed_model import Cut, DiagnosedModel, Sampling
 from vapo.types import Sample
 
-FEWEST = 10  # questions below which nothing is said
 _DRAWS = 7  # keeps this generator apart from others with the same seed
 
 PLACES = ("response", "question")

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from vapo.diagnosis.cut_answers import space_text
 from vapo.diagnosis.early_decision import decide_early
-from vapo.diagnosis.estimate_words import format_percent
+from vapo.diagnosis.estimate_words import FEWEST, format_percent
 from vapo.diagnosis.estimates import RESAMPLES, Estimate, bound_draws, bound_score, estimate_rate, estimate_share
 from vapo.diagnosis.findings import Point, QuestionFindings
 from vapo.diagnosis.other_images import OtherImages
@@ -41,7 +41,6 @@ from vapo.diagnosis.settings import DiagnosisSettings
 from vapo.models.diagnosed_model import Cut, DiagnosedModel, ReadsSuffixes
 from vapo.types import Anchor, Probe, Rollout
 
-FEWEST = 10  # questions below which nothing is said
 _DRAWS = 8  # keeps this generator apart from others with the same seed
 _UNDEFINED = 0.05  # share of resamples without an area, beyond which there is no interval
 _BOX = re.compile(r"\\f?boxed")

@@ -9,6 +9,8 @@ Scores are made a few queries at a time, in float32 whatever the states' dtype, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 # Scores made at a time, over all heads. On a CPU a megabyte stays in its cache; elsewhere larger pieces cost less.
@@ -43,10 +45,7 @@ def measure_share(
     Returns:
         Shape (heads, R), in [0, 1].
     """
-    if lse is None:
-        lse = sum_up(query, key, rows, torch.arange(key.shape[1]), mask, scale, window)
-    if sinks is not None:
-        lse = torch.logaddexp(lse, sinks.to(lse.dtype)[:, None])
+    lse = _complete(lse, query, key, rows, mask, scale, window, sinks)
     # Rounding may leave the part a little above the whole.
     return torch.exp(sum_up(query, key, rows, counted, mask, scale, window) - lse).clamp(max=1.0).float()
 
@@ -66,24 +65,27 @@ def average_weights(
 
     Arguments are those of `measure_share`, which is the sum over keys of what this is the mean over heads of.
     """
-    heads = len(query)
+    lse = _complete(lse, query, key, rows, mask, scale, window, sinks)
+    weights = torch.zeros(len(rows), len(counted), device=query.device)
+    for part, scores in _make_scores(query, key, rows, counted, mask, scale, window):
+        weights[part, : scores.shape[-1]] = torch.exp(scores - lse[:, part, None]).mean(0).float()
+    return weights
+
+
+def _complete(
+    lse: torch.Tensor | None,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    rows: range,
+    mask: torch.Tensor | None,
+    scale: float,
+    window: int | None,
+    sinks: torch.Tensor | None,
+) -> torch.Tensor:
+    """Return the log-sum-exp over all that each query sees, sinks included; shape (heads, R)."""
     if lse is None:
         lse = sum_up(query, key, rows, torch.arange(key.shape[1]), mask, scale, window)
-    if sinks is not None:
-        lse = torch.logaddexp(lse, sinks.to(lse.dtype)[:, None])
-    dtype = torch.promote_types(query.dtype, torch.float32)
-    places = counted.to(query.device)
-    keys = key[:, places].to(dtype).mT
-    weights = torch.empty(len(rows), len(counted), device=query.device)
-    most = _SCORES_AT_ONCE.get(query.device.type, _SCORES_AT_ONCE_ELSEWHERE)
-    at_once = max(1, most // (heads * max(1, len(counted))))
-    for start in range(0, len(rows), at_once):
-        stop = min(start + at_once, len(rows))
-        queries = (query[:, start:stop].to(dtype) * scale).reshape(len(key), -1, query.shape[-1])
-        scores = (queries @ keys).view(heads, stop - start, len(counted))
-        _hide(scores, rows[start:stop], places, None if mask is None else mask[:, start:stop], window)
-        weights[start:stop] = torch.exp(scores - lse[:, start:stop, None]).mean(0).float()
-    return weights
+    return lse if sinks is None else torch.logaddexp(lse, sinks.to(lse.dtype)[:, None])
 
 
 def _hide(
@@ -114,11 +116,27 @@ def sum_up(
     Arguments are as above; `among` are places of keys, ascending, on the CPU. Shape (heads, R); -inf where a query
     sees none of them.
     """
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    sums = torch.empty(*query.shape[:2], dtype=dtype, device=query.device)
+    for part, scores in _make_scores(query, key, rows, among, mask, scale, window):
+        sums[:, part] = scores.logsumexp(-1)
+    return sums
+
+
+def _make_scores(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    rows: range,
+    among: torch.Tensor,
+    mask: torch.Tensor | None,
+    scale: float,
+    window: int | None,
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Yield some queries at a time with their scores, shape (heads, queries, keys in view of the last of them)."""
     heads, num_rows, head_dim = query.shape
     dtype = torch.promote_types(query.dtype, torch.float32)
     places = among.to(query.device)
     keys = key[:, places].to(dtype).mT
-    sums = torch.empty(heads, num_rows, dtype=dtype, device=query.device)
     most = _SCORES_AT_ONCE.get(query.device.type, _SCORES_AT_ONCE_ELSEWHERE)
     at_once = max(1, most // (heads * max(1, len(among))))
     for start in range(0, num_rows, at_once):
@@ -128,5 +146,4 @@ def sum_up(
         queries = (query[:, start:stop].to(dtype) * scale).reshape(len(key), -1, head_dim)  # of one key head together
         scores = (queries @ keys[..., :in_view]).view(heads, stop - start, in_view)
         _hide(scores, rows[start:stop], places[:in_view], None if mask is None else mask[:, start:stop], window)
-        sums[:, start:stop] = scores.logsumexp(-1)
-    return sums
+        yield slice(start, stop), scores

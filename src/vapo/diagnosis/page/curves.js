@@ -236,5 +236,16 @@
     return figure;
   }
 
+  // What a switch calls the curves of one figure; protocols name their own.
+  const SHORT = { perception: "verdicts", p_label: "probability", yes_rate: "yes-rate", claims_true: "true", claims_false: "false", attention_by_depth: "by depth", attention_by_step: "by token" };
+
+  // Curves of a diagnosis for figures: those named to `of`, and a list for each protocol that has its own.
+  function pickCurves({ curves, curve_groups }) {
+    const curveOf = Object.fromEntries(curves.map((curve) => [curve.key, curve]));
+    const named = (pairs) => pairs.map(([key, short]) => ({ ...curveOf[key], short }));
+    return { of: (...keys) => named(keys.map((key) => [key, SHORT[key]])), ofProtocols: curve_groups.filter((group) => group.length).map(named) };
+  }
+
   vapo.mountCurve = mountCurve;
+  vapo.pickCurves = pickCurves;
 })((globalThis.vapoPage = globalThis.vapoPage || {}));

@@ -25,9 +25,7 @@
       items.length > shown && make("details", {}, make("summary", {}, items.length - shown === 1 ? "One more sentence" : `${items.length - shown} more sentences`), make("ul", {}, items.slice(shown))));
   }
 
-  const curveOf = Object.fromEntries(summary.curves.map((curve) => [curve.key, curve]));
-  const short = { perception: "verdicts", p_label: "probability", yes_rate: "yes-rate", claims_true: "true", claims_false: "false", attention_by_depth: "by depth", attention_by_step: "by token" };
-  const curves = (...keys) => keys.map((key) => ({ ...curveOf[key], short: short[key] }));
+  const { of: curves, ofProtocols } = vapo.pickCurves(summary);
 
   const names = models.map((model) => model.name);
   document.title = `${names.join(", ")}: vapo diagnosis`;
@@ -40,7 +38,7 @@
     mountCurve(curves("early"), models, height), mountCurve(curves("perception", "p_label", "yes_rate", "claims_true", "claims_false"), models, height),
     mountCurve(curves("attention_by_depth", "attention_by_step"), models, height), mountCurve(curves("sensitivity"), models, height));
   // Six curves at most are open: the four above, and two more. A folded one is drawn when it is first seen.
-  const further = [...summary.curve_groups.filter((group) => group.length).map((group) => group.map(([key, name]) => ({ ...curveOf[key], short: name }))), curves("recovery")]
+  const further = [...ofProtocols, curves("recovery")]
     .map((choices) => mountCurve(choices, models, 180));
   const folded = further.splice(2);
   into("tables",

@@ -8,7 +8,6 @@
   const TITLES = { reasoning: "Reasoning", perception: "Perception" };
   const WORDS = { up: "▲ up", down: "▼ down", unclear: "cannot be told", contradictory: "▲▼ sources disagree", unmeasured: "not measured" };
   const OPEN = 6; // curves in the open; the rest is folded
-  const SHORT = { perception: "verdicts", p_label: "probability", yes_rate: "yes-rate", claims_true: "true", claims_false: "false", attention_by_depth: "by depth", attention_by_step: "by token" };
 
   function verdictCard({ aspect, direction, sentences }) {
     const [first, ...others] = sentences;
@@ -29,12 +28,9 @@
 
   // Groups of curves, each drawn as one figure with a switch; those of forgetting come first.
   function listFigures() {
-    const curveOf = Object.fromEntries(diagnosis.curves.map((curve) => [curve.key, curve]));
-    const named = [["perception", "p_label", "yes_rate", "claims_true", "claims_false"], ["early"], ["attention_by_depth", "attention_by_step"], ["sensitivity"], ["recovery"]]
-      .map((keys) => keys.map((key) => [key, SHORT[key]]));
-    const [perception, ...others] = named;
-    return [perception, ...diagnosis.curve_groups, ...others]
-      .map((group) => group.filter(([key]) => curveOf[key].lines.length).map(([key, name]) => ({ ...curveOf[key], short: name })))
+    const { of, ofProtocols } = vapo.pickCurves(diagnosis);
+    return [of("perception", "p_label", "yes_rate", "claims_true", "claims_false"), ...ofProtocols, of("early"), of("attention_by_depth", "attention_by_step"), of("sensitivity"), of("recovery")]
+      .map((group) => group.filter((curve) => curve.lines.length))
       .filter((group) => group.length);
   }
 

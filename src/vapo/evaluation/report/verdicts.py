@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vapo.diagnosis.comparison import list_measures
-from vapo.diagnosis.conclusion import FEWEST
-from vapo.diagnosis.estimate_words import format_p_value, format_points, is_clear, write_percent
+from vapo.diagnosis.estimate_words import FEWEST, format_p_value, format_points, is_clear, write_percent
 from vapo.diagnosis.estimates import Estimate
 from vapo.diagnosis.findings import Diagnosis
 from vapo.evaluation.suite_runs.comparison import compare_answers

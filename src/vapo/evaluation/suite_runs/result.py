@@ -11,7 +11,7 @@ from typing import Any
 from vapo.atomic_files import write_atomically
 from vapo.diagnosis.tables import to_plain
 from vapo.evaluation.suite_runs.scores import SuiteScore, score_answers
-from vapo.evaluation.suites.answers import Answer, read_answers, write_answers
+from vapo.evaluation.suites.answers import Answer, write_answers
 from vapo.evaluation.suites.suite import Suite
 
 RESULT = "suite.json"
@@ -48,19 +48,19 @@ def write_result(folder: Path, suite: Suite, result: SuiteResult, answers: Seque
     write_atomically(folder / RESULT, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_result(folder: Path, suite: Suite, *, seed: int = 0) -> SuiteResult:
-    """Score the answers in a folder anew, and say of their making what `suite.json` says.
+def read_result(folder: Path, suite: Suite, answers: Sequence[Answer], *, seed: int = 0) -> SuiteResult:
+    """Score the answers of a folder anew, and say of their making what `suite.json` says.
 
     Args:
         folder: written by `write_result`, or by lmms-eval with `--log_samples`.
         suite: that they are answers of.
+        answers: of the folder, from `read_answers`.
         seed: of the intervals' resampling.
 
     Raises:
         ConfigError: an answer is of a benchmark that the suite does not have.
-        DataError: there are no answers, or one cannot be read.
+        DataError: there are no answers.
     """
-    answers = read_answers(folder)
     file = folder / RESULT
     facts = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return SuiteResult(

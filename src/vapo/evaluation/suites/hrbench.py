@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vapo.evaluation.suites.benchmark import Benchmark, Question, Row, accuracy_by, put_options
 from vapo.evaluation.suites.keys import Choice
 
@@ -25,12 +27,4 @@ HRBENCH_4K = Benchmark(
     read=read_question,
     describe=accuracy_by(CATEGORY),
 )
-HRBENCH_8K = Benchmark(
-    name="hrbench_8k",
-    title="HR-Bench 8K",
-    data="DreamMr/HR-Bench",
-    split="hrbench_8k",
-    num_questions=800,
-    read=read_question,
-    describe=accuracy_by(CATEGORY),
-)
+HRBENCH_8K = replace(HRBENCH_4K, name="hrbench_8k", title="HR-Bench 8K", split="hrbench_8k")

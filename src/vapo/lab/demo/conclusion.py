@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vapo.diagnosis.conclusion import FEWEST
-from vapo.diagnosis.estimate_words import format_p_value, format_percent, format_points, is_clear
+from vapo.diagnosis.estimate_words import FEWEST, format_p_value, format_percent, format_points, is_clear
 from vapo.lab.demo.paired import EARLY_ANSWERS, LATE_ANSWERS, LATE_CLAIMS, Row
 
 ONE_SEED = (
